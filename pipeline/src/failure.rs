@@ -1,0 +1,105 @@
+//! How a command fails: a kind, which is the exit status, a message, and hints.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use crate::ui::Ui;
+
+/// The kinds of failure, each an exit status of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Something went wrong while working: status 1.
+    Failed,
+    /// The command line or a configuration is wrong: status 2.
+    Usage,
+    /// An artifact is not what its manifest says: status 3.
+    Untrue,
+    /// `plan --check` found stale steps: status 4.
+    Stale,
+    /// The user interrupted the run: status 130.
+    Interrupted,
+    /// Whoever read our output has gone: status 0.
+    ClosedPipe,
+}
+
+impl Kind {
+    fn status(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Untrue => 3,
+            Self::Stale => 4,
+            Self::Interrupted => 130,
+            Self::ClosedPipe => 0,
+        }
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure whose message is the error's and, where they add something, its causes'.
+    pub(crate) fn new(kind: Kind, error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            cause = inner.source();
+        }
+        Self { kind, message, hints: Vec::new() }
+    }
+
+    /// A failure in plain words.
+    pub(crate) fn message(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new() }
+    }
+
+    /// Adds what the user can do about it, where there is something to do.
+    pub(crate) fn hinted(mut self, hint: Option<impl Display>) -> Self {
+        self.hints.extend(hint.map(|hint| hint.to_string()));
+        self
+    }
+
+    /// The failure of writing to stdout: a closed pipe is none.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        let kind =
+            if error.kind() == io::ErrorKind::BrokenPipe { Kind::ClosedPipe } else { Kind::Failed };
+        Self::message(kind, format!("stdout: cannot write: {error}"))
+    }
+
+    /// Returns what kind of failure it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Tells the user and returns the exit status: the one place where a failure becomes text.
+    pub(crate) fn report(&self, ui: &Ui) -> ExitCode {
+        if self.kind != Kind::ClosedPipe {
+            ui.failure(&self.message, &self.hints);
+        }
+        ExitCode::from(self.kind.status())
+    }
+}
+
+/// Tells what is wrong with the command line; help and version that were asked for are no failure.
+pub(crate) fn report_usage(usage: &clap::Error) -> ExitCode {
+    match usage.print() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            ExitCode::from(Kind::Failed.status())
+        }
+        _ if usage.use_stderr() => ExitCode::from(Kind::Usage.status()),
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,30 @@
+//! Ctrl-C and SIGTERM: the first asks the work to stop cleanly, the second ends the program.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Watches for signals from now on.
+pub(crate) fn watch() {
+    let set = ctrlc::set_handler(|| {
+        if ASKED.swap(true, Ordering::SeqCst) {
+            // The user asked twice: staged files are left behind and the next run clears them.
+            drop(rustix::process::kill_process(
+                rustix::process::getpid(),
+                rustix::process::Signal::KILL,
+            ));
+        }
+    });
+    // Without a handler the system's own default ends the program, which every writer survives.
+    drop(set);
+}
+
+/// The flag that work looks at between two pieces.
+pub(crate) fn flag() -> &'static AtomicBool {
+    &ASKED
+}
+
+/// Returns whether the user asked to stop.
+pub(crate) fn asked() -> bool {
+    ASKED.load(Ordering::SeqCst)
+}

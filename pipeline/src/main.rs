@@ -1,0 +1,25 @@
+//! The `ratdata` command line.
+
+mod cli;
+mod commands;
+mod failure;
+mod interrupt;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::ui::Ui;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return failure::report_usage(&usage),
+    };
+    let ui = Ui::new(cli.global.json, cli.global.quiet);
+    interrupt::watch();
+    commands::dispatch(&ui, cli.command)
+        .map_or_else(|failure| failure.report(&ui), |()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,95 @@
+//! Where text reaches the terminal: results on stdout, everything else on stderr.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// The terminal, the pipe or the log file that the program speaks to.
+#[derive(Clone, Debug)]
+pub(crate) struct Ui {
+    json: bool,
+    quiet: bool,
+    live: bool,
+    color: bool,
+}
+
+impl Ui {
+    /// Looks at where the program's output goes.
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let live = io::stderr().is_terminal();
+        Self { json, quiet, live: live && !quiet, color: live && !no_color }
+    }
+
+    /// Returns whether results are JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Returns whether progress may be drawn and redrawn.
+    pub(crate) fn live(&self) -> bool {
+        self.live
+    }
+
+    /// Returns whether progress is wanted at all.
+    pub(crate) fn quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Returns whether stdout may be coloured.
+    pub(crate) fn color_stdout(&self) -> bool {
+        io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    }
+
+    /// Prints the result: its JSON on one line, or its words.
+    pub(crate) fn emit<T: Serialize + Display>(&self, result: &T) -> Result<(), Failure> {
+        let text = if self.json {
+            serde_json::to_string(result).map_err(|wrong| Failure::stdout(&wrong.into()))?
+        } else {
+            result.to_string()
+        };
+        self.print(&text)
+    }
+
+    /// Prints text that is the result itself.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())
+            .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
+            .and_then(|()| out.flush())
+            .map_err(|error| Failure::stdout(&error))
+    }
+
+    /// Says something on the way, unless the user wants quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
+    }
+
+    /// Warns of something that the user should look at.
+    pub(crate) fn warn(&self, text: &str) {
+        say(&format!("{}: {text}", self.painted("warning", "33")));
+    }
+
+    /// Tells why the program ends.
+    pub(crate) fn failure(&self, message: &str, hints: &[String]) {
+        say(&format!("{}: {message}", self.painted("error", "31")));
+        for hint in hints {
+            say(&format!("{}: {hint}", self.painted("hint", "36")));
+        }
+    }
+
+    fn painted(&self, word: &str, code: &str) -> String {
+        if self.color { format!("\u{1b}[1;{code}m{word}\u{1b}[0m") } else { word.to_owned() }
+    }
+}
+
+fn say(text: &str) {
+    // A closed stderr leaves nobody to tell.
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}

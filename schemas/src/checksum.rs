@@ -1,0 +1,102 @@
+//! Checksums of bytes: BLAKE3, over files and over config values.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A BLAKE3 checksum, as 64 lower-case hexadecimal digits.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Checksum(String);
+
+impl Checksum {
+    /// Returns the checksum of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        blake3::hash(bytes).into()
+    }
+
+    /// Returns the checksum of a file, read through a small buffer.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hasher.finalize().into()),
+                read => {
+                    hasher.update(&buffer[..read]);
+                }
+            }
+        }
+    }
+
+    /// Returns the checksum of a value's JSON, with its objects' keys in order.
+    ///
+    /// Two values that differ only in the order of keys have the same checksum.
+    pub fn of_value(value: &serde_json::Value) -> Self {
+        Self::of(canonical(value).as_bytes())
+    }
+
+    /// Returns the hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn canonical(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort();
+            let fields: Vec<_> = keys
+                .into_iter()
+                .map(|key| {
+                    format!("{}:{}", serde_json::Value::from(key.as_str()), canonical(&map[key]))
+                })
+                .collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        serde_json::Value::Array(items) => {
+            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
+        plain => plain.to_string(),
+    }
+}
+
+impl From<blake3::Hash> for Checksum {
+    fn from(hash: blake3::Hash) -> Self {
+        Self(hash.to_hex().to_string())
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_does_not_change_a_checksum() {
+        let one = Checksum::of_value(&json!({"a": 1, "b": [true, {"y": 1, "x": 2}]}));
+        let other = Checksum::of_value(&json!({"b": [true, {"x": 2, "y": 1}], "a": 1}));
+
+        assert_eq!(one, other);
+        assert_ne!(one, Checksum::of_value(&json!({"a": 2})));
+    }
+}

@@ -1,0 +1,28 @@
+//! What lies on disk: token bins, document indexes, manifests, artifact folders and layered config.
+//!
+//! An *artifact* is a folder, written once: its files are staged, checksummed and renamed, and
+//! `manifest.json` is written last. [`Manifest`] says what is in it, [`BinSet`] reads the tokens
+//! back through memory maps, [`ShardWriter`] writes them.
+
+pub mod artifact;
+pub mod bin;
+pub mod bin_set;
+pub mod checksum;
+pub mod index;
+pub mod layered;
+pub mod manifest;
+mod mmap;
+pub mod shard_writer;
+pub mod token;
+
+pub use artifact::{ArtifactError, DirLock, StagedFile};
+pub use bin::{BinError, TokenBin, Tokens};
+pub use bin_set::{BinSet, BinSetError, Shard};
+pub use checksum::Checksum;
+pub use index::DocIndex;
+pub use manifest::{
+    BaseRecord, FileRecord, Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord,
+    ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
+};
+pub use shard_writer::{ShardFiles, ShardWriter};
+pub use token::{Dtype, IGNORE_INDEX, TokenId};

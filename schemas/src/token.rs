@@ -1,0 +1,72 @@
+//! Token ids and the width they are stored in.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An id in a tokenizer's vocabulary.
+pub type TokenId = u32;
+
+/// The label of a position that the loss does not count, as PyTorch's cross-entropy has it.
+pub const IGNORE_INDEX: i64 = -100;
+
+/// The width of one stored token id.
+///
+/// Ids lie on disk as little-endian unsigned integers of this width, without a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// Two bytes an id: vocabularies up to 65,536 ids.
+    U16,
+    /// Four bytes an id.
+    U32,
+}
+
+impl Dtype {
+    /// Returns the narrowest width that holds every id of a vocabulary.
+    pub fn for_vocab(vocab_size: u32) -> Self {
+        if vocab_size <= 1 << 16 { Self::U16 } else { Self::U32 }
+    }
+
+    /// Returns the size of one id.
+    ///
+    /// # Units
+    ///
+    /// Bytes.
+    pub fn width(self) -> usize {
+        match self {
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
+
+    /// Returns NumPy's name of the width, as in `np.memmap(path, dtype=…)`.
+    pub fn numpy_name(self) -> &'static str {
+        match self {
+            Self::U16 => "uint16",
+            Self::U32 => "uint32",
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_narrowest_width_holds_the_largest_id() {
+        assert_eq!(Dtype::for_vocab(32_000), Dtype::U16);
+        assert_eq!(Dtype::for_vocab(65_536), Dtype::U16);
+        assert_eq!(Dtype::for_vocab(65_537), Dtype::U32);
+    }
+}

@@ -1,0 +1,1 @@
+//! The Burn trainer.
