@@ -1,1 +1,31 @@
-//! Whole-walk tests.
+//! Where whole-walk tests find their inputs and the program under test.
+
+use std::path::{Path, PathBuf};
+
+/// Returns the root of the checkout.
+///
+/// # Panics
+///
+/// Never in a checkout: the crate lies one folder below the root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Returns the folder of shared inputs, or prints why the test is skipped.
+///
+/// It is `RATDATA_SHARED` where that is set, and `../shared` beside the checkout otherwise.
+pub fn shared() -> Option<PathBuf> {
+    let folder =
+        std::env::var_os("RATDATA_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
+    let there = folder.is_dir().then_some(folder);
+    if there.is_none() {
+        skipped("no shared inputs; set RATDATA_SHARED to the folder that holds them");
+    }
+    there
+}
+
+/// Says on stderr that a test did not run, and why.
+#[expect(clippy::print_stderr, reason = "a skipped test says so where its runner shows it")]
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}

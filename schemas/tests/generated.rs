@@ -1,0 +1,23 @@
+//! The JSON schemas in this folder are generated from the types, and stay so.
+//!
+//! `RATDATA_REGENERATE=1 cargo test -p ratdata-schemas --test generated` writes them anew.
+
+use std::path::Path;
+
+use ratdata_schemas::Manifest;
+use schemars::schema_for;
+
+#[test]
+fn the_manifest_schema_is_what_the_types_say() {
+    let schema = schema_for!(Manifest);
+    let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifest.schema.json");
+
+    if std::env::var_os("RATDATA_REGENERATE").is_some() {
+        use std::io::Write;
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    let held = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(held, text, "run with RATDATA_REGENERATE=1 to write it anew");
+}

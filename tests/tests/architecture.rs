@@ -1,0 +1,101 @@
+//! The rooms keep to their doors: which crate may use which, and how long a file may be.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The most lines a source file may have without a sentence that says why.
+const LINES: usize = 500;
+
+/// What a longer file says, followed by its reason, in one of its first lines.
+const REASON: &str = "Longer than 500 lines because";
+
+#[test]
+fn crates_depend_in_one_direction() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(ratdata_tests::root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let ours: BTreeSet<&str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|p| p["name"].as_str())
+        .collect();
+
+    let mut edges = BTreeSet::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let (from, to) =
+                (package["name"].as_str().unwrap(), dependency["name"].as_str().unwrap());
+            if dependency["kind"].is_null() && ours.contains(to) {
+                edges.insert((from, to));
+            }
+        }
+    }
+
+    let allowed = BTreeSet::from([
+        ("ratdata", "ratdata-schemas"),
+        ("ratdata", "ratdata-tokenize"),
+        ("ratdata-tokenize", "ratdata-schemas"),
+        ("ratdata-train", "ratdata-schemas"),
+    ]);
+    assert_eq!(edges, allowed);
+}
+
+#[test]
+fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
+    let tree = |package: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "-p", package, "-e", "normal", "--prefix", "none", "--offline"])
+            .current_dir(ratdata_tests::root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .filter_map(|line| line.split(' ').next().map(str::to_owned))
+            .collect::<BTreeSet<_>>()
+    };
+
+    let trainer = tree("ratdata-train");
+    let data = tree("ratdata");
+
+    assert!(trainer.contains("burn") && data.contains("parquet"), "cargo tree printed nothing");
+    for stranger in ["parquet", "arrow", "tokenizers"] {
+        assert!(!trainer.contains(stranger), "ratdata-train links {stranger}");
+    }
+    assert!(!data.contains("burn"), "ratdata links burn");
+}
+
+#[test]
+fn a_long_file_says_why() {
+    let mut long = Vec::new();
+    for room in ["pipeline", "tokenize", "trainer", "schemas", "tests"] {
+        visit(&ratdata_tests::root().join(room), &mut |path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let explained = text.lines().take(20).any(|line| line.contains(REASON));
+            if text.lines().count() > LINES && !explained {
+                long.push(format!("{}: {} lines", path.display(), text.lines().count()));
+            }
+        });
+    }
+
+    assert!(long.is_empty(), "split them, or say why they are whole:\n{}", long.join("\n"));
+}
+
+fn visit(folder: &Path, file: &mut impl FnMut(&Path)) {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            visit(&path, file);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            file(&path);
+        }
+    }
+}
