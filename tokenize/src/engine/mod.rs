@@ -1,0 +1,25 @@
+//! The BPE engine: texts to ids, exactly and fast.
+//!
+//! A text is cut into units that no merge crosses ([`joins`] says why that is exact; byte-level
+//! vocabularies have their pattern instead), each unit is looked up in a bounded cache, and what is
+//! not found is merged and remembered:
+//!
+//! ```text
+//! text --cuts--> units --cache--> ids
+//!                   \--merge--/
+//! ```
+//!
+//! The plain twin is [`plain`]: the definition of BPE, word for word, over the whole text.
+
+pub(crate) mod bpe;
+mod cache;
+mod cuts;
+mod encode;
+pub(crate) mod joins;
+pub(crate) mod merge;
+pub(crate) mod pairs;
+pub mod plain;
+pub(crate) mod pretokenize;
+mod scan;
+
+pub(crate) use encode::{Engine, MAX_TEXT, Worker};

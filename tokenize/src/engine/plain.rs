@@ -1,0 +1,35 @@
+//! The plain twin of the engine: BPE by its definition, over a whole text, without cuts or caches.
+//!
+//! Quadratic, and meant to be: it is what tests and fuzzing hold the engine to.
+
+use ratdata_schemas::TokenId;
+
+use super::bpe::{Bpe, Symbol};
+use super::pairs::NO_RANK;
+
+/// Returns the ids of `text`: as long as any two neighbours merge, the pair of the lowest rank
+/// does, the leftmost among equals.
+pub(crate) fn encode(bpe: &Bpe, text: &str) -> Vec<TokenId> {
+    let mut symbols: Vec<(Symbol, &str)> = Vec::new();
+    bpe.alphabet.spell(text, |symbol, start, end| {
+        // A byte of a byte-level alphabet is no text of its own, and is never emitted as such.
+        symbols.push((symbol, text.get(start..end).unwrap_or("")));
+    });
+    loop {
+        let best = symbols
+            .windows(2)
+            .enumerate()
+            .map(|(at, pair)| (bpe.pairs.get(pair[0].0, pair[1].0), at))
+            .filter(|((rank, _), _)| *rank != NO_RANK)
+            .min_by_key(|((rank, _), at)| (*rank, *at));
+        let Some(((_, becomes), at)) = best else { break };
+        symbols[at].0 = becomes;
+        symbols.remove(at + 1);
+    }
+    let mut ids = Vec::new();
+    let mut last_unknown = false;
+    for (symbol, spelt) in symbols {
+        bpe.emit(symbol, spelt, &mut last_unknown, &mut ids);
+    }
+    ids
+}

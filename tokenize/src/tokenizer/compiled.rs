@@ -1,0 +1,52 @@
+//! What the engine needs to know of a tokenizer, wherever it was read from.
+
+use ratdata_schemas::TokenId;
+
+use crate::engine::bpe::Bpe;
+use crate::engine::pretokenize::Pattern;
+
+/// A tokenizer that the engine covers.
+pub(crate) struct Compiled {
+    pub(crate) bpe: Bpe,
+    pub(crate) style: Style,
+    /// The texts that merges can make: the characters side by side within them may not be cut.
+    pub(crate) joins: Vec<String>,
+}
+
+/// How the text is read before merging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// SentencePiece style: a space is `▁`, units end wherever no piece spans two characters.
+    Spaces {
+        /// Where a `▁` is put before the text.
+        prefix: Prefix,
+        /// Whether a piece may have a `▁` only at its start (`Metaspace` that splits).
+        cut_at_spaces: bool,
+    },
+    /// Byte-level: units are what a pattern matches.
+    ByteLevel {
+        /// The pattern.
+        pattern: Pattern,
+    },
+}
+
+/// Where a `▁` is put before the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    /// Nowhere.
+    Never,
+    /// Before every piece of text between special tokens.
+    EachPiece,
+    /// Before every piece that does not begin with a space already.
+    EachUnlessSpace,
+    /// Before the text, if it begins neither with a special token nor with a space.
+    FirstUnlessSpace,
+}
+
+/// A token that is looked for in the text before anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddedToken {
+    pub(crate) id: TokenId,
+    pub(crate) content: String,
+    pub(crate) special: bool,
+}

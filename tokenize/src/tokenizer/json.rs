@@ -1,0 +1,359 @@
+//! Reads `tokenizer.json` for the engine: what it covers becomes a [`Compiled`], the rest a reason.
+//!
+//! Hugging Face `tokenizers` reads the same file as the oracle and serves every tokenizer that is
+//! not covered here; so this reader is strict: whatever it does not know, it leaves to the oracle.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use ratdata_schemas::TokenId;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::compiled::{AddedToken, Compiled, Prefix, Style};
+use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, SPACE_PIECE};
+use crate::engine::pairs::PairTable;
+use crate::engine::pretokenize::Pattern;
+
+/// A tokenizer file, as far as it was understood.
+pub(crate) struct JsonTokenizer {
+    /// The vocabulary, by id; holes are empty.
+    pub(crate) pieces: Vec<String>,
+    /// The added tokens: special ones and others.
+    pub(crate) added: Vec<AddedToken>,
+    /// The name of the unknown token, where the model has one.
+    pub(crate) unk: Option<String>,
+    /// What the engine needs, or why the engine leaves the file to the oracle.
+    pub(crate) compiled: Result<Compiled, String>,
+}
+
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(borrow)]
+    model: Model<'a>,
+    #[serde(default)]
+    added_tokens: Vec<AddedEntry>,
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+}
+
+#[derive(Deserialize)]
+struct AddedEntry {
+    id: TokenId,
+    content: String,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
+    #[serde(default)]
+    special: bool,
+}
+
+#[derive(Deserialize)]
+struct Model<'a> {
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    #[serde(borrow, default)]
+    vocab: Option<Vocabulary<'a>>,
+    #[serde(borrow, default)]
+    merges: Vec<MergeEntry<'a>>,
+    #[serde(default)]
+    unk_token: Option<String>,
+    #[serde(default)]
+    byte_fallback: bool,
+    #[serde(default)]
+    fuse_unk: bool,
+    #[serde(default)]
+    ignore_merges: bool,
+    #[serde(default)]
+    dropout: Option<f32>,
+    #[serde(default)]
+    continuing_subword_prefix: Option<String>,
+    #[serde(default)]
+    end_of_word_suffix: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Vocabulary<'a> {
+    #[serde(borrow)]
+    Ids(HashMap<Text<'a>, TokenId>),
+    /// Unigram models list pieces with scores.
+    Scored(Vec<(String, f64)>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum MergeEntry<'a> {
+    #[serde(borrow)]
+    Joined(Text<'a>),
+    Pair(#[serde(borrow)] Text<'a>, #[serde(borrow)] Text<'a>),
+}
+
+/// A string of the file, borrowed from it unless it was written with escapes.
+#[derive(Deserialize, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl std::borrow::Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Reads a tokenizer file.
+///
+/// # Errors
+///
+/// The text is not a tokenizer file at all.
+pub(crate) fn read(text: &str) -> Result<JsonTokenizer, serde_json::Error> {
+    let file: File<'_> = serde_json::from_str(text)?;
+    let added = file
+        .added_tokens
+        .iter()
+        .map(|entry| AddedToken {
+            id: entry.id,
+            content: entry.content.clone(),
+            special: entry.special,
+        })
+        .collect();
+    Ok(JsonTokenizer {
+        pieces: pieces(&file),
+        added,
+        unk: file.model.unk_token.clone(),
+        compiled: compile(&file),
+    })
+}
+
+fn pieces(file: &File<'_>) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut put = |id: TokenId, piece: &str| {
+        let at = id as usize;
+        if pieces.len() <= at {
+            pieces.resize(at + 1, String::new());
+        }
+        piece.clone_into(&mut pieces[at]);
+    };
+    match &file.model.vocab {
+        Some(Vocabulary::Ids(ids)) => ids.iter().for_each(|(piece, &id)| put(id, &piece.0)),
+        Some(Vocabulary::Scored(list)) => {
+            for ((piece, _), id) in list.iter().zip(0..) {
+                put(id, piece);
+            }
+        }
+        None => {}
+    }
+    for entry in &file.added_tokens {
+        put(entry.id, &entry.content);
+    }
+    pieces
+}
+
+fn compile(file: &File<'_>) -> Result<Compiled, String> {
+    let model = &file.model;
+    let Some(Vocabulary::Ids(vocab)) = &model.vocab else {
+        return Err("its vocabulary is no map from pieces to ids".into());
+    };
+    if model.kind.as_deref().is_some_and(|kind| kind != "BPE") || model.merges.is_empty() {
+        return Err("its model is not BPE".into());
+    }
+    if model.dropout.is_some_and(|share| share > 0.0) {
+        return Err("it drops merges at random".into());
+    }
+    if model.continuing_subword_prefix.as_deref().is_some_and(|prefix| !prefix.is_empty())
+        || model.end_of_word_suffix.as_deref().is_some_and(|suffix| !suffix.is_empty())
+    {
+        return Err("it marks pieces with a prefix or suffix".into());
+    }
+    if let Some(entry) = file
+        .added_tokens
+        .iter()
+        .find(|e| e.single_word || e.lstrip || e.rstrip || e.content.is_empty())
+    {
+        return Err(format!("its added token `{}` strips or wants whole words", entry.content));
+    }
+    if !file.normalizer.is_null() && file.added_tokens.iter().any(|entry| entry.normalized) {
+        return Err("its added tokens are looked for in normalized text".into());
+    }
+    let style = style(&file.normalizer, &file.pre_tokenizer)?;
+    let num_ids = vocab.values().map(|&id| id + 1).max().unwrap_or(0);
+    let bytes = byte_pieces(vocab);
+    let byte_fallback = model.byte_fallback && bytes.is_some();
+    if model.byte_fallback && bytes.is_none() {
+        return Err("it falls back to bytes, and some byte has no piece".into());
+    }
+    let (merges, joins) = merges(model, vocab)?;
+    let alphabet = match style {
+        Style::Spaces { .. } => Alphabet::of_chars(vocab.iter().filter_map(|(piece, &id)| {
+            let mut characters = piece.0.chars();
+            characters.next().filter(|_| characters.as_str().is_empty()).map(|first| (first, id))
+        })),
+        Style::ByteLevel { .. } => Alphabet::Bytes(byte_symbols(vocab)?),
+    };
+    let unk = model.unk_token.as_ref().and_then(|unk| vocab.get(unk.as_str()));
+    let fallback = match (bytes, unk) {
+        (Some(bytes), _) if byte_fallback => Fallback::Bytes(bytes),
+        (_, Some(&id)) => Fallback::Unknown { id, fused: model.fuse_unk },
+        (_, None) => Fallback::Nothing,
+    };
+    let whole_units = model.ignore_merges.then(|| whole_units(vocab, &style));
+    let pairs = PairTable::new(&merges);
+    Ok(Compiled { bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units }, style, joins })
+}
+
+/// Reads how spaces are written and where units begin.
+fn style(normalizer: &Value, pre_tokenizer: &Value) -> Result<Style, String> {
+    let spaces = |prefix, cut_at_spaces| Ok(Style::Spaces { prefix, cut_at_spaces });
+    let kind = |value: &Value| value["type"].as_str().unwrap_or("").to_owned();
+    let steps = |value: &Value, list: &str| match value {
+        Value::Null => Vec::new(),
+        _ if kind(value) == "Sequence" => value[list].as_array().cloned().unwrap_or_default(),
+        one => vec![one.clone()],
+    };
+    let normalizers = steps(normalizer, "normalizers");
+    let pre_tokenizers = steps(pre_tokenizer, "pretokenizers");
+    let is_prepend = |step: &Value| kind(step) == "Prepend" && step["prepend"] == "▁";
+    let is_replace = |step: &Value| {
+        kind(step) == "Replace" && step["pattern"]["String"] == " " && step["content"] == "▁"
+    };
+    // Gemma's file splits at spaces after its normalizer has replaced them all: it never splits.
+    let splits_never = |step: &Value| kind(step) == "Split" && step["pattern"]["String"] == " ";
+    match (normalizers.as_slice(), pre_tokenizers.as_slice()) {
+        ([prepend, replace], []) if is_prepend(prepend) && is_replace(replace) => {
+            spaces(Prefix::EachPiece, false)
+        }
+        ([replace], []) if is_replace(replace) => spaces(Prefix::Never, false),
+        ([replace], [split]) if is_replace(replace) && splits_never(split) => {
+            spaces(Prefix::Never, false)
+        }
+        ([], [step]) if kind(step) == "Metaspace" && step["replacement"] == "▁" => {
+            let split = step["split"].as_bool().unwrap_or(true);
+            let legacy = step["add_prefix_space"].as_bool();
+            match (step["prepend_scheme"].as_str(), legacy) {
+                (Some("never"), _) | (None, Some(false)) => spaces(Prefix::Never, split),
+                (Some("first"), _) => spaces(Prefix::FirstUnlessSpace, split),
+                (Some("always") | None, _) => spaces(Prefix::EachUnlessSpace, split),
+                (Some(other), _) => Err(format!("its prepend scheme is `{other}`")),
+            }
+        }
+        ([], [step])
+            if kind(step) == "ByteLevel"
+                && step["add_prefix_space"] == false
+                && step["use_regex"] != false =>
+        {
+            Ok(Style::ByteLevel { pattern: Pattern::Gpt2 })
+        }
+        ([], [split, bytes])
+            if kind(split) == "Split"
+                && kind(bytes) == "ByteLevel"
+                && bytes["use_regex"] == false
+                && bytes["add_prefix_space"] == false
+                && split["invert"] == false =>
+        {
+            let regex = split["pattern"]["Regex"].as_str().unwrap_or("");
+            match (Pattern::from_regex(regex), split["behavior"].as_str()) {
+                (Some(pattern), Some("Isolated")) => Ok(Style::ByteLevel { pattern }),
+                _ => Err("its pre-tokenizer splits by a pattern of its own".into()),
+            }
+        }
+        _ => Err("its normalizer or pre-tokenizer is of another kind".into()),
+    }
+}
+
+/// Returns the merges, and the pairs of characters that stand side by side within their results.
+fn merges(
+    model: &Model<'_>,
+    vocab: &HashMap<Text<'_>, TokenId>,
+) -> Result<(Vec<Merge>, Vec<String>), String> {
+    let mut merges = Vec::with_capacity(model.merges.len());
+    let mut results = Vec::with_capacity(model.merges.len());
+    let mut joined = String::new();
+    for (entry, rank) in model.merges.iter().zip(0..) {
+        let (left, right) = match entry {
+            MergeEntry::Pair(left, right) => (left.0.as_ref(), right.0.as_ref()),
+            MergeEntry::Joined(text) => text
+                .0
+                .split_once(' ')
+                .ok_or_else(|| format!("its merge `{}` is no pair", text.0))?,
+        };
+        joined.clear();
+        joined.push_str(left);
+        joined.push_str(right);
+        let id = |piece: &str| {
+            let missing = || format!("its merge makes `{piece}`, which is no piece");
+            vocab.get(piece).copied().ok_or_else(missing)
+        };
+        if byte_value(left).or(byte_value(right)).is_some() {
+            return Err("it merges byte pieces".into());
+        }
+        merges.push(Merge { left: id(left)?, right: id(right)?, rank, becomes: id(&joined)? });
+        results.push(joined.clone());
+    }
+    results.sort_unstable();
+    results.dedup();
+    Ok((merges, results))
+}
+
+fn byte_pieces(vocab: &HashMap<Text<'_>, TokenId>) -> Option<Box<[TokenId; 256]>> {
+    let mut ids = Box::new([0; 256]);
+    for (byte, id) in ids.iter_mut().enumerate() {
+        *id = *vocab.get(format!("<0x{byte:02X}>").as_str())?;
+    }
+    Some(ids)
+}
+
+/// Returns the byte that a piece such as `<0x0A>` stands for.
+pub(crate) fn byte_value(piece: &str) -> Option<u8> {
+    let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// Returns the character by which byte-level files write each byte.
+///
+/// Printable Latin-1 characters stand for themselves; the others are moved up past U+0100, in
+/// their order, so that no piece has a space or control character.
+pub(crate) fn byte_level_chars() -> [char; 256] {
+    let mut moved = 0x100_u32;
+    std::array::from_fn(|byte| {
+        let character = u8::try_from(byte).map_or(SPACE_PIECE, char::from);
+        let itself = matches!(character, '!'..='~' | '¡'..='¬' | '®'..='ÿ');
+        if itself {
+            return character;
+        }
+        let stand_in = char::from_u32(moved).unwrap_or(SPACE_PIECE);
+        moved += 1;
+        stand_in
+    })
+}
+
+fn byte_symbols(vocab: &HashMap<Text<'_>, TokenId>) -> Result<Box<[u32; 256]>, String> {
+    let mut symbols = Box::new([0; 256]);
+    for (character, symbol) in byte_level_chars().into_iter().zip(symbols.iter_mut()) {
+        let id = vocab.get(character.encode_utf8(&mut [0; 4]) as &str);
+        *symbol = *id.ok_or_else(|| format!("its byte-level alphabet lacks `{character}`"))?;
+    }
+    Ok(symbols)
+}
+
+/// Returns the vocabulary as it lies in the text: with spaces, or as raw bytes.
+fn whole_units(vocab: &HashMap<Text<'_>, TokenId>, style: &Style) -> HashMap<Box<[u8]>, TokenId> {
+    let byte_of: HashMap<char, u8> = byte_level_chars().into_iter().zip(0..=u8::MAX).collect();
+    vocab
+        .iter()
+        .filter_map(|(piece, &id)| {
+            let unit: Vec<u8> = match style {
+                Style::Spaces { .. } => piece.0.replace(SPACE_PIECE, " ").into_bytes(),
+                Style::ByteLevel { .. } => {
+                    piece.0.chars().map(|c| byte_of.get(&c).copied()).collect::<Option<_>>()?
+                }
+            };
+            Some((unit.into_boxed_slice(), id))
+        })
+        .collect()
+}

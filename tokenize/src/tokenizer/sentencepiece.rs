@@ -1,0 +1,137 @@
+//! Compiles a SentencePiece BPE model for the engine.
+
+use std::collections::HashMap;
+
+use super::compiled::{AddedToken, Compiled, Prefix, Style};
+use super::json::byte_value;
+use super::sentencepiece_model::{PieceKind, SentencePieceModel};
+use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, NO_SYMBOL, Symbol};
+use crate::engine::pairs::PairTable;
+
+/// Compiles a model, or says what in it is not covered.
+///
+/// SentencePiece merges any two neighbours whose text together is a piece, the piece of the best
+/// score first, the leftmost among equals. So the merges of a piece are all its splits into two
+/// symbols, and its rank is the place of its score among all scores.
+pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
+    if model.model_type != 2 {
+        return Err("its model type is not BPE".into());
+    }
+    if model.has_charsmap || model.remove_extra_whitespaces || !model.escape_whitespaces {
+        return Err("its normalizer rewrites the text".into());
+    }
+    if let Some(piece) = model
+        .pieces
+        .iter()
+        .find(|piece| matches!(piece.kind, PieceKind::UserDefined | PieceKind::Unused))
+    {
+        return Err(format!("its piece `{}` is user-defined or unused", piece.text));
+    }
+    let num_ids = u32::try_from(model.pieces.len()).map_err(|_| "it has too many pieces")?;
+    let symbols = Symbols::of(model, num_ids);
+    let merges = merges(model, &symbols);
+    let unknown = place_of(model, PieceKind::Unknown).unwrap_or(0);
+    let fallback = match byte_ids(model) {
+        Some(bytes) if model.byte_fallback => Fallback::Bytes(bytes),
+        _ => Fallback::Unknown { id: unknown, fused: true },
+    };
+    let alphabet = Alphabet::of_chars(symbols.characters());
+    let prefix = if model.add_dummy_prefix { Prefix::EachPiece } else { Prefix::Never };
+    let joins = normal(model).map(|(_, text, _)| text.to_owned()).collect();
+    let pairs = PairTable::new(&merges);
+    Ok(Compiled {
+        bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units: None },
+        style: Style::Spaces { prefix, cut_at_spaces: false },
+        joins,
+    })
+}
+
+/// Returns the control pieces and the unknown piece, which a text may spell.
+pub(crate) fn added(model: &SentencePieceModel) -> Vec<AddedToken> {
+    (0..)
+        .zip(&model.pieces)
+        .filter(|(_, piece)| matches!(piece.kind, PieceKind::Control | PieceKind::Unknown))
+        .map(|(id, piece)| AddedToken { id, content: piece.text.clone(), special: true })
+        .collect()
+}
+
+fn normal(model: &SentencePieceModel) -> impl Iterator<Item = (u32, &str, f32)> {
+    (0..)
+        .zip(&model.pieces)
+        .filter(|(_, piece)| piece.kind == PieceKind::Normal)
+        .map(|(id, piece)| (id, piece.text.as_str(), piece.score))
+}
+
+fn place_of(model: &SentencePieceModel, kind: PieceKind) -> Option<u32> {
+    (0..).zip(&model.pieces).find(|(_, piece)| piece.kind == kind).map(|(id, _)| id)
+}
+
+fn byte_ids(model: &SentencePieceModel) -> Option<Box<[u32; 256]>> {
+    let mut ids = Box::new([NO_SYMBOL; 256]);
+    for (id, piece) in (0..).zip(&model.pieces) {
+        if let (PieceKind::Byte, Some(byte)) = (piece.kind, byte_value(&piece.text)) {
+            ids[usize::from(byte)] = id;
+        }
+    }
+    (!ids.contains(&NO_SYMBOL)).then_some(ids)
+}
+
+/// The symbols that merging passes through: pieces, and characters that are only parts of pieces.
+struct Symbols<'a> {
+    pieces: HashMap<&'a str, Symbol>,
+    parts: HashMap<char, Symbol>,
+}
+
+impl<'a> Symbols<'a> {
+    fn of(model: &'a SentencePieceModel, num_ids: u32) -> Self {
+        let mut pieces = HashMap::with_capacity(model.pieces.len());
+        for (id, text, _) in normal(model) {
+            pieces.entry(text).or_insert(id);
+        }
+        let mut parts = HashMap::new();
+        for (_, text, _) in normal(model) {
+            for character in text.chars() {
+                if !pieces.contains_key(character.encode_utf8(&mut [0; 4]) as &str) {
+                    let next = num_ids + u32::try_from(parts.len()).unwrap_or(0);
+                    parts.entry(character).or_insert(next);
+                }
+            }
+        }
+        Self { pieces, parts }
+    }
+
+    fn get(&self, text: &str) -> Option<Symbol> {
+        self.pieces.get(text).copied().or_else(|| {
+            let mut characters = text.chars();
+            let first = characters.next()?;
+            characters.as_str().is_empty().then(|| self.parts.get(&first).copied()).flatten()
+        })
+    }
+
+    fn characters(&self) -> Vec<(char, Symbol)> {
+        let whole = self.pieces.iter().filter_map(|(text, &symbol)| {
+            let mut characters = text.chars();
+            let first = characters.next()?;
+            characters.as_str().is_empty().then_some((first, symbol))
+        });
+        whole.chain(self.parts.iter().map(|(&character, &symbol)| (character, symbol))).collect()
+    }
+}
+
+fn merges(model: &SentencePieceModel, symbols: &Symbols<'_>) -> Vec<Merge> {
+    let mut scores: Vec<f32> = normal(model).map(|(_, _, score)| score).collect();
+    scores.sort_unstable_by(|a, b| b.total_cmp(a));
+    scores.dedup();
+    let mut merges = Vec::with_capacity(2 * model.pieces.len());
+    for (id, text, score) in normal(model) {
+        let rank = scores.partition_point(|&better| better.total_cmp(&score).is_gt());
+        for (cut, _) in text.char_indices().skip(1) {
+            let (left, right) = text.split_at(cut);
+            if let (Some(left), Some(right)) = (symbols.get(left), symbols.get(right)) {
+                let rank = u32::try_from(rank).unwrap_or(u32::MAX - 1);
+                merges.push(Merge { left, right, rank, becomes: id });
+            }
+        }
+    }
+    merges
+}
