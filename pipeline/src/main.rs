@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod failure;
 mod interrupt;
+mod progress;
 mod ui;
 
 use std::process::ExitCode;
@@ -20,6 +21,6 @@ fn main() -> ExitCode {
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet);
     interrupt::watch();
-    commands::dispatch(&ui, cli.command)
+    commands::dispatch(&ui, &cli.command)
         .map_or_else(|failure| failure.report(&ui), |()| ExitCode::SUCCESS)
 }

@@ -182,12 +182,12 @@ impl Span {
 
     /// Reads a span as it lies on disk.
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
-        Self {
-            start: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            len: u32::from_le_bytes([i, j, k, l]),
-            column: u32::from_le_bytes([m, n, o, p]),
+        let mut words = [0; 4];
+        for (word, four) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*four);
         }
+        let [low, high, len, column] = words;
+        Self { start: u64::from(high) << 32 | u64::from(low), len, column }
     }
 }
 

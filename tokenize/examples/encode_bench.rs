@@ -64,7 +64,10 @@ fn run(workers: &mut [Worker], documents: &[&str]) -> Result<usize, Box<dyn Erro
                     let mut count = 0;
                     loop {
                         let first = next.fetch_add(8, Ordering::Relaxed);
-                        let Some(mine) = documents.get(first..documents.len().min(first + 8)) else { break };
+                        let Some(mine) = documents.get(first..documents.len().min(first + 8))
+                        else {
+                            break;
+                        };
                         if mine.is_empty() {
                             break;
                         }

@@ -86,9 +86,8 @@ impl<I: Stored> ShortCache<I> {
     /// Returns the line a key belongs to.
     #[inline]
     pub(crate) fn place(&self, key: Key) -> usize {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = key.to_le_bytes();
-        let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let high = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
+        let low = low_half(key);
+        let high = low_half(key >> 64);
         let mixed =
             low.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ high.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         let hash = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
@@ -127,6 +126,12 @@ impl<I: Stored> ShortCache<I> {
     pub(crate) fn memory(&self) -> usize {
         self.sets.len() * size_of::<Set<I>>()
     }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+fn low_half(key: Key) -> u64 {
+    key as u64
 }
 
 /// Units beyond the short cache: longer, or of more ids. Emptied when it is full.

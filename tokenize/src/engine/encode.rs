@@ -325,13 +325,12 @@ fn key_of(bytes: &[u8], start: usize, end: usize) -> Key {
     if len > SHORT {
         return 0;
     }
-    let word = match bytes[start..].first_chunk::<16>() {
-        Some(word) => Key::from_le_bytes(*word),
-        None => {
-            let mut word = [0; 16];
-            word[..len].copy_from_slice(&bytes[start..end]);
-            Key::from_le_bytes(word)
-        }
+    let word = if let Some(word) = bytes[start..].first_chunk::<16>() {
+        Key::from_le_bytes(*word)
+    } else {
+        let mut word = [0; 16];
+        word[..len].copy_from_slice(&bytes[start..end]);
+        Key::from_le_bytes(word)
     };
     (word & MASKS[len]) | (len as Key) << 120
 }

@@ -92,12 +92,11 @@ impl Joins {
     #[inline]
     pub(crate) fn joined(&self, before: char, after: char) -> bool {
         let (before, after) = (in_text(before), in_text(after));
-        match (ascii_place(before), ascii_place(after)) {
-            (Some(a), Some(b)) => self.first[a] & self.second[b] != 0,
-            _ => {
-                let bit = self.hash(before, after);
-                self.hashed[bit / 64] >> (bit % 64) & 1 == 1
-            }
+        if let (Some(a), Some(b)) = (ascii_place(before), ascii_place(after)) {
+            self.first[a] & self.second[b] != 0
+        } else {
+            let bit = self.hash(before, after);
+            self.hashed[bit / 64] >> (bit % 64) & 1 == 1
         }
     }
 

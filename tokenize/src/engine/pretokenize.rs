@@ -18,7 +18,7 @@ use super::scan::{Level, class_masks};
 /// A pre-tokenization pattern that the engine knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
-    /// GPT-2's, which GPT-NeoX, OPT and RoBERTa use too.
+    /// GPT-2's, which GPT-NeoX, OPT and `RoBERTa` use too.
     Gpt2,
 }
 

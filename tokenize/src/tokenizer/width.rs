@@ -1,6 +1,6 @@
 //! The widths that ids are written in.
 
-use ratdata_schemas::{Dtype, TokenId};
+use ratdata_schemas::{ArtifactError, Dtype, ShardWriter, TokenId};
 
 /// An integer that ids are written as: `u16` or `u32`.
 ///
@@ -12,6 +12,12 @@ pub trait IdWidth: Copy + Default + Send + Sync + sealed::Sealed + 'static {
     fn of(id: TokenId) -> Self;
     /// Reads an id of this width.
     fn id(self) -> TokenId;
+    /// Appends documents to a shard; `lens` are their lengths and add up to `ids`.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the write.
+    fn append(writer: &mut ShardWriter, ids: &[Self], lens: &[u32]) -> Result<(), ArtifactError>;
 }
 
 impl IdWidth for u16 {
@@ -25,6 +31,9 @@ impl IdWidth for u16 {
     fn id(self) -> TokenId {
         self.into()
     }
+    fn append(writer: &mut ShardWriter, ids: &[Self], lens: &[u32]) -> Result<(), ArtifactError> {
+        writer.append_u16(ids, lens)
+    }
 }
 
 impl IdWidth for u32 {
@@ -36,6 +45,9 @@ impl IdWidth for u32 {
     #[inline]
     fn id(self) -> TokenId {
         self
+    }
+    fn append(writer: &mut ShardWriter, ids: &[Self], lens: &[u32]) -> Result<(), ArtifactError> {
+        writer.append_u32(ids, lens)
     }
 }
 

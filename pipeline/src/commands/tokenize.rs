@@ -1,0 +1,412 @@
+//! `ratdata tokenize`: text in, token bins out.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_tokenize::corpus::{
+    self, DtypeChoice, Estimate, Job, JobConfig, JobError, OnBadRow, Order, Outcome, Progress,
+    Specials,
+};
+use ratdata_tokenize::hub::{HubError, resolve_inputs, resolve_tokenizer};
+use ratdata_tokenize::tokenizer::Tokenizer;
+use serde::Serialize;
+
+use crate::failure::{Failure, Kind};
+use crate::interrupt;
+use crate::progress::{FetchBars, JobProgress};
+use crate::ui::Ui;
+
+/// Turn text into memory-mapped token bins
+///
+/// Reads parquet, JSON lines or plain text, encodes every document, splits each file into train
+/// and val as the reference does, and writes headerless bins with a document index and a manifest.
+/// The same inputs and options give the same bytes, whatever `--num-proc`. A run that was stopped
+/// goes on where it was when the same command is given again.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct TokenizeArgs {
+    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, or a folder
+    #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
+    tokenizer: String,
+
+    /// Files, folders, patterns, or `hf://datasets/OWNER/NAME[@REV]/PATH` [default: FineWeb-Edu `sample-100BT`]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    input: Vec<String>,
+
+    /// The folder that becomes the artifact
+    #[arg(long, default_value = "data/tokens", value_name = "DIR")]
+    out: PathBuf,
+
+    /// How many threads work [default: all processors]
+    #[arg(long, value_name = "N")]
+    num_proc: Option<NonZeroUsize>,
+
+    /// What the files' names begin with [default: the tokenizer's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// The column or JSON field that holds the text, with dots where it is nested
+    #[arg(long, default_value = "text", value_name = "COLUMN")]
+    text_column: String,
+
+    /// The share of each file's documents that goes to `val`
+    #[arg(long, default_value_t = 0.005, value_name = "SHARE", value_parser = share)]
+    val_fraction: f64,
+
+    /// The seed of the split's permutation
+    #[arg(long, default_value_t = 1005, value_name = "SEED")]
+    split_seed: u64,
+
+    /// The order of documents within a shard
+    #[arg(long, value_enum, default_value_t = OrderArg::Reference)]
+    order: OrderArg,
+
+    /// Join the shards of each split into one file
+    #[arg(long)]
+    merge: bool,
+
+    /// Put the end-of-text id after each document
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    eos: Switch,
+
+    /// Put the begin-of-text id before each document
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    bos: Switch,
+
+    /// What becomes of special tokens that are written in the text
+    #[arg(long, value_enum, default_value_t = SpecialsArg::Parse)]
+    special_in_text: SpecialsArg,
+
+    /// The width of ids
+    #[arg(long, value_enum, default_value_t = DtypeArg::Auto)]
+    dtype: DtypeArg,
+
+    /// Take at most so many documents, in the order of the input
+    #[arg(long, value_name = "N")]
+    limit_docs: Option<u64>,
+
+    /// What becomes of rows that hold no text
+    #[arg(long, value_enum, default_value_t = OnBadRowArg::Fail)]
+    on_bad_row: OnBadRowArg,
+
+    /// Predict tokens, bytes and time from a sample, and write nothing
+    #[arg(long)]
+    estimate: bool,
+
+    /// Do only the input files of share I of N (from 0), and leave the artifact to a later run
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<(usize, usize)>,
+
+    /// Replace what another job left in the folder
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OrderArg {
+    /// That of the permutation which makes the split
+    Reference,
+    /// That of the file
+    File,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SpecialsArg {
+    /// They become their ids
+    Parse,
+    /// They are plain text
+    Plain,
+    /// They are an error
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DtypeArg {
+    /// The narrowest that holds the vocabulary
+    Auto,
+    /// Two bytes
+    U16,
+    /// Four bytes
+    U32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OnBadRowArg {
+    /// The job fails at the first
+    Fail,
+    /// They are left out and counted
+    Skip,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        Ok(share) => Err(format!("found {share}, expected a share from 0 to 1")),
+        Err(_) => Err("expected a number from 0 to 1".into()),
+    }
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let expected = || "expected I/N with I below N, such as 0/8".to_owned();
+    let (i, n) = text.split_once('/').ok_or_else(expected)?;
+    let (i, n) = (i.parse().map_err(|_| expected())?, n.parse().map_err(|_| expected())?);
+    if i < n { Ok((i, n)) } else { Err(expected()) }
+}
+
+impl TokenizeArgs {
+    fn config(&self, name: &str) -> JobConfig {
+        JobConfig {
+            name: name.to_owned(),
+            text_column: self.text_column.clone(),
+            val_fraction: self.val_fraction,
+            split_seed: self.split_seed,
+            order: match self.order {
+                OrderArg::Reference => Order::Reference,
+                OrderArg::File => Order::File,
+            },
+            merge: self.merge,
+            eos: self.eos == Switch::On,
+            bos: self.bos == Switch::On,
+            special_in_text: match self.special_in_text {
+                SpecialsArg::Parse => Specials::Parse,
+                SpecialsArg::Plain => Specials::Plain,
+                SpecialsArg::Error => Specials::Error,
+            },
+            dtype: match self.dtype {
+                DtypeArg::Auto => DtypeChoice::Auto,
+                DtypeArg::U16 => DtypeChoice::U16,
+                DtypeArg::U32 => DtypeChoice::U32,
+            },
+            limit_docs: self.limit_docs,
+            on_bad_row: match self.on_bad_row {
+                OnBadRowArg::Fail => OnBadRow::Fail,
+                OnBadRowArg::Skip => OnBadRow::Skip,
+            },
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
+    let bars = FetchBars::new(ui);
+    let found = resolve_tokenizer(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    let tokenizer = Tokenizer::load(&found.path)
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    if let Some(reason) = tokenizer.uncovered() {
+        ui.warn(&format!("the fast engine does not cover this tokenizer, since {reason}; Hugging Face `tokenizers` serves it"));
+    }
+    let config = args.config(args.name.as_deref().unwrap_or(&found.name));
+    let files = resolve_inputs(&args.input, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    let threads = args
+        .num_proc
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
+    if args.estimate {
+        let estimate = corpus::estimate(&config, &tokenizer, &files, threads)
+            .map_err(|wrong| job_failure(&wrong))?;
+        return ui.emit(&EstimateReport(estimate));
+    }
+    let begun = Instant::now();
+    let outcome = Job::open(config, tokenizer, &found.name, files, &args.out, args.force)
+        .map_err(|wrong| job_failure(&wrong))?;
+    let job = match outcome {
+        Outcome::Done(manifest) => {
+            ui.note(&format!("{}: already done", args.out.display()));
+            return ui.emit(&TokenizeReport::of(&args.out, &manifest, None));
+        }
+        Outcome::Open(job) => job,
+    };
+    let progress = Progress::default();
+    let bars = JobProgress::start(ui, &progress, job.files());
+    let wanted = |number: usize| args.shard.is_none_or(|(i, n)| number % n == i);
+    let ran = bars.watch(|| job.run(wanted, threads, &progress, interrupt::flag()));
+    ran.map_err(|wrong| job_failure(&wrong))?;
+    tell_bad_rows(ui, &progress);
+    if let Some((i, n)) = args.shard {
+        ui.note(&format!("share {i} of {n} is done; run without `--shard` to make the artifact"));
+        return Ok(());
+    }
+    let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
+    ui.emit(&TokenizeReport::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
+}
+
+fn tell_bad_rows(ui: &Ui, progress: &Progress) {
+    let bad = progress.bad_rows.load(std::sync::atomic::Ordering::Relaxed);
+    if bad == 0 {
+        return;
+    }
+    let first = progress.first_bad.lock().map(|first| first.join("\n  ")).unwrap_or_default();
+    ui.warn(&format!("{bad} rows without text were left out, among them:\n  {first}"));
+}
+
+pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
+    let kind = if wrong.is_usage() { Kind::Usage } else { Kind::Failed };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+pub(crate) fn job_failure(wrong: &JobError) -> Failure {
+    let kind = match wrong {
+        JobError::Interrupted => Kind::Interrupted,
+        JobError::Width { .. } | JobError::NoSpecial { .. } => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+/// What a job has made.
+#[derive(Debug, Serialize)]
+pub(crate) struct TokenizeReport {
+    out: PathBuf,
+    tokenizer: String,
+    dtype: String,
+    splits: Vec<SplitTotals>,
+    documents: u64,
+    tokens: u64,
+    text_bytes: u64,
+    bytes_per_token: f64,
+    bad_rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct SplitTotals {
+    name: String,
+    files: usize,
+    documents: u64,
+    tokens: u64,
+    bytes: u64,
+}
+
+impl TokenizeReport {
+    /// Sums up a manifest.
+    pub(crate) fn of(out: &std::path::Path, manifest: &Manifest, seconds: Option<f64>) -> Self {
+        let splits: Vec<SplitTotals> = manifest
+            .splits
+            .iter()
+            .filter_map(|(name, split)| {
+                let SplitRecord::Shards { shards } = split else { return None };
+                Some(SplitTotals {
+                    name: name.clone(),
+                    files: shards.len(),
+                    documents: shards.iter().map(|shard| shard.documents).sum(),
+                    tokens: shards.iter().map(|shard| shard.tokens).sum(),
+                    bytes: shards.iter().map(|shard| shard.bin.bytes).sum(),
+                })
+            })
+            .collect();
+        let tokens = splits.iter().map(|split| split.tokens).sum();
+        let text_bytes = manifest.sources.iter().map(|source| source.text_bytes).sum::<u64>();
+        Self {
+            out: out.to_owned(),
+            tokenizer: manifest.tokenizer.name.clone(),
+            dtype: manifest.dtype.to_string(),
+            documents: splits.iter().map(|split| split.documents).sum(),
+            tokens,
+            text_bytes,
+            bytes_per_token: if tokens == 0 { 0.0 } else { text_bytes as f64 / tokens as f64 },
+            bad_rows: manifest.sources.iter().map(|source| source.bad_rows).sum(),
+            splits,
+            seconds,
+        }
+    }
+}
+
+impl fmt::Display for TokenizeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<8} {:>7} {:>14} {:>18} {:>12}",
+            "split", "files", "documents", "tokens", "on disk"
+        )?;
+        for split in &self.splits {
+            writeln!(
+                f,
+                "{:<8} {:>7} {:>14} {:>18} {:>12}",
+                split.name,
+                split.files,
+                grouped(split.documents),
+                grouped(split.tokens),
+                sized(split.bytes)
+            )?;
+        }
+        write!(
+            f,
+            "{} of text, {:.3} bytes a token, {} ids of `{}`",
+            sized(self.text_bytes),
+            self.bytes_per_token,
+            self.dtype,
+            self.tokenizer
+        )?;
+        if self.bad_rows > 0 {
+            write!(f, ", {} bad rows left out", grouped(self.bad_rows))?;
+        }
+        if let Some(seconds) = self.seconds {
+            write!(
+                f,
+                "\n{seconds:.2} s, {}/s of text",
+                sized_f(self.text_bytes as f64 / seconds.max(1e-9))
+            )?;
+        }
+        write!(f, "\n{}", self.out.display())
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct EstimateReport(Estimate);
+
+impl fmt::Display for EstimateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(estimate) = self;
+        writeln!(
+            f,
+            "files      {} ({})",
+            grouped(estimate.files as u64),
+            sized(estimate.input_bytes)
+        )?;
+        writeln!(f, "documents  about {}", grouped(estimate.documents))?;
+        writeln!(f, "tokens     about {}", grouped(estimate.tokens))?;
+        writeln!(f, "on disk    about {} as {}", sized(estimate.output_bytes), estimate.dtype)?;
+        writeln!(f, "time       about {:.1} minutes", estimate.seconds / 60.0)?;
+        write!(f, "from {:.1}% of the input; nothing was written", estimate.sampled * 100.0)
+    }
+}
+
+/// Writes a number with commas between its thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes a size in bytes with a decimal unit.
+pub(crate) fn sized(bytes: u64) -> String {
+    sized_f(bytes as f64)
+}
+
+/// Writes a size or rate in bytes with a decimal unit.
+pub(crate) fn sized_f(bytes: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let (mut value, mut unit) = (bytes, 0);
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
+}

@@ -1,0 +1,131 @@
+//! How far a tokenize job is: a live line on a terminal, plain lines at intervals elsewhere.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_tokenize::corpus::Progress;
+use ratdata_tokenize::hub::FetchProgress;
+use ratdata_tokenize::source::SourceFile;
+
+use crate::commands::tokenize::{grouped, sized_f};
+use crate::ui::Ui;
+
+/// How often a plain line is printed where the line cannot be redrawn.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows one job.
+pub(crate) struct JobProgress<'a> {
+    ui: &'a Ui,
+    progress: &'a Progress,
+    files: u64,
+    input_bytes: u64,
+}
+
+impl<'a> JobProgress<'a> {
+    /// Gets ready to show a job over these files.
+    pub(crate) fn start(ui: &'a Ui, progress: &'a Progress, files: &[SourceFile]) -> Self {
+        let input_bytes = files.iter().map(|file| file.bytes).sum();
+        Self { ui, progress, files: files.len() as u64, input_bytes }
+    }
+
+    /// Runs `work` and shows how far it is until it returns.
+    pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
+        if self.ui.quiet() {
+            return work();
+        }
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| self.show(&done));
+            let result = work();
+            done.store(true, Ordering::Release);
+            watcher.thread().unpark();
+            result
+        })
+    }
+
+    fn show(&self, done: &AtomicBool) {
+        let begun = Instant::now();
+        let bar = ProgressBar::new(self.input_bytes);
+        if !self.ui.live() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan/dim} {msg}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        let mut last_line = begun;
+        while !done.load(Ordering::Acquire) {
+            std::thread::park_timeout(Duration::from_millis(200));
+            bar.set_position(self.progress.input_bytes_done.load(Ordering::Relaxed));
+            let line = self.line(begun.elapsed().as_secs_f64());
+            if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
+                self.ui.note(&line);
+                last_line = Instant::now();
+            }
+            bar.set_message(line);
+        }
+        bar.finish_and_clear();
+    }
+
+    /// Documents, tokens and files so far, the rates, and the time left by the bytes of input.
+    fn line(&self, seconds: f64) -> String {
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let rate = |count: u64| count as f64 / seconds.max(1e-9);
+        let input_done = load(&self.progress.input_bytes_done);
+        let left = if input_done == 0 {
+            String::new()
+        } else {
+            let left = seconds * (self.input_bytes - input_done.min(self.input_bytes)) as f64
+                / input_done as f64;
+            format!(", {left:.0} s left")
+        };
+        format!(
+            "{}/{} files, {} documents, {} tokens, {}/s, {:.1} M tokens/s{left}",
+            load(&self.progress.files_done),
+            self.files,
+            grouped(load(&self.progress.documents)),
+            grouped(load(&self.progress.tokens)),
+            sized_f(rate(load(&self.progress.text_bytes))),
+            rate(load(&self.progress.tokens)) / 1e6,
+        )
+    }
+}
+
+/// Shows downloads: one bar a file on a terminal, a line a file elsewhere.
+pub(crate) struct FetchBars<'a> {
+    ui: &'a Ui,
+    bar: ProgressBar,
+}
+
+impl<'a> FetchBars<'a> {
+    pub(crate) fn new(ui: &'a Ui) -> Self {
+        let bar = ProgressBar::hidden();
+        if ui.live() {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if let Ok(style) = ProgressStyle::with_template(
+            "{bar:24.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {msg}",
+        ) {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        Self { ui, bar }
+    }
+}
+
+impl FetchProgress for FetchBars<'_> {
+    fn fetched(&self, file: &str, done: u64, total: u64) {
+        if !self.ui.live() {
+            if done == 0 || done == total {
+                let verb = if done == total { "fetched" } else { "fetching" };
+                self.ui.note(&format!("{verb} {file} ({})", sized_f(total as f64)));
+            }
+            return;
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(file.to_owned());
+        if done == total {
+            self.bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What decides a tokenize job's bytes.
+
+use ratdata_schemas::{Dtype, TokenizerRecord};
+use serde::{Deserialize, Serialize};
+
+use crate::tokenizer::SpecialInText;
+
+/// The settings of a tokenize job: all of them, and nothing but what changes bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobConfig {
+    /// What the files' names begin with.
+    pub name: String,
+    /// The column or field that holds the text.
+    pub text_column: String,
+    /// The share of each file's documents that goes to `val`.
+    pub val_fraction: f64,
+    /// The seed of the split's permutation.
+    pub split_seed: u64,
+    /// The order of documents within a shard.
+    pub order: Order,
+    /// Whether the shards of a split become one file.
+    pub merge: bool,
+    /// Whether the end-of-text id follows each document.
+    pub eos: bool,
+    /// Whether the begin-of-text id precedes each document.
+    pub bos: bool,
+    /// What becomes of special tokens that are written in the text.
+    pub special_in_text: Specials,
+    /// The width of ids.
+    pub dtype: DtypeChoice,
+    /// At most this many documents, in the order of the input.
+    pub limit_docs: Option<u64>,
+    /// What becomes of rows without text.
+    pub on_bad_row: OnBadRow,
+}
+
+impl Default for JobConfig {
+    /// The reference's settings.
+    fn default() -> Self {
+        Self {
+            name: "llama".into(),
+            text_column: "text".into(),
+            val_fraction: 0.005,
+            split_seed: 1005,
+            order: Order::Reference,
+            merge: false,
+            eos: true,
+            bos: false,
+            special_in_text: Specials::Parse,
+            dtype: DtypeChoice::Auto,
+            limit_docs: None,
+            on_bad_row: OnBadRow::Fail,
+        }
+    }
+}
+
+/// The order of documents within a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// The reference's: that of the permutation which also makes the split.
+    Reference,
+    /// That of the file.
+    File,
+}
+
+/// What becomes of rows that hold no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadRow {
+    /// The job fails at the first.
+    Fail,
+    /// They are left out and counted.
+    Skip,
+}
+
+/// The width of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DtypeChoice {
+    /// The narrowest that holds the vocabulary.
+    Auto,
+    /// Two bytes, or an error.
+    U16,
+    /// Four bytes.
+    U32,
+}
+
+/// [`SpecialInText`], as it is written in configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Specials {
+    /// They become their ids.
+    Parse,
+    /// They are plain text.
+    Plain,
+    /// They are an error.
+    Error,
+}
+
+impl From<Specials> for SpecialInText {
+    fn from(specials: Specials) -> Self {
+        match specials {
+            Specials::Parse => Self::Parse,
+            Specials::Plain => Self::Plain,
+            Specials::Error => Self::Error,
+        }
+    }
+}
+
+impl DtypeChoice {
+    /// Returns the width for a vocabulary; none where it does not fit.
+    pub(crate) fn resolve(self, tokenizer: &TokenizerRecord) -> Option<Dtype> {
+        let narrowest = Dtype::for_vocab(tokenizer.vocab_size);
+        match self {
+            Self::Auto => Some(narrowest),
+            Self::U16 => (narrowest == Dtype::U16).then_some(Dtype::U16),
+            Self::U32 => Some(Dtype::U32),
+        }
+    }
+}

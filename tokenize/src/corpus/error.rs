@@ -1,0 +1,110 @@
+//! Why a tokenize job failed.
+
+use std::path::PathBuf;
+
+use ratdata_schemas::{ArtifactError, BinError, ManifestError};
+use thiserror::Error;
+
+use crate::source::SourceError;
+use crate::tokenizer::EncodeError;
+
+/// An error of a tokenize job.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The input cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The output cannot be written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// What an earlier run left cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A shard of an earlier run cannot be read.
+    #[error(transparent)]
+    Bin(#[from] BinError),
+    /// A row holds no text.
+    #[error("{}: {place}: {reason}", .path.display())]
+    BadRow {
+        /// The file.
+        path: PathBuf,
+        /// The row or line.
+        place: String,
+        /// What it holds instead.
+        reason: String,
+    },
+    /// A row's text cannot be encoded.
+    #[error("{}: {place}: {source}", .path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// The row or line.
+        place: String,
+        /// Why.
+        source: EncodeError,
+    },
+    /// The vocabulary is too large for the width.
+    #[error("the vocabulary has {vocab_size} ids, `--dtype u16` holds 65536")]
+    Width {
+        /// How many ids.
+        vocab_size: u32,
+    },
+    /// The tokenizer has no id that was asked for.
+    #[error("the tokenizer has no {what} id, which `--{option} on` adds to every document")]
+    NoSpecial {
+        /// Which id.
+        what: &'static str,
+        /// The option that wants it.
+        option: &'static str,
+    },
+    /// The folder holds something else.
+    #[error("{}: holds another job's result: {difference}", .out.display())]
+    OtherJob {
+        /// The folder.
+        out: PathBuf,
+        /// What differs, theirs -> ours.
+        difference: String,
+    },
+    /// Not every file is done.
+    #[error("{}: {missing} of {total} files are not tokenized yet, the first is `{first}`", .out.display())]
+    Unfinished {
+        /// The folder.
+        out: PathBuf,
+        /// How many are missing.
+        missing: usize,
+        /// How many there are.
+        total: usize,
+        /// The first that is missing.
+        first: String,
+    },
+    /// The user stopped the job.
+    #[error("interrupted; finished files are kept, the same command goes on")]
+    Interrupted,
+    /// A thread of the job panicked: a defect of this program.
+    #[error("a worker thread panicked; please report this")]
+    Panicked,
+}
+
+impl JobError {
+    /// Returns what the user can do about it, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Source(wrong) => wrong.hint(),
+            Self::Artifact(wrong) => wrong.hint(),
+            Self::Manifest(wrong) => wrong.hint(),
+            Self::Bin(wrong) => wrong.hint(),
+            Self::Encode { source, .. } => source.hint(),
+            Self::BadRow { .. } => {
+                Some("`--on-bad-row skip` leaves such rows out and counts them in the manifest")
+            }
+            Self::Width { .. } => Some("leave `--dtype` at `auto`, or choose `u32`"),
+            Self::NoSpecial { .. } => Some("turn the option off, or choose another tokenizer"),
+            Self::OtherJob { .. } => {
+                Some("choose another `--out`, or replace what is there with `--force`")
+            }
+            Self::Unfinished { .. } => Some("run the shards that are missing, then this again"),
+            Self::Interrupted | Self::Panicked => None,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Writes the shards of one file: its documents, split and ordered.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ratdata_schemas::{ArtifactError, ShardFiles, ShardRecord, ShardWriter, SourceRecord};
+
+use super::config::JobConfig;
+use super::error::JobError;
+use super::split::split_rows;
+use super::staging::Staging;
+use super::state::{JobState, Receipt};
+use crate::tokenizer::IdWidth;
+
+/// How many ids are gathered before they are written.
+const GATHERED: usize = 1 << 20;
+
+/// A file whose documents are all staged.
+pub(crate) struct StagedSource<W> {
+    pub(crate) staging: Staging<W>,
+    pub(crate) stem: String,
+    /// Its place among the inputs.
+    pub(crate) number: u32,
+    pub(crate) record: SourceRecord,
+}
+
+/// Writes the shards of a file and records it as done.
+///
+/// # Errors
+///
+/// The system refuses a write, or the user stopped the job.
+pub(crate) fn finish<W: IdWidth>(
+    out: &Path,
+    state: &JobState,
+    config: &JobConfig,
+    staged: StagedSource<W>,
+    interrupted: &AtomicBool,
+) -> Result<Receipt, JobError> {
+    let StagedSource { staging, stem, number, record } = staged;
+    let documents = u32::try_from(staging.documents()).unwrap_or(u32::MAX);
+    let split = split_rows(documents, config.val_fraction, config.split_seed, config.order);
+    let mut shards = BTreeMap::new();
+    for (name, rows) in [("train", &split.train), ("val", &split.val)] {
+        if name == "val" && config.val_fraction <= 0.0 {
+            continue;
+        }
+        let stem = format!("shards/{}-{name}-{stem}", config.name);
+        let shard = write_shard(out, &stem, number, &staging, rows, interrupted)?;
+        shards.insert(name.to_owned(), shard);
+    }
+    let receipt = Receipt { source: record, shards, documents: documents.into() };
+    state.record(&stem, &receipt)?;
+    Ok(receipt)
+}
+
+fn write_shard<W: IdWidth>(
+    out: &Path,
+    stem: &str,
+    number: u32,
+    staging: &Staging<W>,
+    rows: &[u32],
+    interrupted: &AtomicBool,
+) -> Result<ShardRecord, JobError> {
+    let io = |source| ArtifactError::Io { path: out.join(stem), source };
+    let mut writer = ShardWriter::create(ShardFiles { root: out, stem })?;
+    let mut ids: Vec<W> = Vec::new();
+    let mut lens = Vec::new();
+    for &row in rows {
+        staging.copy(row, &mut ids).map_err(io)?;
+        lens.push(staging.len_of(row));
+        if ids.len() >= GATHERED {
+            W::append(&mut writer, &ids, &lens)?;
+            ids.clear();
+            lens.clear();
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(JobError::Interrupted);
+            }
+        }
+    }
+    W::append(&mut writer, &ids, &lens)?;
+    Ok(writer.finish(Some(number))?)
+}

@@ -1,0 +1,469 @@
+//! A tokenize job from its plan to its artifact.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
+use ratdata_schemas::{
+    Checksum, DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenizerRecord,
+};
+use serde_json::{Value, json};
+
+use super::config::JobConfig;
+use super::error::JobError;
+use super::finish::{StagedSource, finish};
+use super::merge::merge_split;
+use super::pool::{self, Block, Event, Frame, Part};
+use super::staging::Staging;
+use super::state::{JOB_FOLDER, JobState, Receipt, difference, finished_job, remove_folder};
+use crate::source::{Source, SourceError, SourceFile, fingerprint};
+use crate::tokenizer::{IdWidth, Tokenizer};
+
+/// What a job counts while it works; read it from any thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes of text encoded.
+    pub text_bytes: AtomicU64,
+    /// Tokens made, those around documents included.
+    pub tokens: AtomicU64,
+    /// Documents encoded.
+    pub documents: AtomicU64,
+    /// Files done, by this run and earlier ones.
+    pub files_done: AtomicU64,
+    /// Bytes of the files done, as they lie on disk.
+    pub input_bytes_done: AtomicU64,
+    /// Rows left out.
+    pub bad_rows: AtomicU64,
+    /// What was wrong with the first of them.
+    pub first_bad: Mutex<Vec<String>>,
+}
+
+impl Progress {
+    pub(super) fn add<W: IdWidth>(&self, block: &Block<W>) {
+        self.text_bytes.fetch_add(block.text_bytes, Ordering::Relaxed);
+        self.tokens.fetch_add(block.ids.len() as u64, Ordering::Relaxed);
+        self.documents.fetch_add(block.lens.len() as u64, Ordering::Relaxed);
+    }
+
+    fn add_bad(&self, file: &SourceFile, bad: &[String]) {
+        self.bad_rows.fetch_add(bad.len() as u64, Ordering::Relaxed);
+        let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = 3_usize.saturating_sub(first.len());
+        first.extend(bad.iter().take(missing).map(|bad| format!("{}: {bad}", file.path.display())));
+    }
+}
+
+/// What there is to do in an output folder.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The same job has finished there.
+    Done(Box<Manifest>),
+    /// The job is to be run, or to be gone on with.
+    Open(Box<Job>),
+}
+
+/// A job with its folder locked.
+#[derive(Debug)]
+pub struct Job {
+    out: PathBuf,
+    config: JobConfig,
+    dtype: Dtype,
+    tokenizer: Tokenizer,
+    record: TokenizerRecord,
+    files: Vec<SourceFile>,
+    fingerprints: Vec<Checksum>,
+    state: JobState,
+    _lock: DirLock,
+}
+
+impl Job {
+    /// Plans a job: checks its settings, locks its folder and looks at what is there.
+    ///
+    /// `name` is what the user calls the tokenizer. With `force`, another job's result is removed.
+    ///
+    /// # Errors
+    ///
+    /// The settings do not fit the tokenizer, the inputs cannot be read, another run is at work in
+    /// the folder, or it holds another job.
+    pub fn open(
+        config: JobConfig,
+        tokenizer: Tokenizer,
+        name: &str,
+        files: Vec<SourceFile>,
+        out: &Path,
+        force: bool,
+    ) -> Result<Outcome, JobError> {
+        let record = tokenizer.record(name);
+        let dtype = config
+            .dtype
+            .resolve(&record)
+            .ok_or(JobError::Width { vocab_size: record.vocab_size })?;
+        let specials =
+            [(config.eos, record.eos, "EOS", "eos"), (config.bos, record.bos, "BOS", "bos")];
+        for (wanted, id, what, option) in specials {
+            if wanted && id.is_none() {
+                return Err(JobError::NoSpecial { what, option });
+            }
+        }
+        let fingerprints =
+            files.iter().map(fingerprint).collect::<Result<Vec<_>, SourceError>>()?;
+        let lock = DirLock::take(out)?;
+        let state = JobState::of(out);
+        let job = Self {
+            out: out.to_owned(),
+            config,
+            dtype,
+            tokenizer,
+            record,
+            files,
+            fingerprints,
+            state,
+            _lock: lock,
+        };
+        if force {
+            job.remove_all()?;
+        } else if out.join(MANIFEST_FILE).exists() {
+            let manifest = Manifest::read(out)?;
+            // Inputs that a limit kept from being read are in no manifest.
+            let mut ours = job.described();
+            if let (Some(inputs), true) =
+                (ours["inputs"].as_array_mut(), job.config.limit_docs.is_some())
+            {
+                inputs.truncate(manifest.sources.len());
+            }
+            return match difference(&finished_job(&manifest), &ours) {
+                None => {
+                    job.state.clear()?;
+                    Ok(Outcome::Done(Box::new(manifest)))
+                }
+                Some(difference) => Err(JobError::OtherJob { out: out.to_owned(), difference }),
+            };
+        }
+        job.state.begin(out, &job.described())?;
+        Ok(Outcome::Open(Box::new(job)))
+    }
+
+    /// Returns the input files, in the order of the artifact.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// Returns the settings.
+    pub fn config(&self) -> &JobConfig {
+        &self.config
+    }
+
+    /// Tokenizes those of the files `wanted` that are not done yet, on `threads` threads.
+    ///
+    /// Which files are wanted does not change their bytes, so several processes may each do a
+    /// share of them, one after the other or on copies of the folder.
+    ///
+    /// # Errors
+    ///
+    /// See [`JobError`]; files that were done stay done.
+    pub fn run(
+        &self,
+        wanted: impl Fn(usize) -> bool,
+        threads: usize,
+        progress: &Progress,
+        interrupted: &AtomicBool,
+    ) -> Result<(), JobError> {
+        match self.dtype {
+            Dtype::U16 => self.run_as::<u16>(&wanted, threads, progress, interrupted),
+            Dtype::U32 => self.run_as::<u32>(&wanted, threads, progress, interrupted),
+        }
+    }
+
+    fn run_as<W: IdWidth>(
+        &self,
+        wanted: &dyn Fn(usize) -> bool,
+        threads: usize,
+        progress: &Progress,
+        interrupted: &AtomicBool,
+    ) -> Result<(), JobError> {
+        let mut todo = Vec::new();
+        let mut counted = 0;
+        for (number, file) in self.files.iter().enumerate().filter(|(number, _)| wanted(*number)) {
+            match self.receipt(file)? {
+                Some(receipt) => {
+                    counted += receipt.documents;
+                    progress.files_done.fetch_add(1, Ordering::Relaxed);
+                    progress.input_bytes_done.fetch_add(file.bytes, Ordering::Relaxed);
+                }
+                None => todo.push(number),
+            }
+        }
+        let mut left = self.config.limit_docs.map(|limit| limit.saturating_sub(counted));
+        if todo.is_empty() || left == Some(0) {
+            return Ok(());
+        }
+        let frame = Frame {
+            bos: self.record.bos.filter(|_| self.config.bos),
+            eos: self.record.eos.filter(|_| self.config.eos),
+            on_bad_row: self.config.on_bad_row,
+        };
+        let encoder = self.tokenizer.encoder(self.config.special_in_text.into());
+        let encoders = vec![encoder; threads.max(1)];
+        let mut current: BTreeMap<usize, StagedSource<W>> = BTreeMap::new();
+        std::thread::scope(|scope| {
+            // One file's shards are written while the next is encoded.
+            let mut finishing: Option<std::thread::ScopedJoinHandle<'_, Result<u64, JobError>>> =
+                None;
+            let join =
+                |handle: Option<std::thread::ScopedJoinHandle<'_, Result<u64, JobError>>>| {
+                    handle.map_or(Ok(()), |handle| {
+                        let bytes = handle.join().unwrap_or(Err(JobError::Panicked))?;
+                        progress.files_done.fetch_add(1, Ordering::Relaxed);
+                        progress.input_bytes_done.fetch_add(bytes, Ordering::Relaxed);
+                        Ok::<(), JobError>(())
+                    })
+                };
+            pool::run(
+                encoders,
+                self.parts(&todo),
+                frame,
+                progress,
+                interrupted,
+                |event| match event {
+                    Event::Block(number, mut block) => {
+                        let file = &self.files[number];
+                        progress.add_bad(file, &block.bad);
+                        limit(&mut left, &mut block);
+                        let staged = current.entry(number).or_insert_with(|| self.staged(number));
+                        staged.record.rows += block.rows;
+                        staged.record.bad_rows += block.bad.len() as u64;
+                        staged.record.text_bytes += block.text_bytes;
+                        staged.staging.push(block.ids, &block.lens, self.state.folder()).map_err(
+                            |source| ratdata_schemas::ArtifactError::Io {
+                                path: self.state.folder().to_owned(),
+                                source,
+                            },
+                        )?;
+                        if left != Some(0) {
+                            return Ok(true);
+                        }
+                        let staged = current.remove(&number);
+                        self.start_finishing(
+                            scope,
+                            staged,
+                            number,
+                            &mut finishing,
+                            &join,
+                            interrupted,
+                        )?;
+                        Ok(false)
+                    }
+                    Event::FileEnd(number) => {
+                        let staged = current.remove(&number).unwrap_or_else(|| self.staged(number));
+                        self.start_finishing(
+                            scope,
+                            Some(staged),
+                            number,
+                            &mut finishing,
+                            &join,
+                            interrupted,
+                        )?;
+                        Ok(true)
+                    }
+                },
+            )?;
+            join(finishing)
+        })
+    }
+
+    #[expect(clippy::type_complexity, reason = "a scoped handle's type has no shorter name")]
+    fn start_finishing<'scope, 'env: 'scope, W: IdWidth>(
+        &'env self,
+        scope: &'scope std::thread::Scope<'scope, 'env>,
+        staged: Option<StagedSource<W>>,
+        number: usize,
+        finishing: &mut Option<std::thread::ScopedJoinHandle<'scope, Result<u64, JobError>>>,
+        join: &dyn Fn(
+            Option<std::thread::ScopedJoinHandle<'_, Result<u64, JobError>>>,
+        ) -> Result<(), JobError>,
+        interrupted: &'env AtomicBool,
+    ) -> Result<(), JobError> {
+        join(finishing.take())?;
+        let bytes = self.files[number].bytes;
+        *finishing = staged.map(|staged| {
+            scope.spawn(move || {
+                finish(&self.out, &self.state, &self.config, staged, interrupted).map(|_| bytes)
+            })
+        });
+        Ok(())
+    }
+
+    /// Returns the parts of the files, opening each file when its turn comes.
+    fn parts<'a>(
+        &'a self,
+        todo: &'a [usize],
+    ) -> impl Iterator<Item = Result<Part, JobError>> + Send + 'a {
+        todo.iter().flat_map(move |&number| {
+            let file = &self.files[number];
+            let opened = Source::open(file, &self.config.text_column);
+            let (source, failed) = match opened {
+                Ok(source) => (Some(Arc::new(source)), None),
+                Err(wrong) => (None, Some(Err(wrong.into()))),
+            };
+            let path = Arc::new(file.path.clone());
+            let parts = source.into_iter().flat_map(move |source| {
+                let count = source.num_parts();
+                let path = path.clone();
+                (0..count).map(move |part| {
+                    Ok(Part {
+                        file: number,
+                        part,
+                        last: part + 1 == count,
+                        source: source.clone(),
+                        path: path.clone(),
+                    })
+                })
+            });
+            parts.chain(failed)
+        })
+    }
+
+    fn staged<W: IdWidth>(&self, number: usize) -> StagedSource<W> {
+        let file = &self.files[number];
+        StagedSource {
+            staging: Staging::new(),
+            stem: file.stem.clone(),
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            record: SourceRecord {
+                name: file.name.clone(),
+                bytes: file.bytes,
+                rows: 0,
+                bad_rows: 0,
+                text_bytes: 0,
+                fingerprint: self.fingerprints[number].clone(),
+            },
+        }
+    }
+
+    /// Returns the receipt of a file whose shards are there.
+    fn receipt(&self, file: &SourceFile) -> Result<Option<Receipt>, JobError> {
+        let receipt = self.state.receipt(&file.stem)?;
+        let Some(receipt) = receipt else { return Ok(None) };
+        for shard in receipt.shards.values() {
+            for record in [&shard.bin, &shard.idx] {
+                let path = record.resolve(&self.out)?;
+                let whole = path.metadata().is_ok_and(|metadata| metadata.len() == record.bytes);
+                // A merge that was under way has absorbed the shard.
+                if !whole && !self.state.folder().join("merging").exists() {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(receipt))
+    }
+
+    /// Makes the artifact of the files that are done: merges if asked, and writes the manifest.
+    ///
+    /// # Errors
+    ///
+    /// A file is not done, or the system refuses a write.
+    pub fn commit(self, interrupted: &AtomicBool) -> Result<Manifest, JobError> {
+        let mut receipts = Vec::new();
+        let mut missing = Vec::new();
+        let mut documents = 0;
+        for file in &self.files {
+            if self.config.limit_docs.is_some_and(|limit| documents >= limit) {
+                break;
+            }
+            match self.receipt(file)? {
+                Some(receipt) => {
+                    documents += receipt.documents;
+                    receipts.push(receipt);
+                }
+                None => missing.push(file.name.clone()),
+            }
+        }
+        if let Some(first) = missing.first() {
+            return Err(JobError::Unfinished {
+                out: self.out.clone(),
+                missing: missing.len(),
+                total: self.files.len(),
+                first: first.clone(),
+            });
+        }
+        let mut splits: BTreeMap<String, Vec<ShardRecord>> = BTreeMap::new();
+        for receipt in &receipts {
+            for (split, shard) in &receipt.shards {
+                splits.entry(split.clone()).or_default().push(shard.clone());
+            }
+        }
+        if self.config.merge {
+            for (split, shards) in &mut splits {
+                let stem = format!("{}-{split}", self.config.name);
+                let merged =
+                    merge_split(&self.out, &self.state, &stem, self.dtype, shards, interrupted)?;
+                *shards = vec![merged];
+            }
+            remove_folder(&self.out.join("shards"))?;
+        }
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            name: self.config.name.clone(),
+            dtype: self.dtype,
+            tokenizer: self.record.clone(),
+            splits: splits
+                .into_iter()
+                .map(|(split, shards)| (split, SplitRecord::Shards { shards }))
+                .collect(),
+            sources: receipts.into_iter().map(|receipt| receipt.source).collect(),
+            base: None,
+            config: self.config_value(),
+        };
+        manifest.write(&self.out)?;
+        self.state.clear()?;
+        Ok(manifest)
+    }
+
+    fn config_value(&self) -> Value {
+        serde_json::to_value(&self.config).unwrap_or(Value::Null)
+    }
+
+    /// Returns what decides the job's bytes, for comparing it with another.
+    fn described(&self) -> Value {
+        let inputs: Vec<Value> = self
+            .files
+            .iter()
+            .zip(&self.fingerprints)
+            .map(|(file, fingerprint)| json!({"name": file.name, "fingerprint": fingerprint}))
+            .collect();
+        json!({
+            "config": self.config_value(),
+            "tokenizer": self.record.fingerprint,
+            "inputs": inputs,
+        })
+    }
+
+    /// Removes what any tokenize job leaves: manifest first, so that no half artifact has one.
+    fn remove_all(&self) -> Result<(), JobError> {
+        let old = Manifest::read(&self.out).ok();
+        let gone = |path: &Path| match std::fs::remove_file(path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(ratdata_schemas::ArtifactError::Io { path: path.to_owned(), source })
+            }
+            _ => Ok(()),
+        };
+        gone(&self.out.join(MANIFEST_FILE))?;
+        for record in old.iter().flat_map(Manifest::files) {
+            gone(&record.resolve(&self.out)?)?;
+        }
+        remove_folder(&self.out.join("shards"))?;
+        remove_folder(&self.out.join(JOB_FOLDER))
+    }
+}
+
+/// Cuts a block where the limit of documents is reached.
+fn limit<W>(left: &mut Option<u64>, block: &mut Block<W>) {
+    let Some(left) = left else { return };
+    let keep = usize::try_from(*left).unwrap_or(usize::MAX).min(block.lens.len());
+    block.lens.truncate(keep);
+    let ids: usize = block.lens.iter().map(|&len| len as usize).sum();
+    block.ids.truncate(ids);
+    *left -= keep as u64;
+}

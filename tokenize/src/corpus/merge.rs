@@ -1,0 +1,157 @@
+//! Joins the shards of a split into one bin, giving up each shard as it is absorbed.
+//!
+//! The bytes are copied inside the kernel. After each shard the merged file is synced and a marker
+//! says how far it is true; only then the shard is removed. So a merge that is killed goes on
+//! where it was, and the disk never holds much more than the data once.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ratdata_schemas::{
+    ArtifactError, Checksum, DocIndex, Dtype, FileRecord, ShardRecord, StagedFile,
+};
+use serde::{Deserialize, Serialize};
+
+use super::error::JobError;
+use super::state::{JobState, read_json};
+
+/// How far a merged file is true.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Absorbed {
+    shards: usize,
+    bin_bytes: u64,
+    idx_bytes: u64,
+}
+
+/// Joins `shards` into `OUT/STEM.bin` and `.idx`, and returns their record.
+///
+/// # Errors
+///
+/// A shard is missing, the system refuses, or the user stopped the job.
+pub(crate) fn merge_split(
+    out: &Path,
+    state: &JobState,
+    stem: &str,
+    dtype: Dtype,
+    shards: &[ShardRecord],
+    interrupted: &AtomicBool,
+) -> Result<ShardRecord, JobError> {
+    // From here on a receipt counts although its shard may be gone.
+    let marker = state.folder().join("merging").join(format!("{stem}.json"));
+    let mut absorbed: Absorbed = read_json(&marker)?.unwrap_or_default();
+    let (bin, idx) = (out.join(format!("{stem}.bin")), out.join(format!("{stem}.idx")));
+    let done = absorbed.shards == shards.len() && bin.exists() && idx.exists();
+    if !done {
+        mark(&marker, absorbed)?;
+        let (bin_part, idx_part) = (partial(&bin), partial(&idx));
+        // A rename that was cut off between the two files is taken back.
+        for (whole, part) in [(&bin, &bin_part), (&idx, &idx_part)] {
+            if whole.exists() && absorbed.shards > 0 {
+                fs::rename(whole, part).map_err(io(whole))?;
+            }
+        }
+        let mut bin_file = open_at(&bin_part, absorbed.bin_bytes)?;
+        let mut idx_file = open_at(&idx_part, absorbed.idx_bytes)?;
+        for shard in &shards[absorbed.shards..] {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(JobError::Interrupted);
+            }
+            absorb(
+                out,
+                shard,
+                dtype,
+                &mut absorbed,
+                &mut bin_file,
+                &mut idx_file,
+                (&bin_part, &idx_part),
+            )?;
+            mark(&marker, absorbed)?;
+            for record in [&shard.bin, &shard.idx] {
+                let path = record.resolve(out)?;
+                fs::remove_file(&path).map_err(io(&path))?;
+            }
+        }
+        fs::rename(&bin_part, &bin).map_err(io(&bin))?;
+        fs::rename(&idx_part, &idx).map_err(io(&idx))?;
+        ratdata_schemas::artifact::sync_folder_of(&bin)?;
+    }
+    let width = dtype.width() as u64;
+    Ok(ShardRecord {
+        source: None,
+        documents: absorbed.idx_bytes / 8,
+        tokens: absorbed.bin_bytes / width,
+        bin: record(&bin)?,
+        idx: record(&idx)?,
+        mask: None,
+    })
+}
+
+/// Appends one shard to the merged files and makes them durable.
+fn absorb(
+    out: &Path,
+    shard: &ShardRecord,
+    dtype: Dtype,
+    absorbed: &mut Absorbed,
+    bin_file: &mut File,
+    idx_file: &mut File,
+    (bin_part, idx_part): (&Path, &Path),
+) -> Result<(), JobError> {
+    let path = shard.bin.resolve(out)?;
+    let mut from = File::open(&path).map_err(io(&path))?;
+    // On Linux this is `copy_file_range` where the file system has it.
+    let copied = std::io::copy(&mut from, bin_file).map_err(io(bin_part))?;
+    if copied != shard.bin.bytes {
+        return Err(ratdata_schemas::BinError::Size {
+            path,
+            found: copied,
+            expected: shard.bin.bytes,
+        }
+        .into());
+    }
+    let before = absorbed.bin_bytes / dtype.width() as u64;
+    let index = DocIndex::open(&shard.idx.resolve(out)?)?;
+    let ends: Vec<u8> = index.ends().iter().flat_map(|end| (end + before).to_le_bytes()).collect();
+    idx_file.write_all(&ends).map_err(io(idx_part))?;
+    bin_file.sync_data().map_err(io(bin_part))?;
+    idx_file.sync_data().map_err(io(idx_part))?;
+    absorbed.shards += 1;
+    absorbed.bin_bytes += copied;
+    absorbed.idx_bytes += ends.len() as u64;
+    Ok(())
+}
+
+fn mark(marker: &Path, absorbed: Absorbed) -> Result<(), JobError> {
+    let mut file = StagedFile::create(marker)?;
+    file.write_json(&absorbed)?;
+    file.commit()?;
+    Ok(())
+}
+
+fn partial(path: &Path) -> PathBuf {
+    path.with_extension(format!(
+        "{}.{}",
+        path.extension().unwrap_or_default().to_string_lossy(),
+        StagedFile::ENDING
+    ))
+}
+
+/// Opens a file for appending at `bytes`, forgetting what lies beyond.
+fn open_at(path: &Path, bytes: u64) -> Result<File, JobError> {
+    let mut file =
+        File::options().create(true).truncate(false).write(true).open(path).map_err(io(path))?;
+    file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(io(path))?;
+    Ok(file)
+}
+
+fn record(path: &Path) -> Result<FileRecord, JobError> {
+    let blake3 = Checksum::of_file(path).map_err(io(path))?;
+    let bytes = path.metadata().map_err(io(path))?.len();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(FileRecord { path: name, bytes, blake3 })
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + '_ {
+    |source| ArtifactError::Io { path: path.to_owned(), source }
+}

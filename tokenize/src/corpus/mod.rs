@@ -1,0 +1,27 @@
+//! The tokenize job: files of documents become shards of token bins, in parallel and resumably.
+//!
+//! ```text
+//! files -> parts -> rows -> ids            pool.rs      many threads, in any order
+//!                            -> staging    staging.rs   one file's documents, in file order
+//!                            -> split      split.rs     the reference's permutation
+//!                            -> shards     finish.rs    one train and one val shard a file
+//!                            -> receipt    state.rs     from here on the file is done
+//! all receipts -> (merge.rs) -> manifest   job.rs       from here on it is an artifact
+//! ```
+
+mod config;
+mod error;
+mod estimate;
+mod finish;
+mod job;
+mod merge;
+mod pool;
+mod split;
+mod staging;
+mod state;
+
+pub use config::{DtypeChoice, JobConfig, OnBadRow, Order, Specials};
+pub use error::JobError;
+pub use estimate::{Estimate, estimate};
+pub use job::{Job, Outcome, Progress};
+pub use split::{SplitRows, split_rows};

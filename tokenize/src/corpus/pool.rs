@@ -1,0 +1,403 @@
+//! The threads of a job: parts of files in, blocks of ids out, in the order of the input.
+//!
+//! Every worker both reads and encodes. It takes a batch of rows that waits for encoding, or opens
+//! the next part and offers its batches to the others; when enough of them wait, it encodes the
+//! next itself. So one large row group keeps all threads busy, many small ones need no hand-over,
+//! and what waits is bounded. One more thread puts the blocks in order and writes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use ratdata_schemas::TokenId;
+
+use super::config::OnBadRow;
+use super::error::JobError;
+use super::job::Progress;
+use crate::source::{Rows, Source};
+use crate::tokenizer::{Encoder, IdWidth};
+
+/// No new part is opened while this much waits for its turn to be written.
+const MOST_WAITING: usize = 128 << 20;
+
+/// A block's place in the input: the number of its part, counted over all files, and its batch.
+type Place = (usize, usize);
+
+/// The ids of one batch of rows.
+#[derive(Debug)]
+pub(crate) struct Block<W> {
+    pub(crate) ids: Vec<W>,
+    pub(crate) lens: Vec<u32>,
+    pub(crate) text_bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) bad: Vec<String>,
+}
+
+/// What reaches the writer.
+enum Message<W> {
+    Block(Place, usize, Block<W>),
+    /// A part ended, and its place says with how many batches.
+    PartEnd(Place, usize, bool),
+    Failed(Place, JobError),
+}
+
+/// A batch of rows that waits for a worker.
+struct Batch {
+    place: Place,
+    file: usize,
+    source: Arc<Source>,
+    path: Arc<PathBuf>,
+    rows: Rows,
+}
+
+/// One part of one file.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) file: usize,
+    pub(crate) part: usize,
+    /// Whether it is the last of its file.
+    pub(crate) last: bool,
+    pub(crate) source: Arc<Source>,
+    pub(crate) path: Arc<PathBuf>,
+}
+
+/// What is put around each document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) bos: Option<TokenId>,
+    pub(crate) eos: Option<TokenId>,
+    pub(crate) on_bad_row: OnBadRow,
+}
+
+struct Shared<'a, I> {
+    state: Mutex<State<I>>,
+    changed: Condvar,
+    waiting: AtomicUsize,
+    stop: AtomicBool,
+    interrupted: &'a AtomicBool,
+    most_queued: usize,
+    frame: Frame,
+    progress: &'a Progress,
+}
+
+struct State<I> {
+    parts: I,
+    queue: VecDeque<Batch>,
+    opened: usize,
+    open: usize,
+    exhausted: bool,
+    failed: Option<JobError>,
+}
+
+/// Encodes all parts on as many threads as there are encoders, and calls `write` with what
+/// happened, in the order of the input; it says whether to go on.
+///
+/// # Errors
+///
+/// The first failure by its place in the input, or what `write` returned.
+pub(crate) fn run<W: IdWidth>(
+    encoders: Vec<Encoder>,
+    parts: impl Iterator<Item = Result<Part, JobError>> + Send,
+    frame: Frame,
+    progress: &Progress,
+    interrupted: &AtomicBool,
+    mut write: impl FnMut(Event<W>) -> Result<bool, JobError>,
+) -> Result<(), JobError> {
+    let threads = encoders.len();
+    let shared = Shared {
+        state: Mutex::new(State {
+            parts,
+            queue: VecDeque::new(),
+            opened: 0,
+            open: 0,
+            exhausted: false,
+            failed: None,
+        }),
+        changed: Condvar::new(),
+        waiting: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+        interrupted,
+        most_queued: 2 * threads,
+        frame,
+        progress,
+    };
+    let (sender, receiver) = sync_channel(4 * threads);
+    std::thread::scope(|scope| {
+        for encoder in encoders {
+            let (sender, shared) = (sender.clone(), &shared);
+            scope.spawn(move || {
+                // A panic must not leave the others waiting for this worker's part.
+                let guard = StopOnPanic { shared };
+                work(shared, encoder, &sender);
+                std::mem::forget(guard);
+            });
+        }
+        drop(sender);
+        let written = in_order(&shared, &receiver, &mut write);
+        shared.stop.store(true, Ordering::SeqCst);
+        shared.changed.notify_all();
+        drop(receiver); // workers that wait to send give up
+        written
+    })?;
+    let mut state = lock(&shared.state);
+    match state.failed.take() {
+        Some(failed) => Err(failed),
+        None if interrupted.load(Ordering::SeqCst) => Err(JobError::Interrupted),
+        None => Ok(()),
+    }
+}
+
+struct StopOnPanic<'a, 'b, I> {
+    shared: &'a Shared<'b, I>,
+}
+
+impl<I> Drop for StopOnPanic<'_, '_, I> {
+    fn drop(&mut self) {
+        lock(&self.shared.state).failed.get_or_insert(JobError::Panicked);
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.changed.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One worker's life.
+fn work<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
+    shared: &Shared<'_, I>,
+    mut encoder: Encoder,
+    sender: &SyncSender<Message<W>>,
+) {
+    loop {
+        match next_task(shared) {
+            Task::Encode(batch) => {
+                if !encode_and_send(shared, &mut encoder, batch, sender) {
+                    return;
+                }
+            }
+            Task::Open(number, part) => {
+                let going_on = read_part(shared, &mut encoder, number, &part, sender);
+                lock(&shared.state).open -= 1;
+                shared.changed.notify_all();
+                if !going_on {
+                    return;
+                }
+            }
+            Task::Done => return,
+        }
+    }
+}
+
+enum Task {
+    Encode(Batch),
+    Open(usize, Part),
+    Done,
+}
+
+fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>) -> Task {
+    let mut state = lock(&shared.state);
+    loop {
+        let stopped =
+            shared.stop.load(Ordering::SeqCst) || shared.interrupted.load(Ordering::SeqCst);
+        if stopped {
+            shared.changed.notify_all();
+            return Task::Done;
+        }
+        if let Some(batch) = state.queue.pop_front() {
+            return Task::Encode(batch);
+        }
+        let room = shared.waiting.load(Ordering::Relaxed) < MOST_WAITING || state.open == 0;
+        if !state.exhausted && room {
+            match state.parts.next() {
+                Some(Ok(part)) => {
+                    state.open += 1;
+                    state.opened += 1;
+                    return Task::Open(state.opened - 1, part);
+                }
+                Some(Err(failed)) => {
+                    state.failed.get_or_insert(failed);
+                    state.exhausted = true;
+                }
+                None => state.exhausted = true,
+            }
+            continue;
+        }
+        if state.exhausted && state.open == 0 {
+            shared.changed.notify_all();
+            return Task::Done;
+        }
+        // The writer makes room without a signal, so the wait is short.
+        let tick = std::time::Duration::from_millis(20);
+        state = shared.changed.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+/// Reads a part, offering its batches to the others; returns whether to go on.
+fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
+    shared: &Shared<'_, I>,
+    encoder: &mut Encoder,
+    number: usize,
+    part: &Part,
+    sender: &SyncSender<Message<W>>,
+) -> bool {
+    let mut batches = 0;
+    let mut going_on = true;
+    let read = part.source.read_part(part.part, &mut |rows| {
+        let batch = Batch {
+            place: (number, batches),
+            file: part.file,
+            source: part.source.clone(),
+            path: part.path.clone(),
+            rows,
+        };
+        batches += 1;
+        let mut state = lock(&shared.state);
+        if state.queue.len() < shared.most_queued {
+            state.queue.push_back(batch);
+            drop(state);
+            shared.changed.notify_one();
+        } else {
+            drop(state);
+            going_on = encode_and_send(shared, encoder, batch, sender);
+        }
+        going_on = going_on
+            && !shared.stop.load(Ordering::Relaxed)
+            && !shared.interrupted.load(Ordering::Relaxed);
+        going_on
+    });
+    if !going_on {
+        return false;
+    }
+    let message = match read {
+        Ok(()) => Message::PartEnd((number, batches), part.file, part.last),
+        Err(wrong) => Message::Failed((number, batches), wrong.into()),
+    };
+    sender.send(message).is_ok()
+}
+
+/// Encodes one batch; returns whether to go on.
+fn encode_and_send<W: IdWidth, I>(
+    shared: &Shared<'_, I>,
+    encoder: &mut Encoder,
+    batch: Batch,
+    sender: &SyncSender<Message<W>>,
+) -> bool {
+    let place = batch.place;
+    let message = match encode(shared.frame, encoder, &batch) {
+        Ok(block) => {
+            shared.progress.add(&block);
+            shared.waiting.fetch_add(block.ids.len() * W::DTYPE.width(), Ordering::Relaxed);
+            Message::Block(place, batch.file, block)
+        }
+        Err(failed) => Message::Failed(place, failed),
+    };
+    sender.send(message).is_ok()
+}
+
+/// Encodes the rows of one batch, with what frames each document.
+fn encode<W: IdWidth>(
+    frame: Frame,
+    encoder: &mut Encoder,
+    batch: &Batch,
+) -> Result<Block<W>, JobError> {
+    let mut block = Block {
+        ids: Vec::new(),
+        lens: Vec::with_capacity(batch.rows.cells.len()),
+        text_bytes: 0,
+        rows: batch.rows.cells.len() as u64,
+        bad: Vec::new(),
+    };
+    for (row, cell) in (batch.rows.first..).zip(&batch.rows.cells) {
+        let text = match batch.source.text(cell) {
+            Ok(text) => text,
+            Err(reason) if frame.on_bad_row == OnBadRow::Skip => {
+                block.bad.push(format!("{}: {reason}", cell.place(row)));
+                continue;
+            }
+            Err(reason) => {
+                let path = batch.path.as_ref().clone();
+                return Err(JobError::BadRow { path, place: cell.place(row), reason });
+            }
+        };
+        let before = block.ids.len();
+        block.ids.extend(frame.bos.map(W::of));
+        encoder.encode_into(&text, &mut block.ids).map_err(|source| JobError::Encode {
+            path: batch.path.as_ref().clone(),
+            place: cell.place(row),
+            source,
+        })?;
+        block.ids.extend(frame.eos.map(W::of));
+        block.lens.push(u32::try_from(block.ids.len() - before).unwrap_or(u32::MAX));
+        block.text_bytes += text.len() as u64;
+    }
+    Ok(block)
+}
+
+/// What the writer is told, in the order of the input.
+pub(crate) enum Event<W> {
+    /// The next block of a file.
+    Block(usize, Block<W>),
+    /// The last block of a file was written.
+    FileEnd(usize),
+}
+
+/// Puts what the workers send in order and hands it on.
+fn in_order<W: IdWidth, I>(
+    shared: &Shared<'_, I>,
+    receiver: &Receiver<Message<W>>,
+    write: &mut impl FnMut(Event<W>) -> Result<bool, JobError>,
+) -> Result<(), JobError> {
+    let mut parts: BTreeMap<usize, Waiting<W>> = BTreeMap::new();
+    let mut failures: BTreeMap<Place, JobError> = BTreeMap::new();
+    let mut next = 0;
+    for message in receiver {
+        match message {
+            Message::Block((part, batch), file, block) => {
+                parts.entry(part).or_default().blocks.insert(batch, (file, block));
+            }
+            Message::PartEnd((part, batches), file, last) => {
+                parts.entry(part).or_default().end = Some((batches, file, last));
+            }
+            Message::Failed(place, failed) => {
+                failures.insert(place, failed);
+                shared.stop.store(true, Ordering::SeqCst);
+                shared.changed.notify_all();
+            }
+        }
+        while let Some(waiting) = parts.get_mut(&next).filter(|_| failures.is_empty()) {
+            while let Some((file, block)) = waiting.blocks.remove(&waiting.written) {
+                waiting.written += 1;
+                shared.waiting.fetch_sub(block.ids.len() * W::DTYPE.width(), Ordering::Relaxed);
+                if !write(Event::Block(file, block))? {
+                    return Ok(());
+                }
+            }
+            let Some((_, file, last)) = waiting.end.filter(|end| end.0 == waiting.written) else {
+                break;
+            };
+            parts.remove(&next);
+            next += 1;
+            if last && !write(Event::FileEnd(file))? {
+                return Ok(());
+            }
+        }
+    }
+    failures.pop_first().map_or(Ok(()), |(_, failed)| Err(failed))
+}
+
+/// What has arrived of one part.
+struct Waiting<W> {
+    blocks: BTreeMap<usize, (usize, Block<W>)>,
+    /// How many batches there are, of which file, and whether it ends with this part.
+    end: Option<(usize, usize, bool)>,
+    written: usize,
+}
+
+impl<W> Default for Waiting<W> {
+    fn default() -> Self {
+        Self { blocks: BTreeMap::new(), end: None, written: 0 }
+    }
+}

@@ -1,0 +1,162 @@
+//! What a job leaves in its folder while it works: the config it runs with, and a receipt a file.
+//!
+//! ```text
+//! OUT/.job/job.json          the config, tokenizer and inputs; another job's is refused
+//! OUT/.job/done/STEM.json    the file's shards are whole
+//! OUT/.job/merge-SPLIT.json  how many shards are absorbed into the merged bin
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ratdata_schemas::{ArtifactError, Manifest, ShardRecord, SourceRecord, StagedFile};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::JobError;
+
+/// The folder of a job that is not finished.
+pub(crate) const JOB_FOLDER: &str = ".job";
+
+/// What is known of a file that is done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Receipt {
+    pub(crate) source: SourceRecord,
+    /// The shard of each split.
+    pub(crate) shards: BTreeMap<String, ShardRecord>,
+    /// Documents of the file, after `limit_docs`.
+    pub(crate) documents: u64,
+}
+
+/// The job folder of an output folder.
+#[derive(Clone, Debug)]
+pub(crate) struct JobState {
+    folder: PathBuf,
+}
+
+impl JobState {
+    pub(crate) fn of(out: &Path) -> Self {
+        Self { folder: out.join(JOB_FOLDER) }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn receipt_path(&self, stem: &str) -> PathBuf {
+        self.folder.join("done").join(format!("{stem}.json"))
+    }
+
+    /// Begins a job or goes on with the same one.
+    ///
+    /// # Errors
+    ///
+    /// The folder holds another job, or an artifact of another config.
+    pub(crate) fn begin(&self, out: &Path, job: &Value) -> Result<(), JobError> {
+        let path = self.folder.join("job.json");
+        if let Some(theirs) = read_json::<Value>(&path)? {
+            return match difference(&theirs, job) {
+                None => Ok(()),
+                Some(difference) => Err(JobError::OtherJob { out: out.to_owned(), difference }),
+            };
+        }
+        let mut file = StagedFile::create(&path)?;
+        file.write_json(job)?;
+        file.commit()?;
+        Ok(())
+    }
+
+    /// Returns the receipt of a file that is done.
+    pub(crate) fn receipt(&self, stem: &str) -> Result<Option<Receipt>, JobError> {
+        read_json(&self.receipt_path(stem))
+    }
+
+    /// Records that a file is done.
+    pub(crate) fn record(&self, stem: &str, receipt: &Receipt) -> Result<(), JobError> {
+        let mut file = StagedFile::create(&self.receipt_path(stem))?;
+        file.write_json(receipt)?;
+        file.commit()?;
+        Ok(())
+    }
+
+    /// Removes the job folder: its artifact is finished.
+    pub(crate) fn clear(&self) -> Result<(), JobError> {
+        remove_folder(&self.folder)
+    }
+}
+
+/// Removes a folder and all in it, where it is there.
+pub(crate) fn remove_folder(folder: &Path) -> Result<(), JobError> {
+    match fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(ArtifactError::Io { path: folder.to_owned(), source }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a JSON file of ours; none where it is missing or not whole.
+pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, JobError> {
+    match fs::read(path) {
+        // A file that does not parse was not written by this version: it is made again.
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ArtifactError::Io { path: path.to_owned(), source }.into()),
+    }
+}
+
+/// Returns what the finished artifact of `out` was made from, in the form of `job.json`.
+pub(crate) fn finished_job(manifest: &Manifest) -> Value {
+    serde_json::json!({
+        "config": manifest.config,
+        "tokenizer": manifest.tokenizer.fingerprint,
+        "inputs": manifest.sources.iter().map(|source| {
+            serde_json::json!({"name": source.name, "fingerprint": source.fingerprint})
+        }).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns the first value in which two jobs differ, theirs -> ours.
+pub(crate) fn difference(theirs: &Value, ours: &Value) -> Option<String> {
+    fn walk(at: &str, theirs: &Value, ours: &Value) -> Option<String> {
+        match (theirs, ours) {
+            (Value::Object(left), Value::Object(right)) => {
+                let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(*key)));
+                keys.into_iter().find_map(|key| {
+                    let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                    let null = &Value::Null;
+                    walk(&path, left.get(key).unwrap_or(null), right.get(key).unwrap_or(null))
+                })
+            }
+            (Value::Array(left), Value::Array(right)) if left.len() == right.len() => left
+                .iter()
+                .zip(right)
+                .enumerate()
+                .find_map(|(place, (left, right))| walk(&format!("{at}[{place}]"), left, right)),
+            (Value::Array(left), Value::Array(right)) => {
+                Some(format!("{at}: {} -> {} entries", left.len(), right.len()))
+            }
+            _ => (theirs != ours).then(|| format!("{at}: {theirs} -> {ours}")),
+        }
+    }
+    walk("", theirs, ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_difference_is_told_by_its_place() {
+        let theirs = json!({"config": {"eos": true, "name": "x"}, "inputs": [1]});
+        let ours = json!({"config": {"eos": false, "name": "x"}, "inputs": [1]});
+
+        assert_eq!(difference(&theirs, &ours).unwrap(), "config.eos: true -> false");
+        assert_eq!(difference(&theirs, &theirs), None);
+    }
+}

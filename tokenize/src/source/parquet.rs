@@ -1,0 +1,209 @@
+//! Reads one text column of a parquet file, page by page and without a copy.
+//!
+//! The column is read below Arrow: a value is a slice of its decompressed page. So strings, large
+//! strings, views and dictionaries are one thing, and UTF-8 is checked row by row, which lets a bad
+//! row be named and skipped.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::basic::Type;
+use parquet::column::reader::ColumnReader;
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+
+use super::error::SourceError;
+use super::{BATCH_ROWS, Cell, Rows};
+
+/// A parquet file with its text column.
+pub struct ParquetSource {
+    path: PathBuf,
+    reader: SerializedFileReader<SharedFile>,
+    column: usize,
+    first_rows: Vec<u64>,
+    rows: u64,
+}
+
+impl std::fmt::Debug for ParquetSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ParquetSource").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl ParquetSource {
+    /// Opens a file and finds its text column; nested columns are named with dots.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not whole, or has no such column of text.
+    pub fn open(path: &Path, column: &str) -> Result<Self, SourceError> {
+        let io = |source| SourceError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        if len == 0 {
+            return Err(SourceError::Empty { path: path.to_owned() });
+        }
+        let reader = SerializedFileReader::new(SharedFile { file: Arc::new(file), len })
+            .map_err(|wrong| damaged(path, "its footer".into(), &wrong))?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let names: Vec<String> =
+            schema.columns().iter().map(|column| column.path().string()).collect();
+        let Some(place) = names.iter().position(|name| name == column) else {
+            return Err(SourceError::NoColumn {
+                path: path.to_owned(),
+                column: column.to_owned(),
+                present: names,
+            });
+        };
+        let described = schema.column(place);
+        if described.physical_type() != Type::BYTE_ARRAY || described.max_rep_level() > 0 {
+            let found = if described.max_rep_level() > 0 {
+                "lists".to_owned()
+            } else {
+                described.physical_type().to_string()
+            };
+            return Err(SourceError::ColumnType {
+                path: path.to_owned(),
+                column: column.to_owned(),
+                found,
+            });
+        }
+        let mut rows = 0;
+        let mut first_rows = Vec::new();
+        for group in reader.metadata().row_groups() {
+            first_rows.push(rows);
+            rows += u64::try_from(group.num_rows()).unwrap_or(0);
+        }
+        Ok(Self { path: path.to_owned(), reader, column: place, first_rows, rows })
+    }
+
+    /// Returns how many row groups the file has.
+    pub fn num_row_groups(&self) -> usize {
+        self.first_rows.len()
+    }
+
+    /// Returns how many rows the file has.
+    pub fn num_rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Returns how many bytes of text a row group holds, before compression.
+    pub fn text_bytes(&self, group: usize) -> u64 {
+        let column = self.reader.metadata().row_group(group).column(self.column);
+        u64::try_from(column.uncompressed_size()).unwrap_or(0)
+    }
+
+    /// Reads one row group, a batch at a time.
+    ///
+    /// # Errors
+    ///
+    /// A page is damaged, or the group has other rows than the footer says.
+    pub fn read_row_group(
+        &self,
+        group: usize,
+        each: &mut dyn FnMut(Rows) -> bool,
+    ) -> Result<(), SourceError> {
+        let wrong = |wrong: ParquetError| damaged(&self.path, format!("row group {group}"), &wrong);
+        let reader = self.reader.get_row_group(group).map_err(wrong)?;
+        let expected = u64::try_from(reader.metadata().num_rows()).unwrap_or(0);
+        let ColumnReader::ByteArrayColumnReader(mut column) =
+            reader.get_column_reader(self.column).map_err(wrong)?
+        else {
+            return Err(wrong(ParquetError::General("the column is not of byte arrays".into())));
+        };
+        let full = column_is_required(reader.as_ref(), self.column);
+        let mut read = 0;
+        loop {
+            let mut values: Vec<ByteArray> = Vec::with_capacity(BATCH_ROWS);
+            let mut levels: Vec<i16> = Vec::with_capacity(BATCH_ROWS);
+            let (rows, _, _) = column
+                .read_records(BATCH_ROWS, Some(&mut levels), None, &mut values)
+                .map_err(wrong)?;
+            if rows == 0 {
+                break;
+            }
+            let first = self.first_rows[group] + read;
+            read += rows as u64;
+            let cells = match full {
+                None => values.into_iter().map(Cell::Bytes).collect(),
+                Some(there) => {
+                    let mut values = values.into_iter();
+                    let cell = |&level: &i16| {
+                        let value = if level == there { values.next() } else { None };
+                        value.map_or(Cell::Null, Cell::Bytes)
+                    };
+                    levels.iter().map(cell).collect()
+                }
+            };
+            if !each(Rows { first, cells }) {
+                return Ok(());
+            }
+        }
+        if read != expected {
+            let reason = format!("found {read} rows, the footer promises {expected}");
+            return Err(wrong(ParquetError::General(reason)));
+        }
+        Ok(())
+    }
+}
+
+/// Returns the definition level of a value that is there; none where every value is.
+fn column_is_required(
+    group: &dyn parquet::file::reader::RowGroupReader,
+    column: usize,
+) -> Option<i16> {
+    let level = group.metadata().column(column).column_descr().max_def_level();
+    (level > 0).then_some(level)
+}
+
+fn damaged(path: &Path, place: String, wrong: &ParquetError) -> SourceError {
+    SourceError::Damaged { path: path.to_owned(), place, reason: wrong.to_string() }
+}
+
+/// A file that many threads read at places of their own.
+struct SharedFile {
+    file: Arc<File>,
+    len: u64,
+}
+
+impl Length for SharedFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for SharedFile {
+    type T = FileAt;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<FileAt> {
+        Ok(FileAt { file: self.file.clone(), at: start })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
+        let end = start.checked_add(length as u64).filter(|&end| end <= self.len);
+        if end.is_none() {
+            return Err(ParquetError::EOF(format!("bytes {start}+{length} of {}", self.len)));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
+    }
+}
+
+/// A reader that begins at a place of a file and moves no other reader of it.
+struct FileAt {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FileAt {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
