@@ -14,10 +14,6 @@ pub(crate) enum Kind {
     Failed,
     /// The command line or a configuration is wrong: status 2.
     Usage,
-    /// An artifact is not what its manifest says: status 3.
-    Untrue,
-    /// `plan --check` found stale steps: status 4.
-    Stale,
     /// The user interrupted the run: status 130.
     Interrupted,
     /// Whoever read our output has gone: status 0.
@@ -29,8 +25,6 @@ impl Kind {
         match self {
             Self::Failed => 1,
             Self::Usage => 2,
-            Self::Untrue => 3,
-            Self::Stale => 4,
             Self::Interrupted => 130,
             Self::ClosedPipe => 0,
         }
@@ -77,11 +71,6 @@ impl Failure {
         let kind =
             if error.kind() == io::ErrorKind::BrokenPipe { Kind::ClosedPipe } else { Kind::Failed };
         Self::message(kind, format!("stdout: cannot write: {error}"))
-    }
-
-    /// Returns what kind of failure it is.
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// Tells the user and returns the exit status: the one place where a failure becomes text.

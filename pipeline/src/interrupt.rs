@@ -9,10 +9,10 @@ pub(crate) fn watch() {
     let set = ctrlc::set_handler(|| {
         if ASKED.swap(true, Ordering::SeqCst) {
             // The user asked twice: staged files are left behind and the next run clears them.
-            drop(rustix::process::kill_process(
-                rustix::process::getpid(),
-                rustix::process::Signal::KILL,
-            ));
+            let own = rustix::process::getpid();
+            if rustix::process::kill_process(own, rustix::process::Signal::KILL).is_err() {
+                std::process::abort();
+            }
         }
     });
     // Without a handler the system's own default ends the program, which every writer survives.
@@ -22,9 +22,4 @@ pub(crate) fn watch() {
 /// The flag that work looks at between two pieces.
 pub(crate) fn flag() -> &'static AtomicBool {
     &ASKED
-}
-
-/// Returns whether the user asked to stop.
-pub(crate) fn asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
 }

@@ -9,6 +9,10 @@ use crate::failure::Failure;
 
 /// The terminal, the pipe or the log file that the program speaks to.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two wishes of the user, two facts of the terminal"
+)]
 pub(crate) struct Ui {
     json: bool,
     quiet: bool,
@@ -24,11 +28,6 @@ impl Ui {
         Self { json, quiet, live: live && !quiet, color: live && !no_color }
     }
 
-    /// Returns whether results are JSON.
-    pub(crate) fn json(&self) -> bool {
-        self.json
-    }
-
     /// Returns whether progress may be drawn and redrawn.
     pub(crate) fn live(&self) -> bool {
         self.live
@@ -39,12 +38,6 @@ impl Ui {
         self.quiet
     }
 
-    /// Returns whether stdout may be coloured.
-    pub(crate) fn color_stdout(&self) -> bool {
-        io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-    }
-
     /// Prints the result: its JSON on one line, or its words.
     pub(crate) fn emit<T: Serialize + Display>(&self, result: &T) -> Result<(), Failure> {
         let text = if self.json {
@@ -52,11 +45,11 @@ impl Ui {
         } else {
             result.to_string()
         };
-        self.print(&text)
+        Self::print(&text)
     }
 
     /// Prints text that is the result itself.
-    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+    fn print(text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())
             .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })

@@ -110,14 +110,13 @@ fn resolve(
             return Err(LayerError::Extends { path: path.to_owned(), found: other.type_str() });
         }
     };
-    let (below_path, below_text) = match embedded(&below) {
-        Some(text) => (PathBuf::from(&below), text.to_owned()),
-        None => {
-            let beside = path.parent().unwrap_or(Path::new("")).join(&below);
-            let text = fs::read_to_string(&beside)
-                .map_err(|source| LayerError::Io { path: beside.clone(), source })?;
-            (beside, text)
-        }
+    let (below_path, below_text) = if let Some(text) = embedded(&below) {
+        (PathBuf::from(&below), text.to_owned())
+    } else {
+        let beside = path.parent().unwrap_or(Path::new("")).join(&below);
+        let text = fs::read_to_string(&beside)
+            .map_err(|source| LayerError::Io { path: beside.clone(), source })?;
+        (beside, text)
     };
     let seen = chain.contains(&below_path);
     chain.push(below_path.clone());

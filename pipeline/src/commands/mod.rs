@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod demo;
 pub(crate) mod tokenize;
 
 use crate::failure::Failure;
@@ -8,12 +9,14 @@ use crate::ui::Ui;
 /// What `ratdata` can do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    Tokenize(tokenize::TokenizeArgs),
+    Demo(demo::DemoArgs),
+    Tokenize(Box<tokenize::TokenizeArgs>),
 }
 
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Demo(args) => demo::demo(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
     }
 }

@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 
 use super::config::JobConfig;
 use super::error::JobError;
-use super::finish::{StagedSource, finish};
+use super::finish::StagedSource;
 use super::merge::merge_split;
 use super::pool::{self, Block, Event, Frame, Part};
 use super::staging::Staging;
 use super::state::{JOB_FOLDER, JobState, Receipt, difference, finished_job, remove_folder};
+use super::writer::Writer;
 use crate::source::{Source, SourceError, SourceFile, fingerprint};
 use crate::tokenizer::{IdWidth, Tokenizer};
 
@@ -47,7 +48,7 @@ impl Progress {
         self.documents.fetch_add(block.lens.len() as u64, Ordering::Relaxed);
     }
 
-    fn add_bad(&self, file: &SourceFile, bad: &[String]) {
+    pub(super) fn add_bad(&self, file: &SourceFile, bad: &[String]) {
         self.bad_rows.fetch_add(bad.len() as u64, Ordering::Relaxed);
         let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = 3_usize.saturating_sub(first.len());
@@ -150,6 +151,16 @@ impl Job {
         &self.files
     }
 
+    /// Returns the output folder.
+    pub(super) fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// Returns the folder of what is not finished.
+    pub(super) fn state(&self) -> &JobState {
+        &self.state
+    }
+
     /// Returns the settings.
     pub fn config(&self) -> &JobConfig {
         &self.config
@@ -195,7 +206,7 @@ impl Job {
                 None => todo.push(number),
             }
         }
-        let mut left = self.config.limit_docs.map(|limit| limit.saturating_sub(counted));
+        let left = self.config.limit_docs.map(|limit| limit.saturating_sub(counted));
         if todo.is_empty() || left == Some(0) {
             return Ok(());
         }
@@ -206,93 +217,12 @@ impl Job {
         };
         let encoder = self.tokenizer.encoder(self.config.special_in_text.into());
         let encoders = vec![encoder; threads.max(1)];
-        let mut current: BTreeMap<usize, StagedSource<W>> = BTreeMap::new();
         std::thread::scope(|scope| {
-            // One file's shards are written while the next is encoded.
-            let mut finishing: Option<std::thread::ScopedJoinHandle<'_, Result<u64, JobError>>> =
-                None;
-            let join =
-                |handle: Option<std::thread::ScopedJoinHandle<'_, Result<u64, JobError>>>| {
-                    handle.map_or(Ok(()), |handle| {
-                        let bytes = handle.join().unwrap_or(Err(JobError::Panicked))?;
-                        progress.files_done.fetch_add(1, Ordering::Relaxed);
-                        progress.input_bytes_done.fetch_add(bytes, Ordering::Relaxed);
-                        Ok::<(), JobError>(())
-                    })
-                };
-            pool::run(
-                encoders,
-                self.parts(&todo),
-                frame,
-                progress,
-                interrupted,
-                |event| match event {
-                    Event::Block(number, mut block) => {
-                        let file = &self.files[number];
-                        progress.add_bad(file, &block.bad);
-                        limit(&mut left, &mut block);
-                        let staged = current.entry(number).or_insert_with(|| self.staged(number));
-                        staged.record.rows += block.rows;
-                        staged.record.bad_rows += block.bad.len() as u64;
-                        staged.record.text_bytes += block.text_bytes;
-                        staged.staging.push(block.ids, &block.lens, self.state.folder()).map_err(
-                            |source| ratdata_schemas::ArtifactError::Io {
-                                path: self.state.folder().to_owned(),
-                                source,
-                            },
-                        )?;
-                        if left != Some(0) {
-                            return Ok(true);
-                        }
-                        let staged = current.remove(&number);
-                        self.start_finishing(
-                            scope,
-                            staged,
-                            number,
-                            &mut finishing,
-                            &join,
-                            interrupted,
-                        )?;
-                        Ok(false)
-                    }
-                    Event::FileEnd(number) => {
-                        let staged = current.remove(&number).unwrap_or_else(|| self.staged(number));
-                        self.start_finishing(
-                            scope,
-                            Some(staged),
-                            number,
-                            &mut finishing,
-                            &join,
-                            interrupted,
-                        )?;
-                        Ok(true)
-                    }
-                },
-            )?;
-            join(finishing)
+            let mut writer = Writer::new(scope, self, progress, interrupted, left);
+            let take = |event: Event<W>| writer.take(event);
+            pool::run(encoders, self.parts(&todo), frame, progress, interrupted, take)?;
+            writer.end()
         })
-    }
-
-    #[expect(clippy::type_complexity, reason = "a scoped handle's type has no shorter name")]
-    fn start_finishing<'scope, 'env: 'scope, W: IdWidth>(
-        &'env self,
-        scope: &'scope std::thread::Scope<'scope, 'env>,
-        staged: Option<StagedSource<W>>,
-        number: usize,
-        finishing: &mut Option<std::thread::ScopedJoinHandle<'scope, Result<u64, JobError>>>,
-        join: &dyn Fn(
-            Option<std::thread::ScopedJoinHandle<'_, Result<u64, JobError>>>,
-        ) -> Result<(), JobError>,
-        interrupted: &'env AtomicBool,
-    ) -> Result<(), JobError> {
-        join(finishing.take())?;
-        let bytes = self.files[number].bytes;
-        *finishing = staged.map(|staged| {
-            scope.spawn(move || {
-                finish(&self.out, &self.state, &self.config, staged, interrupted).map(|_| bytes)
-            })
-        });
-        Ok(())
     }
 
     /// Returns the parts of the files, opening each file when its turn comes.
@@ -314,7 +244,7 @@ impl Job {
                 (0..count).map(move |part| {
                     Ok(Part {
                         file: number,
-                        part,
+                        number: part,
                         last: part + 1 == count,
                         source: source.clone(),
                         path: path.clone(),
@@ -325,7 +255,7 @@ impl Job {
         })
     }
 
-    fn staged<W: IdWidth>(&self, number: usize) -> StagedSource<W> {
+    pub(super) fn staged<W: IdWidth>(&self, number: usize) -> StagedSource<W> {
         let file = &self.files[number];
         StagedSource {
             staging: Staging::new(),
@@ -456,14 +386,4 @@ impl Job {
         remove_folder(&self.out.join("shards"))?;
         remove_folder(&self.out.join(JOB_FOLDER))
     }
-}
-
-/// Cuts a block where the limit of documents is reached.
-fn limit<W>(left: &mut Option<u64>, block: &mut Block<W>) {
-    let Some(left) = left else { return };
-    let keep = usize::try_from(*left).unwrap_or(usize::MAX).min(block.lens.len());
-    block.lens.truncate(keep);
-    let ids: usize = block.lens.iter().map(|&len| len as usize).sum();
-    block.ids.truncate(ids);
-    *left -= keep as u64;
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! files -> parts -> rows -> ids            pool.rs      many threads, in any order
-//!                            -> staging    staging.rs   one file's documents, in file order
+//!                            -> staging    writer.rs    one file's documents, in file order
 //!                            -> split      split.rs     the reference's permutation
 //!                            -> shards     finish.rs    one train and one val shard a file
 //!                            -> receipt    state.rs     from here on the file is done
@@ -19,6 +19,7 @@ mod pool;
 mod split;
 mod staging;
 mod state;
+mod writer;
 
 pub use config::{DtypeChoice, JobConfig, OnBadRow, Order, Specials};
 pub use error::JobError;

@@ -56,7 +56,7 @@ struct Batch {
 #[derive(Clone)]
 pub(crate) struct Part {
     pub(crate) file: usize,
-    pub(crate) part: usize,
+    pub(crate) number: usize,
     /// Whether it is the last of its file.
     pub(crate) last: bool,
     pub(crate) source: Arc<Source>,
@@ -174,7 +174,7 @@ fn work<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     loop {
         match next_task(shared) {
             Task::Encode(batch) => {
-                if !encode_and_send(shared, &mut encoder, batch, sender) {
+                if !encode_and_send(shared, &mut encoder, &batch, sender) {
                     return;
                 }
             }
@@ -245,7 +245,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
 ) -> bool {
     let mut batches = 0;
     let mut going_on = true;
-    let read = part.source.read_part(part.part, &mut |rows| {
+    let read = part.source.read_part(part.number, &mut |rows| {
         let batch = Batch {
             place: (number, batches),
             file: part.file,
@@ -261,7 +261,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
             shared.changed.notify_one();
         } else {
             drop(state);
-            going_on = encode_and_send(shared, encoder, batch, sender);
+            going_on = encode_and_send(shared, encoder, &batch, sender);
         }
         going_on = going_on
             && !shared.stop.load(Ordering::Relaxed)
@@ -282,11 +282,11 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
 fn encode_and_send<W: IdWidth, I>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
-    batch: Batch,
+    batch: &Batch,
     sender: &SyncSender<Message<W>>,
 ) -> bool {
     let place = batch.place;
-    let message = match encode(shared.frame, encoder, &batch) {
+    let message = match encode(shared.frame, encoder, batch) {
         Ok(block) => {
             shared.progress.add(&block);
             shared.waiting.fetch_add(block.ids.len() * W::DTYPE.width(), Ordering::Relaxed);

@@ -74,64 +74,112 @@ pub(crate) struct PatternState {
     set: u64,
 }
 
-/// Returns the cuts of the block of up to 64 bytes that begins at `from`.
-pub(crate) fn cut_mask(level: Level, text: &str, from: usize, state: &mut PatternState) -> u64 {
-    let bytes = text.as_bytes();
-    let block = &bytes[from..bytes.len().min(from + 64)];
-    let ([mut letter, mut number, mut white, space, mut other, apostrophe], beyond) =
-        class_masks(level, &ASCII, block);
-    let mut continuation = 0;
-    let mut wide_white = 0;
-    if beyond != 0 {
-        // Classes of bytes beyond ASCII were looked up by their low bits: take them back.
-        (letter, number, white, other) =
-            (letter & !beyond, number & !beyond, white & !beyond, other & !beyond);
-        let mut class = state.class;
+/// The classes of one block's bytes, one bit each.
+struct Classes {
+    letter: u64,
+    number: u64,
+    white: u64,
+    space: u64,
+    other: u64,
+    apostrophe: u64,
+    /// Bytes that continue a character.
+    continuation: u64,
+    /// First bytes of white space of several bytes.
+    wide_white: u64,
+}
+
+impl Classes {
+    fn of(level: Level, text: &str, from: usize, block: &[u8], before: u8) -> Self {
+        let ([letter, number, white, space, other, apostrophe], beyond) =
+            class_masks(level, &ASCII, block);
+        // Bytes beyond ASCII were looked up by their low bits: those are taken back.
+        let mut classes = Self {
+            letter: letter & !beyond,
+            number: number & !beyond,
+            white: white & !beyond,
+            space: space & !beyond,
+            other: other & !beyond,
+            apostrophe: apostrophe & !beyond,
+            continuation: 0,
+            wide_white: 0,
+        };
+        let mut class = before;
         let mut rest = beyond;
         while rest != 0 {
             let bit = rest & rest.wrapping_neg();
             let at = from + rest.trailing_zeros() as usize;
             rest ^= bit;
-            if bytes[at] & 0xC0 == 0x80 {
-                continuation |= bit;
+            let only = |is: bool| if is { bit } else { 0 };
+            if text.as_bytes()[at] & 0xC0 == 0x80 {
+                classes.continuation |= bit;
             } else {
                 class = class_at(text, at);
-                wide_white |= if class & WHITE == 0 { 0 } else { bit };
+                classes.wide_white |= only(class & WHITE != 0);
             }
-            letter |= if class & LETTER == 0 { 0 } else { bit };
-            number |= if class & NUMBER == 0 { 0 } else { bit };
-            white |= if class & WHITE == 0 { 0 } else { bit };
-            other |= if class & OTHER == 0 { 0 } else { bit };
+            classes.letter |= only(class & LETTER != 0);
+            classes.number |= only(class & NUMBER != 0);
+            classes.white |= only(class & WHITE != 0);
+            classes.other |= only(class & OTHER != 0);
         }
+        classes
     }
-    let (space, apostrophe) = (space & !beyond, apostrophe & !beyond);
-    let before = |mask: u64, class: u8| mask << 1 | u64::from(state.class & class != 0);
-    let same = letter & before(letter, LETTER)
-        | number & before(number, NUMBER)
-        | white & before(white, WHITE)
-        | other & before(other, OTHER);
-    let mut cuts = !same & !(before(space, SPACE) & !white);
+
+    /// Returns the class of one byte.
+    fn at(&self, place: usize) -> u8 {
+        let bit = |mask: u64, class: u8| if mask >> place & 1 == 1 { class } else { 0 };
+        bit(self.letter, LETTER)
+            | bit(self.number, NUMBER)
+            | bit(self.white, WHITE)
+            | bit(self.space, SPACE)
+            | bit(self.other, OTHER)
+    }
+}
+
+/// Returns the cuts of the block of up to 64 bytes that begins at `from`.
+pub(crate) fn cut_mask(level: Level, text: &str, from: usize, state: &mut PatternState) -> u64 {
+    let bytes = text.as_bytes();
+    let block = &bytes[from..bytes.len().min(from + 64)];
     let end = from + block.len();
-    let follower = u64::from(end < bytes.len() && class_at_any(text, end) & WHITE == 0);
     let live = if block.len() >= 64 { u64::MAX } else { (1 << block.len()) - 1 };
-    let solid_after = (!white & live) >> 1 | follower << (block.len() - 1);
-    cuts |= white & before(white, WHITE) & solid_after;
-    cuts &= live & !continuation;
+    let classes = Classes::of(level, text, from, block, state.class);
+    let before = |mask: u64, class: u8| mask << 1 | u64::from(state.class & class != 0);
+    let white_before = before(classes.white, WHITE);
+    let same = classes.letter & before(classes.letter, LETTER)
+        | classes.number & before(classes.number, NUMBER)
+        | classes.white & white_before
+        | classes.other & before(classes.other, OTHER);
+    let mut cuts = !same & !(before(classes.space, SPACE) & !classes.white);
+    let solid_at =
+        |at: usize| at < bytes.len() && class_at(text, text.floor_char_boundary(at)) & WHITE == 0;
+    let solid_after = (!classes.white & live) >> 1 | u64::from(solid_at(end)) << (block.len() - 1);
+    cuts |= classes.white & white_before & solid_after;
+    cuts &= live & !classes.continuation;
+    let mut wide_white = classes.wide_white & white_before;
     while wide_white != 0 {
         // A white space of several bytes: look for what follows after all of them.
-        let bit = wide_white & wide_white.wrapping_neg();
-        let at = from + wide_white.trailing_zeros() as usize;
-        wide_white ^= bit;
+        let place = wide_white.trailing_zeros();
+        wide_white &= wide_white - 1;
+        let at = from + place as usize;
         let next = at + text[at..].chars().next().map_or(1, char::len_utf8);
-        let after_white = before(white, WHITE) & bit != 0;
-        let solid = next < bytes.len() && class_at_any(text, next) & WHITE == 0;
-        if after_white && solid {
-            cuts |= bit;
-        }
+        cuts |= u64::from(solid_at(next)) << place;
     }
     cuts = cuts & !state.clear | state.set & live;
     (state.clear, state.set) = (0, 0);
-    let mut starts = apostrophe & (cuts | u64::from(from == 0));
+    let starts = classes.apostrophe & (cuts | u64::from(from == 0));
+    cuts = cut_contractions(bytes, from, cuts, starts, classes.apostrophe, state);
+    state.class = classes.at(block.len() - 1);
+    if from == 0 { cuts & !1 } else { cuts }
+}
+
+/// Corrects the cuts after apostrophes that begin a unit; what lies in the next block is noted.
+fn cut_contractions(
+    bytes: &[u8],
+    from: usize,
+    mut cuts: u64,
+    mut starts: u64,
+    apostrophes: u64,
+    state: &mut PatternState,
+) -> u64 {
     while starts != 0 {
         let place = starts.trailing_zeros();
         starts &= starts - 1;
@@ -148,21 +196,12 @@ pub(crate) fn cut_mask(level: Level, text: &str, from: usize, state: &mut Patter
         }
         if after < 64 {
             cuts |= 1 << after;
-            starts |= apostrophe & 1 << after;
+            starts |= apostrophes & 1 << after;
         } else {
             state.set |= 1 << (after - 64);
         }
     }
-    state.class = bytes.get(end.wrapping_sub(1)).map_or(0, |_| {
-        let last = 1_u64 << (block.len() - 1);
-        let bit = |mask: u64, class: u8| if mask & last == 0 { 0 } else { class };
-        bit(letter, LETTER)
-            | bit(number, NUMBER)
-            | bit(white, WHITE)
-            | bit(space, SPACE)
-            | bit(other, OTHER)
-    });
-    if from == 0 { cuts & !1 } else { cuts }
+    cuts
 }
 
 /// Returns how many bytes after an apostrophe make a contraction.
@@ -176,11 +215,6 @@ fn contraction(after: &[u8]) -> Option<u32> {
 
 fn class_at(text: &str, at: usize) -> u8 {
     text[at..].chars().next().map_or(OTHER, |character| CLASSES[character as usize])
-}
-
-/// The class of the character at `at`, or of the one that `at` stands within.
-fn class_at_any(text: &str, at: usize) -> u8 {
-    class_at(text, text.floor_char_boundary(at))
 }
 
 #[cfg(test)]

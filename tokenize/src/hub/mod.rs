@@ -52,8 +52,7 @@ pub fn resolve_tokenizer(
     let alias = ALIASES.iter().find(|(alias, _)| *alias == wanted);
     let looks_like_id = wanted.split('/').count() == 2
         && !wanted.starts_with(['.', '/'])
-        && !wanted.ends_with(".json")
-        && !wanted.ends_with(".model");
+        && path.extension().is_none_or(|ending| ending != "json" && ending != "model");
     let id = match alias {
         Some((_, id)) => *id,
         None if looks_like_id => wanted,

@@ -40,6 +40,7 @@ struct File<'a> {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the file has five flags")]
 struct AddedEntry {
     id: TokenId,
     content: String,
@@ -202,7 +203,7 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
         (_, Some(&id)) => Fallback::Unknown { id, fused: model.fuse_unk },
         (_, None) => Fallback::Nothing,
     };
-    let whole_units = model.ignore_merges.then(|| whole_units(vocab, &style));
+    let whole_units = model.ignore_merges.then(|| whole_units(vocab, style));
     let pairs = PairTable::new(&merges);
     Ok(Compiled { bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units }, style, joins })
 }
@@ -342,7 +343,7 @@ fn byte_symbols(vocab: &HashMap<Text<'_>, TokenId>) -> Result<Box<[u32; 256]>, S
 }
 
 /// Returns the vocabulary as it lies in the text: with spaces, or as raw bytes.
-fn whole_units(vocab: &HashMap<Text<'_>, TokenId>, style: &Style) -> HashMap<Box<[u8]>, TokenId> {
+fn whole_units(vocab: &HashMap<Text<'_>, TokenId>, style: Style) -> HashMap<Box<[u8]>, TokenId> {
     let byte_of: HashMap<char, u8> = byte_level_chars().into_iter().zip(0..=u8::MAX).collect();
     vocab
         .iter()

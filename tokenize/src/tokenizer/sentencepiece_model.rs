@@ -7,6 +7,7 @@ use thiserror::Error;
 
 /// What a SentencePiece model says about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the format has these flags")]
 pub struct SentencePieceModel {
     /// The pieces; the place in the list is the id.
     pub pieces: Vec<ScoredPiece>,
