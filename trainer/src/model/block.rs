@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::config::{MixerKind, ModelConfig};
-use super::context::Geometry;
+use super::context::{Context, Geometry};
 use super::ffn::FeedForward;
 use super::init::Initializer;
 use super::linear::linear;
@@ -91,7 +91,7 @@ impl SequenceLayer {
             _ => config.seq_len.get(),
         };
         Self {
-            input_norm: draw.ones(width),
+            input_norm: draw.ones(&format!("{name}.input_norm"), width),
             in_proj: draw.normal(&format!("{name}.in_proj"), [config.in_proj_width(kind), width]),
             out_proj: draw.normal(&format!("{name}.out_proj"), [width, width]),
             gate_bias: kind
@@ -107,6 +107,16 @@ impl SequenceLayer {
                 eps: config.norm_eps,
             },
         }
+    }
+
+    /// Applies the layer on its own and adds its input.
+    ///
+    /// # Shapes
+    /// Input and output: [batch, seq, `d_model`].
+    pub fn forward_at(&self, config: &ModelConfig, x: Tensor<3>, context: &Context) -> Tensor<3> {
+        let [batch, seq, _] = x.dims();
+        let geometry = Geometry::new(config, context, [batch, seq], &x.device());
+        self.forward(x, &geometry)
     }
 
     /// Applies the layer and adds its input.

@@ -2,9 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 
 use super::config::ModelConfig;
+use super::gelu::gelu;
 use super::init::Initializer;
 use super::linear::linear;
 use super::rms_norm::rms_norm;
@@ -32,7 +32,7 @@ impl FeedForward {
         let width = config.d_model.get();
         let inner = width * config.ffn_mult.get();
         Self {
-            ln: draw.ones(width),
+            ln: draw.ones(&format!("{name}.ln"), width),
             fc1: draw.normal(&format!("{name}.fc1"), [inner, width]),
             fc2: draw.normal(&format!("{name}.fc2"), [width, inner]),
             eps: config.norm_eps,

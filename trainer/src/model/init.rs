@@ -1,6 +1,6 @@
 //! Initial weights: each parameter is drawn from a stream keyed by the seed and its own name.
 
-use burn::module::Param;
+use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Draws the initial values of one run's parameters.
@@ -21,12 +21,12 @@ impl Initializer<'_> {
         let mut stream = Stream::new(self.seed, name);
         let values: Vec<f32> =
             (0..shape[0] * shape[1]).map(|_| narrow(stream.normal() * self.std)).collect();
-        self.param(values, shape)
+        self.param(name, values, shape)
     }
 
     /// Fills a vector with ones, the initial gain of a norm.
-    pub(crate) fn ones(&self, width: usize) -> Param<Tensor<1>> {
-        self.param(vec![1.0; width], [width])
+    pub(crate) fn ones(&self, name: &str, width: usize) -> Param<Tensor<1>> {
+        self.param(name, vec![1.0; width], [width])
     }
 
     /// Draws ln(uniform(1, `span` - 1)) for each channel: the gates then forget over 2 to `span`
@@ -35,17 +35,38 @@ impl Initializer<'_> {
         let mut stream = Stream::new(self.seed, name);
         let high = (span.max(2) - 1) as f64;
         let values = (0..width).map(|_| narrow((1.0 + stream.uniform() * (high - 1.0)).ln()));
-        self.param(values.collect(), [width])
+        self.param(name, values.collect(), [width])
     }
 
-    fn param<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
-        Param::from_data(TensorData::new(values, shape), self.device)
+    /// Makes a parameter whose id is a hash of its name.
+    ///
+    /// Burn files an optimizer's moments under these ids, and draws them at random where it is
+    /// left to itself: the moments of one process would then mean nothing to the next.
+    fn param<const D: usize>(
+        &self,
+        name: &str,
+        values: Vec<f32>,
+        shape: [usize; D],
+    ) -> Param<Tensor<D>> {
+        let param = Param::from_data(TensorData::new(values, shape), self.device);
+        let (_, value, mapper) = param.consume();
+        Param::from_mapped_value(ParamId::from(hash(&[name.as_bytes()])), value, mapper)
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "weights are kept as f32, rounding is meant")]
 fn narrow(value: f64) -> f32 {
     value as f32
+}
+
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(first)
 }
 
 /// A stream of random numbers: `SplitMix64` from a state that the seed and the name hash to.
@@ -56,12 +77,7 @@ struct Stream {
 
 impl Stream {
     fn new(seed: u64, name: &str) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&seed.to_le_bytes());
-        hasher.update(name.as_bytes());
-        let mut state = [0; 8];
-        state.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        Self { state: u64::from_le_bytes(state), spare: None }
+        Self { state: hash(&[&seed.to_le_bytes(), name.as_bytes()]), spare: None }
     }
 
     fn next(&mut self) -> u64 {

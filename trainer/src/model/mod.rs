@@ -5,6 +5,7 @@ mod block;
 mod config;
 mod context;
 mod ffn;
+mod gelu;
 mod init;
 mod linear;
 mod rat;
@@ -88,7 +89,7 @@ impl ModelConfig {
         Model {
             wte: draw.normal("wte", [self.vocab_size.get(), self.d_model.get()]),
             layers: (0..self.layers.get()).map(|layer| Block::init(self, layer, &draw)).collect(),
-            ln: draw.ones(self.d_model.get()),
+            ln: draw.ones("ln", self.d_model.get()),
             config: self.clone(),
             precision: Precision::F32,
         }

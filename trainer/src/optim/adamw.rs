@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::tensor::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -109,10 +110,11 @@ impl Optimizer {
     /// # Errors
     /// Returns [`OptimError::Read`] where the file is missing or is none of ours.
     pub fn load(self, path: &Path) -> Result<Self, OptimError> {
-        let inner = self
-            .inner
-            .load(path)
-            .map_err(|error| OptimError::Read { reason: error.to_string() })?;
-        Ok(Self { inner, ..self })
+        let refuse = |error: &dyn std::fmt::Display| OptimError::Read { reason: error.to_string() };
+        // Burn's own `load` reads the file at the first step, when it may be gone.
+        let bytes = std::fs::read(path).map_err(|error| refuse(&error))?;
+        let bytes = Bytes::from_bytes_vec(bytes);
+        let inner = self.inner.from_bytes(bytes).map_err(|error| refuse(&error))?;
+        Ok(Self { inner, max_norm: self.max_norm })
     }
 }

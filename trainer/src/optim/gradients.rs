@@ -18,7 +18,12 @@ impl Gradients {
     /// # Shapes
     /// `loss`: [1].
     pub fn of<M: Module>(loss: &Tensor<1>, model: &M) -> Self {
-        Self { inner: GradientsParams::from_grads(loss.backward(), model) }
+        Self::from_backward(loss.backward(), model)
+    }
+
+    /// Takes each parameter's gradient from a backward pass that was run already.
+    pub fn from_backward<M: Module>(all: burn::tensor::Gradients, model: &M) -> Self {
+        Self { inner: GradientsParams::from_grads(all, model) }
     }
 
     /// Adds another batch's gradients to these.
