@@ -1,10 +1,11 @@
 //! Causal softmax attention, over all earlier tokens or over a window of them.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, FloatDType, Int, Tensor};
+use burn::tensor::{Bool, Device, FloatDType, Int, Tensor};
 
 use super::block::MixerShape;
-use super::context::{Geometry, Packed};
+use super::blockwise::window_attention;
+use super::context::{Geometry, Packed, signed};
 use super::rms_norm::to_dtype;
 
 /// Mixes by attention: query i sees the keys j with 0 <= i - j, and i - j <= `window` where there
@@ -24,11 +25,17 @@ pub(crate) fn mix(
     let (v, q, k) = (part(0), part(1), part(2));
     let q = geometry.by_position.apply(q);
     let k = geometry.by_position.apply(k);
-    let hidden = hidden(q.dims()[2], window, geometry.packed.as_ref(), &q.device());
-    merge_heads(attend(q, k, v, hidden))
+    let window = window.unwrap_or(usize::MAX);
+    merge_heads(match &geometry.packed {
+        None => window_attention(q, k, v, window),
+        Some(packed) => {
+            let hidden = hidden(q.dims()[2], window, packed, &q.device());
+            attend(q, k, v, hidden)
+        }
+    })
 }
 
-/// Softmax attention with all scores at once; `hidden` marks the keys a query must not see.
+/// Softmax attention with all scores at once, for packed documents; `hidden` marks the keys a query must not see.
 fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, hidden: Tensor<4, Bool>) -> Tensor<4> {
     let (scale, dtype) = ((q.dims()[3] as f64).powf(-0.5), q.dtype());
     let scores = q.matmul(k.swap_dims(2, 3)).cast(FloatDType::F32) * scale;
@@ -37,21 +44,12 @@ fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, hidden: Tensor<4, Bool>) -> 
     to_dtype(softmax(scores, 3), dtype).matmul(v)
 }
 
-/// Marks the keys that a query must not see: [batch or 1, 1, seq, seq].
-fn hidden(
-    seq: usize,
-    window: Option<usize>,
-    packed: Option<&Packed>,
-    device: &burn::tensor::Device,
-) -> Tensor<4, Bool> {
-    let positions = Tensor::<1, Int>::arange(0..seq as i64, device);
+/// Marks the keys that a query must not see: [batch, 1, seq, seq].
+fn hidden(seq: usize, window: usize, packed: &Packed, device: &Device) -> Tensor<4, Bool> {
+    let positions = Tensor::<1, Int>::arange(0..signed(seq), device);
     let back = positions.clone().unsqueeze_dim::<2>(1) - positions.unsqueeze_dim::<2>(0);
-    let mut hidden = back.clone().lower_elem(0);
-    if let Some(window) = window {
-        hidden = hidden.bool_or(back.greater_elem(window as i64));
-    }
-    let hidden = hidden.unsqueeze::<4>();
-    let Some(packed) = packed else { return hidden };
+    let far = back.clone().greater_elem(signed(window.min(seq)));
+    let hidden = back.lower_elem(0).bool_or(far).unsqueeze::<4>();
     let rows = packed.document.clone().unsqueeze_dim::<3>(2);
     let columns = packed.document.clone().unsqueeze_dim::<3>(1);
     let other = rows.not_equal(columns).unsqueeze_dim::<4>(1);

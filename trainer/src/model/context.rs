@@ -166,6 +166,6 @@ fn keep<'a>(
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "positions within a row are far below 2^63")]
-fn signed(position: usize) -> i64 {
+pub(crate) fn signed(position: usize) -> i64 {
     position as i64
 }

@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod blockwise;
 mod config;
 mod context;
 mod ffn;

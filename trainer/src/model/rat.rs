@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Bool, FloatDType, Int};
+use burn::tensor::{Bool, FloatDType};
 
 use super::attention::{merge_heads, split_heads};
 use super::block::MixerShape;
+use super::blockwise::chunk_attention;
 use super::context::{Geometry, PackedChunks};
 use super::rms_norm::to_dtype;
 use super::rnn::{gate, recur};
@@ -47,7 +48,7 @@ pub(crate) fn mix(
         k = rotation.apply(k);
     }
     let mixed = match packed {
-        None => attend_regular(q, k, v, shape.chunk_len),
+        None => chunk_attention(q, k, v, shape.chunk_len),
         Some(chunks) => attend_packed(q, k, v, chunks),
     };
     sigmoid(z) * merge_heads(mixed)
@@ -58,28 +59,6 @@ fn by_chunk(gate: Tensor<3>, x: Tensor<3>, shape: &MixerShape) -> Tensor<3> {
     let [batch, seq, width] = x.dims();
     let chunks = [batch * (seq / shape.chunk_len), shape.chunk_len, width];
     recur(gate.reshape(chunks), x.reshape(chunks), None).reshape([batch, seq, width])
-}
-
-/// Attends where every row is cut into chunks at the same places.
-fn attend_regular(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, chunk_len: usize) -> Tensor<4> {
-    let [batch, heads, seq, head_dim] = q.dims();
-    let chunks = seq / chunk_len;
-    let ends = |x: &Tensor<4>| {
-        x.clone().reshape([batch, heads, chunks, chunk_len * head_dim]).narrow(
-            3,
-            (chunk_len - 1) * head_dim,
-            head_dim,
-        )
-    };
-    let device = q.device();
-    let own = Tensor::<1, Int>::arange(0..seq as i64, &device).div_scalar(chunk_len as i64);
-    let other = Tensor::<1, Int>::arange(0..chunks as i64, &device);
-    let hidden = own
-        .unsqueeze_dim::<2>(1)
-        .expand([seq, chunks])
-        .lower_equal(other.unsqueeze_dim::<2>(0).expand([seq, chunks]));
-    let (end_keys, end_values) = (ends(&k), ends(&v));
-    attend(q, k, v, end_keys, end_values, hidden.unsqueeze())
 }
 
 /// Attends where each document begins with a chunk of its own.
@@ -96,7 +75,7 @@ fn attend_packed(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, chunks: &PackedChunks
 ///
 /// # Shapes
 /// `q`, `k`, `v`: [batch, heads, seq, `head_dim`]; `end_keys`, `end_values`: [batch, heads,
-/// chunks, `head_dim`]; `hidden`: [batch or 1, 1, seq, chunks].
+/// chunks, `head_dim`]; `hidden`: [batch, 1, seq, chunks].
 fn attend(
     q: Tensor<4>,
     k: Tensor<4>,
