@@ -5,6 +5,7 @@ mod block;
 mod blockwise;
 mod config;
 mod context;
+mod cross_entropy;
 mod ffn;
 mod gelu;
 mod init;
@@ -15,7 +16,6 @@ mod rnn;
 mod rope;
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::log_softmax;
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
 
@@ -27,6 +27,7 @@ pub use rms_norm::rms_norm;
 pub use rope::Rotation;
 
 use context::Geometry;
+use cross_entropy::tied_cross_entropy;
 use init::Initializer;
 
 /// The label that no loss is taken at.
@@ -128,14 +129,12 @@ impl Model {
         labels: Tensor<2, Int>,
         context: &Context,
     ) -> LossOutput {
-        let logits = self.forward(tokens, context);
-        let [batch, seq, vocab] = logits.dims();
+        let hidden = self.hidden(tokens, context);
+        let [batch, seq, width] = hidden.dims();
         let labels = labels.reshape([batch * seq, 1]);
-        let ignored = labels.clone().equal_elem(IGNORED);
-        let counted = ignored.clone().bool_not().int().sum();
-        let target = labels.mask_fill(ignored.clone(), 0);
-        let log_likelihood = log_softmax(logits.reshape([batch * seq, vocab]), 1).gather(1, target);
-        LossOutput { nll: log_likelihood.mask_fill(ignored, 0.0).sum().neg(), counted }
+        let counted = labels.clone().not_equal_elem(IGNORED).int().sum();
+        let hidden = hidden.reshape([batch * seq, width]);
+        LossOutput { nll: tied_cross_entropy(hidden, self.wte.val(), labels), counted }
     }
 
     /// Computes the last norm's output, in the type the layers compute in.
