@@ -8,6 +8,7 @@ mod context;
 mod cross_entropy;
 mod ffn;
 mod gelu;
+mod import;
 mod init;
 mod linear;
 mod rat;
@@ -23,6 +24,7 @@ pub use block::{Block, MixerShape, SequenceLayer};
 pub use config::{MixerKind, ModelConfig, ModelConfigError};
 pub use context::Context;
 pub use ffn::FeedForward;
+pub use import::WeightsError;
 pub use rms_norm::rms_norm;
 pub use rope::Rotation;
 
