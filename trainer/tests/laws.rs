@@ -1,4 +1,5 @@
 //! What must hold of the layers and the model whatever their weights are.
+#![expect(clippy::unwrap_used, reason = "a test stops where a value is missing")]
 
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -219,7 +220,7 @@ fn a_tiny_model_learns_eight_sequences_by_heart() {
     let mut draw = || {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as i64 % 61
+        (state >> 33).cast_signed() % 61
     };
     let rows: Vec<Vec<i64>> = (0..8).map(|_| (0..33).map(|_| draw()).collect()).collect();
     let cut = |from: usize| {

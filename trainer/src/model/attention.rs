@@ -15,7 +15,7 @@ use super::rms_norm::to_dtype;
 /// `projected`: [batch, seq, 3 · `d_model`], the values, queries and keys in this order;
 /// output: [batch, seq, `d_model`].
 pub(crate) fn mix(
-    projected: Tensor<3>,
+    projected: &Tensor<3>,
     shape: &MixerShape,
     window: Option<usize>,
     geometry: &Geometry,

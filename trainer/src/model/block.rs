@@ -125,7 +125,7 @@ impl SequenceLayer {
     /// Input and output: [batch, seq, `d_model`].
     pub(crate) fn forward(&self, x: Tensor<3>, geometry: &Geometry) -> Tensor<3> {
         let normed = rms_norm(x.clone(), self.input_norm.val(), self.shape.eps);
-        let projected = linear(normed, self.in_proj.val());
+        let projected = &linear(normed, self.in_proj.val());
         let bias = self.gate_bias.as_ref().map(Param::val);
         let mixed = match (self.shape.kind, bias) {
             (MixerKind::Rnn, Some(bias)) => rnn::mix(projected, bias, geometry),

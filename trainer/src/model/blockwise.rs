@@ -151,7 +151,7 @@ fn attend<B: Backend, C: CheckpointStrategy>(
     sight: Sight,
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes = [inputs[0].node(), inputs[1].node(), inputs[2].node()];
-    let [q, k, v] = inputs.map(|input| input.into_primitive());
+    let [q, k, v] = inputs.map(FloatTensor::<Autodiff<B, C>>::into_primitive);
     let (out, logs) = forward::<B>(&q, &k, &v, sight);
     match Attend(sight).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish([q, k, v, out.clone(), logs], out),

@@ -21,7 +21,7 @@ use super::rnn::{gate, recur};
 /// the values, the gates, the queries and the keys in this order; `bias`: [`d_model`];
 /// output: [batch, seq, `d_model`].
 pub(crate) fn mix(
-    projected: Tensor<3>,
+    projected: &Tensor<3>,
     bias: Tensor<1>,
     shape: &MixerShape,
     geometry: &Geometry,

@@ -12,7 +12,7 @@ use crate::scan::gated_scan;
 /// # Shapes
 /// `projected`: [batch, seq, 3 · `d_model`], the output gates z, the values and the gates in this
 /// order; `bias`: [`d_model`]; output: [batch, seq, `d_model`].
-pub(crate) fn mix(projected: Tensor<3>, bias: Tensor<1>, geometry: &Geometry) -> Tensor<3> {
+pub(crate) fn mix(projected: &Tensor<3>, bias: Tensor<1>, geometry: &Geometry) -> Tensor<3> {
     let width = bias.dims()[0];
     let part = |index: usize| projected.clone().narrow(2, index * width, width);
     let (z, v) = (part(0), part(1));

@@ -1,4 +1,4 @@
-//! One step of AdamW with the recipe's defaults and clipping by the global norm.
+//! One step of `AdamW` with the recipe's defaults and clipping by the global norm.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::gradients::Gradients;
 use crate::model::Model;
 
-/// Configures AdamW and the clipping before it.
+/// Configures `AdamW` and the clipping before it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
@@ -60,7 +60,7 @@ pub struct Step {
     pub grad_norm: f64,
 }
 
-/// AdamW and its moments.
+/// `AdamW` and its moments.
 #[derive(Clone)]
 pub struct Optimizer {
     inner: ModuleOptimizer,

@@ -1,4 +1,4 @@
-//! The training recipe: AdamW over global-norm clipped gradients, and the learning rate's course.
+//! The training recipe: `AdamW` over global-norm clipped gradients, and the learning rate's course.
 
 mod adamw;
 mod gradients;

@@ -49,6 +49,7 @@ pub struct FfnWeights {
 
 impl Layer {
     /// Applies a sequence layer and adds its input.
+    #[expect(clippy::many_single_char_names, reason = "the definition's own letters")]
     pub fn mix(
         &self,
         tape: &mut Tape,

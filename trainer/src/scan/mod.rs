@@ -64,7 +64,7 @@ mod tests {
         let (gate, x, cotangent) = (draw(0.0, 1.0), draw(-1.0, 1.0), draw(-1.0, 1.0).detach());
 
         let fast = gated_scan(gate.clone(), x.clone());
-        let slow = plain_scan(gate.clone(), x.clone());
+        let slow = plain_scan(&gate, &x);
         let worst = |a: Tensor<3>, b: Tensor<3>| (a - b).abs().max().into_scalar::<f32>();
         assert!(worst(fast.clone(), slow.clone()) < 1e-6);
         let by_fast = (fast * cotangent.clone()).sum().backward();

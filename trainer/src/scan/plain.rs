@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 ///
 /// # Shapes
 /// `gate`, `x` and the output: [rows, seq, width].
-pub fn plain_scan(gate: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+pub fn plain_scan(gate: &Tensor<3>, x: &Tensor<3>) -> Tensor<3> {
     let [rows, seq, width] = x.dims();
     let mut state = Tensor::zeros([rows, 1, width], &x.device());
-    let inputs = (gate.clone().neg() + 1.0) * x;
+    let inputs = (gate.clone().neg() + 1.0) * x.clone();
     let mut states = Vec::with_capacity(seq);
     for t in 0..seq {
         state = gate.clone().narrow(1, t, 1) * state + inputs.clone().narrow(1, t, 1);
