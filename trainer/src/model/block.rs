@@ -41,9 +41,9 @@ impl Block {
 /// A sequence layer of any kind: norm, one projection in, the mixer, one projection out, residual.
 ///
 /// # Shapes
-/// `input_norm`: [`d_model`], `in_proj`: [width, `d_model`] with the width that
+/// `input_norm`: \[`d_model`\], `in_proj`: [width, `d_model`] with the width that
 /// [`ModelConfig::in_proj_width`] gives, `out_proj`: [`d_model`, `d_model`],
-/// `gate_bias`: [`d_model`].
+/// `gate_bias`: \[`d_model`\].
 #[derive(Module, Debug)]
 pub struct SequenceLayer {
     /// Gain of the norm before the layer.

@@ -37,7 +37,7 @@ pub(crate) trait LossBackend: Backend {
 ///
 /// # Shapes
 /// `hidden`: [tokens, `d_model`], `embedding`: [`vocab_size`, `d_model`], `labels`: [tokens, 1],
-/// output: [1].
+/// output: `[1]`.
 pub(crate) fn tied_cross_entropy(
     hidden: Tensor<2>,
     embedding: Tensor<2>,
@@ -74,7 +74,7 @@ pub(crate) trait LossKernels: Backend {
     /// the softmax, less 1 at the label, and 0 where there is none.
     ///
     /// # Shapes
-    /// `logits`: [tokens, vocabulary], `target` and `ignored`: [tokens, 1], outputs: [1] and
+    /// `logits`: [tokens, vocabulary], `target` and `ignored`: [tokens, 1], outputs: `[1]` and
     /// [tokens, vocabulary].
     fn softmax_loss(
         logits: FloatTensor<Self>,

@@ -12,7 +12,7 @@ use super::rms_norm::rms_norm;
 /// The feed-forward layer of a block.
 ///
 /// # Shapes
-/// `ln`: [`d_model`], `fc1`: [`ffn_mult` · `d_model`, `d_model`], `fc2`: [`d_model`,
+/// `ln`: \[`d_model`\], `fc1`: [`ffn_mult` · `d_model`, `d_model`], `fc2`: [`d_model`,
 /// `ffn_mult` · `d_model`].
 #[derive(Module, Debug)]
 pub struct FeedForward {

@@ -46,7 +46,7 @@ pub struct Model {
     pub wte: Param<Tensor<2>>,
     /// The blocks, first to last.
     pub layers: Vec<Block>,
-    /// Gain of the last norm: [`d_model`].
+    /// Gain of the last norm: \[`d_model`\].
     pub ln: Param<Tensor<1>>,
     /// What the model was made from.
     #[module(skip)]
@@ -80,9 +80,9 @@ pub enum Precision {
 /// The loss of a batch before it is divided by anything.
 #[derive(Clone, Debug)]
 pub struct LossOutput {
-    /// Sum of the negative log-likelihoods, in nats: [1].
+    /// Sum of the negative log-likelihoods, in nats: `[1]`.
     pub nll: Tensor<1>,
-    /// Number of labels that are not [`IGNORED`]: [1].
+    /// Number of labels that are not [`IGNORED`]: `[1]`.
     pub counted: Tensor<1, Int>,
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{DType, FloatDType, Tensor};
 /// The mean is taken in f32 whatever the input's type; the output has the input's type.
 ///
 /// # Shapes
-/// `x`: [batch, seq, width], `gain`: [width], output: [batch, seq, width].
+/// `x`: [batch, seq, width], `gain`: `[width]`, output: [batch, seq, width].
 pub fn rms_norm(x: Tensor<3>, gain: Tensor<1>, eps: f64) -> Tensor<3> {
     let dtype = x.dtype();
     let x = x.cast(FloatDType::F32);

@@ -16,7 +16,7 @@ impl Gradients {
     /// Runs the backward pass and takes each parameter's gradient.
     ///
     /// # Shapes
-    /// `loss`: [1].
+    /// `loss`: `[1]`.
     pub fn of<M: Module>(loss: &Tensor<1>, model: &M) -> Self {
         Self::from_backward(loss.backward(), model)
     }

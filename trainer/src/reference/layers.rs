@@ -23,7 +23,7 @@ pub struct Layer {
     pub rope_base: f64,
 }
 
-/// The weights of a sequence layer; matrices are lists of rows, [out][in].
+/// The weights of a sequence layer; matrices are lists of rows, `[out][in]`.
 #[derive(Clone, Debug)]
 pub struct MixerWeights {
     /// Gain of the norm.
@@ -283,7 +283,7 @@ pub(super) fn softmax(tape: &mut Tape, scores: &[Var]) -> Vec<Var> {
     powers.into_iter().map(|power| tape.div(power, total)).collect()
 }
 
-/// Multiplies a matrix, [out][in], by a vector.
+/// Multiplies a matrix, `[out][in]`, by a vector.
 pub(super) fn product(tape: &mut Tape, weight: &[Vec<Var>], x: &[Var]) -> Vec<Var> {
     weight.iter().map(|row| tape.dot(row, x)).collect()
 }
