@@ -1,0 +1,163 @@
+//! Which device a run computes on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+use thiserror::Error;
+
+/// The device a user asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU where there is one that this build can use, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU of this index.
+    Cuda(usize),
+}
+
+/// An error of choosing a device.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The name is none that there is.
+    #[error("no device is named `{found}`, expected `auto`, `cpu`, `cuda` or `cuda:N`")]
+    Name {
+        /// What was written.
+        found: String,
+    },
+    /// The program was built for the CPU alone.
+    #[error("`{choice}` was asked for, and this build has no CUDA")]
+    NotBuilt {
+        /// What was asked for.
+        choice: DeviceChoice,
+    },
+    /// The driver finds no GPU, or there is no driver.
+    #[error("`{choice}` was asked for, and no NVIDIA GPU was found")]
+    NoGpu {
+        /// What was asked for.
+        choice: DeviceChoice,
+    },
+    /// There are fewer GPUs.
+    #[error("`{choice}` was asked for, the machine has {found} GPUs, counted from 0")]
+    Index {
+        /// What was asked for.
+        choice: DeviceChoice,
+        /// How many GPUs there are.
+        found: usize,
+    },
+}
+
+impl DeviceError {
+    /// Returns what the user can do about it, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotBuilt { .. } => {
+                Some("build with `--features cuda`, see docs/cuda.md, or train with `--device cpu`")
+            }
+            Self::NoGpu { .. } => Some("see that `nvidia-smi` lists a GPU"),
+            Self::Name { .. } | Self::Index { .. } => None,
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| DeviceError::Name { found: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// Finds the device, without autodiff.
+    ///
+    /// The choice is always explicit: with CUDA built in and no GPU, Burn's default device fails
+    /// only when the first tensor is made.
+    ///
+    /// # Errors
+    /// Returns [`DeviceError`] where a GPU was asked for and this build or this machine has none.
+    pub fn resolve(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::Cpu => Ok(Device::flex()),
+            Self::Auto if gpus() == 0 => Ok(Device::flex()),
+            Self::Auto => cuda(0),
+            Self::Cuda(index) => {
+                if !cfg!(feature = "cuda") {
+                    return Err(DeviceError::NotBuilt { choice: self });
+                }
+                match gpus() {
+                    0 => Err(DeviceError::NoGpu { choice: self }),
+                    found if index >= found => Err(DeviceError::Index { choice: self, found }),
+                    _ => cuda(index),
+                }
+            }
+        }
+    }
+}
+
+/// Counts the GPUs that this build can use.
+#[cfg(feature = "cuda")]
+pub fn gpus() -> usize {
+    Device::enumerate(burn::tensor::DeviceType::Cuda).len()
+}
+
+/// Counts the GPUs that this build can use: none.
+#[cfg(not(feature = "cuda"))]
+pub fn gpus() -> usize {
+    0
+}
+
+#[cfg(feature = "cuda")]
+#[expect(clippy::unnecessary_wraps, reason = "a build without CUDA fails here")]
+fn cuda(index: usize) -> Result<Device, DeviceError> {
+    Ok(Device::cuda(index))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(index: usize) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt { choice: DeviceChoice::Cuda(index) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_read_as_it_is_written() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:7"] {
+            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+        }
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_build_without_cuda_says_so() {
+        let error = DeviceChoice::Cuda(1).resolve().unwrap_err();
+
+        assert_eq!(error.to_string(), "`cuda:1` was asked for, and this build has no CUDA");
+        assert!(error.hint().unwrap().contains("--features cuda"));
+    }
+}

@@ -1,0 +1,266 @@
+//! What a model is made of: the part of an experiment that decides its parameters.
+
+use std::num::NonZeroUsize;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Names the sequence layers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MixerKind {
+    /// Causal softmax attention over all earlier tokens.
+    Attention,
+    /// Causal softmax attention over the last `window` tokens and the token itself.
+    LocalAttention,
+    /// A gated linear recurrence over the whole sequence.
+    Rnn,
+    /// A gated recurrence within chunks, softmax attention between them.
+    Rat,
+}
+
+impl MixerKind {
+    /// Returns whether the layer has a gate, and so a `gate_bias`.
+    pub fn is_gated(self) -> bool {
+        matches!(self, Self::Rnn | Self::Rat)
+    }
+}
+
+/// Configures a model; everything that decides the shape of its parameters is here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Rows of the embedding: the largest token id plus one, at least.
+    pub vocab_size: NonZeroUsize,
+    /// Width of the residual stream.
+    pub d_model: NonZeroUsize,
+    /// Number of blocks.
+    pub layers: NonZeroUsize,
+    /// Width of one head; `d_model` is a multiple of it.
+    pub head_dim: NonZeroUsize,
+    /// Tokens in a sequence.
+    pub seq_len: NonZeroUsize,
+    /// The sequence layers, repeated over the blocks: block i has `mixers[i % mixers.len()]`.
+    pub mixers: Vec<MixerKind>,
+    /// Tokens in a chunk of `rat`; `seq_len` is a multiple of it.
+    #[serde(default = "default_chunk_len")]
+    pub chunk_len: NonZeroUsize,
+    /// Groups of queries and keys that the heads of `rat` share.
+    #[serde(default = "default_kv_groups")]
+    pub kv_groups: NonZeroUsize,
+    /// Tokens before its own that a query of `local_attention` sees.
+    #[serde(default = "default_window")]
+    pub window: NonZeroUsize,
+    /// Width of the feed-forward layer, in multiples of `d_model`.
+    #[serde(default = "default_ffn_mult")]
+    pub ffn_mult: NonZeroUsize,
+    /// What `RMSNorm` adds to the mean square.
+    #[serde(default = "default_norm_eps")]
+    pub norm_eps: f64,
+    /// Base of the rotary angles.
+    #[serde(default = "default_rope_base")]
+    pub rope_base: f64,
+    /// Standard deviation of the initial weights.
+    #[serde(default = "default_init_std")]
+    pub init_std: f64,
+}
+
+const fn non_zero(value: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(value) {
+        Some(value) => value,
+        None => NonZeroUsize::MIN,
+    }
+}
+
+const fn default_chunk_len() -> NonZeroUsize {
+    non_zero(16)
+}
+
+const fn default_kv_groups() -> NonZeroUsize {
+    non_zero(2)
+}
+
+const fn default_window() -> NonZeroUsize {
+    non_zero(1024)
+}
+
+const fn default_ffn_mult() -> NonZeroUsize {
+    non_zero(4)
+}
+
+const fn default_norm_eps() -> f64 {
+    1e-6
+}
+
+const fn default_rope_base() -> f64 {
+    10_000.0
+}
+
+const fn default_init_std() -> f64 {
+    0.02
+}
+
+/// An error of a model's configuration.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ModelConfigError {
+    /// The pattern of sequence layers is empty.
+    #[error("`mixers` is empty, a model has at least one sequence layer")]
+    NoMixers,
+    /// The heads do not fill the width.
+    #[error("`d_model` is {d_model}, expected a multiple of `head_dim`, {head_dim}")]
+    Heads {
+        /// Width of the residual stream.
+        d_model: usize,
+        /// Width of one head.
+        head_dim: usize,
+    },
+    /// Rotary angles turn pairs of channels.
+    #[error("`head_dim` is {head_dim}, expected an even number")]
+    OddHead {
+        /// Width of one head.
+        head_dim: usize,
+    },
+    /// The chunks do not fill the sequence.
+    #[error("`seq_len` is {seq_len}, expected a multiple of `chunk_len`, {chunk_len}")]
+    Chunks {
+        /// Tokens in a sequence.
+        seq_len: usize,
+        /// Tokens in a chunk.
+        chunk_len: usize,
+    },
+    /// The groups do not share out the heads.
+    #[error("`kv_groups` is {kv_groups}, expected a divisor of the {heads} heads")]
+    Groups {
+        /// Groups of queries and keys.
+        kv_groups: usize,
+        /// Heads.
+        heads: usize,
+    },
+    /// A number that must be positive and finite is not.
+    #[error("`{key}` is {found}, expected a positive number")]
+    NotPositive {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        found: f64,
+    },
+}
+
+impl ModelConfigError {
+    /// Returns what the user can do about it, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoMixers => Some("write `mixers = [\"rat\"]`, for example"),
+            Self::Chunks { .. } => Some("change `seq_len` or `chunk_len`"),
+            Self::Heads { .. } | Self::Groups { .. } => Some("change `d_model` or `head_dim`"),
+            Self::OddHead { .. } | Self::NotPositive { .. } => None,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Checks that the numbers fit one another.
+    ///
+    /// # Errors
+    /// Returns the first of them that does not, see [`ModelConfigError`].
+    pub fn validate(&self) -> Result<(), ModelConfigError> {
+        let (d_model, head_dim) = (self.d_model.get(), self.head_dim.get());
+        if self.mixers.is_empty() {
+            return Err(ModelConfigError::NoMixers);
+        }
+        if !d_model.is_multiple_of(head_dim) {
+            return Err(ModelConfigError::Heads { d_model, head_dim });
+        }
+        if !head_dim.is_multiple_of(2) {
+            return Err(ModelConfigError::OddHead { head_dim });
+        }
+        if self.has(MixerKind::Rat) {
+            let (seq_len, chunk_len) = (self.seq_len.get(), self.chunk_len.get());
+            if !seq_len.is_multiple_of(chunk_len) {
+                return Err(ModelConfigError::Chunks { seq_len, chunk_len });
+            }
+            let (kv_groups, heads) = (self.kv_groups.get(), self.heads());
+            if !heads.is_multiple_of(kv_groups) {
+                return Err(ModelConfigError::Groups { kv_groups, heads });
+            }
+        }
+        let positive = [
+            ("norm_eps", self.norm_eps),
+            ("rope_base", self.rope_base),
+            ("init_std", self.init_std),
+        ];
+        for (key, found) in positive {
+            if !(found.is_finite() && found > 0.0) {
+                return Err(ModelConfigError::NotPositive { key, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the number of heads.
+    pub fn heads(&self) -> usize {
+        self.d_model.get() / self.head_dim.get()
+    }
+
+    /// Returns the sequence layer of block `layer`, counted from 0.
+    pub fn mixer(&self, layer: usize) -> MixerKind {
+        self.mixers[layer % self.mixers.len()]
+    }
+
+    /// Returns whether any block has a sequence layer of this kind.
+    pub fn has(&self, kind: MixerKind) -> bool {
+        self.mixers.iter().take(self.layers.get()).any(|&mixer| mixer == kind)
+    }
+
+    /// Returns the width that `in_proj` of a sequence layer has.
+    pub fn in_proj_width(&self, kind: MixerKind) -> usize {
+        let d_model = self.d_model.get();
+        match kind {
+            MixerKind::Attention | MixerKind::LocalAttention | MixerKind::Rnn => 3 * d_model,
+            MixerKind::Rat => 3 * d_model + 2 * self.kv_groups.get() * self.head_dim.get(),
+        }
+    }
+
+    /// Returns the number of parameters; the tied embedding counts once.
+    pub fn num_params(&self) -> u64 {
+        let d_model = self.d_model.get() as u64;
+        let ffn = 2 * d_model * d_model * self.ffn_mult.get() as u64 + d_model;
+        let blocks: u64 = (0..self.layers.get())
+            .map(|layer| {
+                let kind = self.mixer(layer);
+                let projections = d_model * (self.in_proj_width(kind) as u64 + d_model);
+                let gate = if kind.is_gated() { d_model } else { 0 };
+                projections + gate + d_model + ffn
+            })
+            .sum();
+        blocks + self.vocab_size.get() as u64 * d_model + d_model
+    }
+
+    /// Returns the floating-point operations of one token, forward and backward.
+    ///
+    /// Six for each weight that a matrix product uses (the tied embedding as the output layer is
+    /// one of them), and twelve for each channel of each key that a query meets on average.
+    /// Recomputation is not counted.
+    pub fn flops_per_token(&self) -> u64 {
+        let d_model = self.d_model.get() as u64;
+        let seq_len = self.seq_len.get() as u64;
+        let window = (self.window.get() as u64).min(seq_len);
+        let chunk_len = self.chunk_len.get() as u64;
+        let mut weights = self.vocab_size.get() as u64 * d_model;
+        let mut keys = 0;
+        for layer in 0..self.layers.get() {
+            let kind = self.mixer(layer);
+            weights += d_model * (self.in_proj_width(kind) as u64 + d_model);
+            weights += 2 * d_model * d_model * self.ffn_mult.get() as u64;
+            keys += match kind {
+                MixerKind::Attention => seq_len.div_ceil(2),
+                MixerKind::LocalAttention => window - window * window / (2 * seq_len) + 1,
+                MixerKind::Rnn => 0,
+                MixerKind::Rat => (seq_len / chunk_len).div_ceil(2) + 1,
+            };
+        }
+        6 * weights + 12 * d_model * keys
+    }
+}

@@ -1,0 +1,171 @@
+//! Weights from and to files: safetensors by our names, PyTorch checkpoints of the reference.
+
+use std::path::{Path, PathBuf};
+
+use burn::store::{ApplyResult, KeyRemapper, ModuleSnapshot, PytorchStore, SafetensorsStore};
+use thiserror::Error;
+
+use super::Model;
+
+/// An error of reading or writing a model's weights.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The file could not be read, or is not of its kind.
+    #[error("{}: cannot read the weights: {reason}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the store says.
+        reason: String,
+    },
+    /// The file could not be written.
+    #[error("{}: cannot write the weights: {reason}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the store says.
+        reason: String,
+    },
+    /// The file holds another model.
+    #[error("{}: weights of another model, {reason}", .path.display())]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// Which parameter differs, and how.
+        reason: String,
+    },
+}
+
+impl WeightsError {
+    /// Returns what the user can do about it, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::OtherModel { .. } => {
+                Some("the model's section of the configuration must be that of the checkpoint")
+            }
+            Self::Read { .. } | Self::Write { .. } => None,
+        }
+    }
+}
+
+impl Model {
+    /// Writes all parameters as safetensors, under the names that [`Model`] lists.
+    ///
+    /// # Errors
+    /// Returns [`WeightsError::Write`] where the file cannot be written.
+    pub fn save_safetensors(&self, path: &Path) -> Result<(), WeightsError> {
+        let mut store = SafetensorsStore::from_file(path);
+        self.save_into(&mut store).map_err(|error| WeightsError::Write {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Reads all parameters from safetensors that [`save_safetensors`](Self::save_safetensors)
+    /// wrote.
+    ///
+    /// # Errors
+    /// Returns [`WeightsError`] where the file cannot be read or is not of this model.
+    pub fn load_safetensors(&mut self, path: &Path) -> Result<(), WeightsError> {
+        let mut store = SafetensorsStore::from_file(path).allow_partial(true).validate(false);
+        let applied = self.load_from(&mut store).map_err(|error| read_error(path, &error))?;
+        check(path, &applied)
+    }
+
+    /// Reads a PyTorch checkpoint: a state dict, or a file that holds one under `state_key`.
+    ///
+    /// The names are ours but for what PyTorch's wrappers add: a leading `module.`, `model.` or
+    /// `_orig_mod.`, in any order, and a trailing `.weight`.
+    ///
+    /// # Errors
+    /// Returns [`WeightsError`] where the file cannot be read or is not of this model.
+    pub fn load_pytorch(
+        &mut self,
+        path: &Path,
+        state_key: Option<&str>,
+    ) -> Result<(), WeightsError> {
+        let remapper = KeyRemapper::from_patterns(vec![
+            (r"^(?:(?:module|model|_orig_mod)\.)+", ""),
+            (r"\.weight$", ""),
+        ])
+        .map_err(|error| read_error(path, &error))?;
+        let mut store = PytorchStore::from_file(path)
+            .remap(remapper)
+            .map_indices_contiguous(false)
+            .allow_partial(true)
+            .validate(false);
+        if let Some(key) = state_key {
+            store = store.with_top_level_key(key);
+        }
+        let applied = self.load_from(&mut store).map_err(|error| read_error(path, &error))?;
+        check(path, &applied)
+    }
+}
+
+fn read_error(path: &Path, error: &dyn std::fmt::Display) -> WeightsError {
+    WeightsError::Read { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// Refuses a file that lacks a parameter, has another's shape, or has one that the model lacks.
+fn check(path: &Path, applied: &ApplyResult) -> Result<(), WeightsError> {
+    let reason = if let Some(error) = applied.errors.first() {
+        error.to_string()
+    } else if let Some((name, _)) = applied.missing.first() {
+        format!("`{name}` is not in the file")
+    } else if let Some(name) = applied.unused.first() {
+        format!("the file's `{name}` is not in the model")
+    } else {
+        return Ok(());
+    };
+    Err(WeightsError::OtherModel { path: path.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::model::ModelConfig;
+
+    fn config(d_model: usize, mixers: &str) -> ModelConfig {
+        toml::from_str(&format!(
+            "vocab_size = 11\nd_model = {d_model}\nlayers = 2\nhead_dim = 4\nseq_len = 8\n\
+             chunk_len = 4\nmixers = [{mixers}]"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn weights_come_back_from_safetensors_under_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let config = config(8, "\"rat\", \"attention\"");
+        let saved = config.init(&Device::flex(), 1);
+        saved.save_safetensors(&path).unwrap();
+
+        let mut found = config.init(&Device::flex(), 2);
+        found.load_safetensors(&path).unwrap();
+
+        let values = |model: &Model| model.layers[0].seq.in_proj.val().into_data();
+        values(&found).assert_eq(&values(&saved), true);
+        let bytes = std::fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let mut names: Vec<&str> = file.names();
+        names.sort_unstable();
+        assert_eq!(names.len(), 2 + 2 * 6 + 1);
+        assert!(names.contains(&"layers.0.seq.gate_bias") && names.contains(&"wte"), "{names:?}");
+    }
+
+    #[test]
+    fn weights_of_another_model_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        config(8, "\"rat\"").init(&Device::flex(), 1).save_safetensors(&path).unwrap();
+
+        for other in [config(16, "\"rat\""), config(8, "\"rnn\""), config(8, "\"attention\"")] {
+            let error = other.init(&Device::flex(), 1).load_safetensors(&path).unwrap_err();
+            assert!(matches!(error, WeightsError::OtherModel { .. }), "{error}");
+        }
+    }
+}
