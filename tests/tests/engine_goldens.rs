@@ -1,4 +1,5 @@
-//! The engine against the shared goldens and against its oracles, on all shared texts.
+//! The engine against its oracles, on all shared texts.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs::File;
 use std::path::Path;
@@ -7,8 +8,6 @@ use arrow::array::{Array, AsArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ratdata_tests::shared;
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 fn texts(path: &Path) -> Vec<String> {
     let reader =
@@ -24,41 +23,6 @@ fn texts(path: &Path) -> Vec<String> {
         texts.extend((0..column.len()).map(|row| column.value(row).to_owned()));
     }
     texts
-}
-
-#[test]
-fn files_in_order_have_the_recorded_hashes() {
-    let Some(shared) = shared() else { return };
-    for (golden, folder) in [("fineweb_edu", "fineweb_edu"), ("edge_cases", "edge_cases")] {
-        let golden = std::fs::read(shared.join(format!("golden/{golden}.json"))).unwrap();
-        let golden: Value = serde_json::from_slice(&golden).unwrap();
-        for (file, expected) in golden["files"].as_object().unwrap() {
-            let texts = texts(&shared.join(format!("data/{folder}/{file}.parquet")));
-            for (semantics, name) in
-                [("tokenizer_json", "tokenizer.json"), ("sentencepiece", "tokenizer.model")]
-            {
-                let tokenizer =
-                    Tokenizer::load(&shared.join("tokenizers/llama").join(name)).unwrap();
-                let mut encoder = tokenizer.encoder(SpecialInText::Parse);
-                let mut ids: Vec<u16> = Vec::new();
-                for text in &texts {
-                    encoder.encode_into(text, &mut ids).unwrap();
-                    ids.push(2);
-                }
-
-                let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-                let expected = &expected[semantics]["file_order"];
-                assert_eq!(
-                    ids.len() as u64,
-                    expected["tokens"].as_u64().unwrap(),
-                    "{file} {semantics}"
-                );
-                let hash: String =
-                    Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-                assert_eq!(hash, expected["sha256"].as_str().unwrap(), "{file} {semantics}");
-            }
-        }
-    }
 }
 
 #[test]

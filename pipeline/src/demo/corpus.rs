@@ -255,7 +255,7 @@ impl Lesson {
         }
         if self.below(12) == 0 {
             let (a, b) = (self.below(90) + 10, self.below(90) + 10);
-            text += &format!("def add():\n    return {a} + {b}  # {}\n", a + b);
+            text.extend([format!("def add():\n    return {a} + {b}  # {}\n", a + b)]);
         }
         text.truncate(text.trim_end().len());
         text

@@ -1,4 +1,7 @@
 //! Softmax attention by blocks of queries, recomputed in the backward pass: no T×T is ever kept.
+//!
+//! Longer than 500 lines because the forward pass, its recomputation and the backward pass of one
+//! operation read best side by side.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
