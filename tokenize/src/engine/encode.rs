@@ -7,11 +7,10 @@ use ratdata_schemas::TokenId;
 use super::bpe::Bpe;
 use super::cache::{Key, LongCache, SHORT, ShortCache, Stored};
 use super::cuts::{CutState, Cutter};
-use super::joins::Joins;
 use super::merge::{MAX_UNIT, Merger};
 use super::plain;
 use super::scan::Level;
-use crate::tokenizer::compiled::{Compiled, Prefix, Style};
+use crate::tokenizer::compiled::{Compiled, Prefix, Reading};
 use crate::tokenizer::width::IdWidth;
 
 /// How much text is cut at a time: the cuts then stay in the nearest cache.
@@ -43,13 +42,10 @@ enum Warm {
 impl Engine {
     /// Makes the tables of a tokenizer, and a cache of the pieces it has.
     pub(crate) fn new(compiled: Compiled) -> Self {
-        let Compiled { bpe, style, joins } = compiled;
-        let (cutter, prefix) = match style {
-            Style::Spaces { prefix, cut_at_spaces } => {
-                let joins = Joins::new(&joins, cut_at_spaces, &bpe.alphabet, &bpe.fallback);
-                (Cutter::Joins(joins), prefix)
-            }
-            Style::ByteLevel { pattern } => (Cutter::Pattern(pattern), Prefix::Never),
+        let Compiled { bpe, reading } = compiled;
+        let (cutter, prefix) = match reading {
+            Reading::Spaces { prefix, joins } => (Cutter::Joins(joins), prefix),
+            Reading::ByteLevel { pattern } => (Cutter::Pattern(pattern), Prefix::Never),
         };
         let warm = if bpe.num_ids <= 1 << 16 {
             Warm::Narrow(ShortCache::new(CACHE_BITS))

@@ -34,8 +34,8 @@ pub(crate) struct Joins {
 
 impl Joins {
     /// Computes the joins of a vocabulary from all texts that its merges can make.
-    pub(crate) fn new(
-        texts: &[String],
+    pub(crate) fn new<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
         cut_at_spaces: bool,
         alphabet: &Alphabet,
         fallback: &Fallback,
@@ -129,8 +129,10 @@ fn ascii_place(character: char) -> Option<usize> {
 /// cost is how often it is likely to be met, for every pair that is joined without need.
 fn cover(ascii: &[u128; 128]) -> (Box<[u8; 128]>, Box<[u8; 128]>) {
     let weights: [u64; 128] = std::array::from_fn(weight);
-    let total =
-        |set: u128| (0..128).filter(|&at| set >> at & 1 == 1).map(|at| weights[at]).sum::<u64>();
+    let total = |set: u128| places(set).map(|at| weights[at]).sum::<u64>();
+    let cost = |rows: u128, columns: u128| {
+        places(rows).map(|row| weights[row] * total(columns & !ascii[row])).sum::<u64>()
+    };
     // (rows, columns, cost)
     let mut groups: Vec<(u128, u128, u64)> = Vec::new();
     for (row, &columns) in ascii.iter().enumerate().filter(|(_, columns)| **columns != 0) {
@@ -139,29 +141,30 @@ fn cover(ascii: &[u128; 128]) -> (Box<[u8; 128]>, Box<[u8; 128]>) {
             None => groups.push((1 << row, columns, 0)),
         }
     }
-    let cost = |rows: u128, columns: u128| {
-        (0..128)
-            .filter(|&row| rows >> row & 1 == 1)
-            .map(|row| weights[row] * total(columns & !ascii[row]))
-            .sum::<u64>()
+    // What melting two groups would add; only the row of a group that changed is computed anew.
+    let added = |one: &(u128, u128, u64), other: &(u128, u128, u64)| {
+        cost(one.0 | other.0, one.1 | other.1).saturating_sub(one.2 + other.2)
     };
+    let mut table: Vec<Vec<u64>> = groups
+        .iter()
+        .enumerate()
+        .map(|(at, one)| groups[..at].iter().map(|other| added(one, other)).collect())
+        .collect();
     while groups.len() > 8 {
-        let mut best = (u64::MAX, 0, 0, 0);
-        for one in 0..groups.len() {
-            for other in one + 1..groups.len() {
-                let (rows, columns) =
-                    (groups[one].0 | groups[other].0, groups[one].1 | groups[other].1);
-                let melted = cost(rows, columns);
-                let more = melted.saturating_sub(groups[one].2 + groups[other].2);
-                if more < best.0 {
-                    best = (more, one, other, melted);
-                }
-            }
+        let cheapest = (1..groups.len())
+            .flat_map(|one| (0..one).map(move |other| (one, other)))
+            .min_by_key(|&(one, other)| table[one][other]);
+        let Some((one, other)) = cheapest else { break };
+        let gone = groups.remove(one);
+        table.remove(one);
+        for row in &mut table[one..] {
+            row.remove(one);
         }
-        let (_, one, other, melted) = best;
-        let gone = groups.swap_remove(other);
-        let kept = &mut groups[one];
-        *kept = (kept.0 | gone.0, kept.1 | gone.1, melted);
+        let (rows, columns) = (groups[other].0 | gone.0, groups[other].1 | gone.1);
+        groups[other] = (rows, columns, cost(rows, columns));
+        for at in (0..groups.len()).filter(|&at| at != other) {
+            table[at.max(other)][at.min(other)] = added(&groups[at], &groups[other]);
+        }
     }
     let (mut first, mut second) = (Box::new([0; 128]), Box::new([0; 128]));
     for (number, (rows, columns, _)) in groups.into_iter().enumerate() {
@@ -171,6 +174,16 @@ fn cover(ascii: &[u128; 128]) -> (Box<[u8; 128]>, Box<[u8; 128]>) {
         }
     }
     (first, second)
+}
+
+/// Returns the places of a set's bits.
+fn places(set: u128) -> impl Iterator<Item = usize> {
+    let mut rest = set;
+    std::iter::from_fn(move || {
+        let place = rest.trailing_zeros();
+        rest &= rest.wrapping_sub(1);
+        (place < 128).then_some(place as usize)
+    })
 }
 
 /// Returns about how often a character is met in text, in no unit.
@@ -200,7 +213,7 @@ mod tests {
         /// Whatever stands side by side within a text that merges make is joined.
         #[test]
         fn no_piece_is_cut(texts in proptest::collection::vec("[a-f▁é .,х中]{1,6}", 0..60)) {
-            let joins = Joins::new(&texts, false, &alphabet(), &Fallback::Nothing);
+            let joins = Joins::new(texts.iter().map(String::as_str), false, &alphabet(), &Fallback::Nothing);
 
             for text in &texts {
                 let characters: Vec<char> = text.chars().collect();
@@ -213,7 +226,7 @@ mod tests {
 
     #[test]
     fn characters_that_no_piece_spans_are_cut() {
-        let joins = Joins::new(&["ab".into(), "▁a".into()], false, &alphabet(), &Fallback::Nothing);
+        let joins = Joins::new(["ab", "▁a"], false, &alphabet(), &Fallback::Nothing);
 
         assert!(joins.joined(' ', 'a') && joins.joined('a', 'b'));
         assert!(!joins.joined('b', 'a') && !joins.joined('b', ' ') && !joins.joined('é', 'b'));

@@ -3,25 +3,23 @@
 use ratdata_schemas::TokenId;
 
 use crate::engine::bpe::Bpe;
+use crate::engine::joins::Joins;
 use crate::engine::pretokenize::Pattern;
 
 /// A tokenizer that the engine covers.
 pub(crate) struct Compiled {
     pub(crate) bpe: Bpe,
-    pub(crate) style: Style,
-    /// The texts that merges can make: the characters side by side within them may not be cut.
-    pub(crate) joins: Vec<String>,
+    pub(crate) reading: Reading,
 }
 
 /// How the text is read before merging.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum Reading {
     /// SentencePiece style: a space is `▁`, units end wherever no piece spans two characters.
     Spaces {
         /// Where a `▁` is put before the text.
         prefix: Prefix,
-        /// Whether a piece may have a `▁` only at its start (`Metaspace` that splits).
-        cut_at_spaces: bool,
+        /// Where the text may be cut.
+        joins: Joins,
     },
     /// Byte-level: units are what a pattern matches.
     ByteLevel {

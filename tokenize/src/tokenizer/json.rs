@@ -4,14 +4,18 @@
 //! not covered here; so this reader is strict: whatever it does not know, it leaves to the oracle.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::fmt;
 
 use ratdata_schemas::TokenId;
-use serde::Deserialize;
+use rustc_hash::FxHashMap as HashMap;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::compiled::{AddedToken, Compiled, Prefix, Style};
+use super::compiled::{AddedToken, Compiled, Prefix, Reading};
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, SPACE_PIECE};
+use crate::engine::joins::Joins;
 use crate::engine::pairs::PairTable;
 use crate::engine::pretokenize::Pattern;
 
@@ -80,21 +84,66 @@ struct Model<'a> {
     end_of_word_suffix: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Vocabulary<'a> {
-    #[serde(borrow)]
     Ids(HashMap<Text<'a>, TokenId>),
     /// Unigram models list pieces with scores.
     Scored(Vec<(String, f64)>),
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum MergeEntry<'a> {
-    #[serde(borrow)]
     Joined(Text<'a>),
-    Pair(#[serde(borrow)] Text<'a>, #[serde(borrow)] Text<'a>),
+    Pair(Text<'a>, Text<'a>),
+}
+
+// Both are told apart by their first character; reading them through a buffer of any JSON, as a
+// derived untagged enum does, would take most of the time of loading a tokenizer.
+impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Vocabulary<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from pieces to ids, or a list of pieces with scores")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                HashMap::deserialize(MapAccessDeserializer::new(map)).map(Vocabulary::Ids)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Vocabulary::Scored)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for MergeEntry<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = MergeEntry<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a merge: two pieces")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(MergeEntry::Joined(Text(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(MergeEntry::Joined(Text(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                let (left, right) = Deserialize::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(MergeEntry::Pair(left, right))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// A string of the file, borrowed from it unless it was written with escapes.
@@ -189,7 +238,7 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
     if model.byte_fallback && bytes.is_none() {
         return Err("it falls back to bytes, and some byte has no piece".into());
     }
-    let (merges, joins) = merges(model, vocab)?;
+    let merges = merges(model, vocab)?;
     let alphabet = match style {
         Style::Spaces { .. } => Alphabet::of_chars(vocab.iter().filter_map(|(piece, &id)| {
             let mut characters = piece.0.chars();
@@ -205,7 +254,33 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
     };
     let whole_units = model.ignore_merges.then(|| whole_units(vocab, style));
     let pairs = PairTable::new(&merges);
-    Ok(Compiled { bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units }, style, joins })
+    let reading = match style {
+        Style::ByteLevel { pattern } => Reading::ByteLevel { pattern },
+        Style::Spaces { prefix, cut_at_spaces } => {
+            let mut made = vec![false; num_ids as usize];
+            merges.iter().for_each(|merge| made[merge.becomes as usize] = true);
+            let texts =
+                vocab.iter().filter(|(_, id)| made[**id as usize]).map(|(piece, _)| &*piece.0);
+            Reading::Spaces {
+                prefix,
+                joins: Joins::new(texts, cut_at_spaces, &alphabet, &fallback),
+            }
+        }
+    };
+    Ok(Compiled { bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units }, reading })
+}
+
+/// What the file's normalizer and pre-tokenizer do.
+#[derive(Clone, Copy)]
+enum Style {
+    Spaces {
+        prefix: Prefix,
+        /// Whether a piece may have a `▁` only at its start (`Metaspace` that splits).
+        cut_at_spaces: bool,
+    },
+    ByteLevel {
+        pattern: Pattern,
+    },
 }
 
 /// Reads how spaces are written and where units begin.
@@ -267,13 +342,9 @@ fn style(normalizer: &Value, pre_tokenizer: &Value) -> Result<Style, String> {
     }
 }
 
-/// Returns the merges, and the pairs of characters that stand side by side within their results.
-fn merges(
-    model: &Model<'_>,
-    vocab: &HashMap<Text<'_>, TokenId>,
-) -> Result<(Vec<Merge>, Vec<String>), String> {
+/// Returns the merges in the order of their ranks.
+fn merges(model: &Model<'_>, vocab: &HashMap<Text<'_>, TokenId>) -> Result<Vec<Merge>, String> {
     let mut merges = Vec::with_capacity(model.merges.len());
-    let mut results = Vec::with_capacity(model.merges.len());
     let mut joined = String::new();
     for (entry, rank) in model.merges.iter().zip(0..) {
         let (left, right) = match entry {
@@ -294,11 +365,8 @@ fn merges(
             return Err("it merges byte pieces".into());
         }
         merges.push(Merge { left: id(left)?, right: id(right)?, rank, becomes: id(&joined)? });
-        results.push(joined.clone());
     }
-    results.sort_unstable();
-    results.dedup();
-    Ok((merges, results))
+    Ok(merges)
 }
 
 fn byte_pieces(vocab: &HashMap<Text<'_>, TokenId>) -> Option<Box<[TokenId; 256]>> {
@@ -343,7 +411,10 @@ fn byte_symbols(vocab: &HashMap<Text<'_>, TokenId>) -> Result<Box<[u32; 256]>, S
 }
 
 /// Returns the vocabulary as it lies in the text: with spaces, or as raw bytes.
-fn whole_units(vocab: &HashMap<Text<'_>, TokenId>, style: Style) -> HashMap<Box<[u8]>, TokenId> {
+fn whole_units(
+    vocab: &HashMap<Text<'_>, TokenId>,
+    style: Style,
+) -> std::collections::HashMap<Box<[u8]>, TokenId> {
     let byte_of: HashMap<char, u8> = byte_level_chars().into_iter().zip(0..=u8::MAX).collect();
     vocab
         .iter()

@@ -1,11 +1,12 @@
 //! Compiles a SentencePiece BPE model for the engine.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
-use super::compiled::{AddedToken, Compiled, Prefix, Style};
+use super::compiled::{AddedToken, Compiled, Prefix, Reading};
 use super::json::byte_value;
 use super::sentencepiece_model::{PieceKind, SentencePieceModel};
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, NO_SYMBOL, Symbol};
+use crate::engine::joins::Joins;
 use crate::engine::pairs::PairTable;
 
 /// Compiles a model, or says what in it is not covered.
@@ -37,12 +38,11 @@ pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
     };
     let alphabet = Alphabet::of_chars(symbols.characters());
     let prefix = if model.add_dummy_prefix { Prefix::EachPiece } else { Prefix::Never };
-    let joins = normal(model).map(|(_, text, _)| text.to_owned()).collect();
+    let joins = Joins::new(normal(model).map(|(_, text, _)| text), false, &alphabet, &fallback);
     let pairs = PairTable::new(&merges);
     Ok(Compiled {
         bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units: None },
-        style: Style::Spaces { prefix, cut_at_spaces: false },
-        joins,
+        reading: Reading::Spaces { prefix, joins },
     })
 }
 
@@ -84,11 +84,12 @@ struct Symbols<'a> {
 
 impl<'a> Symbols<'a> {
     fn of(model: &'a SentencePieceModel, num_ids: u32) -> Self {
-        let mut pieces = HashMap::with_capacity(model.pieces.len());
+        let mut pieces =
+            HashMap::with_capacity_and_hasher(model.pieces.len(), rustc_hash::FxBuildHasher);
         for (id, text, _) in normal(model) {
             pieces.entry(text).or_insert(id);
         }
-        let mut parts = HashMap::new();
+        let mut parts = HashMap::default();
         for (_, text, _) in normal(model) {
             for character in text.chars() {
                 if !pieces.contains_key(character.encode_utf8(&mut [0; 4]) as &str) {
