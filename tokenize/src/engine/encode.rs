@@ -20,7 +20,7 @@ const WINDOW: usize = 8192;
 const BATCH: usize = 64;
 
 /// Lines of 64 bytes in a worker's short cache: 4 MB.
-const CACHE_BITS: u32 = 16;
+const CACHE_BITS: u32 = 18;
 
 /// A vocabulary made ready: what all workers share.
 #[derive(Debug)]
