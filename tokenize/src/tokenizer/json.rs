@@ -258,7 +258,9 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
         Style::ByteLevel { pattern } => Reading::ByteLevel { pattern },
         Style::Spaces { prefix, cut_at_spaces } => {
             let mut made = vec![false; num_ids as usize];
-            merges.iter().for_each(|merge| made[merge.becomes as usize] = true);
+            for merge in &merges {
+                made[merge.becomes as usize] = true;
+            }
             let texts =
                 vocab.iter().filter(|(_, id)| made[**id as usize]).map(|(piece, _)| &*piece.0);
             Reading::Spaces {
