@@ -1,6 +1,6 @@
 //! The BPE engine: texts to ids, exactly and fast.
 //!
-//! A text is cut into units that no merge crosses ([`joins`] says why that is exact; byte-level
+//! A text is cut into units that no merge crosses (`joins.rs` says why that is exact; byte-level
 //! vocabularies have their pattern instead), each unit is looked up in a bounded cache, and what is
 //! not found is merged and remembered:
 //!
@@ -9,7 +9,7 @@
 //!                   \--merge--/
 //! ```
 //!
-//! The plain twin is [`plain`]: the definition of BPE, word for word, over the whole text.
+//! The plain twin is `plain.rs`: the definition of BPE, word for word, over the whole text.
 
 pub(crate) mod bpe;
 mod cache;
@@ -18,7 +18,7 @@ mod encode;
 pub(crate) mod joins;
 pub(crate) mod merge;
 pub(crate) mod pairs;
-pub mod plain;
+pub(crate) mod plain;
 pub(crate) mod pretokenize;
 mod scan;
 

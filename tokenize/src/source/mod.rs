@@ -1,7 +1,7 @@
 //! Where documents come from: parquet files, JSON lines and plain text.
 //!
 //! A [`Source`] is one file (or all plain text files together) and yields [`Rows`] in file order;
-//! its [`Part`]s can be read independently of each other, on any thread.
+//! its parts can be read independently of each other, on any thread.
 
 mod error;
 mod fingerprint;
