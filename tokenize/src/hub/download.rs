@@ -275,13 +275,9 @@ impl Hub {
                 }
                 failed => {
                     attempts += 1;
-                    let lasting = matches!(
-                        failed,
-                        Err(HFError::AuthRequired { .. }
-                            | HFError::Forbidden { .. }
-                            | HFError::RepoNotFound { .. }
-                            | HFError::EntryNotFound { .. })
-                    );
+                    let lasting = failed.as_ref().is_err_and(|wrong| {
+                        !matches!(self.explain(id, wrong), HubError::Unreachable { .. })
+                    });
                     if attempts == ATTEMPTS || lasting {
                         let what = format!("{id}/{path}");
                         return Err(match failed {
@@ -333,14 +329,18 @@ impl Hub {
 
     fn explain(&self, what: &str, wrong: &HFError) -> HubError {
         let (what, endpoint) = (what.to_owned(), self.endpoint.clone());
-        match wrong {
-            HFError::AuthRequired { .. } | HFError::Forbidden { .. } => {
-                HubError::Refused { what, endpoint }
-            }
+        let status = match wrong {
+            HFError::AuthRequired { .. } | HFError::Forbidden { .. } => 403,
             HFError::RepoNotFound { .. }
             | HFError::EntryNotFound { .. }
-            | HFError::RevisionNotFound { .. } => HubError::NotFound { what, endpoint },
-            other => HubError::Unreachable { what, endpoint, reason: other.to_string() },
+            | HFError::RevisionNotFound { .. } => 404,
+            HFError::Http { context } => context.status.as_u16(),
+            _ => 0,
+        };
+        match (status, wrong) {
+            (401 | 403, _) => HubError::Refused { what, endpoint },
+            (404, _) => HubError::NotFound { what, endpoint },
+            (_, other) => HubError::Unreachable { what, endpoint, reason: other.to_string() },
         }
     }
 }
