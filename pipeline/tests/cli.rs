@@ -91,6 +91,26 @@ fn each_wrong_input_is_told_in_one_error_with_a_hint() {
 }
 
 #[test]
+fn the_demo_gives_the_recorded_bytes_on_any_day() {
+    let folder = workshop();
+
+    let manifest = fs::read(folder.path().join("demo/tokens/manifest.json")).unwrap();
+
+    // The manifest holds the checksum of every bin and index, and of the tokenizer.
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let bins: Vec<&str> = manifest["splits"]["train"]["shards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|shard| &shard["bin"]["blake3"].as_str().unwrap()[..16])
+        .collect();
+    assert_eq!(bins, RECORDED);
+}
+
+/// The first digits of the demo's train bins; new only where the corpus or the trainer is.
+const RECORDED: [&str; 3] = ["b06bc0d830f7de2f", "dae9cf5e72383665", "661739666d2200f8"];
+
+#[test]
 fn bad_rows_can_be_skipped_and_are_counted() {
     let folder = workshop();
     let root = folder.path();
