@@ -12,6 +12,7 @@ pub mod index;
 pub mod layered;
 pub mod manifest;
 mod mmap;
+pub mod row_set;
 pub mod shard_writer;
 pub mod token;
 
@@ -24,5 +25,6 @@ pub use manifest::{
     BaseRecord, FileRecord, Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord,
     ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
+pub use row_set::{Row, RowSet, RowSetError};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};

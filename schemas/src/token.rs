@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub type TokenId = u32;
 
 /// The label of a position that the loss does not count, as PyTorch's cross-entropy has it.
-pub const IGNORE_INDEX: i64 = -100;
+pub const IGNORE_INDEX: i32 = -100;
 
 /// The width of one stored token id.
 ///
