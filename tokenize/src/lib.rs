@@ -1,8 +1,12 @@
 //! Text to token ids: vocabularies, the BPE engine, sources, random orders, packing and masking.
 
 pub mod corpus;
+mod difference;
 pub mod engine;
 pub mod hub;
 pub mod order;
+pub mod pack;
+pub mod sft;
 pub mod source;
+mod staging;
 pub mod tokenizer;

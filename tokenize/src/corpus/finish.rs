@@ -9,8 +9,8 @@ use ratdata_schemas::{ArtifactError, ShardFiles, ShardRecord, ShardWriter, Sourc
 use super::config::JobConfig;
 use super::error::JobError;
 use super::split::split_rows;
-use super::staging::Staging;
 use super::state::{JobState, Receipt};
+use crate::staging::Staging;
 use crate::tokenizer::IdWidth;
 
 /// How many ids are gathered before they are written.

@@ -16,10 +16,11 @@ use super::error::JobError;
 use super::finish::StagedSource;
 use super::merge::merge_split;
 use super::pool::{self, Block, Event, Frame, Part};
-use super::staging::Staging;
-use super::state::{JOB_FOLDER, JobState, Receipt, difference, finished_job, remove_folder};
+use super::state::{JOB_FOLDER, JobState, Receipt, finished_job, remove_folder};
 use super::writer::Writer;
+use crate::difference::difference;
 use crate::source::{Source, SourceError, SourceFile, fingerprint};
+use crate::staging::Staging;
 use crate::tokenizer::{IdWidth, Tokenizer};
 
 /// What a job counts while it works; read it from any thread.

@@ -17,7 +17,6 @@ mod job;
 mod merge;
 mod pool;
 mod split;
-mod staging;
 mod state;
 mod writer;
 

@@ -104,12 +104,23 @@ impl Engine {
             }
     }
 
-    /// Returns whether a text may be cut between two characters; byte-level text, nowhere surely.
+    /// Returns whether a text may be cut between two characters, whatever stands around them.
+    ///
+    /// Every byte-level pattern ends a run of letters before punctuation other than an apostrophe,
+    /// and neither side of that place is matched by what lies beyond it. Elsewhere a pattern looks
+    /// further than two characters, so nothing is promised.
     pub(crate) fn is_cut(&self, before: char, after: char) -> bool {
         match &self.cutter {
             Cutter::Joins(joins) => !joins.joined(before, after),
-            Cutter::Pattern(_) => false,
+            Cutter::Pattern(_) => {
+                before.is_ascii_alphabetic() && matches!(after, ':' | '.' | ',' | ';' | '?' | '!')
+            }
         }
+    }
+
+    /// Returns whether pieces spell bytes, one character each.
+    pub(crate) fn is_byte_level(&self) -> bool {
+        matches!(self.cutter, Cutter::Pattern(_))
     }
 
     /// Returns how much memory the shared tables take, in bytes.
@@ -155,6 +166,14 @@ impl Worker {
         match &mut self.lookup {
             Lookup::Narrow(units) => units.encode(&self.engine, piece, prefixed, out),
             Lookup::Wide(units) => units.encode(&self.engine, piece, prefixed, out),
+        }
+    }
+
+    /// Appends the ids of a piece of text whose beginning was encoded before, up to a cut.
+    pub(crate) fn encode_continuation<W: IdWidth>(&mut self, piece: &str, out: &mut Vec<W>) {
+        match &mut self.lookup {
+            Lookup::Narrow(units) => units.encode(&self.engine, piece, false, out),
+            Lookup::Wide(units) => units.encode(&self.engine, piece, false, out),
         }
     }
 

@@ -111,7 +111,8 @@ impl Hub {
         Ok(target)
     }
 
-    /// Fetches every file below a path and returns the folder, or the file, that they lie in.
+    /// Fetches every file below a path and returns the folder, or the file, that they lie in; where
+    /// the last name of the path has a `*`, the files that match it, and the pattern itself.
     pub(super) fn fetch_below(
         &self,
         kind: RepoKind,
@@ -137,11 +138,19 @@ impl Hub {
                 cache: self.cache.clone(),
             });
         }
-        let is_file = Path::new(path).extension().is_some();
+        let is_file = Path::new(path).extension().is_some() && !path.contains('*');
         if is_file {
             return self.fetch(kind, id, revision, path, progress);
         }
-        let mut entries = self.list(kind, id, revision, path, true)?;
+        let is_pattern = path.rsplit('/').next().is_some_and(|name| name.contains('*'));
+        let above = if is_pattern { path.rsplit_once('/').map_or("", |(above, _)| above) } else { path };
+        let mut entries = self.list(kind, id, revision, above, true)?;
+        if is_pattern {
+            let glob = globset::Glob::new(path)
+                .map_err(|_| HubError::Address { address: format!("{id}/{path}") })?
+                .compile_matcher();
+            entries.retain(|(name, _)| glob.is_match(name));
+        }
         entries.retain(|(name, _)| !name.rsplit('/').next().unwrap_or(name).starts_with('.'));
         entries.retain(|(name, _)| {
             [".parquet", ".jsonl", ".gz", ".zst"].iter().any(|end| name.ends_with(end))

@@ -1,5 +1,6 @@
 //! Names become files: aliases, hub ids and `hf://` addresses are fetched, paths are taken as they are.
 
+mod archive;
 mod download;
 mod error;
 
@@ -96,6 +97,8 @@ pub fn resolve_inputs(
 }
 
 /// Fetches all files of a dataset below a path, and returns the folder or file they lie in.
+///
+/// `…/data.zip!inner/file.jsonl` names a file within an archive.
 fn fetch_dataset(
     input: &str,
     address: &str,
@@ -107,11 +110,16 @@ fn fetch_dataset(
     let (Some(owner), Some(name)) = (parts.next(), parts.next()) else { return Err(malformed()) };
     let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
     let path = parts.next().unwrap_or("").trim_end_matches('/');
+    let (path, inner) = path.split_once('!').map_or((path, None), |(path, inner)| (path, Some(inner)));
     if owner.is_empty() || name.is_empty() || revision.is_empty() {
         return Err(malformed());
     }
     let hub = Hub::new()?;
     let id = format!("{owner}/{name}");
-    let folder = hub.fetch_below(RepoKind::Dataset, &id, revision, path, progress)?;
-    Ok(folder.display().to_string())
+    let fetched = hub.fetch_below(RepoKind::Dataset, &id, revision, path, progress)?;
+    let found = match inner {
+        None => fetched,
+        Some(inner) => archive::member(&fetched, inner)?,
+    };
+    Ok(found.display().to_string())
 }

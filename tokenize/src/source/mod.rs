@@ -8,6 +8,7 @@ mod fingerprint;
 mod inputs;
 mod lines;
 mod parquet;
+mod table;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use fingerprint::fingerprint;
 pub use inputs::{InputKind, SourceFile, find_inputs};
 pub use lines::{Compression, LinesSource};
 pub use parquet::ParquetSource;
+pub use table::{Table, at_path, text_at};
 
 use ::parquet::data_type::ByteArray;
 use serde_json::value::RawValue;

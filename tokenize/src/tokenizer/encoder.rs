@@ -62,6 +62,32 @@ impl Encoder {
         })
     }
 
+    /// Appends the ids of a text that goes on where another ended, at a cut: no `▁` is put before it.
+    ///
+    /// The ids are those that the two texts have as one, where [`super::Tokenizer::is_cut`] says so
+    /// of the characters on both sides.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::encode_into`].
+    pub fn encode_continuation<W: IdWidth>(
+        &mut self,
+        text: &str,
+        out: &mut Vec<W>,
+    ) -> Result<(), EncodeError> {
+        self.inner.check_width(W::DTYPE)?;
+        let Some(worker) = &mut self.worker else { return self.encode_into(text, out) };
+        let mut first = true;
+        self.inner.for_each_piece(text, self.specials, |piece| {
+            match piece {
+                Piece::Text { text, .. } if first => worker.encode_continuation(text, out),
+                Piece::Text { text, .. } => worker.encode(text, false, out),
+                Piece::Token(id) => out.push(W::of(id)),
+            }
+            first = false;
+        })
+    }
+
     /// Returns how much memory this encoder's own caches take, in bytes.
     pub fn memory(&self) -> usize {
         self.worker.as_ref().map_or(0, Worker::memory)

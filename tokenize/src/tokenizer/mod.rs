@@ -5,6 +5,7 @@
 //! the reference ran: merges by score, and a `▁` of its own for each stretch of text after a
 //! special token. The two differ on runs of spaces; both are exact here.
 
+mod align;
 pub(crate) mod compiled;
 mod encoder;
 mod error;
@@ -246,7 +247,18 @@ impl Tokenizer {
     /// It speaks of places within one stretch of text: the second part is then encoded without the
     /// `▁` that would be put before a text of its own.
     pub fn is_cut(&self, before: char, after: char) -> bool {
+        let spans = |token: &AddedToken| {
+            let mut chars = token.content.chars();
+            let next = chars.clone().skip(1);
+            chars.by_ref().zip(next).any(|pair| pair == (before, after))
+        };
         self.inner.engine.as_ref().is_some_and(|engine| engine.is_cut(before, after))
+            && !self.inner.added.iter().any(spans)
+    }
+
+    /// Returns whether pieces spell bytes, one character each.
+    pub(super) fn is_byte_level(&self) -> bool {
+        self.inner.engine.as_ref().is_some_and(|engine| engine.is_byte_level())
     }
 
     /// Returns why the engine leaves this tokenizer to Hugging Face `tokenizers`, if it does.

@@ -1,0 +1,61 @@
+//! Files within a zip archive, taken out once and kept beside it.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::HubError;
+
+/// Returns where the file `inner` of an archive lies, taking it out where that was not done yet.
+pub(super) fn member(archive: &Path, inner: &str) -> Result<PathBuf, HubError> {
+    let cache = |path: &Path, source: io::Error| HubError::Cache { path: path.to_owned(), source };
+    let mut folder = archive.as_os_str().to_owned();
+    folder.push(".members");
+    let target = PathBuf::from(folder).join(inner);
+    if target.is_file() {
+        return Ok(target);
+    }
+    let file = File::open(archive).map_err(|wrong| cache(archive, wrong))?;
+    let mut zip =
+        zip::ZipArchive::new(file).map_err(|wrong| cache(archive, io::Error::other(wrong)))?;
+    let mut member = zip.by_name(inner).map_err(|_| HubError::NotFound {
+        what: format!("`{inner}` in {}", archive.display()),
+        endpoint: "the archive".into(),
+    })?;
+    // A name such as `../x` is not one of the archive's folder.
+    let inside = member.enclosed_name().is_some_and(|name| name == Path::new(inner));
+    if !inside {
+        return Err(HubError::Address { address: inner.to_owned() });
+    }
+    let parent = target.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(|wrong| cache(parent, wrong))?;
+    let mut whole = tempfile::NamedTempFile::new_in(parent).map_err(|wrong| cache(parent, wrong))?;
+    io::copy(&mut member, &mut whole).map_err(|wrong| cache(&target, wrong))?;
+    whole.persist(&target).map_err(|wrong| cache(&target, wrong.error))?;
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_member_is_taken_out_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("data.zip");
+        let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
+        zip.start_file("data/x.jsonl", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"{}\n").unwrap();
+        zip.finish().unwrap();
+
+        let found = member(&archive, "data/x.jsonl").unwrap();
+        std::fs::remove_file(&archive).unwrap();
+        let again = member(&archive, "data/x.jsonl").unwrap();
+
+        assert_eq!(std::fs::read(&found).unwrap(), b"{}\n");
+        assert_eq!(again, found);
+        assert!(member(&archive, "data/y.jsonl").is_err());
+    }
+}

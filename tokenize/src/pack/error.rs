@@ -1,0 +1,78 @@
+//! Why documents could not be packed.
+
+use std::path::PathBuf;
+
+use ratdata_schemas::{ArtifactError, BinError, BinSetError, ManifestError};
+use thiserror::Error;
+
+/// An error of packing.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The manifest of the bins is missing or wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The bins cannot be opened.
+    #[error(transparent)]
+    Bins(#[from] BinSetError),
+    /// An index is wrong.
+    #[error(transparent)]
+    Index(#[from] BinError),
+    /// The pack cannot be written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// A row length or alignment that makes no sense.
+    #[error("{reason}")]
+    Config {
+        /// What is wrong.
+        reason: String,
+    },
+    /// More documents than an order is drawn of.
+    #[error("{documents} documents, an order with a seed is drawn of at most 4,294,967,295")]
+    TooMany {
+        /// How many there are.
+        documents: u64,
+    },
+    /// Nothing to pack.
+    #[error("{}: split `{split}` has no tokens to pack", .root.display())]
+    Nothing {
+        /// The bins.
+        root: PathBuf,
+        /// The part.
+        split: String,
+    },
+    /// The folder holds something else.
+    #[error("{}: holds another job's result: {difference}", .out.display())]
+    OtherJob {
+        /// The folder.
+        out: PathBuf,
+        /// What differs, there and here.
+        difference: String,
+    },
+    /// The user stopped the run.
+    #[error("interrupted; nothing of the pack was kept")]
+    Interrupted,
+}
+
+impl PackError {
+    /// Returns what the user can do about it, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Manifest(wrong) => wrong.hint(),
+            Self::Bins(BinSetError::Layout { .. }) => {
+                Some("what is packed are the bins of `ratdata tokenize` or `ratdata sft --packing`")
+            }
+            Self::Bins(wrong) => wrong.hint(),
+            Self::Index(wrong) => wrong.hint(),
+            Self::Artifact(wrong) => wrong.hint(),
+            Self::OtherJob { .. } => Some("choose another `--out`, or replace it with `--force`"),
+            Self::TooMany { .. } => Some("leave `--seed` out: a trainer shuffles the rows"),
+            Self::Config { .. } | Self::Nothing { .. } | Self::Interrupted => None,
+        }
+    }
+
+    /// Returns whether the command line is at fault.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config { .. } | Self::OtherJob { .. } | Self::TooMany { .. })
+    }
+}

@@ -1,0 +1,238 @@
+//! Packs the splits of an artifact of token bins.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ratdata_schemas::bin_set::manifest_checksum;
+use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
+use ratdata_schemas::{
+    ArtifactError, BaseRecord, BinSet, DirLock, DocIndex, Manifest, ManifestError, SplitRecord,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::writer::PackWriter;
+use super::{Algorithm, BestFit, Concat, Counts, Document, PackConfig, PackError};
+use crate::difference::difference;
+use crate::order::permutation;
+
+/// How many documents are packed between two looks at the interrupt flag.
+const BETWEEN_LOOKS: u64 = 1 << 16;
+
+/// A packing job.
+#[derive(Clone, Debug)]
+pub struct PackJob {
+    /// The artifact of token bins.
+    pub input: PathBuf,
+    /// The folder that becomes the pack.
+    pub out: PathBuf,
+    /// The part to pack; every part of token bins where none is named.
+    pub split: Option<String>,
+    /// What decides the rows.
+    pub config: PackConfig,
+    /// Whether the rows are written out.
+    pub materialize: bool,
+    /// Whether what another job left is replaced.
+    pub force: bool,
+}
+
+/// A finished pack.
+#[derive(Debug)]
+pub struct PackOutcome {
+    /// The artifact.
+    pub manifest: Manifest,
+    /// What was done for each split; empty where the pack was there.
+    pub packed: Vec<SplitPacked>,
+}
+
+/// What packing one split did.
+#[derive(Clone, Debug, Serialize)]
+pub struct SplitPacked {
+    /// The split.
+    pub split: String,
+    /// How many tokens a row has.
+    pub row_len: u32,
+    /// The counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+impl SplitPacked {
+    /// Returns the share of the rows' places that hold a token.
+    pub fn fill(&self) -> f64 {
+        let places = self.counts.rows * u64::from(self.row_len);
+        if places == 0 { 0.0 } else { self.counts.tokens as f64 / places as f64 }
+    }
+}
+
+impl PackJob {
+    /// Packs, unless the same pack is there.
+    ///
+    /// # Errors
+    ///
+    /// See [`PackError`]; the manifest is written last, so what was stopped is no artifact.
+    pub fn run(&self, interrupted: &AtomicBool) -> Result<PackOutcome, PackError> {
+        self.check()?;
+        let base = Manifest::read(&self.input)?;
+        let checksum = manifest_checksum(&self.input)?;
+        let _lock = DirLock::take(&self.out)?;
+        let config = json!({
+            "pack": self.config,
+            "materialize": self.materialize,
+            "split": self.split,
+        });
+        let mut manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            name: base.name.clone(),
+            dtype: base.dtype,
+            tokenizer: base.tokenizer.clone(),
+            splits: BTreeMap::new(),
+            sources: Vec::new(),
+            base: Some(BaseRecord { path: relative(&self.out, &self.input)?, manifest: checksum }),
+            config,
+        };
+        if self.out.join(MANIFEST_FILE).exists() && !self.force {
+            let there = Manifest::read(&self.out)?;
+            let described =
+                |manifest: &Manifest| json!({"config": manifest.config, "base": manifest.base});
+            return match difference(&described(&there), &described(&manifest)) {
+                None => Ok(PackOutcome { manifest: there, packed: Vec::new() }),
+                Some(difference) => Err(PackError::OtherJob { out: self.out.clone(), difference }),
+            };
+        }
+        remove_manifest(&self.out)?;
+        let mut packed = Vec::new();
+        for (split, record) in &base.splits {
+            let wanted = self.split.as_ref().map_or_else(
+                || matches!(record, SplitRecord::Shards { .. }),
+                |wanted| wanted == split,
+            );
+            if wanted {
+                let (record, counts) = self.pack_split(&base, split, interrupted)?;
+                manifest.splits.insert(split.clone(), record);
+                let row_len = self.config.row_len();
+                packed.push(SplitPacked { split: split.clone(), row_len, counts });
+            }
+        }
+        if packed.is_empty() {
+            // Opening it says what is there instead.
+            let split = self.split.as_deref().unwrap_or("train");
+            BinSet::from_manifest(&self.input, &base, split)?;
+        }
+        manifest.write(&self.out)?;
+        Ok(PackOutcome { manifest, packed })
+    }
+
+    fn check(&self) -> Result<(), PackError> {
+        let PackConfig { seq_len, align, .. } = self.config;
+        let wrong = |reason: String| Err(PackError::Config { reason });
+        if seq_len == 0 || seq_len >= 1 << 24 {
+            return wrong(format!("`--seq-len {seq_len}`: expected 1 to 16,777,215"));
+        }
+        if align == 0 || align > seq_len {
+            return wrong(format!("`--align {align}`: expected 1 to the row's {seq_len} inputs"));
+        }
+        Ok(())
+    }
+
+    fn pack_split(
+        &self,
+        base: &Manifest,
+        split: &str,
+        interrupted: &AtomicBool,
+    ) -> Result<(SplitRecord, Counts), PackError> {
+        let bins = BinSet::from_manifest(&self.input, base, split)?;
+        let nothing = || PackError::Nothing { root: self.input.clone(), split: split.to_owned() };
+        let fill = base.tokenizer.pad.or(base.tokenizer.eos).unwrap_or(0);
+        let stem = format!("{}-{split}-{}", base.name, self.config.seq_len);
+        let plain = self.materialize.then_some((&bins, fill));
+        let mut writer = PackWriter::create(&self.out, &stem, self.config, plain)?;
+        let counts = match self.config.packing {
+            Algorithm::Concat => {
+                let mut packer = Concat::new(self.config);
+                self.each_document(&bins, interrupted, |document| {
+                    Ok(packer.push(document, &mut writer)?)
+                })?;
+                packer.finish(&mut writer)?
+            }
+            Algorithm::BestFit => {
+                let mut packer = BestFit::new(self.config);
+                self.each_document(&bins, interrupted, |document| {
+                    Ok(packer.push(document, &mut writer)?)
+                })?;
+                packer.finish(&mut writer)?
+            }
+        };
+        if counts.rows == 0 {
+            return Err(nothing());
+        }
+        Ok((writer.finish()?, counts))
+    }
+
+    /// Calls `each` for every document of the stream, in the order of the pack.
+    fn each_document(
+        &self,
+        bins: &BinSet,
+        interrupted: &AtomicBool,
+        mut each: impl FnMut(Document) -> Result<(), PackError>,
+    ) -> Result<(), PackError> {
+        let mut seen = 0_u64;
+        let mut look = |document| {
+            seen += 1;
+            if seen.is_multiple_of(BETWEEN_LOOKS) && interrupted.load(Ordering::Relaxed) {
+                return Err(PackError::Interrupted);
+            }
+            each(document)
+        };
+        for shard in bins.shards() {
+            if let Some(index) = shard.index() {
+                index.check(shard.bin().len())?;
+            }
+        }
+        let Some(seed) = self.config.seed else {
+            return documents(bins).try_for_each(look);
+        };
+        let count = bins.num_documents();
+        let count = u32::try_from(count).map_err(|_| PackError::TooMany { documents: count })?;
+        let all: Vec<Document> = documents(bins).collect();
+        permutation(seed, count).into_iter().try_for_each(|place| look(all[place as usize]))
+    }
+}
+
+/// Returns the documents of a set of bins in the order of its stream.
+fn documents(bins: &BinSet) -> impl Iterator<Item = Document> + '_ {
+    bins.shards().iter().flat_map(|shard| {
+        let mut start = shard.first_token();
+        shard.index().into_iter().flat_map(DocIndex::ends).map(move |end| {
+            let end = shard.first_token() + end;
+            let document = Document { start, len: end - start };
+            start = end;
+            document
+        })
+    })
+}
+
+/// Returns the path of `to` as seen from the folder `from`, so that both can be moved together.
+fn relative(from: &Path, to: &Path) -> Result<String, PackError> {
+    let real = |path: &Path| {
+        path.canonicalize().map_err(|source| {
+            PackError::Manifest(ManifestError::Io { path: path.to_owned(), source })
+        })
+    };
+    let (from, to) = (real(from)?, real(to)?);
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n(Component::ParentDir, from.components().count() - shared);
+    let path: PathBuf = up.chain(to.components().skip(shared)).collect();
+    Ok(if path.as_os_str().is_empty() { ".".into() } else { path.to_string_lossy().into_owned() })
+}
+
+fn remove_manifest(out: &Path) -> Result<(), ArtifactError> {
+    let path = out.join(MANIFEST_FILE);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(ArtifactError::Io { path, source })
+        }
+        _ => Ok(()),
+    }
+}

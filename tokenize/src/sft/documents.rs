@@ -1,0 +1,32 @@
+//! Writes a split as documents of a token bin with a loss mask, for packing.
+
+use std::path::Path;
+
+use ratdata_schemas::{ShardFiles, ShardRecord, ShardWriter};
+
+use super::error::SftError;
+use super::staged::Staged;
+use crate::tokenizer::IdWidth;
+
+/// Writes the examples in their order, each with the id that its last token predicts.
+///
+/// The token behind a cut is not learnt: the reference's one wrong label there is mended.
+pub(crate) fn write_documents<W: IdWidth>(
+    out: &Path,
+    stem: &str,
+    staged: &Staged<W>,
+) -> Result<ShardRecord, SftError> {
+    let mut writer = ShardWriter::create_masked(ShardFiles { root: out, stem })?;
+    for &number in &staged.order {
+        let mut example = staged.example(number)?;
+        if let Some(closing) = example.closing() {
+            example.ids.push(closing);
+            example.learnt.push(true);
+        }
+        let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).collect();
+        let len = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        W::append(&mut writer, &ids, &[len])?;
+        writer.append_mask(&example.learnt)?;
+    }
+    Ok(writer.finish(None)?)
+}

@@ -1,0 +1,277 @@
+//! A job over instruction data, from its task to its artifact, split by split.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
+use ratdata_schemas::{
+    DirLock, Dtype, Manifest, SourceRecord, SplitRecord, TokenId, TokenizerRecord,
+};
+use serde_json::{Value, json};
+
+use super::clip::Truncate;
+use super::documents::write_documents;
+use super::error::SftError;
+use super::pairs::{MOST_IDS, PairFiles, write_pairs};
+use super::rows::RowEncoder;
+use super::staged::{Reading, SftProgress, Staged};
+use super::task::{Split, Task};
+use crate::difference::difference;
+use crate::hub::{FetchProgress, resolve_inputs};
+use crate::source::{SourceFile, fingerprint};
+use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
+
+/// What a job writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The reference's pairs of inputs and labels.
+    Pairs,
+    /// Documents with a loss mask, to be packed.
+    Documents,
+}
+
+/// A job: a task, and what the command adds to it.
+#[derive(Clone, Debug)]
+pub struct SftJob {
+    /// The task.
+    pub task: Task,
+    /// The parts that are made.
+    pub splits: Vec<String>,
+    /// A folder that holds the task's files, instead of its sources.
+    pub input: Option<PathBuf>,
+    /// How many tokens a row has.
+    pub max_length: u32,
+    /// How examples longer than that are cut.
+    pub truncate: Truncate,
+    /// What is written.
+    pub form: Form,
+    /// Whether rows that cannot be used are left out, and counted.
+    pub skip_bad: bool,
+    /// How many threads encode.
+    pub threads: usize,
+    /// The folder that becomes the artifact.
+    pub out: PathBuf,
+    /// Whether what another job left there is replaced.
+    pub force: bool,
+}
+
+/// What a job has done.
+#[derive(Debug)]
+pub struct SftOutcome {
+    /// The artifact.
+    pub manifest: Manifest,
+    /// The parts made by this run; the others were there.
+    pub made: Vec<String>,
+}
+
+/// The name of a task's split in an artifact: `validation` is `val`.
+fn artifact_split(split: &str) -> &str {
+    if split == "validation" { "val" } else { split }
+}
+
+impl SftJob {
+    /// Makes the splits that are not there yet; `name` is what the user calls the tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// See [`SftError`]. Splits that were done stay done.
+    pub fn run(
+        &self,
+        tokenizer: &Tokenizer,
+        name: &str,
+        fetch: &dyn FetchProgress,
+        progress: &SftProgress,
+        interrupted: &AtomicBool,
+    ) -> Result<SftOutcome, SftError> {
+        let record = tokenizer.record(name);
+        let eos = record.eos.ok_or(SftError::NoEos)?;
+        if self.form == Form::Pairs && record.vocab_size > MOST_IDS {
+            return Err(SftError::PairsWidth { vocab_size: record.vocab_size });
+        }
+        for split in &self.splits {
+            self.check(split)?;
+        }
+        let out = &self.out;
+        let _lock = DirLock::take(out)?;
+        let mut manifest = self.manifest_of(&record)?;
+        let encoder = tokenizer.encoder(SpecialInText::Parse);
+        let encoders: Vec<_> =
+            (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(encoders.len()).build().map_err(
+            |wrong| {
+                let source = std::io::Error::other(wrong);
+                SftError::Staging { folder: out.clone(), source }
+            },
+        )?;
+        let mut made = Vec::new();
+        for name in &self.splits {
+            let split = self.task.split(name)?;
+            let files = self.files(split, fetch)?;
+            let inputs = inputs_of(&files)?;
+            if let Some(there) = manifest.config["splits"].get(name) {
+                if let Some(difference) = difference(there, &inputs) {
+                    let difference = format!("splits.{name}: {difference}");
+                    return Err(SftError::OtherJob { out: out.clone(), difference });
+                }
+                continue;
+            }
+            let limit = self.limit(split) as usize;
+            let rows = RowEncoder::new(&self.task, split, tokenizer, eos, limit, self.truncate)?;
+            let reading = Reading {
+                split_name: name,
+                split,
+                rows: &rows,
+                encoders: &encoders,
+                pool: &pool,
+                skip_bad: self.skip_bad,
+                folder: out,
+                progress,
+                interrupted,
+            };
+            let (record, sources) = match (self.form, manifest.dtype) {
+                (Form::Pairs, _) => self.pairs(&reading, &files, &manifest.name, eos)?,
+                (Form::Documents, Dtype::U16) => {
+                    self.documents::<u16>(&reading, &files, &manifest.name)?
+                }
+                (Form::Documents, Dtype::U32) => {
+                    self.documents::<u32>(&reading, &files, &manifest.name)?
+                }
+            };
+            manifest.splits.insert(artifact_split(name).to_owned(), record);
+            manifest.sources.extend(sources);
+            manifest.config["splits"][name] = inputs;
+            manifest.write(out)?;
+            made.push(name.clone());
+        }
+        Ok(SftOutcome { manifest, made })
+    }
+
+    fn limit(&self, split: &Split) -> u32 {
+        split.limit(self.max_length, self.task.max_new_tokens)
+    }
+
+    /// Checks what can be wrong before anything is read.
+    fn check(&self, name: &str) -> Result<(), SftError> {
+        let split = self.task.split(name)?;
+        let wrong = |reason: String| SftError::Length { split: name.to_owned(), reason };
+        let limit = self.limit(split);
+        if limit < 8 {
+            return Err(wrong(format!(
+                "rows of {} tokens leave {limit} for the prompt, expected at least 8",
+                self.max_length
+            )));
+        }
+        if split.references.is_some() && self.form == Form::Documents {
+            return Err(wrong(
+                "rows to be scored have no answer to learn, so they are not packed".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the manifest of the splits that are there, or a new one.
+    fn manifest_of(&self, record: &TokenizerRecord) -> Result<Manifest, SftError> {
+        let out = &self.out;
+        let config = json!({
+            "task": self.task,
+            "max_length": self.max_length,
+            "truncate": self.truncate,
+            "packed": self.form == Form::Documents,
+            "skip_bad_rows": self.skip_bad,
+            "splits": {},
+        });
+        let fresh = Manifest {
+            format_version: FORMAT_VERSION,
+            name: record.name.clone(),
+            dtype: if self.form == Form::Pairs {
+                Dtype::U16
+            } else {
+                Dtype::for_vocab(record.vocab_size)
+            },
+            tokenizer: record.clone(),
+            splits: BTreeMap::new(),
+            sources: Vec::new(),
+            base: None,
+            config,
+        };
+        if !out.join(MANIFEST_FILE).exists() {
+            return Ok(fresh);
+        }
+        let there = Manifest::read(out)?;
+        if self.force {
+            remove(out, &there)?;
+            return Ok(fresh);
+        }
+        let described = |manifest: &Manifest| {
+            let mut config = manifest.config.clone();
+            config["splits"] = Value::Null;
+            json!({"config": config, "tokenizer": manifest.tokenizer.fingerprint})
+        };
+        match difference(&described(&there), &described(&fresh)) {
+            None => Ok(there),
+            Some(difference) => Err(SftError::OtherJob { out: out.clone(), difference }),
+        }
+    }
+
+    fn files(&self, split: &Split, fetch: &dyn FetchProgress) -> Result<Vec<SourceFile>, SftError> {
+        let source = match (&self.input, &split.local) {
+            (Some(folder), Some(local)) => folder.join(local).display().to_string(),
+            (Some(folder), None) => folder.display().to_string(),
+            (None, _) => split.source.clone(),
+        };
+        Ok(resolve_inputs(&[source], fetch)?)
+    }
+
+    fn pairs(
+        &self,
+        reading: &Reading<'_>,
+        files: &[SourceFile],
+        name: &str,
+        eos: TokenId,
+    ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
+        let staged = Staged::<u16>::read(reading, files)?;
+        let (out, split) = (self.out.as_path(), reading.split_name);
+        let pairs = PairFiles { out, name, split, row_len: self.max_length, fill: eos };
+        Ok((SplitRecord::Pairs(write_pairs(&pairs, &staged)?), staged.sources))
+    }
+
+    fn documents<W: IdWidth>(
+        &self,
+        reading: &Reading<'_>,
+        files: &[SourceFile],
+        name: &str,
+    ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
+        let staged = Staged::<W>::read(reading, files)?;
+        let stem = format!("{name}-{}", reading.split_name);
+        let shard = write_documents(&self.out, &stem, &staged)?;
+        Ok((SplitRecord::Shards { shards: vec![shard] }, staged.sources))
+    }
+}
+
+/// Returns what a split is made from, for its manifest.
+fn inputs_of(files: &[SourceFile]) -> Result<Value, SftError> {
+    let mut inputs = Vec::new();
+    for file in files {
+        inputs.push(json!({"name": file.name, "fingerprint": fingerprint(file)?}));
+    }
+    Ok(Value::Array(inputs))
+}
+
+/// Removes an artifact: its manifest first, so that no half artifact has one.
+fn remove(out: &Path, manifest: &Manifest) -> Result<(), SftError> {
+    let mut files = vec![out.join(MANIFEST_FILE)];
+    for record in manifest.files() {
+        files.push(record.resolve(out)?);
+    }
+    for path in files {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ratdata_schemas::ArtifactError::Io { path, source }.into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

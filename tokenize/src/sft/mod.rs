@@ -1,0 +1,34 @@
+//! Instruction data: prompts and answers, or conversations, become rows that say what is learnt.
+//!
+//! ```text
+//! task file -> Task                task.rs       columns, template, shuffle, sample, lengths
+//! rows      -> examples            rows.rs       a prompt and an answer, or a conversation
+//!   prompt  -> ids                 prompt.rs     each distinct story encoded once
+//!   chat    -> text, learnt bytes  chat.rs       by a Jinja template
+//!   ids     -> row                 clip.rs       cut to length as the reference does
+//! examples  -> order               staged.rs     shuffled and sampled
+//!           -> pairs               pairs.rs      the reference's two files
+//!           -> documents           documents.rs  a token bin with a loss mask, to be packed
+//! splits    -> manifest            job.rs
+//! ```
+
+mod chat;
+mod clip;
+mod documents;
+mod error;
+mod job;
+mod pairs;
+mod prompt;
+mod python_json;
+mod rows;
+mod staged;
+mod task;
+mod template;
+
+pub use chat::{ChatTemplate, Rendered};
+pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
+pub use error::SftError;
+pub use job::{Form, SftJob, SftOutcome};
+pub use staged::SftProgress;
+pub use task::{Chat, Sample, Split, TASKS, Task, TaskError};
+pub use template::{Part, Template, TemplateError};

@@ -1,0 +1,215 @@
+//! From one row of data to its examples.
+
+use std::path::Path;
+
+use ratdata_schemas::TokenId;
+use serde_json::Value;
+
+use super::chat::ChatTemplate;
+use super::clip::{Clip, Example, Truncate, cut_to_row};
+use super::error::SftError;
+use super::prompt::{PromptEncoder, PromptError};
+use super::python_json;
+use super::task::{Chat, Split, Task};
+use super::template::Template;
+use crate::source::{at_path, text_at};
+use crate::tokenizer::{EncodeError, Encoder, Tokenizer};
+
+/// Makes the examples of one split's rows; any thread may, with an encoder of its own.
+#[derive(Debug)]
+pub(crate) struct RowEncoder<'a> {
+    tokenizer: &'a Tokenizer,
+    split: &'a Split,
+    kind: Kind<'a>,
+    eos: TokenId,
+    limit: usize,
+    truncate: Truncate,
+}
+
+#[derive(Debug)]
+enum Kind<'a> {
+    Prompt { template: &'a Template, prompts: PromptEncoder },
+    Chat { chat: &'a Chat, template: Box<ChatTemplate> },
+}
+
+/// The examples of a row: one for each answer column, `None` where one was dropped for its length.
+#[derive(Debug, Default)]
+pub(crate) struct RowExamples {
+    pub(crate) examples: Vec<Option<Example>>,
+    /// The line of references, where the row is to be scored.
+    pub(crate) references: Option<String>,
+}
+
+/// Why a row gave no example.
+pub(crate) enum RowError {
+    /// The row is at fault, and may be skipped.
+    Bad(String),
+    /// It cannot be encoded.
+    Encode(EncodeError),
+}
+
+impl From<EncodeError> for RowError {
+    fn from(wrong: EncodeError) -> Self {
+        Self::Encode(wrong)
+    }
+}
+
+impl From<PromptError> for RowError {
+    fn from(wrong: PromptError) -> Self {
+        match wrong {
+            PromptError::NoText(path) => Self::Bad(no_text(&path)),
+            PromptError::Encode(wrong) => Self::Encode(wrong),
+        }
+    }
+}
+
+fn no_text(path: &str) -> String {
+    format!("`{path}` holds no text")
+}
+
+impl<'a> RowEncoder<'a> {
+    /// Gets ready for rows of at most `limit` tokens.
+    ///
+    /// # Errors
+    ///
+    /// A chat template is missing or malformed.
+    pub(crate) fn new(
+        task: &'a Task,
+        split: &'a Split,
+        tokenizer: &'a Tokenizer,
+        eos: TokenId,
+        limit: usize,
+        truncate: Truncate,
+    ) -> Result<Self, SftError> {
+        let kind = match (&task.chat, split.prompt.as_ref().or(task.prompt.as_ref())) {
+            (Some(chat), _) => Kind::Chat { chat, template: Box::new(template(chat, tokenizer)?) },
+            (None, Some(template)) => Kind::Prompt {
+                template,
+                prompts: PromptEncoder::new(template, tokenizer, limit + 1),
+            },
+            (None, None) => {
+                let reason = "the task has neither a prompt nor a chat".to_owned();
+                return Err(SftError::ChatTemplate { reason });
+            }
+        };
+        Ok(Self { tokenizer, split, kind, eos, limit, truncate })
+    }
+
+    /// Returns the paths of the columns that are read.
+    pub(crate) fn columns(&self) -> Vec<&'a str> {
+        let mut columns: Vec<&str> = match &self.kind {
+            Kind::Chat { chat, .. } => {
+                std::iter::once(chat.messages.as_str()).chain(chat.tools.as_deref()).collect()
+            }
+            Kind::Prompt { template, .. } => template.columns().collect(),
+        };
+        columns.extend(self.split.answers.iter().map(String::as_str));
+        columns.extend(self.split.references.as_deref());
+        columns
+    }
+
+    /// Returns how many examples a row has.
+    pub(crate) fn examples_per_row(&self) -> usize {
+        self.split.answers.len().max(1)
+    }
+
+    /// Makes a row's examples.
+    pub(crate) fn encode(
+        &self,
+        row: &Value,
+        encoder: &mut Encoder,
+    ) -> Result<RowExamples, RowError> {
+        match &self.kind {
+            Kind::Chat { chat, template } => {
+                let example = self.encode_chat(chat, template, row, encoder)?;
+                Ok(RowExamples { examples: vec![example], references: None })
+            }
+            Kind::Prompt { prompts, .. } => {
+                let prompt = prompts.encode(row, encoder)?;
+                if let Some(path) = &self.split.references {
+                    let answer = at_path(row, path)
+                        .filter(|answer| !answer.is_null())
+                        .ok_or_else(|| RowError::Bad(no_text(path)))?;
+                    let line = python_json::to_string(&serde_json::json!({ "answer": answer }));
+                    let example = self.cut(&prompt, |_| false, Some(self.eos));
+                    return Ok(RowExamples { examples: vec![example], references: Some(line) });
+                }
+                let mut examples = Vec::with_capacity(self.split.answers.len());
+                for path in &self.split.answers {
+                    examples.push(self.answered(&prompt, row, path, encoder)?);
+                }
+                Ok(RowExamples { examples, references: None })
+            }
+        }
+    }
+
+    /// Appends the answer at `path` to a prompt: encoded on its own, and learnt.
+    fn answered(
+        &self,
+        prompt: &Clip,
+        row: &Value,
+        path: &str,
+        encoder: &mut Encoder,
+    ) -> Result<Option<Example>, RowError> {
+        let answer = text_at(row, path).ok_or_else(|| RowError::Bad(no_text(path)))?;
+        if answer.trim().is_empty() {
+            return Err(RowError::Bad(format!("`{path}` is an empty answer")));
+        }
+        let mut ids: Vec<TokenId> = Vec::new();
+        encoder.encode_into(answer, &mut ids)?;
+        let mut whole = prompt.clone();
+        whole.push(&Clip::of(&ids, self.limit + 1), self.limit + 1);
+        let begin = prompt.total();
+        Ok(self.cut(&whole, |position| position >= begin, Some(self.eos)))
+    }
+
+    fn encode_chat(
+        &self,
+        chat: &Chat,
+        template: &ChatTemplate,
+        row: &Value,
+        encoder: &mut Encoder,
+    ) -> Result<Option<Example>, RowError> {
+        let messages = at_path(row, &chat.messages);
+        let Some(Value::Array(messages)) = messages else {
+            return Err(RowError::Bad(format!("`{}` holds no list of messages", chat.messages)));
+        };
+        let tools = chat.tools.as_ref().and_then(|path| at_path(row, path));
+        let rendered = template.render(&messages, tools.as_ref()).map_err(RowError::Bad)?;
+        let mut ids: Vec<TokenId> = Vec::new();
+        encoder.encode_into(&rendered.text, &mut ids)?;
+        let places = self.tokenizer.align(&rendered.text, &ids).ok_or_else(|| {
+            RowError::Bad("the ids cannot be laid over the conversation's text".into())
+        })?;
+        let mut spans = rendered.learnt.iter().peekable();
+        let learnt: Vec<bool> = places
+            .iter()
+            .map(|place| {
+                // A token is learnt where its last byte is.
+                let last = if place.is_empty() { place.start } else { place.end - 1 };
+                while spans.next_if(|span| span.end <= last).is_some() {}
+                spans.peek().is_some_and(|span| span.contains(&last))
+            })
+            .collect();
+        let clip = Clip::of(&ids, self.limit + 1);
+        Ok(self.cut(&clip, |position| learnt[position], None))
+    }
+
+    fn cut(
+        &self,
+        clip: &Clip,
+        learnt: impl Fn(usize) -> bool,
+        closing: Option<TokenId>,
+    ) -> Option<Example> {
+        cut_to_row(clip, learnt, closing, self.limit, self.truncate)
+    }
+}
+
+fn template(chat: &Chat, tokenizer: &Tokenizer) -> Result<ChatTemplate, SftError> {
+    let piece = |id: Option<TokenId>| id.and_then(|id| tokenizer.piece(id)).unwrap_or("");
+    let (bos, eos) = (piece(tokenizer.bos()), piece(tokenizer.eos()));
+    match &chat.template {
+        Some(source) => ChatTemplate::compile(source, bos, eos),
+        None => ChatTemplate::beside(Path::new(tokenizer.path()), bos, eos),
+    }
+}

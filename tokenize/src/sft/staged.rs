@@ -1,0 +1,252 @@
+//! One split's examples, read and encoded, until they are written in their order.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+
+use ratdata_schemas::SourceRecord;
+use rayon::prelude::*;
+use serde_json::Value;
+
+use super::clip::{Cut, Example};
+use super::error::SftError;
+use super::rows::{RowEncoder, RowError, RowExamples};
+use super::task::Split;
+use crate::order::{permutation, sample};
+use crate::source::{SourceFile, Table, fingerprint};
+use crate::staging::Staging;
+use crate::tokenizer::{Encoder, IdWidth};
+
+/// What a job counts while it works; read it from any thread.
+#[derive(Debug, Default)]
+pub struct SftProgress {
+    /// Rows read.
+    pub rows: AtomicU64,
+    /// Examples made.
+    pub examples: AtomicU64,
+    /// Rows left out.
+    pub bad_rows: AtomicU64,
+    /// What was wrong with the first of them.
+    pub first_bad: Mutex<Vec<String>>,
+    /// Examples without a token to learn: their prompt fills the row.
+    pub unlearnt: AtomicU64,
+    /// Examples left out for their length.
+    pub dropped: AtomicU64,
+}
+
+/// The examples of a split.
+pub(crate) struct Staged<W> {
+    ids: Staging<W>,
+    facts: Vec<Facts>,
+    references: Vec<String>,
+    /// The examples in their order in the artifact.
+    pub(crate) order: Vec<u32>,
+    /// The files they came from.
+    pub(crate) sources: Vec<SourceRecord>,
+    folder: PathBuf,
+}
+
+/// What is kept of an example beside its ids.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    prompt_len: u32,
+    last_label: i32,
+    cut: Option<(u32, i32)>,
+}
+
+/// How a split's rows are read.
+pub(crate) struct Reading<'a> {
+    pub(crate) split_name: &'a str,
+    pub(crate) split: &'a Split,
+    pub(crate) rows: &'a RowEncoder<'a>,
+    pub(crate) encoders: &'a [Mutex<Encoder>],
+    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) skip_bad: bool,
+    pub(crate) folder: &'a Path,
+    pub(crate) progress: &'a SftProgress,
+    pub(crate) interrupted: &'a AtomicBool,
+}
+
+type Batch = (u64, Vec<Value>);
+
+impl<W: IdWidth> Staged<W> {
+    /// Reads and encodes the files of a split, and draws their order.
+    pub(crate) fn read(reading: &Reading<'_>, files: &[SourceFile]) -> Result<Self, SftError> {
+        let mut staged = Self {
+            ids: Staging::new(),
+            facts: Vec::new(),
+            references: Vec::new(),
+            order: Vec::new(),
+            sources: Vec::new(),
+            folder: reading.folder.to_owned(),
+        };
+        // The examples of each answer column, in the order of the rows.
+        let mut columns: Vec<Vec<u32>> = vec![Vec::new(); reading.rows.examples_per_row()];
+        for file in files {
+            let record = staged.read_file(reading, file, &mut columns)?;
+            staged.sources.push(record);
+        }
+        let examples: Vec<u32> = columns.concat();
+        staged.order = draw(reading, examples)?;
+        let rows = staged.sources.iter().map(|source| source.rows).sum();
+        let nothing =
+            |reason| SftError::Nothing { split: reading.split_name.to_owned(), rows, reason };
+        if staged.order.is_empty() {
+            return Err(nothing("every row was left out"));
+        }
+        let unlearnt = reading.progress.unlearnt.load(Ordering::Relaxed);
+        if reading.split.references.is_none() && unlearnt >= staged.facts.len() as u64 {
+            return Err(nothing("each prompt fills its row, so there is nothing to learn"));
+        }
+        Ok(staged)
+    }
+
+    fn read_file(
+        &mut self,
+        reading: &Reading<'_>,
+        file: &SourceFile,
+        columns: &mut [Vec<u32>],
+    ) -> Result<SourceRecord, SftError> {
+        let table = Table::open(file, &reading.rows.columns())?;
+        let mut record = SourceRecord {
+            name: file.name.clone(),
+            bytes: file.bytes,
+            rows: 0,
+            bad_rows: 0,
+            text_bytes: 0,
+            fingerprint: fingerprint(file)?,
+        };
+        std::thread::scope(|scope| {
+            let (sender, batches) = mpsc::sync_channel::<Batch>(2);
+            let reader = scope
+                .spawn(move || table.read(&mut |first, rows| sender.send((first, rows)).is_ok()));
+            for (first, rows) in batches {
+                if reading.interrupted.load(Ordering::Relaxed) {
+                    return Err(SftError::Interrupted);
+                }
+                record.rows += rows.len() as u64;
+                let made = encode_batch(reading, &rows);
+                for (row, made) in (first..).zip(made) {
+                    match made {
+                        Ok(made) => self.push(reading, made, columns)?,
+                        Err(RowError::Bad(reason)) if reading.skip_bad => {
+                            record.bad_rows += 1;
+                            reading.progress.tell_bad(file, row, &reason);
+                        }
+                        Err(RowError::Bad(reason)) => {
+                            return Err(SftError::Row { path: file.path.clone(), row, reason });
+                        }
+                        Err(RowError::Encode(source)) => {
+                            return Err(SftError::Encode { path: file.path.clone(), row, source });
+                        }
+                    }
+                }
+                reading.progress.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            }
+            // A reader that panicked has told so; its file is then as good as damaged.
+            reader.join().unwrap_or(Ok(()))?;
+            Ok(record)
+        })
+    }
+
+    fn push(
+        &mut self,
+        reading: &Reading<'_>,
+        made: RowExamples,
+        columns: &mut [Vec<u32>],
+    ) -> Result<(), SftError> {
+        let progress = reading.progress;
+        for (example, column) in made.examples.into_iter().zip(columns) {
+            let Some(example) = example else {
+                progress.dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            let learnt = example.learnt.iter().skip(1).any(|&learnt| learnt);
+            if !learnt && reading.split.references.is_none() {
+                progress.unlearnt.fetch_add(1, Ordering::Relaxed);
+            }
+            column.push(small(self.facts.len()));
+            self.facts.push(Facts {
+                prompt_len: small(example.prompt_len),
+                last_label: example.last_label,
+                cut: example.cut.map(|cut| (small(cut.position), cut.label)),
+            });
+            let flags = example.learnt.iter().map(|&learnt| W::of(learnt.into()));
+            let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).chain(flags).collect();
+            let len = small(ids.len());
+            self.ids.push(ids, &[len], &self.folder).map_err(|source| self.failed(source))?;
+            progress.examples.fetch_add(1, Ordering::Relaxed);
+            self.references.extend(made.references.clone());
+        }
+        Ok(())
+    }
+
+    /// Returns an example as it was made.
+    pub(crate) fn example(&self, number: u32) -> Result<Example, SftError> {
+        let mut ids = Vec::new();
+        self.ids.copy(number, &mut ids).map_err(|source| self.failed(source))?;
+        let facts = self.facts[number as usize];
+        let flags = ids.split_off(ids.len() / 2);
+        Ok(Example {
+            ids: ids.into_iter().map(W::id).collect(),
+            learnt: flags.into_iter().map(|flag| flag.id() != 0).collect(),
+            prompt_len: facts.prompt_len as usize,
+            cut: facts.cut.map(|(position, label)| Cut { position: position as usize, label }),
+            last_label: facts.last_label,
+        })
+    }
+
+    /// Returns the line of references of an example, where it is to be scored.
+    pub(crate) fn references(&self, number: u32) -> Option<&str> {
+        self.references.get(number as usize).map(String::as_str)
+    }
+
+    fn failed(&self, source: std::io::Error) -> SftError {
+        SftError::Staging { folder: self.folder.clone(), source }
+    }
+}
+
+fn encode_batch(reading: &Reading<'_>, rows: &[Value]) -> Vec<Result<RowExamples, RowError>> {
+    let encode = |row: &Value| {
+        let thread = rayon::current_thread_index().unwrap_or(0);
+        let mut encoder = reading.encoders[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        reading.rows.encode(row, &mut encoder)
+    };
+    reading.pool.install(|| rows.par_iter().map(encode).collect())
+}
+
+/// Shuffles and samples the examples as the task says.
+fn draw(reading: &Reading<'_>, mut examples: Vec<u32>) -> Result<Vec<u32>, SftError> {
+    let pick = |examples: &[u32], order: Vec<u32>| {
+        order.into_iter().map(|place| examples[place as usize]).collect::<Vec<_>>()
+    };
+    if let Some(seed) = reading.split.shuffle {
+        examples = pick(&examples, permutation(seed, small(examples.len())));
+    }
+    if let Some(wanted) = reading.split.sample {
+        let drawn = sample(wanted.seed, small(examples.len()), wanted.rows).ok_or_else(|| {
+            SftError::Sample {
+                split: reading.split_name.to_owned(),
+                found: examples.len(),
+                wanted: wanted.rows,
+            }
+        })?;
+        examples = pick(&examples, drawn);
+    }
+    Ok(examples)
+}
+
+impl SftProgress {
+    fn tell_bad(&self, file: &SourceFile, row: u64, reason: &str) {
+        self.bad_rows.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.len() < 3 {
+            first.push(format!("{}: row {row}: {reason}", file.path.display()));
+        }
+    }
+}
+
+/// The count of something that fits memory many times over.
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
