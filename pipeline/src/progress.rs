@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ratdata_tokenize::corpus::Progress;
 use ratdata_tokenize::hub::FetchProgress;
+use ratdata_tokenize::sft::SftProgress;
 use ratdata_tokenize::source::SourceFile;
 
 use crate::commands::tokenize::{grouped, sized_f};
@@ -88,6 +89,47 @@ impl<'a> JobProgress<'a> {
             sized_f(rate(load(&self.progress.text_bytes))),
             rate(load(&self.progress.tokens)) / 1e6,
         )
+    }
+}
+
+/// Shows a job over instruction data: it is over in minutes, so a line of counts will do.
+pub(crate) struct RowProgress<'a> {
+    ui: &'a Ui,
+    progress: &'a SftProgress,
+}
+
+impl<'a> RowProgress<'a> {
+    pub(crate) fn new(ui: &'a Ui, progress: &'a SftProgress) -> Self {
+        Self { ui, progress }
+    }
+
+    /// Runs `work` and shows how far it is until it returns.
+    pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
+        if !self.ui.live() {
+            return work();
+        }
+        let bar = ProgressBar::new_spinner();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    let rows = self.progress.rows.load(Ordering::Relaxed);
+                    let examples = self.progress.examples.load(Ordering::Relaxed);
+                    bar.set_message(format!(
+                        "{} rows, {} examples",
+                        grouped(rows),
+                        grouped(examples)
+                    ));
+                    bar.tick();
+                    std::thread::park_timeout(Duration::from_millis(100));
+                }
+                bar.finish_and_clear();
+            });
+            let result = work();
+            done.store(true, Ordering::Release);
+            watcher.thread().unpark();
+            result
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 pub(crate) mod demo;
+pub(crate) mod pack;
+pub(crate) mod sft;
 pub(crate) mod tokenize;
 
 use crate::failure::Failure;
@@ -10,6 +12,8 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
+    Pack(pack::PackArgs),
+    Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
 }
 
@@ -17,6 +21,8 @@ pub(crate) enum Command {
 pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::demo(ui, args),
+        Command::Pack(args) => pack::pack(ui, args),
+        Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
     }
 }

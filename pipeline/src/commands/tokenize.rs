@@ -139,8 +139,8 @@ enum DtypeArg {
     U32,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OnBadRowArg {
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum OnBadRowArg {
     /// The job fails at the first
     Fail,
     /// They are left out and counted
@@ -195,6 +195,11 @@ impl TokenizeArgs {
     }
 }
 
+/// Returns how many threads work: as many as asked for, or as there are processors.
+pub(crate) fn threads_of(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
 /// Runs the command.
 pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let bars = FetchBars::new(ui);
@@ -206,10 +211,7 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     }
     let config = args.config(args.name.as_deref().unwrap_or(&found.name));
     let files = resolve_inputs(&args.input, &bars).map_err(|wrong| hub_failure(&wrong))?;
-    let threads = args
-        .num_proc
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
+    let threads = threads_of(args.num_proc);
     if args.estimate {
         let estimate = corpus::estimate(&config, &tokenizer, &files, threads)
             .map_err(|wrong| job_failure(&wrong))?;

@@ -29,7 +29,8 @@ pub(super) fn member(archive: &Path, inner: &str) -> Result<PathBuf, HubError> {
     }
     let parent = target.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(|wrong| cache(parent, wrong))?;
-    let mut whole = tempfile::NamedTempFile::new_in(parent).map_err(|wrong| cache(parent, wrong))?;
+    let mut whole =
+        tempfile::NamedTempFile::new_in(parent).map_err(|wrong| cache(parent, wrong))?;
     io::copy(&mut member, &mut whole).map_err(|wrong| cache(&target, wrong))?;
     whole.persist(&target).map_err(|wrong| cache(&target, wrong.error))?;
     Ok(target)

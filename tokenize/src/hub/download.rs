@@ -143,7 +143,8 @@ impl Hub {
             return self.fetch(kind, id, revision, path, progress);
         }
         let is_pattern = path.rsplit('/').next().is_some_and(|name| name.contains('*'));
-        let above = if is_pattern { path.rsplit_once('/').map_or("", |(above, _)| above) } else { path };
+        let above =
+            if is_pattern { path.rsplit_once('/').map_or("", |(above, _)| above) } else { path };
         let mut entries = self.list(kind, id, revision, above, true)?;
         if is_pattern {
             let glob = globset::Glob::new(path)

@@ -65,6 +65,20 @@ pub fn resolve_tokenizer(
     Ok(FoundTokenizer { path, name: name.to_owned() })
 }
 
+/// Fetches the `tokenizer_config.json` of a tokenizer named by alias or hub id to the folder where
+/// its `tokenizer.json` lies; of one on disk there is nothing to fetch.
+///
+/// # Errors
+///
+/// The hub has none, or cannot be reached.
+pub fn fetch_tokenizer_config(wanted: &str, progress: &dyn FetchProgress) -> Result<(), HubError> {
+    if Path::new(wanted).exists() {
+        return Ok(());
+    }
+    let id = ALIASES.iter().find(|(alias, _)| *alias == wanted).map_or(wanted, |(_, id)| *id);
+    Hub::new()?.fetch(RepoKind::Model, id, "main", "tokenizer_config.json", progress).map(|_| ())
+}
+
 /// Names a tokenizer on disk after its folder, or after itself where its name says more.
 fn name_of(path: &Path) -> String {
     let plain = path.is_file()
@@ -110,7 +124,8 @@ fn fetch_dataset(
     let (Some(owner), Some(name)) = (parts.next(), parts.next()) else { return Err(malformed()) };
     let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
     let path = parts.next().unwrap_or("").trim_end_matches('/');
-    let (path, inner) = path.split_once('!').map_or((path, None), |(path, inner)| (path, Some(inner)));
+    let (path, inner) =
+        path.split_once('!').map_or((path, None), |(path, inner)| (path, Some(inner)));
     if owner.is_empty() || name.is_empty() || revision.is_empty() {
         return Err(malformed());
     }

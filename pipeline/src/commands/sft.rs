@@ -1,0 +1,280 @@
+//! `ratdata sft`: instruction data in, rows with labels out.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::ValueEnum;
+use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_tokenize::hub::{fetch_tokenizer_config, resolve_tokenizer};
+use ratdata_tokenize::pack::PackJob;
+use ratdata_tokenize::sft::{Form, SftError, SftJob, SftProgress, Task, Truncate};
+use ratdata_tokenize::tokenizer::Tokenizer;
+use serde::Serialize;
+
+use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
+use super::tokenize::{OnBadRowArg, grouped, hub_failure, sized, threads_of};
+use crate::failure::{Failure, Kind};
+use crate::interrupt;
+use crate::progress::{FetchBars, RowProgress};
+use crate::ui::Ui;
+
+/// Turn instruction data into rows that say what is learnt
+///
+/// Prompts and answers, or conversations, become rows of one length with shifted labels: by
+/// default the reference's int16 pairs of inputs and labels, with `--packing` packed rows with a
+/// loss mask. Each distinct story is encoded once, however many questions share it.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct SftArgs {
+    /// A task by name: `narrativeqa_summary`, `narrativeqa_text`, `narrativeqa_full`, `qmsum` or `wikisum`
+    #[arg(long, value_name = "NAME", required_unless_present = "task_file")]
+    task: Option<String>,
+
+    /// A task of your own, as TOML
+    #[arg(long, value_name = "FILE", conflicts_with = "task")]
+    task_file: Option<PathBuf>,
+
+    /// A folder that holds the task's files, such as `narrativeqa/train.parquet` [default: the hub]
+    #[arg(long, value_name = "DIR")]
+    input: Option<PathBuf>,
+
+    /// The folder that becomes the artifact [default: data/sft/TASK-LENGTH]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// The parts to make [default: all that the task has]
+    #[arg(long, value_name = "SPLIT", value_delimiter = ',')]
+    split: Vec<String>,
+
+    /// How many tokens a row has
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
+    max_length: u32,
+
+    /// How an example longer than a row is cut [default: the task's, which is middle]
+    #[arg(long, value_enum)]
+    truncate: Option<TruncateArg>,
+
+    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, or a folder
+    #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
+    tokenizer: String,
+
+    /// How many threads work [default: all processors]
+    #[arg(long, value_name = "N")]
+    num_proc: Option<NonZeroUsize>,
+
+    /// What becomes of rows that cannot be used
+    #[arg(long, value_enum, default_value_t = OnBadRowArg::Fail)]
+    on_bad_row: OnBadRowArg,
+
+    /// How examples share rows
+    #[arg(long, value_enum, default_value_t = SftPacking::None)]
+    packing: SftPacking,
+
+    #[command(flatten)]
+    pack: PackingArgs,
+
+    /// Replace what another job left in the folder
+    #[arg(long)]
+    force: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata sft --task narrativeqa_summary --split train,validation
+  ratdata sft --task-file my_task.toml --packing best-fit --out data/my-task";
+
+/// How examples share rows.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum SftPacking {
+    /// Each has a row of its own, filled up: pairs of inputs and labels
+    None,
+    /// One after the other, cut wherever a row is full
+    Concat,
+    /// Whole, each into the fullest row with room
+    BestFit,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TruncateArg {
+    /// Its middle is cut out
+    Middle,
+    /// Its beginning is cut off
+    Left,
+    /// Its end is cut off
+    Right,
+    /// It is left out
+    Drop,
+}
+
+/// Runs the command.
+pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let (name, task) = match (&args.task, &args.task_file) {
+        (Some(name), _) => (name.clone(), Task::named(name)),
+        (None, Some(file)) => {
+            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            (stem.unwrap_or_default(), Task::read(file))
+        }
+        (None, None) => {
+            return Err(Failure::message(Kind::Usage, "neither a task nor a task file"));
+        }
+    };
+    let task = task.map_err(|wrong| sft_failure(&wrong.into()))?;
+    let bars = FetchBars::new(ui);
+    let found = resolve_tokenizer(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    if task.chat.as_ref().is_some_and(|chat| chat.template.is_none()) {
+        fetch_tokenizer_config(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    }
+    let tokenizer = Tokenizer::load(&found.path)
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    let out =
+        args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
+    let packed = args.packing != SftPacking::None;
+    let job = SftJob {
+        splits: splits(args, &task, packed),
+        truncate: args.truncate.map_or(task.truncate, Into::into),
+        task,
+        input: args.input.clone(),
+        max_length: args.max_length,
+        form: if packed { Form::Documents } else { Form::Pairs },
+        skip_bad: args.on_bad_row == OnBadRowArg::Skip,
+        threads: threads_of(args.num_proc),
+        out: if packed { out.join("tokens") } else { out.clone() },
+        force: args.force,
+    };
+    let progress = SftProgress::default();
+    let outcome = RowProgress::new(ui, &progress)
+        .watch(|| job.run(&tokenizer, &found.name, &bars, &progress, interrupt::flag()))
+        .map_err(|wrong| sft_failure(&wrong))?;
+    tell(ui, &progress);
+    if outcome.made.is_empty() {
+        ui.note(&format!("{}: already done", job.out.display()));
+    }
+    if !packed {
+        let seconds = begun.elapsed().as_secs_f64();
+        return ui.emit(&SftReport::of(&out, &outcome.manifest, seconds));
+    }
+    let packing = match args.packing {
+        SftPacking::BestFit => PackingArg::BestFit,
+        _ => PackingArg::Concat,
+    };
+    let pack = PackJob {
+        input: job.out.clone(),
+        out: out.clone(),
+        split: None,
+        config: args.pack.config(args.max_length, packing),
+        materialize: args.pack.materialize,
+        force: args.force || !outcome.made.is_empty(),
+    };
+    let packed = pack.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
+    ui.emit(&PackReport::of(&out, &packed))
+}
+
+/// Returns the parts to make: those asked for, or all that can be.
+fn splits(args: &SftArgs, task: &Task, packed: bool) -> Vec<String> {
+    if !args.split.is_empty() {
+        return args.split.clone();
+    }
+    // A row to be scored has nothing to learn, so it is not packed.
+    let wanted = task.splits.iter().filter(|(_, split)| !packed || split.references.is_none());
+    wanted.map(|(name, _)| name.clone()).collect()
+}
+
+impl From<TruncateArg> for Truncate {
+    fn from(truncate: TruncateArg) -> Self {
+        match truncate {
+            TruncateArg::Middle => Self::Middle,
+            TruncateArg::Left => Self::Left,
+            TruncateArg::Right => Self::Right,
+            TruncateArg::Drop => Self::Drop,
+        }
+    }
+}
+
+/// Tells what was left out, and what cannot be learnt from.
+fn tell(ui: &Ui, progress: &SftProgress) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let bad = progress.bad_rows.load(Relaxed);
+    if bad > 0 {
+        let first = progress.first_bad.lock().map(|first| first.join("\n  ")).unwrap_or_default();
+        ui.warn(&format!("{} rows left out; the first:\n  {first}", grouped(bad)));
+    }
+    let unlearnt = progress.unlearnt.load(Relaxed);
+    if unlearnt > 0 {
+        ui.warn(&format!(
+            "{} examples have no token to learn: their prompt fills the row",
+            grouped(unlearnt)
+        ));
+    }
+    let dropped = progress.dropped.load(Relaxed);
+    if dropped > 0 {
+        ui.warn(&format!("{} examples left out for their length", grouped(dropped)));
+    }
+}
+
+pub(crate) fn sft_failure(wrong: &SftError) -> Failure {
+    let kind = match wrong {
+        SftError::Interrupted => Kind::Interrupted,
+        wrong if wrong.is_usage() => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+#[derive(Debug, Serialize)]
+struct SftReport {
+    out: PathBuf,
+    tokenizer: String,
+    splits: Vec<PairsReport>,
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct PairsReport {
+    name: String,
+    rows: u64,
+    row_len: u32,
+    bytes: u64,
+    inputs: PathBuf,
+}
+
+impl SftReport {
+    fn of(out: &Path, manifest: &Manifest, seconds: f64) -> Self {
+        let splits = manifest.splits.iter().filter_map(|(name, split)| match split {
+            SplitRecord::Pairs(pairs) => Some(PairsReport {
+                name: name.clone(),
+                rows: pairs.rows,
+                row_len: pairs.row_len,
+                bytes: split.files().iter().map(|file| file.bytes).sum(),
+                inputs: out.join(&pairs.inputs.path),
+            }),
+            _ => None,
+        });
+        Self {
+            out: out.to_owned(),
+            tokenizer: manifest.tokenizer.name.clone(),
+            splits: splits.collect(),
+            seconds,
+        }
+    }
+}
+
+impl fmt::Display for SftReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<8} {:>10} {:>8} {:>12}  inputs", "split", "rows", "length", "on disk")?;
+        for split in &self.splits {
+            writeln!(
+                f,
+                "{:<8} {:>10} {:>8} {:>12}  {}",
+                split.name,
+                grouped(split.rows),
+                split.row_len,
+                sized(split.bytes),
+                split.inputs.display()
+            )?;
+        }
+        write!(f, "{:.2} s\n{}", self.seconds, self.out.display())
+    }
+}
