@@ -3,7 +3,8 @@
 //! Which characters are learnt is found in one of three ways, the first that applies:
 //!
 //! 1. The template says so itself: `{% generation %} … {% endgeneration %}`, as Hugging Face has it.
-//! 2. The template writes a conversation turn by turn: then a turn is what it adds to the text.
+//! 2. The template writes a conversation turn by turn: then a turn is what it adds to the text,
+//!    behind the template's own invitation to answer.
 //! 3. Marks around each assistant's content, which the template carries to where it writes it.
 //!
 //! A token is learnt where its last byte is; so a token that glues the template's last character
@@ -117,16 +118,43 @@ impl ChatTemplate {
                 .ok_or_else(|| "the template's `generation` blocks held no turn".into());
         }
         let text = self.write(messages, tools, false)?;
-        if let Some(learnt) = self.turn_by_turn(messages, tools, &text) {
+        let marked = self.marked(messages, tools, &text);
+        if let Some(mut learnt) = self.turn_by_turn(messages, tools, &text) {
+            // A template without a generation prompt writes a turn's heading with the turn.
+            if let (false, Some(marked)) = (self.has_generation_prompt(messages, tools), &marked) {
+                for (turn, content) in learnt.iter_mut().zip(marked) {
+                    turn.start = content.start.max(turn.start);
+                }
+            }
             return Ok(Rendered { text, learnt });
         }
-        let marked: Vec<Value> =
-            messages.iter().map(|m| if assistant(m) { mark(m) } else { m.clone() }).collect();
+        let learnt = marked.ok_or(
+            "where the template writes the assistant's turns cannot be told; mark them in it with `{% generation %}`",
+        )?;
+        Ok(Rendered { text, learnt })
+    }
+
+    /// Returns where the template carries marks around each assistant's content; none where it
+    /// loses one.
+    fn marked(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+        text: &str,
+    ) -> Option<Vec<Range<usize>>> {
+        let assistant = |message: &Value| message["role"] == "assistant";
         let turns = messages.iter().filter(|message| assistant(message)).count();
-        let found = unmark(&self.write(&marked, tools, false)?);
-        found.filter(|found| found.text == text && found.learnt.len() == turns).ok_or_else(|| {
-            "where the template writes the assistant's turns cannot be told; mark them in it with `{% generation %}`".into()
-        })
+        let marked: Vec<Value> = messages
+            .iter()
+            .map(|message| if assistant(message) { mark(message) } else { message.clone() })
+            .collect();
+        let found = unmark(&self.write(&marked, tools, false).ok()?)?;
+        (found.text == text && found.learnt.len() == turns).then_some(found.learnt)
+    }
+
+    /// Returns whether the template writes something to be answered when it is asked to.
+    fn has_generation_prompt(&self, messages: &[Value], tools: Option<&Value>) -> bool {
+        self.write(messages, tools, true).ok() != self.write(messages, tools, false).ok()
     }
 
     /// Returns what each assistant turn adds to the text; none where the template writes an
@@ -294,7 +322,7 @@ mod tests {
     fn a_template_glued_to_its_turns_finds_them() {
         let template = "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content.strip() }} [/INST]{% elif m.role == 'assistant' %}{{ ' ' + m.content.strip() + eos_token }}{% endif %}{% endfor %}";
 
-        assert_eq!(learnt(template, &talk()), [" one</s>", " two</s>"]);
+        assert_eq!(learnt(template, &talk()), ["one</s>", "two</s>"]);
     }
 
     #[test]

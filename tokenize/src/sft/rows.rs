@@ -54,17 +54,16 @@ impl From<EncodeError> for RowError {
     }
 }
 
-impl From<PromptError> for RowError {
-    fn from(wrong: PromptError) -> Self {
-        match wrong {
-            PromptError::NoText(path) => Self::Bad(no_text(&path)),
-            PromptError::Encode(wrong) => Self::Encode(wrong),
+/// Says that a path leads to no text, and what the row has where its first name is not there.
+fn no_text(row: &Value, path: &str) -> String {
+    let first = path.split('.').next().unwrap_or(path);
+    match row.as_object() {
+        Some(fields) if !fields.contains_key(first) => {
+            let present: Vec<&str> = fields.keys().map(String::as_str).collect();
+            format!("`{path}` holds no text; the columns are: {}", present.join(", "))
         }
+        _ => format!("`{path}` holds no text"),
     }
-}
-
-fn no_text(path: &str) -> String {
-    format!("`{path}` holds no text")
 }
 
 impl<'a> RowEncoder<'a> {
@@ -125,11 +124,14 @@ impl<'a> RowEncoder<'a> {
                 Ok(RowExamples { examples: vec![example], references: None })
             }
             Kind::Prompt { prompts, .. } => {
-                let prompt = prompts.encode(row, encoder)?;
+                let prompt = prompts.encode(row, encoder).map_err(|wrong| match wrong {
+                    PromptError::NoText(path) => RowError::Bad(no_text(row, &path)),
+                    PromptError::Encode(wrong) => RowError::Encode(wrong),
+                })?;
                 if let Some(path) = &self.split.references {
                     let answer = at_path(row, path)
                         .filter(|answer| !answer.is_null())
-                        .ok_or_else(|| RowError::Bad(no_text(path)))?;
+                        .ok_or_else(|| RowError::Bad(no_text(row, path)))?;
                     let line = python_json::to_string(&serde_json::json!({ "answer": answer }));
                     let example = self.cut(&prompt, |_| false, Some(self.eos));
                     return Ok(RowExamples { examples: vec![example], references: Some(line) });
@@ -151,7 +153,7 @@ impl<'a> RowEncoder<'a> {
         path: &str,
         encoder: &mut Encoder,
     ) -> Result<Option<Example>, RowError> {
-        let answer = text_at(row, path).ok_or_else(|| RowError::Bad(no_text(path)))?;
+        let answer = text_at(row, path).ok_or_else(|| RowError::Bad(no_text(row, path)))?;
         if answer.trim().is_empty() {
             return Err(RowError::Bad(format!("`{path}` is an empty answer")));
         }
