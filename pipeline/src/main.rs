@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod demo;
 mod failure;
+mod inspect;
 mod interrupt;
 mod progress;
 mod ui;

@@ -6,18 +6,20 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::inspect::Shown;
 
 /// The terminal, the pipe or the log file that the program speaks to.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "two wishes of the user, two facts of the terminal"
+    reason = "two wishes of the user, three facts of the terminal"
 )]
 pub(crate) struct Ui {
     json: bool,
     quiet: bool,
     live: bool,
     color: bool,
+    paint: bool,
 }
 
 impl Ui {
@@ -25,7 +27,8 @@ impl Ui {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let live = io::stderr().is_terminal();
-        Self { json, quiet, live: live && !quiet, color: live && !no_color }
+        let paint = io::stdout().is_terminal() && !no_color;
+        Self { json, quiet, live: live && !quiet, color: live && !no_color, paint }
     }
 
     /// Returns whether progress may be drawn and redrawn.
@@ -44,6 +47,16 @@ impl Ui {
             serde_json::to_string(result).map_err(|wrong| Failure::stdout(&wrong.into()))?
         } else {
             result.to_string()
+        };
+        Self::print(&text)
+    }
+
+    /// Prints a piece of text that was asked for: its JSON on one line, or painted.
+    pub(crate) fn emit_text(&self, shown: &Shown) -> Result<(), Failure> {
+        let text = if self.json {
+            serde_json::to_string(shown).map_err(|wrong| Failure::stdout(&wrong.into()))?
+        } else {
+            shown.painted(self.paint)
         };
         Self::print(&text)
     }

@@ -3,12 +3,15 @@
 //! `cargo run --release --workspace --example pack_bench -- ARTIFACT [SEQ_LEN] [DOCUMENTS]` prints
 //! one JSON object; `scripts/bench_pack.py` compares it with what Python trainers do.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
 use ratdata_schemas::{BinSet, Span};
-use ratdata_tokenize::pack::{Algorithm, BestFit, Concat, Counts, Document, Long, PackConfig};
+use ratdata_tokenize::pack::{
+    Algorithm, BestFit, Concat, Counts, Document, Long, PackConfig, RowSink,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -56,25 +59,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln(&report.to_string())
 }
 
-type Sink<'a> = dyn FnMut(&[Span]) -> Result<(), std::convert::Infallible> + 'a;
+/// Sums up the rows that it is given, so that nothing is optimized away.
+struct Sum(u64);
 
-/// Runs a packing into a sink that sums up what it is given, so that nothing is optimized away.
-fn timed(
-    #[expect(clippy::mut_mut, reason = "a sink is a sized type; this one is behind a reference")]
-    pack: impl FnOnce(&mut &mut Sink<'_>) -> Result<Counts, std::convert::Infallible>,
-) -> (Counts, f64) {
-    let begun = Instant::now();
-    let mut sum = 0_u64;
-    let mut sink = |spans: &[Span]| {
-        sum = spans
-            .iter()
-            .fold(sum, |sum, span| sum.wrapping_add(span.start ^ u64::from(span.column)));
+impl RowSink for Sum {
+    type Error = Infallible;
+
+    fn row(&mut self, spans: &[Span]) -> Result<(), Infallible> {
+        for span in spans {
+            self.0 = self.0.wrapping_add(span.start ^ u64::from(span.column));
+        }
         Ok(())
-    };
-    let mut sink: &mut Sink<'_> = &mut sink;
-    let Ok(counts) = pack(&mut sink);
+    }
+}
+
+fn timed(pack: impl FnOnce(&mut Sum) -> Result<Counts, Infallible>) -> (Counts, f64) {
+    let begun = Instant::now();
+    let mut sum = Sum(0);
+    let Ok(counts) = pack(&mut sum);
     let seconds = begun.elapsed().as_secs_f64();
-    std::hint::black_box(sum);
+    std::hint::black_box(sum.0);
     (counts, seconds)
 }
 

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod demo;
+pub(crate) mod inspect;
 pub(crate) mod pack;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
@@ -12,6 +13,7 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
+    Inspect(inspect::InspectArgs),
     Pack(pack::PackArgs),
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
@@ -21,6 +23,7 @@ pub(crate) enum Command {
 pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::demo(ui, args),
+        Command::Inspect(args) => inspect::inspect(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),

@@ -40,7 +40,7 @@ pub(super) enum RepoKind {
 }
 
 impl RepoKind {
-    fn folder(self) -> &'static str {
+    pub(super) fn folder(self) -> &'static str {
         match self {
             Self::Model => "models",
             Self::Dataset => "datasets",

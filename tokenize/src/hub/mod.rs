@@ -65,6 +65,13 @@ pub fn resolve_tokenizer(
     Ok(FoundTokenizer { path, name: name.to_owned() })
 }
 
+/// Returns where the `tokenizer.json` of an alias or hub id lies in the cache, if it was fetched.
+pub fn cached_tokenizer(name: &str) -> Option<PathBuf> {
+    let id = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, id)| *id);
+    let path = cache_folder().join(RepoKind::Model.folder()).join(id).join("main/tokenizer.json");
+    path.is_file().then_some(path)
+}
+
 /// Fetches the `tokenizer_config.json` of a tokenizer named by alias or hub id to the folder where
 /// its `tokenizer.json` lies; of one on disk there is nothing to fetch.
 ///

@@ -1,0 +1,16 @@
+//! Looking at artifacts: what is in them, and what is odd about it.
+
+mod checkpoint;
+mod decode;
+mod lengths;
+mod pieces;
+mod render;
+mod repeats;
+mod rows;
+mod scan;
+mod view;
+
+pub(crate) use checkpoint::inspect_checkpoint;
+pub(crate) use decode::{Shown, find_text, show_documents, show_rows};
+pub(crate) use pieces::find as find_tokenizer;
+pub(crate) use view::{bins_failure, inspect_artifact, inspect_bin, rows_failure};
