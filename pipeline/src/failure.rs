@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Failed,
     /// The command line or a configuration is wrong: status 2.
     Usage,
+    /// An artifact is not what its manifest says: status 3.
+    Untrue,
     /// The user interrupted the run: status 130.
     Interrupted,
     /// Whoever read our output has gone: status 0.
@@ -25,6 +27,7 @@ impl Kind {
         match self {
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Untrue => 3,
             Self::Interrupted => 130,
             Self::ClosedPipe => 0,
         }

@@ -8,6 +8,7 @@ mod inspect;
 mod interrupt;
 mod progress;
 mod ui;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! `ratdata inspect`: what is in an artifact, a bin or a checkpoint.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use ratdata_schemas::manifest::MANIFEST_FILE;
@@ -9,8 +9,8 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 
 use crate::failure::{Failure, Kind};
 use crate::inspect::{
-    Shown, bins_failure, find_text, find_tokenizer, inspect_artifact, inspect_bin,
-    inspect_checkpoint, rows_failure, show_documents, show_rows,
+    Shown, find_text, find_tokenizer, inspect_artifact, inspect_bin, inspect_checkpoint, open_bins,
+    rows_failure, show_documents, show_rows,
 };
 use crate::ui::Ui;
 
@@ -115,7 +115,7 @@ fn texts(
     };
     for (name, split) in &manifest.splits {
         if matches!(split, SplitRecord::Shards { .. }) {
-            let set = open(&args.path, manifest, name)?;
+            let set = open_bins(&args.path, manifest, name)?;
             shown.extend(of_bins(args, &set, name, tokenizer));
         } else {
             let set = RowSet::open(&args.path, name).map_err(|wrong| rows_failure(&wrong))?;
@@ -123,10 +123,6 @@ fn texts(
         }
     }
     Ok(shown)
-}
-
-fn open(root: &Path, manifest: &Manifest, split: &str) -> Result<BinSet, Failure> {
-    BinSet::from_manifest(root, manifest, split).map_err(|wrong| bins_failure(&wrong))
 }
 
 fn of_bins(args: &InspectArgs, set: &BinSet, split: &str, tokenizer: &Tokenizer) -> Vec<Shown> {

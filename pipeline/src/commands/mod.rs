@@ -5,6 +5,8 @@ pub(crate) mod inspect;
 pub(crate) mod pack;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
+pub(crate) mod trace;
+pub(crate) mod verify;
 
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -17,6 +19,8 @@ pub(crate) enum Command {
     Pack(pack::PackArgs),
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
+    Trace(trace::TraceArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Runs the command that was asked for.
@@ -27,5 +31,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
         Command::Pack(args) => pack::pack(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
+        Command::Trace(args) => trace::trace(ui, args),
+        Command::Verify(args) => verify::verify(ui, args),
     }
 }

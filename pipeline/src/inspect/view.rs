@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{
-    BinSet, BinSetError, Dtype, Manifest, RowSet, RowSetError, SplitRecord, TokenId,
-};
+use ratdata_schemas::{BinSet, Dtype, Manifest, RowSet, RowSetError, SplitRecord, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
@@ -134,8 +132,7 @@ pub(crate) fn inspect_artifact(
         let bytes = split.files().iter().map(|file| file.bytes).sum();
         let view = match split {
             SplitRecord::Shards { shards } => {
-                let set =
-                    BinSet::from_manifest(root, &manifest, name).map_err(|w| bins_failure(&w))?;
+                let set = open_bins(root, &manifest, name)?;
                 let scan = scan(&set, record.vocab_size as usize, record.eos);
                 let mut view = SplitView::of_scan(
                     name,
@@ -215,8 +212,18 @@ pub(crate) fn inspect_bin(
     Ok(inspection)
 }
 
-pub(crate) fn bins_failure(wrong: &BinSetError) -> Failure {
-    Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
+/// Opens the bins of a split and makes sure that their indexes lead nowhere else.
+pub(crate) fn open_bins(root: &Path, manifest: &Manifest, split: &str) -> Result<BinSet, Failure> {
+    let set = BinSet::from_manifest(root, manifest, split)
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    for shard in set.shards() {
+        if let Some(index) = shard.index() {
+            index
+                .check(shard.bin().len())
+                .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+        }
+    }
+    Ok(set)
 }
 
 pub(crate) fn rows_failure(wrong: &RowSetError) -> Failure {

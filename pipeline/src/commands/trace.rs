@@ -1,0 +1,298 @@
+//! `ratdata trace`: from a token back to its document, file, row and characters.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ratdata_schemas::{BinSet, Manifest, RowSet, SplitRecord};
+use ratdata_tokenize::corpus::{JobConfig, Origin, Origins};
+use ratdata_tokenize::hub::resolve_inputs;
+use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
+use ratdata_tokenize::tokenizer::Tokenizer;
+use serde::Serialize;
+
+use super::tokenize::hub_failure;
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_tokenizer, open_bins, rows_failure};
+use crate::progress::FetchBars;
+use crate::ui::Ui;
+
+/// Lead a token back to its document, file, row and characters
+///
+/// Everything is computed from the manifest, the index and the recorded order; nothing extra is
+/// stored. With `--input`, the source is read too, for the row's url and the character span.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TraceArgs {
+    /// The artifact folder: token bins, or a pack of them
+    path: PathBuf,
+
+    /// The place of a token in the split's stream
+    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["row", "column"], required_unless_present = "row")]
+    token: Option<u64>,
+
+    /// A row of a pack, or of the reference's windows over token bins
+    #[arg(long, value_name = "R")]
+    row: Option<u64>,
+
+    /// A column of the row
+    #[arg(long, value_name = "C", requires = "row", default_value_t = 0)]
+    column: u32,
+
+    /// How many inputs a window has, where `--row` speaks of token bins
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    seq_len: u64,
+
+    /// The split
+    #[arg(long, default_value = "train", value_name = "SPLIT")]
+    split: String,
+
+    /// Where the source files are
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    input: Vec<String>,
+
+    /// The tokenizer that made the ids [default: found by the manifest]
+    #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
+    tokenizer: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata trace data/tokens --token 123456 --input corpus/
+  ratdata trace data/packed --row 17 --column 80";
+
+/// What a token was led back to.
+#[derive(Debug, Serialize)]
+struct Traced {
+    split: String,
+    token: u64,
+    id: u32,
+    piece: Option<String>,
+    document: u64,
+    /// The token's place in its document.
+    position: u64,
+    document_tokens: u64,
+    shard: String,
+    source: Option<String>,
+    /// The document's place among the source's documents.
+    source_document: Option<u32>,
+    row: Option<u64>,
+    url: Option<String>,
+    /// The bytes of the document's text that the token stands for.
+    span: Option<(usize, usize)>,
+    context: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
+    let (root, manifest, token) = stream_of(args)?;
+    let set = open_bins(&root, &manifest, &args.split)?;
+    let mut traced = locate(args, &manifest, &set, token)?;
+    let origin = match Origins::of(&manifest, &args.split) {
+        Ok(origins) => origins.locate(traced.document),
+        Err(wrong) => {
+            ui.note(&format!("{wrong}, so the document is as far as it can be led back"));
+            None
+        }
+    };
+    if let Some(Origin { source, document }) = origin {
+        traced.source = Some(manifest.sources[source].name.clone());
+        traced.source_document = Some(document);
+    }
+    let tokenizer =
+        find_tokenizer(ui, args.tokenizer.as_deref(), Some(&manifest.tokenizer), &root)?;
+    traced.piece = tokenizer.as_ref().and_then(|t| t.piece(traced.id)).map(ToOwned::to_owned);
+    if let (Some(origin), false) = (origin, args.input.is_empty()) {
+        let files =
+            resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|w| hub_failure(&w))?;
+        let name = &manifest.sources[origin.source].name;
+        let file = files.iter().find(|file| file.name == *name).ok_or_else(|| {
+            Failure::message(Kind::Usage, format!("source `{name}` is not among the files given"))
+        })?;
+        read_source(&mut traced, &manifest, file, origin.document, tokenizer.as_ref())?;
+    }
+    ui.emit(&traced)
+}
+
+/// Returns the artifact of token bins, its folder, and the token's place in its stream.
+fn stream_of(args: &TraceArgs) -> Result<(PathBuf, Manifest, u64), Failure> {
+    let read = |root: &Path| {
+        Manifest::read(root)
+            .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
+    };
+    let manifest = read(&args.path)?;
+    let bins = matches!(manifest.splits.get(&args.split), Some(SplitRecord::Shards { .. }) | None);
+    let Some(row) = args.row else {
+        let token = args.token.unwrap_or(0);
+        return match (&manifest.base, bins) {
+            (Some(base), false) => {
+                let root = args.path.join(&base.path);
+                let manifest = read(&root)?;
+                Ok((root, manifest, token))
+            }
+            _ => Ok((args.path.clone(), manifest, token)),
+        };
+    };
+    if bins {
+        let token = row.saturating_mul(args.seq_len).saturating_add(args.column.into());
+        return Ok((args.path.clone(), manifest, token));
+    }
+    let Some(base) = &manifest.base else {
+        let message = "pairs of inputs and labels hold no way back to their source";
+        return Err(Failure::message(Kind::Usage, message)
+            .hinted(Some("make them with `--packing`, whose rows have one")));
+    };
+    let set = RowSet::open(&args.path, &args.split).map_err(|wrong| rows_failure(&wrong))?;
+    if row >= set.num_rows() {
+        let message = format!("row {row}: the split has {} rows", set.num_rows());
+        return Err(Failure::message(Kind::Usage, message));
+    }
+    let span = set
+        .spans(row)
+        .find(|span| (span.column..span.column + span.len).contains(&args.column))
+        .ok_or_else(|| {
+            let message = format!("row {row}, column {}: padding", args.column);
+            Failure::message(Kind::Usage, message)
+        })?;
+    let root = args.path.join(&base.path);
+    let manifest = read(&root)?;
+    Ok((root, manifest, span.start + u64::from(args.column - span.column)))
+}
+
+fn locate(
+    args: &TraceArgs,
+    manifest: &Manifest,
+    set: &BinSet,
+    token: u64,
+) -> Result<Traced, Failure> {
+    let beyond = || {
+        let message = format!("token {token}: the split has {} tokens", set.num_tokens());
+        Failure::message(Kind::Usage, message)
+    };
+    let (number, within) = set.locate(token).ok_or_else(beyond)?;
+    let shard = &set.shards()[number];
+    let index = shard.index().ok_or_else(beyond)?;
+    let here = index.document_of(within as u64).ok_or_else(beyond)?;
+    let range = index.range(here).ok_or_else(beyond)?;
+    let before: u64 =
+        set.shards()[..number].iter().filter_map(|s| s.index()).map(|i| i.len() as u64).sum();
+    let shard_name = match &manifest.splits[&args.split] {
+        SplitRecord::Shards { shards } => shards[number].bin.path.clone(),
+        _ => String::new(),
+    };
+    Ok(Traced {
+        split: args.split.clone(),
+        token,
+        id: shard.bin().tokens().get(within).ok_or_else(beyond)?,
+        piece: None,
+        document: before + here as u64,
+        position: within as u64 - range.start,
+        document_tokens: range.end - range.start,
+        shard: shard_name,
+        source: None,
+        source_document: None,
+        row: None,
+        url: None,
+        span: None,
+        context: None,
+    })
+}
+
+/// Finds the document in its file: its row, its url, and the bytes that the token stands for.
+fn read_source(
+    traced: &mut Traced,
+    manifest: &Manifest,
+    file: &SourceFile,
+    document: u32,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<(), Failure> {
+    let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
+    let config: JobConfig =
+        serde_json::from_value(manifest.config.clone()).map_err(|wrong| failed(&wrong))?;
+    let source = Source::open(file, &config.text_column).map_err(|wrong| failed(&wrong))?;
+    let mut kept = 0;
+    let mut found: Option<(u64, String)> = None;
+    for part in 0..source.num_parts() {
+        let read = source.read_part(part, &mut |rows| {
+            for (row, cell) in (rows.first..).zip(&rows.cells) {
+                let Ok(text) = source.text(cell) else { continue };
+                if kept == document {
+                    found = Some((row, text.into_owned()));
+                    return false;
+                }
+                kept += 1;
+            }
+            true
+        });
+        read.map_err(|wrong| failed(&wrong))?;
+        if found.is_some() {
+            break;
+        }
+    }
+    let Some((row, text)) = found else { return Ok(()) };
+    traced.row = Some(row);
+    traced.url = url_of(file, row);
+    if let Some(tokenizer) = tokenizer {
+        let specials = config.special_in_text.into();
+        let ids = tokenizer.oracle().encode(&text, specials).map_err(|wrong| failed(&wrong))?;
+        let skipped = usize::from(config.bos && tokenizer.bos().is_some());
+        let place = usize::try_from(traced.position).ok().and_then(|p| p.checked_sub(skipped));
+        let spans = tokenizer.align(&text, &ids);
+        if let (Some(place), Some(spans)) = (place, spans)
+            && let Some(span) = spans.get(place)
+        {
+            traced.span = Some((span.start, span.end));
+            let from = text.floor_char_boundary(span.start.saturating_sub(60));
+            let to = text.ceil_char_boundary((span.end + 60).min(text.len()));
+            let (start, end) =
+                (text.floor_char_boundary(span.start), text.ceil_char_boundary(span.end));
+            traced.context =
+                Some(format!("{}⟦{}⟧{}", &text[from..start], &text[start..end], &text[end..to]));
+        }
+    }
+    Ok(())
+}
+
+/// Returns what the row's `url` column holds, where it has one.
+fn url_of(file: &SourceFile, row: u64) -> Option<String> {
+    let table = Table::open(file, &["url"]).ok()?;
+    let mut url = None;
+    table
+        .read(&mut |first, rows| {
+            let place = row.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+            let Some(found) = place.and_then(|place| rows.get(place)) else { return true };
+            url = text_at(found, "url").map(ToOwned::to_owned);
+            false
+        })
+        .ok()?;
+    url
+}
+
+impl fmt::Display for Traced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "token {} of `{}`: id {}", self.token, self.split, self.id)?;
+        if let Some(piece) = &self.piece {
+            write!(f, " {piece:?}")?;
+        }
+        write!(
+            f,
+            "\ndocument {}, token {} of {}, in {}",
+            self.document, self.position, self.document_tokens, self.shard
+        )?;
+        if let (Some(source), Some(document)) = (&self.source, self.source_document) {
+            write!(f, "\nsource {source}, document {document}")?;
+        }
+        if let Some(row) = self.row {
+            write!(f, ", row {row}")?;
+        }
+        if let Some(url) = &self.url {
+            write!(f, "\n{url}")?;
+        }
+        if let Some((start, end)) = self.span {
+            write!(f, "\nbytes {start} to {end} of its text")?;
+        }
+        if let Some(context) = &self.context {
+            write!(f, "\n{context}")?;
+        }
+        Ok(())
+    }
+}

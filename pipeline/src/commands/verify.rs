@@ -1,0 +1,139 @@
+//! `ratdata verify`: proof that an artifact is what its manifest says.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use ratdata_schemas::Manifest;
+use ratdata_tokenize::hub::resolve_inputs;
+use serde::Serialize;
+
+use super::tokenize::{grouped, hub_failure, sized};
+use crate::failure::{Failure, Kind};
+use crate::inspect::find_tokenizer;
+use crate::interrupt;
+use crate::progress::FetchBars;
+use crate::ui::Ui;
+use crate::verify::{
+    Ended, Offence, Retokenize, check_files, check_structure, check_values, retokenize,
+};
+
+/// Prove that an artifact is what its manifest says
+///
+/// Checks sizes and checksums, indexes against bins, spans against rows, and every id against the
+/// vocabulary. With `--retokenize`, a random share of the source documents is encoded again by the
+/// slow twin and compared. Ends with status 3 and the first offence's place where something is wrong.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct VerifyArgs {
+    /// The artifact folder
+    path: PathBuf,
+
+    /// Encode this share of the documents again, such as `0.1%` or `0.001`
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    retokenize: Option<f64>,
+
+    /// Where the source files are [default: FineWeb-Edu `sample-100BT`]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    input: Vec<String>,
+
+    /// The tokenizer that made the ids [default: found by the manifest]
+    #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
+    tokenizer: Option<String>,
+
+    /// The seed with which documents are drawn
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    sample: u64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata verify data/tokens
+  ratdata verify data/tokens --retokenize 0.1% --input corpus/ --tokenizer llama";
+
+fn share(text: &str) -> Result<f64, String> {
+    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
+    match number.parse::<f64>() {
+        Ok(share) if share > 0.0 && share / scale <= 1.0 => Ok(share / scale),
+        _ => Err("expected a share above 0 up to 1, or a percentage".into()),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    path: PathBuf,
+    files: usize,
+    bytes: u64,
+    ids: u64,
+    documents_retokenized: Option<u64>,
+    seconds: f64,
+}
+
+/// Runs the command.
+pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let root = &args.path;
+    let manifest = Manifest::read(root)
+        .map_err(|wrong| Failure::new(Kind::Untrue, &wrong).hinted(wrong.hint()))?;
+    let bytes = check_files(root, &manifest).map_err(|offence| untrue(&offence))?;
+    check_structure(root, &manifest).map_err(|offence| untrue(&offence))?;
+    let ids = check_values(root, &manifest).map_err(|offence| untrue(&offence))?;
+    let documents_retokenized = match args.retokenize {
+        None => None,
+        Some(share) => Some(compare(ui, args, &manifest, share)?),
+    };
+    ui.emit(&Verified {
+        path: root.clone(),
+        files: manifest.files().len(),
+        bytes,
+        ids,
+        documents_retokenized,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+fn compare(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: f64) -> Result<u64, Failure> {
+    let record = Some(&manifest.tokenizer);
+    let found = find_tokenizer(ui, args.tokenizer.as_deref(), record, &args.path)?;
+    let Some(tokenizer) = found else {
+        let message = "no tokenizer was found to encode the documents with";
+        return Err(Failure::message(Kind::Usage, message)
+            .hinted(Some("name the one that made them with `--tokenizer`")));
+    };
+    let files =
+        resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))?;
+    let check = Retokenize {
+        root: &args.path,
+        manifest,
+        tokenizer: &tokenizer,
+        files: &files,
+        share,
+        seed: args.sample,
+        interrupted: interrupt::flag(),
+    };
+    retokenize(&check).map_err(|ended| match ended {
+        Ended::Differs(offence) => untrue(&offence),
+        Ended::Failed(failure) => failure,
+    })
+}
+
+fn untrue(offence: &Offence) -> Failure {
+    Failure::message(Kind::Untrue, offence.to_string())
+        .hinted(Some("the artifact was changed after it was written; make it again with `--force`"))
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} files ({}), {} ids: all as recorded",
+            self.files,
+            sized(self.bytes),
+            grouped(self.ids)
+        )?;
+        if let Some(documents) = self.documents_retokenized {
+            write!(f, "\n{} documents encoded again: the same ids", grouped(documents))?;
+        }
+        write!(f, "\n{:.2} s\n{}", self.seconds, self.path.display())
+    }
+}
