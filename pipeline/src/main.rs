@@ -6,6 +6,7 @@ mod demo;
 mod failure;
 mod interrupt;
 mod progress;
+mod transcode;
 mod ui;
 
 use std::process::ExitCode;

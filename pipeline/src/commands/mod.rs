@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod pack;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
@@ -12,6 +14,8 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Pack(pack::PackArgs),
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
@@ -21,6 +25,8 @@ pub(crate) enum Command {
 pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::demo(ui, args),
+        Command::Export(args) => export::export(ui, args),
+        Command::Import(args) => import::import(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
