@@ -86,12 +86,12 @@ pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
 fn tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenizer, Failure> {
     let record = &manifest.tokenizer;
     let wanted = args.tokenizer.as_ref().unwrap_or(&record.name);
-    let found = resolve_tokenizer(wanted, &FetchBars::new(ui)).map_err(|wrong| {
-        let hint = "say where the artifact's tokenizer lies with `--tokenizer`";
-        hub_failure(&wrong).hinted(args.tokenizer.is_none().then_some(hint))
-    })?;
+    let hint = "say where the artifact's tokenizer lies with `--tokenizer`";
+    let hint = args.tokenizer.is_none().then_some(hint);
+    let found = resolve_tokenizer(wanted, &FetchBars::new(ui))
+        .map_err(|wrong| hub_failure(&wrong).hinted(hint))?;
     let tokenizer = Tokenizer::load(&found.path)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()).hinted(hint))?;
     if record.semantics != "unknown" && tokenizer.fingerprint() != &record.fingerprint {
         let message = format!(
             "{}: not the tokenizer of {}: fingerprint {:.12}, expected {:.12}",

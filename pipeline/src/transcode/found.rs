@@ -25,7 +25,7 @@ pub(crate) enum ImportLayout {
     Llmc,
     /// datatrove and nanotron: `.ds` with `.ds.index`
     Datatrove,
-    /// dolma and OLMo: headerless `.npy` with `.csv.gz`
+    /// dolma and `OLMo`: headerless `.npy` with `.csv.gz`
     Olmo,
     /// `NumPy`: flat `.npy` of 16- or 32-bit ids
     Npy,

@@ -30,7 +30,7 @@ pub(crate) enum ExportLayout {
     Llmc,
     /// datatrove and nanotron: `.ds` with `.ds.index`
     Datatrove,
-    /// dolma and OLMo: headerless `.npy` with `.csv.gz`
+    /// dolma and `OLMo`: headerless `.npy` with `.csv.gz`
     Olmo,
     /// `NumPy`: `.npy` that `np.load` reads
     Npy,

@@ -11,6 +11,8 @@ pub mod npy;
 pub mod olmo;
 pub mod safetensors;
 
+use std::fmt::Display;
+
 use thiserror::Error;
 
 /// Why bytes are not in the layout that they were said to be in.
@@ -63,11 +65,11 @@ impl LayoutError {
         }
     }
 
-    fn field(what: &'static str, found: impl ToString, expected: impl ToString) -> Self {
+    fn field(what: &'static str, found: impl Display, expected: impl Display) -> Self {
         Self::Field { what, found: found.to_string(), expected: expected.to_string() }
     }
 
-    fn entry(what: &'static str, at: usize, found: impl ToString, expected: impl ToString) -> Self {
+    fn entry(what: &'static str, at: usize, found: impl Display, expected: impl Display) -> Self {
         let (found, expected) = (found.to_string(), expected.to_string());
         Self::Entry { what, at: at as u64, found, expected }
     }

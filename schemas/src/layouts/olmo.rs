@@ -1,4 +1,4 @@
-//! dolma's and OLMo's pair: headerless ids named `.npy`, and a `.csv.gz` with a row a document.
+//! dolma's and `OLMo`'s pair: headerless ids named `.npy`, and a `.csv.gz` with a row a document.
 //!
 //! A row is `start,end,id,src,loc` without a header row, lines end in CRLF, `end` is exclusive and
 //! `loc` counts from 1. The functions here work on the text inside the gzip.
@@ -34,7 +34,12 @@ pub fn parse_ends(text: &[u8]) -> Result<Vec<u64>, LayoutError> {
 
 /// Appends the row of one document.
 pub fn push_row(start: u64, end: u64, id: &str, src: &str, loc: u64, text: &mut String) {
-    text.push_str(&format!("{start},{end},{},{},{loc}\r\n", Quoted(id), Quoted(src)));
+    for field in [&start.to_string(), &end.to_string(), &quoted(id), &quoted(src)] {
+        text.push_str(field);
+        text.push(',');
+    }
+    text.push_str(&loc.to_string());
+    text.push_str("\r\n");
 }
 
 /// The rows of a CSV text, cut at line ends outside of quotes; empty lines are none.
@@ -64,16 +69,12 @@ impl<'a> Iterator for Rows<'a> {
     }
 }
 
-/// A field, in quotes where it needs them.
-struct Quoted<'a>(&'a str);
-
-impl std::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.contains([',', '"', '\r', '\n']) {
-            write!(f, "\"{}\"", self.0.replace('"', "\"\""))
-        } else {
-            f.write_str(self.0)
-        }
+/// Returns a field, in quotes where it needs them.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
     }
 }
 
