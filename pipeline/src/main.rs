@@ -6,6 +6,8 @@ mod demo;
 mod failure;
 mod interrupt;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod transcode;
 mod ui;
 

@@ -21,7 +21,7 @@ use crate::ui::Ui;
 /// becomes a second name of the artifact's own (a hard link), or a copy made by the system where
 /// that cannot be. `docs/layouts.md` draws each layout.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = "Example: ratdata export data/tokens --to megatron --out data/megatron")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ExportArgs {
     /// The artifact: the folder that holds `manifest.json`
     #[arg(value_name = "ARTIFACT", value_hint = clap::ValueHint::DirPath)]
@@ -55,6 +55,11 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     force: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata export data/tokens --to megatron --out data/megatron
+  ratdata export data/tokens --to jsonl --split val --out data/text --tokenizer llama";
 
 /// Runs the command.
 pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {

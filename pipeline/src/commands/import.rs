@@ -21,9 +21,7 @@ use crate::ui::Ui;
 /// and writes document indexes and a manifest. Ids are copied by the system, or shared with the
 /// foreign file with `--link`. `docs/layouts.md` draws each layout.
 #[derive(clap::Args, Clone, Debug)]
-#[command(
-    after_help = "Example: ratdata import fineweb_train_*.bin --from llmc --tokenizer gpt2 --out data/tokens"
-)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ImportArgs {
     /// Files, or folders of them; for `megatron` also the name that both files share
     #[arg(value_name = "PATH", required = true, num_args = 1..)]
@@ -65,6 +63,12 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     force: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata import fineweb_train_*.bin --from llmc --tokenizer gpt2 --out data/tokens
+  ratdata import corpus_text_document --from megatron --out data/tokens
+  ratdata import train.bin --from raw --dtype u16 --eos 50256 --out data/tokens";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WidthArg {

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
@@ -13,6 +14,7 @@ use crate::ui::Ui;
 /// What `ratdata` can do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
@@ -24,6 +26,7 @@ pub(crate) enum Command {
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Completions(args) => completions::completions(args),
         Command::Demo(args) => demo::demo(ui, args),
         Command::Export(args) => export::export(ui, args),
         Command::Import(args) => import::import(ui, args),
