@@ -7,6 +7,9 @@ mod failure;
 mod inspect;
 mod interrupt;
 mod progress;
+#[cfg(test)]
+mod reference;
+mod transcode;
 mod ui;
 mod verify;
 

@@ -62,7 +62,7 @@ impl Ui {
     }
 
     /// Prints text that is the result itself.
-    fn print(text: &str) -> Result<(), Failure> {
+    pub(crate) fn print(text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())
             .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })

@@ -21,6 +21,11 @@ impl Checksum {
         blake3::hash(bytes).into()
     }
 
+    /// Returns the checksum of many bytes, computed on all threads.
+    pub fn of_many(bytes: &[u8]) -> Self {
+        blake3::Hasher::new().update_rayon(bytes).finalize().into()
+    }
+
     /// Returns the checksum of a file, read through a small buffer.
     ///
     /// # Errors

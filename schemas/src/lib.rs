@@ -10,8 +10,10 @@ pub mod bin_set;
 pub mod checksum;
 pub mod index;
 pub mod layered;
+pub mod layouts;
 pub mod manifest;
 mod mmap;
+pub mod payload;
 pub mod row_set;
 pub mod shard_writer;
 pub mod token;
@@ -25,6 +27,7 @@ pub use manifest::{
     BaseRecord, FileRecord, Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord,
     ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
+pub use payload::{Carried, PayloadFile};
 pub use row_set::{Row, RowSet, RowSetError};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};

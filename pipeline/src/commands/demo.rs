@@ -19,6 +19,7 @@ use crate::ui::Ui;
 /// Writes a sample corpus as parquet in FineWeb-Edu's schema, trains a small tokenizer in Llama's
 /// manner on it, and tokenizes it into bins. Nothing is fetched, and every run gives the same bytes.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  ratdata demo\n  ratdata demo --out target/demo --json")]
 pub(crate) struct DemoArgs {
     /// The folder to work in
     #[arg(long, default_value = "target/demo", value_name = "DIR")]

@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
+pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod pack;
 pub(crate) mod sft;
@@ -14,7 +17,10 @@ use crate::ui::Ui;
 /// What `ratdata` can do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
     Pack(pack::PackArgs),
     Sft(Box<sft::SftArgs>),
@@ -26,7 +32,10 @@ pub(crate) enum Command {
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Completions(args) => completions::completions(args),
         Command::Demo(args) => demo::demo(ui, args),
+        Command::Export(args) => export::export(ui, args),
+        Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
         Command::Sft(args) => sft::sft(ui, args),

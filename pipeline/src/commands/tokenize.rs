@@ -27,6 +27,7 @@ use crate::ui::Ui;
 /// The same inputs and options give the same bytes, whatever `--num-proc`. A run that was stopped
 /// goes on where it was when the same command is given again.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct TokenizeArgs {
     /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, or a folder
     #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
@@ -104,6 +105,12 @@ pub(crate) struct TokenizeArgs {
     #[arg(long)]
     force: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata tokenize
+  ratdata tokenize --tokenizer gpt2 --input corpus/*.parquet --out data/tokens
+  ratdata tokenize --input notes.jsonl.gz --text-column body --val-fraction 0.01 --estimate";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OrderArg {

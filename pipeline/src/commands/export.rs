@@ -1,0 +1,150 @@
+//! `ratdata export`: an artifact in the layout of another tool.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use ratdata_schemas::{Carried, Manifest, TokenId};
+use ratdata_tokenize::hub::resolve_tokenizer;
+use ratdata_tokenize::tokenizer::Tokenizer;
+use serde::Serialize;
+
+use super::tokenize::{hub_failure, sized};
+use crate::failure::{Failure, Kind};
+use crate::interrupt;
+use crate::progress::FetchBars;
+use crate::transcode::{self, ExportJob, ExportLayout, ExportedFile, TranscodeError};
+use crate::ui::Ui;
+
+/// Write an artifact in the layout of another tool
+///
+/// Each split becomes a folder of its own. Where the payload is the same in both layouts, the file
+/// becomes a second name of the artifact's own (a hard link), or a copy made by the system where
+/// that cannot be. `docs/layouts.md` draws each layout.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExportArgs {
+    /// The artifact: the folder that holds `manifest.json`
+    #[arg(value_name = "ARTIFACT", value_hint = clap::ValueHint::DirPath)]
+    artifact: PathBuf,
+
+    /// The layout to write
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    to: ExportLayout,
+
+    /// The folder to write into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Write this split alone [default: all]
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+
+    /// The id that parts documents [default: the artifact's EOS]
+    #[arg(long, value_name = "ID")]
+    eos: Option<TokenId>,
+
+    /// The tokenizer that JSON lines are decoded with [default: by the artifact's own name of it]
+    #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
+    tokenizer: Option<String>,
+
+    /// Copy payloads, so that the export shares no file with the artifact
+    #[arg(long)]
+    copy: bool,
+
+    /// Replace files that are there already
+    #[arg(long)]
+    force: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata export data/tokens --to megatron --out data/megatron
+  ratdata export data/tokens --to jsonl --split val --out data/text --tokenizer llama";
+
+/// Runs the command.
+pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
+    let manifest = Manifest::read(&args.artifact).map_err(|wrong| failure(&wrong.into()))?;
+    let splits: Vec<String> = match &args.split {
+        Some(split) => vec![split.clone()],
+        None => manifest.splits.keys().cloned().collect(),
+    };
+    let tokenizer = match args.to {
+        ExportLayout::Jsonl => Some(tokenizer(ui, args, &manifest)?),
+        _ => None,
+    };
+    let job = ExportJob {
+        root: &args.artifact,
+        manifest: &manifest,
+        to: args.to,
+        out: &args.out,
+        link: !args.copy,
+        force: args.force,
+        eos: args.eos.or(manifest.tokenizer.eos),
+        tokenizer: tokenizer.as_ref(),
+        stop: interrupt::flag(),
+    };
+    let files = transcode::export(&job, &splits).map_err(|wrong| failure(&wrong))?;
+    ui.emit(&ExportReport { to: args.to, out: args.out.clone(), splits, files })
+}
+
+/// Loads the tokenizer of the artifact, and makes sure that it is the one.
+fn tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenizer, Failure> {
+    let record = &manifest.tokenizer;
+    let wanted = args.tokenizer.as_ref().unwrap_or(&record.name);
+    let hint = "say where the artifact's tokenizer lies with `--tokenizer`";
+    let hint = args.tokenizer.is_none().then_some(hint);
+    let found = resolve_tokenizer(wanted, &FetchBars::new(ui))
+        .map_err(|wrong| hub_failure(&wrong).hinted(hint))?;
+    let tokenizer = Tokenizer::load(&found.path)
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()).hinted(hint))?;
+    if record.semantics != "unknown" && tokenizer.fingerprint() != &record.fingerprint {
+        let message = format!(
+            "{}: not the tokenizer of {}: fingerprint {:.12}, expected {:.12}",
+            found.path.display(),
+            args.artifact.display(),
+            tokenizer.fingerprint().as_str(),
+            record.fingerprint.as_str()
+        );
+        return Err(Failure::message(Kind::Failed, message));
+    }
+    Ok(tokenizer)
+}
+
+/// Tells what went wrong on the way from one layout to another.
+pub(crate) fn failure(wrong: &TranscodeError) -> Failure {
+    let kind = match wrong {
+        TranscodeError::Interrupted => Kind::Interrupted,
+        TranscodeError::RowsInStreams { .. }
+        | TranscodeError::NoEos { .. }
+        | TranscodeError::NoDocuments { .. } => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+/// What an export has made.
+#[derive(Debug, Serialize)]
+struct ExportReport {
+    to: ExportLayout,
+    out: PathBuf,
+    splits: Vec<String>,
+    files: Vec<ExportedFile>,
+}
+
+impl fmt::Display for ExportReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (carried, what) in [
+            (Some(Carried::Linked), "linked to the artifact's own"),
+            (Some(Carried::Copied), "copied by the system"),
+            (None, "written"),
+        ] {
+            let files = self.files.iter().filter(|file| file.carried == carried);
+            let (count, bytes) =
+                files.fold((0_u64, 0), |(count, bytes), file| (count + 1, bytes + file.bytes));
+            if count > 0 {
+                writeln!(f, "{count:>6} files {what}, {}", sized(bytes))?;
+            }
+        }
+        write!(f, "{} as {}: {}", self.splits.join(", "), self.to.name(), self.out.display())
+    }
+}

@@ -1,0 +1,130 @@
+//! `ratdata import`: token bins of another tool become an artifact.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use ratdata_schemas::{Dtype, TokenId};
+use ratdata_tokenize::hub::resolve_tokenizer;
+use ratdata_tokenize::tokenizer::Tokenizer;
+
+use super::export::failure;
+use super::tokenize::{TokenizeReport, hub_failure};
+use crate::failure::{Failure, Kind};
+use crate::interrupt;
+use crate::progress::FetchBars;
+use crate::transcode::{self, Documents, ImportJob, ImportLayout};
+use crate::ui::Ui;
+
+/// Make an artifact of token bins that another tool wrote
+///
+/// Reads headers and indexes, carries the ids over as they lie, holds every id to the vocabulary,
+/// and writes document indexes and a manifest. Ids are copied by the system, or shared with the
+/// foreign file with `--link`. `docs/layouts.md` draws each layout.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ImportArgs {
+    /// Files, or folders of them; for `megatron` also the name that both files share
+    #[arg(value_name = "PATH", required = true, num_args = 1..)]
+    inputs: Vec<PathBuf>,
+
+    /// The layout they are in
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    from: ImportLayout,
+
+    /// The folder that becomes the artifact
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// The width of ids, where no header says it [default: u16]
+    #[arg(long, value_enum)]
+    dtype: Option<WidthArg>,
+
+    /// The tokenizer that made the ids; without one the manifest says `unknown`
+    #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
+    tokenizer: Option<String>,
+
+    /// The id that parts documents, or `none` where each file is one [default: the tokenizer's EOS]
+    #[arg(long, value_name = "ID|none", value_parser = documents)]
+    eos: Option<Documents>,
+
+    /// The split that the files become
+    #[arg(long, default_value = "train", value_name = "NAME", value_parser = plain_name)]
+    split: String,
+
+    /// What the files' names begin with [default: the tokenizer's name, or `imported`]
+    #[arg(long, value_name = "NAME", value_parser = plain_name)]
+    name: Option<String>,
+
+    /// Share the foreign files instead of copying them; whoever edits them edits the artifact
+    #[arg(long)]
+    link: bool,
+
+    /// Replace an artifact that is there already
+    #[arg(long)]
+    force: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata import fineweb_train_*.bin --from llmc --tokenizer gpt2 --out data/tokens
+  ratdata import corpus_text_document --from megatron --out data/tokens
+  ratdata import train.bin --from raw --dtype u16 --eos 50256 --out data/tokens";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WidthArg {
+    /// Two bytes
+    U16,
+    /// Four bytes
+    U32,
+}
+
+fn documents(text: &str) -> Result<Documents, String> {
+    match text.parse::<TokenId>() {
+        Ok(id) => Ok(Documents::Eos(id)),
+        Err(_) if text == "none" => Ok(Documents::OneAFile),
+        Err(_) => Err("expected an id or `none`".into()),
+    }
+}
+
+/// Takes a name that can be part of a file's.
+fn plain_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['/', '\\', '\0']) || text.starts_with('.') {
+        return Err("expected a name without `/` that does not begin with a dot".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// Runs the command.
+pub(crate) fn import(ui: &Ui, args: &ImportArgs) -> Result<(), Failure> {
+    let tokenizer = match &args.tokenizer {
+        None => None,
+        Some(wanted) => {
+            let found = resolve_tokenizer(wanted, &FetchBars::new(ui))
+                .map_err(|wrong| hub_failure(&wrong))?;
+            let tokenizer = Tokenizer::load(&found.path)
+                .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+            Some(tokenizer.record(&found.name))
+        }
+    };
+    let own = tokenizer.as_ref().and_then(|record| record.eos);
+    let documents = args.eos.unwrap_or_else(|| own.map_or(Documents::Unknown, Documents::Eos));
+    let name = tokenizer.as_ref().map_or("imported", |record| &record.name).to_owned();
+    let job = ImportJob {
+        inputs: &args.inputs,
+        from: args.from,
+        out: &args.out,
+        name: args.name.as_deref().unwrap_or(&name),
+        split: &args.split,
+        dtype: args.dtype.map(|dtype| match dtype {
+            WidthArg::U16 => Dtype::U16,
+            WidthArg::U32 => Dtype::U32,
+        }),
+        documents,
+        tokenizer,
+        link: args.link,
+        force: args.force,
+        stop: interrupt::flag(),
+    };
+    let manifest = transcode::import(&job).map_err(|wrong| failure(&wrong))?;
+    ui.emit(&TokenizeReport::of(&args.out, &manifest, None))
+}

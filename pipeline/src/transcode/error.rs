@@ -1,0 +1,91 @@
+//! Why an export or import failed.
+
+use std::io;
+use std::path::PathBuf;
+
+use ratdata_schemas::layouts::LayoutError;
+use ratdata_schemas::{
+    ArtifactError, BinError, BinSetError, Dtype, ManifestError, RowSetError, TokenId,
+};
+use thiserror::Error;
+
+/// Why an export or import failed.
+#[derive(Debug, Error)]
+pub(crate) enum TranscodeError {
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error(transparent)]
+    Bin(#[from] BinError),
+    #[error(transparent)]
+    BinSet(#[from] BinSetError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    RowSet(#[from] RowSetError),
+    #[error("{}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", .path.display())]
+    Layout { path: PathBuf, source: LayoutError },
+    #[error("{}: there is a file already", .path.display())]
+    Exists { path: PathBuf },
+    #[error("{}: there is an artifact already", .path.display())]
+    ArtifactExists { path: PathBuf },
+    #[error("split `{split}` holds rows, and `{layout}` holds streams of tokens")]
+    RowsInStreams { split: String, layout: &'static str },
+    #[error("`{layout}` parts documents by an EOS id, and the artifact's tokenizer has none")]
+    NoEos { layout: &'static str },
+    #[error("`{layout}` holds ids below {most}, the vocabulary has {vocab_size}")]
+    Vocabulary { layout: &'static str, most: u32, vocab_size: u32 },
+    #[error("nothing says where the documents of {} end", .path.display())]
+    NoDocuments { path: PathBuf },
+    #[error("{}: no file of this layout, expected {expected}", .path.display())]
+    NoFiles { path: PathBuf, expected: &'static str },
+    #[error("{}: ids of {found}, expected {expected}", .path.display())]
+    Dtype { path: PathBuf, found: Dtype, expected: Dtype },
+    #[error("{}: id {id}, the vocabulary has {vocab_size}", .path.display())]
+    TooLarge { path: PathBuf, id: TokenId, vocab_size: u32 },
+    #[error("interrupted; nothing that was begun is left")]
+    Interrupted,
+}
+
+impl TranscodeError {
+    /// Wraps what is wrong with the bytes of one file.
+    pub(crate) fn layout(path: &std::path::Path) -> impl Fn(LayoutError) -> Self + '_ {
+        |source| Self::Layout { path: path.to_owned(), source }
+    }
+
+    /// Wraps what the system said about one file.
+    pub(crate) fn io(path: &std::path::Path) -> impl Fn(io::Error) -> Self + '_ {
+        |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Returns what the user can do about it, where there is something to do.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Artifact(wrong) => wrong.hint(),
+            Self::Bin(wrong) => wrong.hint(),
+            Self::BinSet(wrong) => wrong.hint(),
+            Self::Manifest(wrong) => wrong.hint(),
+            Self::RowSet(wrong) => wrong.hint(),
+            Self::Layout { source, .. } => source.hint(),
+            Self::Exists { .. } | Self::ArtifactExists { .. } => {
+                Some("choose another `--out`, or replace it with `--force`")
+            }
+            Self::RowsInStreams { .. } => {
+                Some("rows are exported with `--to npy`, `safetensors` or `jsonl`")
+            }
+            Self::NoEos { .. } => Some("say which id it is with `--eos ID`"),
+            Self::NoDocuments { .. } => Some(
+                "say which id ends a document with `--eos ID` or `--tokenizer`, or take each file as one document with `--eos none`",
+            ),
+            Self::Dtype { .. } => {
+                Some("the ids of one artifact have one width; import the others apart")
+            }
+            Self::TooLarge { .. } => Some("is it the right tokenizer, and the right `--dtype`?"),
+            Self::Io { .. }
+            | Self::Vocabulary { .. }
+            | Self::NoFiles { .. }
+            | Self::Interrupted => None,
+        }
+    }
+}
