@@ -1,0 +1,114 @@
+//! The command line of `ratdata-train`.
+
+mod args;
+mod failure;
+mod interrupt;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Serialize;
+
+use self::args::{Args, Wanted};
+use self::failure::Failure;
+use self::terminal::Terminal;
+use ratdata_train::device::DeviceChoice;
+use ratdata_train::device::gpus;
+use ratdata_train::experiment::{Found, find, names};
+use ratdata_train::train::{Job, Report as _, RunOptions, Summary};
+
+/// Does what the command line asks for and returns the exit status.
+pub(crate) fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(usage) => return failure::report_usage(&usage),
+    };
+    let mut terminal = Terminal::new(args.json, args.quiet);
+    match train(&args, &mut terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.failure(&failure);
+            failure.status()
+        }
+    }
+}
+
+fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
+    let name = match args.wanted()? {
+        Wanted::Experiment(name) => name,
+        Wanted::List => return list(terminal),
+    };
+    let Found { name, mut experiment } = find(&name, &args.set)?;
+    if let Some(data) = &args.data {
+        experiment.data.path = Some(data.clone());
+        experiment.data.sources.clear();
+    }
+    let device = args.device.resolve()?;
+    let on_gpu = match args.device {
+        DeviceChoice::Cpu => false,
+        DeviceChoice::Auto => gpus() > 0,
+        DeviceChoice::Cuda(_) => true,
+    };
+    let out = args.out.clone().unwrap_or_else(|| std::path::Path::new("runs").join(&name));
+    let job = Job::open(&name, experiment)?;
+    if args.dry_run {
+        job.first_batch()?;
+        return terminal.emit(job.plan());
+    }
+    for source in job.sources().iter().filter(|source| source.validation.is_none()) {
+        let path = source.train.path().display();
+        terminal.note(&format!("{path}: no validation part of a sequence or more"));
+    }
+    interrupt::watch();
+    let options = RunOptions { out: &out, device: &device, on_gpu, resume: args.resume };
+    let summary = job.run(options, terminal, interrupt::flag());
+    terminal.end_line();
+    terminal.emit(&Ended(summary?))
+}
+
+/// The summary of a run, in words.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Ended(Summary);
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(summary) = self;
+        write!(
+            f,
+            "{} iterations, {} tokens, {:.0} tokens/s\n",
+            summary.iterations,
+            ratdata_train::train::grouped(summary.tokens),
+            summary.tokens_per_second
+        )?;
+        if let Some(loss) = summary.train_loss {
+            writeln!(f, "train loss       {loss:.4}")?;
+        }
+        if let (Some(loss), Some(perplexity)) = (summary.val_loss, summary.val_perplexity) {
+            writeln!(f, "validation loss  {loss:.4}, perplexity {perplexity:.2}")?;
+        }
+        write!(f, "checkpoint       {}", summary.checkpoint.display())?;
+        if let Some(curve) = &summary.curve {
+            write!(f, "\nloss curve       {}", curve.display())?;
+        }
+        Ok(())
+    }
+}
+
+fn list(terminal: &Terminal) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct List {
+        experiments: Vec<&'static str>,
+    }
+    impl std::fmt::Display for List {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            writeln!(f, "experiments:")?;
+            for name in &self.experiments {
+                writeln!(f, "  {name}")?;
+            }
+            write!(f, "train one: ratdata train NAME --data DIR")
+        }
+    }
+    terminal.emit(&List { experiments: names().collect() })
+}
