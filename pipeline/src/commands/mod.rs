@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod pack;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
+pub(crate) mod train;
 
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -15,6 +16,7 @@ pub(crate) enum Command {
     Pack(pack::PackArgs),
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
+    Train(train::TrainArgs),
 }
 
 /// Runs the command that was asked for.
@@ -24,5 +26,6 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
         Command::Pack(args) => pack::pack(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
+        Command::Train(args) => train::train(ui, args),
     }
 }

@@ -84,8 +84,6 @@ fn build(ui: &Ui, cargo: &OsString, manifest: &Path, own: &Path) -> Result<(), F
         Ok(status) => {
             Err(Failure::message(Kind::Failed, format!("building the trainer failed: {status}")))
         }
-        Err(wrong) => {
-            Err(Failure::message(Kind::Failed, format!("cargo: cannot start: {wrong}")))
-        }
+        Err(wrong) => Err(Failure::message(Kind::Failed, format!("cargo: cannot start: {wrong}"))),
     }
 }
