@@ -1,4 +1,6 @@
 //! `ratdata train` is the trainer: its output, its exit status, its signals.
+#![expect(clippy::unwrap_used, reason = "a test stops where a value is missing")]
+#![expect(clippy::disallowed_methods, reason = "what a test reads need not be staged")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -20,6 +20,7 @@ A run that was stopped goes on with --resume.";
 #[derive(Debug, Parser)]
 #[command(name = "ratdata-train", bin_name = "ratdata train", version, after_help = AFTER_HELP)]
 #[command(max_term_width = 100)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Args {
     /// The experiment: a TOML file or a name, such as `tiny-rat`
     #[arg(value_name = "CONFIG")]

@@ -75,9 +75,9 @@ struct Ended(Summary);
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self(summary) = self;
-        write!(
+        writeln!(
             f,
-            "{} iterations, {} tokens, {:.0} tokens/s\n",
+            "{} iterations, {} tokens, {:.0} tokens/s",
             summary.iterations,
             ratdata_train::train::grouped(summary.tokens),
             summary.tokens_per_second

@@ -126,7 +126,7 @@ fn words(progress: &Progress) -> String {
     part("loss", line.loss.map(|loss| format!("{loss:.4}")));
     part("lr", line.lr.map(|lr| format!("{lr:.2e}")));
     part("norm", line.grad_norm.map(|norm| format!("{norm:.3}")));
-    part("tokens/s", line.tokens_per_second.map(|speed| grouped_f(speed)));
+    part("tokens/s", line.tokens_per_second.map(grouped_f));
     part("MFU", progress.mfu.map(|mfu| format!("{:.1}%", mfu * 100.0)));
     part("left", Some(clock(progress.seconds_left)));
     text

@@ -158,7 +158,7 @@ impl Feed {
     ///
     /// # Errors
     /// Returns [`DataError::Id`] where a sequence has an id outside the vocabulary.
-    pub fn next(&mut self) -> Result<Batch, DataError> {
+    pub fn draw_batch(&mut self) -> Result<Batch, DataError> {
         let mut batch = Batch::sized(self.size, self.seq_len);
         for at in 0..self.size {
             let (number, row) = self.draw();

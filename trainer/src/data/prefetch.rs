@@ -23,7 +23,7 @@ impl Prefetch {
         let (send, batches) = sync_channel(ahead.get());
         let thread = std::thread::spawn(move || {
             loop {
-                let batch = feed.next();
+                let batch = feed.draw_batch();
                 let last = batch.is_err();
                 if send.send(batch).is_err() || last {
                     return;
@@ -36,8 +36,8 @@ impl Prefetch {
     /// Takes the next batch, and waits for it where it is not ready.
     ///
     /// # Errors
-    /// Returns what [`Feed::next`] returned.
-    pub fn next(&mut self) -> Result<Batch, DataError> {
+    /// Returns what [`Feed::draw_batch`] returned.
+    pub fn take(&mut self) -> Result<Batch, DataError> {
         let batches = self.batches.as_ref().ok_or(DataError::Lost)?;
         batches.recv().map_err(|_| DataError::Lost)?
     }

@@ -228,6 +228,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "what a test reads need not be staged")]
     fn bin(folder: &Path, ids: &[u16]) -> BinSet {
         let path = folder.join("x.bin");
         let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();

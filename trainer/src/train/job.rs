@@ -127,7 +127,7 @@ impl Job {
     /// # Errors
     /// Returns [`TrainError::Data`] where a sequence does not fit the model.
     pub fn first_batch(&self) -> Result<Batch, TrainError> {
-        Ok(Self::feed(&self.sources, &self.experiment, Cursor::default())?.next()?)
+        Ok(Self::feed(&self.sources, &self.experiment, Cursor::default())?.draw_batch()?)
     }
 
     fn feed(
@@ -172,7 +172,7 @@ impl Job {
         let mut batches = Prefetch::start(feed, self.experiment.data.prefetch);
         let mut newest = from;
         while trained.record.iteration < self.plan.iterations {
-            let batch = batches.next()?;
+            let batch = batches.take()?;
             let (after, stopped) = self.step(trained, batch, out, &mut log, (report, stop))?;
             trained = after;
             let iteration = trained.record.iteration;

@@ -18,7 +18,7 @@ pub(crate) struct Log {
     metrics: Metrics,
     events: Events,
     iterations: u64,
-    log_every: u64,
+    line_every: u64,
     flops_per_token: f64,
     /// Operations a second that MFU is counted against, on a GPU.
     peak: Option<f64>,
@@ -61,7 +61,7 @@ impl Log {
             metrics: Metrics::open(out, record.iteration)?,
             events: Events::create(out, record.iteration + 1)?,
             iterations,
-            log_every: experiment.training.log_every.get(),
+            line_every: experiment.training.log_every.get(),
             flops_per_token: experiment.model.flops_per_token() as f64,
             peak: on_gpu.then_some(experiment.training.peak_tflops * 1e12),
             since: Instant::now(),
@@ -108,7 +108,7 @@ impl Log {
         let mfu = self.peak.map(|peak| self.now.speed() * self.flops_per_token / peak);
         let seconds_each = self.all.seconds / self.all.iterations as f64;
         let seconds_left = seconds_each * self.iterations.saturating_sub(iteration) as f64;
-        let logged = iteration.is_multiple_of(self.log_every) || iteration == self.iterations;
+        let logged = iteration.is_multiple_of(self.line_every) || iteration == self.iterations;
         if logged {
             self.metrics.append(&line)?;
             let mut scalars = vec![

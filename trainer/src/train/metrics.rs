@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::StagedFile;
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
@@ -62,7 +63,9 @@ impl Metrics {
         for line in &kept {
             write_line(&mut text, line).map_err(TrainError::io(&path))?;
         }
-        fs::write(&path, text).map_err(TrainError::io(&path))?;
+        let mut staged = StagedFile::create(&path)?;
+        staged.write(&text)?;
+        staged.commit()?;
         let file = File::options().append(true).open(&path).map_err(TrainError::io(&path))?;
         Ok(Self { path, file })
     }

@@ -1,4 +1,4 @@
-//! TensorBoard event files: scalars in the frames of TFRecord, with masked CRC-32C.
+//! TensorBoard event files: scalars in the frames of `TFRecord`, with masked CRC-32C.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -123,7 +123,7 @@ impl Message {
     }
 }
 
-/// The checksum as TFRecord keeps it: rotated, and a constant added.
+/// The checksum as `TFRecord` keeps it: rotated, and a constant added.
 fn masked_crc(bytes: &[u8]) -> [u8; 4] {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
