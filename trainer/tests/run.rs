@@ -197,7 +197,8 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_its_batch() {
     let text = std::fs::read_to_string(out.join(BAD_BATCH_FILE)).unwrap();
     let bad: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(bad["sequences"].as_array().unwrap().len(), 4);
-    assert!(bad["sequences"][0]["first_token"].as_u64().unwrap() % 32 == 0, "{bad}");
+    let first = bad["sequences"][0]["first_token"].as_u64().unwrap();
+    assert!(first.is_multiple_of(32), "{bad}");
 }
 
 #[test]
