@@ -77,8 +77,7 @@ fn watched(
     watch: &mut Watch<'_>,
     stop: &AtomicBool,
 ) -> Result<Summary, TrainError> {
-    let device = Device::flex();
-    let options = RunOptions { out, device: &device, on_gpu: false, resume };
+    let options = RunOptions { out, devices: &[Device::flex()], on_gpu: false, resume };
     Job::open("test", experiment)?.run(options, watch, stop)
 }
 
@@ -153,6 +152,28 @@ fn micro_batches_change_memory_and_not_the_run() {
     let (one, four) = (loss(1), loss(4));
 
     assert!((one - four).abs() < 1e-4, "{one} and {four}");
+}
+
+#[test]
+fn several_devices_share_a_batch_and_change_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x.bin", 4_000);
+    let loss = |devices: usize| {
+        let sets = "training.micro_batch=1 training.global_batch=6";
+        let job = Job::open("test", experiment("tiny-rat", &data, sets)).unwrap();
+        let out = folder.path().join(devices.to_string());
+        let devices = vec![Device::flex(); devices];
+        let options = RunOptions { out: &out, devices: &devices, on_gpu: false, resume: false };
+        let never = AtomicBool::new(false);
+        job.run(options, &mut Watch::default(), &never).unwrap().train_loss.unwrap()
+    };
+
+    let alone = loss(1);
+
+    for devices in [2, 4, 7] {
+        let together = loss(devices);
+        assert!((alone - together).abs() < 1e-4, "{alone} and {together}");
+    }
 }
 
 #[test]

@@ -38,9 +38,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub(crate) device: DeviceChoice,
+    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`; several, with commas, share each batch
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_delimiter = ',')]
+    pub(crate) device: Vec<DeviceChoice>,
 
     /// Go on from the newest checkpoint of the run's folder, where there is one
     #[arg(long)]

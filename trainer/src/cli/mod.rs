@@ -44,12 +44,13 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         experiment.data.path = Some(data.clone());
         experiment.data.sources.clear();
     }
-    let device = args.device.resolve()?;
-    let on_gpu = match args.device {
+    let devices =
+        args.device.iter().map(|choice| choice.resolve()).collect::<Result<Vec<_>, _>>()?;
+    let on_gpu = args.device.iter().all(|choice| match choice {
         DeviceChoice::Cpu => false,
         DeviceChoice::Auto => gpus() > 0,
         DeviceChoice::Cuda(_) => true,
-    };
+    });
     let out = args.out.clone().unwrap_or_else(|| std::path::Path::new("runs").join(&name));
     let job = Job::open(&name, experiment)?;
     if args.dry_run {
@@ -61,7 +62,7 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         terminal.note(&format!("{path}: no validation part of a sequence or more"));
     }
     interrupt::watch();
-    let options = RunOptions { out: &out, device: &device, on_gpu, resume: args.resume };
+    let options = RunOptions { out: &out, devices: &devices, on_gpu, resume: args.resume };
     let summary = job.run(options, terminal, interrupt::flag());
     terminal.end_line();
     terminal.emit(&Ended(summary?))

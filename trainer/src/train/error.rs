@@ -21,6 +21,9 @@ pub enum TrainError {
     /// The device is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// No device was given.
+    #[error("no device was given to train on")]
+    NoDevice,
     /// Weights could not be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -139,7 +142,7 @@ impl TrainError {
                 Some("take a smaller `--set training.global_batch=N`, or more data")
             }
             Self::Interrupted { .. } => Some("go on with `--resume`"),
-            Self::Optimizer(_) | Self::Io { .. } | Self::Record { .. } => None,
+            Self::NoDevice | Self::Optimizer(_) | Self::Io { .. } | Self::Record { .. } => None,
         }
     }
 

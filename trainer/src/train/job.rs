@@ -83,9 +83,9 @@ pub struct Summary {
 pub struct RunOptions<'a> {
     /// The run's folder.
     pub out: &'a Path,
-    /// The device, without autodiff.
-    pub device: &'a Device,
-    /// Whether the device is a GPU.
+    /// The devices, without autodiff: the first holds the model, the others copies of it.
+    pub devices: &'a [Device],
+    /// Whether they are GPUs.
     pub on_gpu: bool,
     /// Whether to go on from the newest checkpoint of the folder, where there is one.
     pub resume: bool,
@@ -153,10 +153,14 @@ impl Job {
     /// Returns [`TrainError`].
     pub fn run(
         &self,
-        RunOptions { out, device, on_gpu, resume }: RunOptions<'_>,
+        RunOptions { out, devices, on_gpu, resume }: RunOptions<'_>,
         report: &mut dyn Report,
         stop: &AtomicBool,
     ) -> Result<Summary, TrainError> {
+        let Some(device) = devices.first() else {
+            return Err(TrainError::NoDevice);
+        };
+        let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
         let _lock = DirLock::take(out)?;
         let from = checkpoint::newest(out)?;
         if let (Some(path), false) = (&from, resume) {
@@ -173,7 +177,8 @@ impl Job {
         let mut newest = from;
         while trained.record.iteration < self.plan.iterations {
             let batch = batches.take()?;
-            let (after, stopped) = self.step(trained, batch, out, &mut log, (report, stop))?;
+            let (after, stopped) =
+                self.step((trained, &devices), batch, out, &mut log, (report, stop))?;
             trained = after;
             let iteration = trained.record.iteration;
             let training = &self.experiment.training;
@@ -237,7 +242,7 @@ impl Job {
     /// Runs one iteration; says too whether the run is to stop after it.
     fn step(
         &self,
-        mut trained: Trained,
+        (mut trained, devices): (Trained, &[Device]),
         batch: Batch,
         out: &Path,
         log: &mut Log,
@@ -245,9 +250,8 @@ impl Job {
     ) -> Result<(Trained, bool), TrainError> {
         let micro = self.experiment.training.micro_batch.get();
         let lr = self.schedule().lr(trained.record.iteration);
-        let device = trained.model.wte.val().device();
         let Trained { model, mut optimizer, record } = trained;
-        let outcome = iterate(model, &mut optimizer, &batch, (micro, lr), &device, stop);
+        let outcome = iterate(model, &mut optimizer, &batch, (micro, lr), devices, stop);
         let (model, measured) = match outcome {
             Outcome::Done(model, measured) => (model, measured),
             Outcome::Stopped(model) => return Ok((Trained { model, optimizer, record }, true)),
