@@ -57,3 +57,52 @@ fn arguments_output_and_status_are_passed_through() {
         assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), passed, "{args:?}");
     }
 }
+
+/// Returns the folder of both programs, or says why the test is skipped.
+fn both() -> Option<&'static Path> {
+    let there = own().with_file_name("ratdata-train").is_file();
+    if !there {
+        skipped("`ratdata-train` is not built; `cargo test --workspace` builds it");
+    }
+    there.then(own)
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so where its runner shows it")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+/// From text to a model: bins, a pack of them and rows written out are all trained on.
+#[test]
+fn whatever_the_pipeline_makes_is_trained_on() {
+    let Some(program) = both() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let run = |args: &[&str]| {
+        let output = ratdata(program, args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (demo, tokens) = (at("demo"), at("demo/tokens"));
+    run(&["demo", "--out", &demo, "--quiet"]);
+    let pack = ["pack", "--input", &tokens, "--seq-len", "64", "--quiet", "--out"];
+    run(&[&pack[..], &[&at("pack"), "--align", "16"]].concat());
+    run(&[&pack[..], &[&at("rows"), "--packing", "concat", "--materialize"]].concat());
+
+    for data in ["demo/tokens", "pack", "rows"] {
+        let out = at(&format!("run-of-{}", data.replace('/', "-")));
+        let sets = "model.seq_len=64 model.d_model=32 model.layers=1 model.head_dim=8 \
+                    training.iterations=30 training.global_batch=8 training.validations=1 \
+                    training.validation_sequences=8";
+        let sets: Vec<&str> = sets.split_whitespace().flat_map(|set| ["--set", set]).collect();
+        let data = at(data);
+        let args = ["train", "tiny-rat", "--data", &data, "--out", &out, "--json"];
+        let result: serde_json::Value =
+            serde_json::from_str(&run(&[&args[..], &sets].concat())).unwrap();
+
+        let (train, val) = (&result["train_loss"], &result["val_loss"]);
+        assert!(train.as_f64().unwrap() < 9.5, "{data}: {result}");
+        assert!(val.as_f64().unwrap() < 9.5, "{data}: {result}");
+    }
+}
