@@ -281,6 +281,6 @@ fn data_that_does_not_fit_is_refused_before_anything_is_written() {
     assert!(matches!(small, DataError::SmallerThanBatch { found: 3, expected: 4, .. }));
     let data = bin(folder.path(), "x.bin", 4_000);
     let job = Job::open("test", experiment("tiny-rat", &data, "model.vocab_size=50")).unwrap();
-    let high = job.first_batch().unwrap_err();
+    let high = job.check(1_000).unwrap_err();
     assert!(high.to_string().contains("`vocab_size` is 50"), "{high}");
 }

@@ -30,6 +30,19 @@ impl Failure {
         Self { kind: Kind::Usage, message, hint: None }
     }
 
+    /// The failure of a GPU while it computed.
+    pub(crate) fn device(said: &str) -> Self {
+        let lower = said.to_lowercase();
+        let full = ["memory", "alloc"].iter().any(|word| lower.contains(word));
+        let hint = if full {
+            "where the GPU's memory is full, a smaller `--set training.micro_batch=N` needs less"
+        } else {
+            "the last checkpoint is whole: go on with `--resume`, or compute with `--device cpu`"
+        };
+        let message = format!("the device failed: {said}");
+        Self { kind: Kind::Failed, message, hint: Some(hint.to_owned()) }
+    }
+
     /// The failure of writing to stdout: a closed pipe is none.
     pub(crate) fn stdout(wrong: &io::Error) -> Self {
         let closed = wrong.kind() == io::ErrorKind::BrokenPipe;

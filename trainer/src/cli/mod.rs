@@ -1,10 +1,13 @@
 //! The command line of `ratdata-train`.
 
 mod args;
+mod device_panics;
 mod failure;
 mod interrupt;
 mod terminal;
 
+use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,7 +19,9 @@ use self::terminal::Terminal;
 use ratdata_train::device::DeviceChoice;
 use ratdata_train::device::gpus;
 use ratdata_train::experiment::{Found, find, names};
-use ratdata_train::train::{Job, Report as _, RunOptions, Summary};
+use ratdata_train::train::{
+    Job, Plan, Report as _, RunOptions, Summary, available_memory, grouped,
+};
 
 /// Does what the command line asks for and returns the exit status.
 pub(crate) fn main() -> ExitCode {
@@ -51,11 +56,23 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         DeviceChoice::Auto => gpus() > 0,
         DeviceChoice::Cuda(_) => true,
     });
-    let out = args.out.clone().unwrap_or_else(|| std::path::Path::new("runs").join(&name));
+    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let job = Job::open(&name, experiment)?;
+    if let (false, Some(free)) = (on_gpu, available_memory())
+        && job.plan().memory() > free
+    {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1_u32 << 30);
+        let needed = gib(job.plan().memory());
+        terminal.warn(&format!(
+            "about {needed:.1} GiB of memory are needed and {:.1} GiB are free; a smaller \
+             `--set training.micro_batch=N` needs less",
+            gib(free)
+        ));
+    }
     if args.dry_run {
-        job.first_batch()?;
-        return terminal.emit(job.plan());
+        let most = CHECKED_TOKENS / job.plan().seq_len.max(1);
+        let checked_sequences = job.check(most)?;
+        return terminal.emit(&DryRun { plan: job.plan().clone(), checked_sequences });
     }
     for source in job.sources().iter().filter(|source| source.validation.is_none()) {
         let path = source.train.path().display();
@@ -63,9 +80,35 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     }
     interrupt::watch();
     let options = RunOptions { out: &out, devices: &devices, on_gpu, resume: args.resume };
-    let summary = job.run(options, terminal, interrupt::flag());
+    let summary = if on_gpu {
+        device_panics::caught(|| job.run(options, terminal, interrupt::flag()))?
+    } else {
+        job.run(options, terminal, interrupt::flag())
+    };
     terminal.end_line();
     terminal.emit(&Ended(summary?))
+}
+
+/// Tokens of each part that a dry run reads, at most: seconds.
+const CHECKED_TOKENS: u64 = 2_000_000_000;
+
+/// What a run would do, and how much of its data was read to see that it fits.
+#[derive(Serialize)]
+struct DryRun {
+    #[serde(flatten)]
+    plan: Plan,
+    checked_sequences: u64,
+}
+
+impl fmt::Display for DryRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plan, checked_sequences } = self;
+        write!(
+            f,
+            "{plan}\nchecked      {} sequences; nothing was written",
+            grouped(*checked_sequences)
+        )
+    }
 }
 
 /// The summary of a run, in words.
@@ -73,14 +116,14 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
 #[serde(transparent)]
 struct Ended(Summary);
 
-impl std::fmt::Display for Ended {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(summary) = self;
         writeln!(
             f,
             "{} iterations, {} tokens, {:.0} tokens/s",
             summary.iterations,
-            ratdata_train::train::grouped(summary.tokens),
+            grouped(summary.tokens),
             summary.tokens_per_second
         )?;
         if let Some(loss) = summary.train_loss {
@@ -102,8 +145,8 @@ fn list(terminal: &Terminal) -> Result<(), Failure> {
     struct List {
         experiments: Vec<&'static str>,
     }
-    impl std::fmt::Display for List {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    impl fmt::Display for List {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             writeln!(f, "experiments:")?;
             for name in &self.experiments {
                 writeln!(f, "  {name}")?;

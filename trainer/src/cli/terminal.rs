@@ -64,6 +64,11 @@ impl Terminal {
         }
     }
 
+    /// Warns of something that the user should look at.
+    pub(crate) fn warn(&self, text: &str) {
+        self.say(&format!("{}: {text}", self.painted("warning", "33")));
+    }
+
     fn painted(&self, word: &str, code: &str) -> String {
         if self.color { format!("\u{1b}[1;{code}m{word}\u{1b}[0m") } else { word.to_owned() }
     }

@@ -177,6 +177,22 @@ impl Split {
         Ok(())
     }
 
+    /// Reads all sequences, or `most` of them spread evenly, and returns how many.
+    ///
+    /// # Errors
+    /// Returns [`DataError::Id`] where an id is outside the vocabulary.
+    pub fn check(&self, most: u64) -> Result<u64, DataError> {
+        let mut scratch = Scratch::default();
+        let (mut inputs, mut labels) = (vec![0; self.seq_len], vec![0; self.seq_len]);
+        let (mut starts, mut checked) = (Vec::new(), 0);
+        let stride = usize::try_from(self.len().div_ceil(most.max(1))).unwrap_or(usize::MAX);
+        for row in (0..self.len()).step_by(stride) {
+            self.read(row, &mut scratch, (&mut inputs, &mut labels), &mut starts)?;
+            checked += 1;
+        }
+        Ok(checked)
+    }
+
     /// Says where a sequence lies on disk.
     pub fn place(&self, row: u64) -> Place {
         let located = match &self.store {

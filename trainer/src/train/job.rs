@@ -122,12 +122,20 @@ impl Job {
         &self.sources
     }
 
-    /// Reads one batch, as a run begins with it.
+    /// Reads the sequences of every part, or `most` of each spread evenly, and returns how many.
     ///
     /// # Errors
     /// Returns [`TrainError::Data`] where a sequence does not fit the model.
-    pub fn first_batch(&self) -> Result<Batch, TrainError> {
-        Ok(Self::feed(&self.sources, &self.experiment, Cursor::default())?.draw_batch()?)
+    pub fn check(&self, most: u64) -> Result<u64, TrainError> {
+        let splits = self
+            .sources
+            .iter()
+            .flat_map(|source| [Some(&source.train), source.validation.as_ref()]);
+        let mut checked = 0;
+        for split in splits.flatten() {
+            checked += split.check(most)?;
+        }
+        Ok(checked)
     }
 
     fn feed(

@@ -19,6 +19,6 @@ pub use job::{
     BAD_BATCH_FILE, CURVE_FILE, Job, Progress, RESOLVED_FILE, Report, RunOptions, Summary,
 };
 pub use metrics::{Line, METRICS_FILE, read as read_metrics};
-pub use plan::{Plan, grouped};
+pub use plan::{Plan, available_memory, grouped};
 pub use validate::{Validated, validate};
 pub use weights::read_weights;

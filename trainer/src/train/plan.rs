@@ -78,6 +78,18 @@ impl Plan {
             activation_bytes: activations(model) * training.micro_batch.get() as u64 * seq_len,
         })
     }
+
+    /// Returns the bytes that the run needs at once, about.
+    pub fn memory(&self) -> u64 {
+        self.state_bytes + self.activation_bytes
+    }
+}
+
+/// Returns the bytes that the system could give a program now, where it says so.
+pub fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Returns the bytes that one token keeps for its backward pass, in f32.
