@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 fn ratdata(program: &Path, args: &[&str]) -> Output {
     Command::new(program)
@@ -14,12 +15,20 @@ fn ratdata(program: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
+/// One test at a time: a program that was just copied cannot be run while another test's child,
+/// forked meanwhile, still has it open for writing.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn own() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_ratdata"))
 }
 
 #[test]
 fn a_missing_trainer_is_told_with_what_to_do() {
+    let _guard = alone();
     let folder = tempfile::tempdir().unwrap();
     let alone = folder.path().join("ratdata");
     std::fs::copy(own(), &alone).unwrap();
@@ -36,6 +45,7 @@ fn a_missing_trainer_is_told_with_what_to_do() {
 #[test]
 fn arguments_output_and_status_are_passed_through() {
     use std::os::unix::fs::PermissionsExt;
+    let _guard = alone();
     let folder = tempfile::tempdir().unwrap();
     let alone = folder.path().join("ratdata");
     std::fs::copy(own(), &alone).unwrap();
@@ -72,10 +82,12 @@ fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-/// From text to a model: bins, a pack of them and rows written out are all trained on.
+/// From text to a model: bins, a pack of them and rows written out are all trained on, and the
+/// demo ends with a model and its curve.
 #[test]
 fn whatever_the_pipeline_makes_is_trained_on() {
     let Some(program) = both() else { return };
+    let _guard = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let run = |args: &[&str]| {
@@ -85,24 +97,26 @@ fn whatever_the_pipeline_makes_is_trained_on() {
         String::from_utf8(output.stdout).unwrap()
     };
     let (demo, tokens) = (at("demo"), at("demo/tokens"));
-    run(&["demo", "--out", &demo, "--quiet"]);
+    let made: serde_json::Value =
+        serde_json::from_str(&run(&["demo", "--out", &demo, "--quiet", "--json"])).unwrap();
+    assert!(made["model"]["val_loss"].as_f64().unwrap() < 3.0, "{made}");
+    assert!(Path::new(&at("demo/model/loss.svg")).is_file());
     let pack = ["pack", "--input", &tokens, "--seq-len", "64", "--quiet", "--out"];
     run(&[&pack[..], &[&at("pack"), "--align", "16"]].concat());
     run(&[&pack[..], &[&at("rows"), "--packing", "concat", "--materialize"]].concat());
 
-    for data in ["demo/tokens", "pack", "rows"] {
-        let out = at(&format!("run-of-{}", data.replace('/', "-")));
-        let sets = "model.seq_len=64 model.d_model=32 model.layers=1 model.head_dim=8 \
-                    training.iterations=30 training.global_batch=8 training.validations=1 \
-                    training.validation_sequences=8";
+    for data in ["pack", "rows"] {
+        let out = at(&format!("run-of-{data}"));
+        let sets = "model.vocab_size=1024 model.seq_len=64 training.iterations=60 \
+                    training.validations=1";
         let sets: Vec<&str> = sets.split_whitespace().flat_map(|set| ["--set", set]).collect();
         let data = at(data);
-        let args = ["train", "tiny-rat", "--data", &data, "--out", &out, "--json"];
+        let args = ["train", "demo", "--data", &data, "--out", &out, "--json"];
         let result: serde_json::Value =
             serde_json::from_str(&run(&[&args[..], &sets].concat())).unwrap();
 
         let (train, val) = (&result["train_loss"], &result["val_loss"]);
-        assert!(train.as_f64().unwrap() < 9.5, "{data}: {result}");
-        assert!(val.as_f64().unwrap() < 9.5, "{data}: {result}");
+        assert!(train.as_f64().unwrap() < 5.0, "{data}: {result}");
+        assert!(val.as_f64().unwrap() < 5.0, "{data}: {result}");
     }
 }

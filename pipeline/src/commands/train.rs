@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::failure::{Failure, Kind};
 use crate::ui::Ui;
@@ -26,7 +26,8 @@ pub(crate) struct TrainArgs {
 
 /// Runs the command.
 pub(crate) fn train(ui: &Ui, args: &TrainArgs) -> Result<(), Failure> {
-    let program = find(ui)?;
+    let beside = beside()?;
+    let program = find(ui, &beside)?.ok_or_else(|| missing(&beside))?;
     let mut command = Command::new(&program);
     command.args(&args.args);
     // Options before the command's name were ours to read, and are the trainer's too.
@@ -45,33 +46,66 @@ fn become_program(mut command: Command) -> std::io::Error {
     command.exec()
 }
 
-/// Finds the trainer beside this program; under `cargo run` it is built where it is missing.
-fn find(ui: &Ui) -> Result<PathBuf, Failure> {
+/// Runs the trainer to its end, as a part of another command; returns what it printed where
+/// `capture` is set, and prints it otherwise. Warns, and does nothing, where there is no trainer.
+pub(crate) fn run_trainer(
+    ui: &Ui,
+    args: &[OsString],
+    capture: bool,
+) -> Result<Option<String>, Failure> {
+    let beside = beside()?;
+    let Some(program) = find(ui, &beside)? else {
+        ui.warn(&format!("{}: the trainer is not there, no model is trained", beside.display()));
+        return Ok(None);
+    };
+    let stdout = if capture { Stdio::piped() } else { Stdio::inherit() };
+    let ended = Command::new(&program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|wrong| {
+            let message = format!("{}: cannot start: {wrong}", program.display());
+            Failure::message(Kind::Failed, message)
+        })?;
+    match ended.status.code() {
+        Some(0) => Ok(Some(String::from_utf8_lossy(&ended.stdout).into_owned())),
+        Some(130) => Err(Failure::message(Kind::Interrupted, "the training was stopped")),
+        _ => Err(Failure::message(Kind::Failed, format!("the training failed: {}", ended.status))),
+    }
+}
+
+/// Returns where the trainer lies: in the folder of this program.
+fn beside() -> Result<PathBuf, Failure> {
     let own = env::current_exe().map_err(|wrong| {
         Failure::message(Kind::Failed, format!("cannot tell where this program lies: {wrong}"))
     })?;
-    let beside = own.with_file_name(format!("{PROGRAM}{}", env::consts::EXE_SUFFIX));
-    if beside.is_file() {
-        return Ok(beside);
-    }
-    if let (Some(cargo), Some(manifest)) =
-        (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from))
+    Ok(own.with_file_name(format!("{PROGRAM}{}", env::consts::EXE_SUFFIX)))
+}
+
+/// Finds the trainer beside this program; under `cargo run` it is built where it is missing.
+fn find(ui: &Ui, beside: &Path) -> Result<Option<PathBuf>, Failure> {
+    if !beside.is_file()
+        && let (Some(cargo), Some(manifest)) =
+            (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from))
     {
-        build(ui, &cargo, &manifest, &own)?;
-        if beside.is_file() {
-            return Ok(beside);
-        }
+        build(ui, &cargo, &manifest, beside)?;
     }
+    Ok(beside.is_file().then(|| beside.to_owned()))
+}
+
+fn missing(beside: &Path) -> Failure {
     let message = format!("{}: the trainer is not there", beside.display());
-    Err(Failure::message(Kind::Failed, message).hinted(Some(
+    Failure::message(Kind::Failed, message).hinted(Some(
         "build it with `cargo build --release -p ratdata-train`, and keep both programs in one folder",
-    )))
+    ))
 }
 
 /// Builds the trainer in the profile and the target folder of this program.
-fn build(ui: &Ui, cargo: &OsString, manifest: &Path, own: &Path) -> Result<(), Failure> {
+fn build(ui: &Ui, cargo: &OsString, manifest: &Path, beside: &Path) -> Result<(), Failure> {
     ui.note("building the trainer, once: `cargo build -p ratdata-train`");
-    let folder = |levels: usize| own.ancestors().nth(levels).unwrap_or(Path::new("."));
+    let folder = |levels: usize| beside.ancestors().nth(levels).unwrap_or(Path::new("."));
     let profile = folder(1).file_name().and_then(|name| name.to_str()).unwrap_or("debug");
     let profile = if profile == "debug" { "dev" } else { profile };
     let status = Command::new(cargo)

@@ -12,6 +12,7 @@ macro_rules! experiments {
 }
 
 experiments![
+    "demo",
     "fineweb_edu/attention-xl",
     "fineweb_edu/attention_localattention_interleave-xl",
     "fineweb_edu/rat-xl",
