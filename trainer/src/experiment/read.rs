@@ -1,5 +1,6 @@
 //! From a name, a file and `--set` to an experiment: layers, unknown keys, values that do not fit.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use ratdata_schemas::layered::{
@@ -123,9 +124,13 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn find(wanted: &str, sets: &[String]) -> Result<Found, ExperimentError> {
     let name = plain(wanted).to_owned();
     let mut table = if Path::new(wanted).is_file() {
-        // A file on disk extends files beside it; those compiled in are named without `.toml`.
+        // A file on disk extends files beside it, or one that is compiled in, by its name without
+        // `.toml`; from there on all are compiled in.
+        let inside = Cell::new(false);
         read_layers(Path::new(wanted), &|name| {
-            if name.contains(".toml") { None } else { embedded(name) }
+            let found = embedded(name).filter(|_| inside.get() || !name.ends_with(".toml"));
+            inside.set(inside.get() || found.is_some());
+            found
         })?
     } else if let Some(text) = embedded(wanted) {
         read_embedded(wanted, text, &embedded)?
@@ -296,6 +301,36 @@ mod tests {
         let wrong = refused("tiny-rat", &["training.global_batch=9", "training.micro_batch=2"]);
 
         assert!(matches!(wrong, ExperimentError::Batches { global: 9, micro: 2, .. }), "{wrong}");
+    }
+
+    #[test]
+    fn a_file_extends_what_is_compiled_in_and_is_called_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let text = "extends = 'tiny-rat'\nmodel.layers = 3\n";
+        std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), text.as_bytes())
+            .unwrap();
+
+        let found = find(path.to_str().unwrap(), &["model.window=7".to_owned()]).unwrap();
+
+        assert_eq!(found.name, "mine");
+        assert_eq!(
+            (found.experiment.model.layers.get(), found.experiment.model.window.get()),
+            (3, 7)
+        );
+        assert_eq!(found.experiment.training, find("tiny-rat", &[]).unwrap().experiment.training);
+    }
+
+    #[test]
+    fn a_file_of_the_checkout_is_the_one_that_is_compiled_in() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/experiment");
+        for name in ["tiny-rat", "fineweb_edu/rnn-xl", "sft/attention-xl"] {
+            let path = folder.join(format!("{name}.toml"));
+
+            let found = find(path.to_str().unwrap(), &[]).unwrap();
+
+            assert_eq!(found.experiment, find(name, &[]).unwrap().experiment, "{name}");
+        }
     }
 
     #[test]

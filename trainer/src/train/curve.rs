@@ -149,15 +149,14 @@ impl Frame {
     }
 }
 
-/// Averages each point with those before it, the nearer the more.
+/// Averages each point with a sixtieth of the points on either side: a short run stays as it is.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let (mut mean, mut weight) = (0.0, 0.0);
-    points
-        .iter()
-        .map(|&(x, y)| {
-            mean = 0.8 * mean + 0.2 * y;
-            weight = 0.8 * weight + 0.2;
-            (x, mean / weight)
+    let reach = points.len() / 60;
+    (0..points.len())
+        .map(|at| {
+            let reach = reach.min(at).min(points.len() - 1 - at);
+            let near = &points[at - reach..=at + reach];
+            (points[at].0, near.iter().map(|point| point.1).sum::<f64>() / near.len() as f64)
         })
         .collect()
 }
