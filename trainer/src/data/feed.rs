@@ -238,3 +238,97 @@ pub fn validation_batches(
 pub fn places(sources: &[Source], batch: &Batch, sequences: Range<usize>) -> Vec<Place> {
     batch.drawn[sequences].iter().map(|&(number, row)| sources[number].train.place(row)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::super::{Order, SourceConfig};
+    use super::*;
+
+    /// Two bins of 400 and 200 sequences, drawn three to one.
+    fn mixture(folder: &Path, order: Order) -> DataConfig {
+        let source = |name: &str, sequences: u64, weight: f64| {
+            let path = folder.join(name);
+            let mut file = std::fs::File::create(&path).unwrap();
+            for number in 0..=sequences * 4 {
+                file.write_all(&u16::try_from(number).unwrap().to_le_bytes()).unwrap();
+            }
+            (name.to_owned(), SourceConfig { path, weight })
+        };
+        let sources = [source("books", 200, 1.0), source("web", 400, 3.0)].into();
+        DataConfig { sources, order, ..DataConfig::default() }
+    }
+
+    fn model() -> ModelConfig {
+        let text = "vocab_size = 60000\nd_model = 8\nlayers = 1\nhead_dim = 4\nseq_len = 4\n\
+                    mixers = [\"rnn\"]";
+        toml::from_str(text).unwrap()
+    }
+
+    fn feed(data: &DataConfig, size: usize, cursor: Cursor) -> Feed {
+        let sources = Arc::new(open_sources(data, &model()).unwrap());
+        Feed::new(sources, data, &model(), size, cursor).unwrap()
+    }
+
+    #[test]
+    fn a_feed_that_begins_at_a_cursor_goes_on_as_the_first_would_have() {
+        let folder = tempfile::tempdir().unwrap();
+        for order in [Order::Ordered, Order::Random, Order::Shuffled] {
+            let data = mixture(folder.path(), order);
+            let mut first = feed(&data, 8, Cursor::default());
+            let batches: Vec<Batch> = (0..40).map(|_| first.draw_batch().unwrap()).collect();
+
+            // Another size of batch, as after a change of the number of devices.
+            let mut second = feed(&data, 16, batches[19].after.clone());
+
+            for pair in batches[20..].chunks(2) {
+                let found = second.draw_batch().unwrap();
+                let expected: Vec<_> = pair.iter().flat_map(|batch| batch.drawn.clone()).collect();
+                assert_eq!(found.drawn, expected);
+                assert_eq!(found.after, pair[1].after);
+            }
+        }
+    }
+
+    #[test]
+    fn sources_are_drawn_by_their_weights_and_no_row_twice_in_an_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = mixture(folder.path(), Order::Shuffled);
+        let mut feed = feed(&data, 100, Cursor::default());
+
+        let mut drawn: Vec<(usize, u64)> = Vec::new();
+        for _ in 0..4 {
+            drawn.extend(feed.draw_batch().unwrap().drawn);
+        }
+
+        let web = drawn.iter().filter(|(source, _)| *source == 1).count();
+        assert!((260..340).contains(&web), "{web} of 400 at three quarters");
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), 400);
+    }
+
+    #[test]
+    fn validation_reads_every_row_once_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut data = mixture(folder.path(), Order::Shuffled);
+        for (name, source) in &mut data.sources {
+            let beside = folder.path().join(format!("{name}-train.bin"));
+            std::fs::copy(&source.path, folder.path().join(format!("{name}-val.bin"))).unwrap();
+            std::fs::rename(&source.path, &beside).unwrap();
+            source.path = beside;
+        }
+        let sources = open_sources(&data, &model()).unwrap();
+
+        let batches: Vec<Batch> =
+            validation_batches(&sources, 4, 64, 150).map(Result::unwrap).collect();
+
+        assert_eq!(batches.iter().map(Batch::len).collect::<Vec<_>>(), [64, 64, 64, 64, 44]);
+        let rows: Vec<_> = batches.iter().flat_map(|batch| batch.drawn.clone()).collect();
+        let expected = (0..2).flat_map(|source| (0..150).map(move |row| (source, row)));
+        assert!(rows.into_iter().eq(expected));
+        assert_eq!(batches[4].inputs[43 * 4..], [596, 597, 598, 599]);
+    }
+}

@@ -240,7 +240,10 @@ fn read_window(
 
 #[cfg(test)]
 mod tests {
-    use ratdata_schemas::Dtype;
+    use ratdata_schemas::manifest::FORMAT_VERSION;
+    use ratdata_schemas::{
+        Checksum, Dtype, Manifest, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+    };
 
     use super::*;
 
@@ -271,6 +274,41 @@ mod tests {
         assert_eq!(split.len(), 2);
         assert_eq!(read(&split, 0).unwrap(), (vec![5, 6, 2], vec![6, 2, -100]));
         assert_eq!(read(&split, 1).unwrap(), (vec![7, 8, 9], vec![8, 9, 2]));
+    }
+
+    #[test]
+    fn a_loss_mask_says_which_tokens_are_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let files = ShardFiles { root, stem: "x-train" };
+        let mut writer = ShardWriter::create_masked(files).unwrap();
+        writer.append_u16(&[5, 6, 7, 8, 9, 10, 11], &[7]).unwrap();
+        writer.append_mask(&[false, false, true, true, false, true, false]).unwrap();
+        let shards = vec![writer.finish(None).unwrap()];
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            name: "x".into(),
+            dtype: Dtype::U16,
+            tokenizer: TokenizerRecord {
+                name: "x".into(),
+                semantics: "tokenizers".into(),
+                fingerprint: Checksum::of(b"x"),
+                vocab_size: 100,
+                bos: None,
+                eos: Some(2),
+                unk: None,
+                pad: None,
+            },
+            splits: [("train".to_owned(), SplitRecord::Shards { shards })].into(),
+            sources: Vec::new(),
+            base: None,
+            config: serde_json::Value::Null,
+        };
+        let bins = BinSet::from_manifest(root, &manifest, "train").unwrap();
+        let split = Split::windows(root, "train", bins, Some(2), [3, 100]).unwrap();
+
+        assert_eq!(read(&split, 0).unwrap(), (vec![5, 6, 7], vec![-100, 7, 8]));
+        assert_eq!(read(&split, 1).unwrap(), (vec![8, 9, 10], vec![-100, 10, -100]));
     }
 
     #[test]

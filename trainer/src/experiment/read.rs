@@ -128,7 +128,8 @@ pub fn find(wanted: &str, sets: &[String]) -> Result<Found, ExperimentError> {
         // `.toml`; from there on all are compiled in.
         let inside = Cell::new(false);
         read_layers(Path::new(wanted), &|name| {
-            let found = embedded(name).filter(|_| inside.get() || !name.ends_with(".toml"));
+            let found =
+                embedded(name).filter(|_| inside.get() || Path::new(name).extension().is_none());
             inside.set(inside.get() || found.is_some());
             found
         })?
