@@ -119,13 +119,12 @@ struct Ended(Summary);
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(summary) = self;
-        writeln!(
-            f,
-            "{} iterations, {} tokens, {:.0} tokens/s",
-            summary.iterations,
-            grouped(summary.tokens),
-            summary.tokens_per_second
-        )?;
+        let tokens = grouped(summary.tokens);
+        write!(f, "{} iterations, {tokens} tokens", summary.iterations)?;
+        if summary.tokens_per_second > 0.0 {
+            write!(f, ", {:.0} tokens/s", summary.tokens_per_second)?;
+        }
+        writeln!(f)?;
         if let Some(loss) = summary.train_loss {
             writeln!(f, "train loss       {loss:.4}")?;
         }

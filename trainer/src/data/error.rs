@@ -76,6 +76,16 @@ pub enum DataError {
         /// Sequences in a batch.
         expected: u64,
     },
+    /// There are fewer sequences than shares.
+    #[error("{}: {found} sequences cannot be {expected} shares", .path.display())]
+    SmallerThanShares {
+        /// The artifact or the bin.
+        path: PathBuf,
+        /// How many sequences there are.
+        found: u64,
+        /// `data.shares`.
+        expected: u64,
+    },
     /// The tokenizer has more ids than the embedding has rows.
     #[error(
         "{}: ids of a vocabulary of {found}, the model's `vocab_size` is {expected}",
@@ -144,6 +154,7 @@ impl DataError {
             Self::SmallerThanBatch { .. } => {
                 Some("tokenize more text, or take a smaller `--set training.global_batch=N`")
             }
+            Self::SmallerThanShares { .. } => Some("take a smaller `--set data.shares=N`"),
             Self::Vocabulary { .. } | Self::Id { .. } => Some(
                 "was the data made with another tokenizer? `--set model.vocab_size=N` makes a model for it",
             ),

@@ -126,7 +126,7 @@ impl Feed {
     /// Begins to draw batches of `size` sequences at a cursor.
     ///
     /// # Errors
-    /// Returns [`DataError::SmallerThanBatch`] where a source has fewer sequences than a batch.
+    /// Returns [`DataError`] where there are fewer sequences than a batch or the shares take.
     pub fn new(
         sources: Arc<Vec<Source>>,
         data: &DataConfig,
@@ -136,11 +136,15 @@ impl Feed {
     ) -> Result<Self, DataError> {
         let seq_len = model.seq_len.get();
         let mut courses = Vec::with_capacity(sources.len());
+        let all: u64 = sources.iter().map(|source| source.train.len()).sum();
         for source in &*sources {
-            let (found, expected) = (source.train.len(), (size as u64).max(data.shares.get()));
-            if found < expected {
-                let path = source.train.path().to_owned();
-                return Err(DataError::SmallerThanBatch { path, found, seq_len, expected });
+            let (path, found) = (source.train.path().to_owned(), source.train.len());
+            let (expected, shares) = (size as u64, data.shares.get());
+            if all < expected {
+                return Err(DataError::SmallerThanBatch { path, found: all, seq_len, expected });
+            }
+            if found < shares {
+                return Err(DataError::SmallerThanShares { path, found, expected: shares });
             }
             courses.push(Course::new(data.order, found, data.seed, data.shares));
         }

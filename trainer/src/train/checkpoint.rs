@@ -149,6 +149,17 @@ pub(crate) fn save(
     Ok(path)
 }
 
+/// Copies a checkpoint's weights into the run's folder, where they appear whole.
+///
+/// # Errors
+/// Returns [`TrainError::Io`] where the system refuses.
+pub(crate) fn export(checkpoint: &Path, out: &Path) -> Result<(), TrainError> {
+    let path = out.join(WEIGHTS_FILE);
+    let staging = out.join(format!("{WEIGHTS_FILE}.{}", StagedFile::ENDING));
+    fs::copy(checkpoint.join(WEIGHTS_FILE), &staging).map_err(TrainError::io(&staging))?;
+    fs::rename(&staging, &path).map_err(TrainError::io(&path))
+}
+
 /// Reads weights and the optimizer's state of a checkpoint.
 ///
 /// # Errors

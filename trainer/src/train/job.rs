@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use ratdata_schemas::{Checksum, DirLock, StagedFile};
 use serde::Serialize;
 
-use super::checkpoint::{self, Record, WEIGHTS_FILE};
+use super::checkpoint::{self, Record};
 use super::curve;
 use super::error::TrainError;
 use super::iteration::{Measured, Outcome, iterate};
@@ -373,9 +373,7 @@ impl Job {
                 self.experiment.training.keep.get(),
             )?,
         };
-        let exported = out.join(WEIGHTS_FILE);
-        std::fs::copy(checkpoint.join(WEIGHTS_FILE), &exported)
-            .map_err(TrainError::io(&exported))?;
+        checkpoint::export(&checkpoint, out)?;
         Ok(Summary {
             iterations: trained.record.iteration,
             tokens: trained.record.tokens,
