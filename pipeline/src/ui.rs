@@ -36,6 +36,11 @@ impl Ui {
         self.live
     }
 
+    /// Returns whether results are wanted as JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
     /// Returns whether progress is wanted at all.
     pub(crate) fn quiet(&self) -> bool {
         self.quiet

@@ -162,7 +162,7 @@ fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let demo = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(["demo", "--quiet", "--out", "demo"])
+        .args(["demo", "--no-train", "--quiet", "--out", "demo"])
         .current_dir(root)
         .output()
         .unwrap();

@@ -9,6 +9,7 @@ pub(crate) mod pack;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
 pub(crate) mod trace;
+pub(crate) mod train;
 pub(crate) mod verify;
 
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
     Trace(trace::TraceArgs),
+    Train(train::TrainArgs),
     Verify(verify::VerifyArgs),
 }
 
@@ -41,6 +43,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
         Command::Trace(args) => trace::trace(ui, args),
+        Command::Train(args) => train::train(ui, args),
         Command::Verify(args) => verify::verify(ui, args),
     }
 }

@@ -55,7 +55,8 @@ impl Model {
     /// # Errors
     /// Returns [`WeightsError::Write`] where the file cannot be written.
     pub fn save_safetensors(&self, path: &Path) -> Result<(), WeightsError> {
-        let mut store = SafetensorsStore::from_file(path);
+        // The store's own metadata are written in another order each time; one entry has none.
+        let mut store = SafetensorsStore::from_file(path).clear_metadata().metadata("format", "pt");
         self.save_into(&mut store).map_err(|error| WeightsError::Write {
             path: path.to_owned(),
             reason: error.to_string(),

@@ -1,0 +1,123 @@
+//! `ratdata train`: starts the trainer, which is a program of its own.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::failure::{Failure, Kind};
+use crate::ui::Ui;
+
+/// The trainer's program, which lies beside this one.
+const PROGRAM: &str = "ratdata-train";
+
+/// Train a model on token bins
+///
+/// Passes everything on to `ratdata-train`: CONFIG is a TOML file or the name of an experiment,
+/// `--data DIR` what `tokenize`, `sft` or `pack` made. `ratdata train --help` lists its options.
+/// Without CONFIG it trains the experiment of `ratdata.toml`, or lists the experiments there are.
+#[derive(clap::Args, Clone, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct TrainArgs {
+    /// CONFIG and options of the trainer
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+/// Runs the command.
+pub(crate) fn train(ui: &Ui, args: &TrainArgs) -> Result<(), Failure> {
+    let beside = beside()?;
+    let program = find(ui, &beside)?.ok_or_else(|| missing(&beside))?;
+    let mut command = Command::new(&program);
+    command.args(&args.args);
+    // Options before the command's name were ours to read, and are the trainer's too.
+    for (wish, option) in [(ui.json(), "--json"), (ui.quiet(), "--quiet")] {
+        if wish && !args.args.iter().any(|given| given == option) {
+            command.arg(option);
+        }
+    }
+    let wrong = become_program(command);
+    Err(Failure::message(Kind::Failed, format!("{}: cannot start: {wrong}", program.display())))
+}
+
+/// Replaces this process by the trainer, so that signals reach it and its status is ours.
+fn become_program(mut command: Command) -> std::io::Error {
+    use std::os::unix::process::CommandExt;
+    command.exec()
+}
+
+/// Runs the trainer to its end, as a part of another command; returns what it printed where
+/// `capture` is set, and prints it otherwise. Warns, and does nothing, where there is no trainer.
+pub(crate) fn run_trainer(
+    ui: &Ui,
+    args: &[OsString],
+    capture: bool,
+) -> Result<Option<String>, Failure> {
+    let beside = beside()?;
+    let Some(program) = find(ui, &beside)? else {
+        ui.warn(&format!("{}: the trainer is not there, no model is trained", beside.display()));
+        return Ok(None);
+    };
+    let stdout = if capture { Stdio::piped() } else { Stdio::inherit() };
+    let ended = Command::new(&program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|wrong| {
+            let message = format!("{}: cannot start: {wrong}", program.display());
+            Failure::message(Kind::Failed, message)
+        })?;
+    match ended.status.code() {
+        Some(0) => Ok(Some(String::from_utf8_lossy(&ended.stdout).into_owned())),
+        Some(130) => Err(Failure::message(Kind::Interrupted, "the training was stopped")),
+        _ => Err(Failure::message(Kind::Failed, format!("the training failed: {}", ended.status))),
+    }
+}
+
+/// Returns where the trainer lies: in the folder of this program.
+fn beside() -> Result<PathBuf, Failure> {
+    let own = env::current_exe().map_err(|wrong| {
+        Failure::message(Kind::Failed, format!("cannot tell where this program lies: {wrong}"))
+    })?;
+    Ok(own.with_file_name(format!("{PROGRAM}{}", env::consts::EXE_SUFFIX)))
+}
+
+/// Finds the trainer beside this program; under `cargo run` it is built where it is missing.
+fn find(ui: &Ui, beside: &Path) -> Result<Option<PathBuf>, Failure> {
+    if !beside.is_file()
+        && let (Some(cargo), Some(manifest)) =
+            (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from))
+    {
+        build(ui, &cargo, &manifest, beside)?;
+    }
+    Ok(beside.is_file().then(|| beside.to_owned()))
+}
+
+fn missing(beside: &Path) -> Failure {
+    let message = format!("{}: the trainer is not there", beside.display());
+    Failure::message(Kind::Failed, message).hinted(Some(
+        "build it with `cargo build --release -p ratdata-train`, and keep both programs in one folder",
+    ))
+}
+
+/// Builds the trainer in the profile and the target folder of this program.
+fn build(ui: &Ui, cargo: &OsString, manifest: &Path, beside: &Path) -> Result<(), Failure> {
+    ui.note("building the trainer, once: `cargo build -p ratdata-train`");
+    let folder = |levels: usize| beside.ancestors().nth(levels).unwrap_or(Path::new("."));
+    let profile = folder(1).file_name().and_then(|name| name.to_str()).unwrap_or("debug");
+    let profile = if profile == "debug" { "dev" } else { profile };
+    let status = Command::new(cargo)
+        .args(["build", "-p", PROGRAM, "--profile", profile, "--target-dir"])
+        .arg(folder(2))
+        .current_dir(manifest)
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            Err(Failure::message(Kind::Failed, format!("building the trainer failed: {status}")))
+        }
+        Err(wrong) => Err(Failure::message(Kind::Failed, format!("cargo: cannot start: {wrong}"))),
+    }
+}

@@ -1,0 +1,100 @@
+//! How a run fails: an exit status, a message, and hints.
+
+use std::io;
+use std::process::ExitCode;
+
+use ratdata_train::device::DeviceError;
+use ratdata_train::experiment::ExperimentError;
+use ratdata_train::train::TrainError;
+
+/// The exit statuses, those of `ratdata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Failed,
+    Usage,
+    Interrupted,
+    ClosedPipe,
+}
+
+/// Why the program ends early.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of the command line or of a configuration.
+    pub(crate) fn usage(message: String) -> Self {
+        Self { kind: Kind::Usage, message, hint: None }
+    }
+
+    /// The failure of a GPU while it computed.
+    pub(crate) fn device(said: &str) -> Self {
+        let lower = said.to_lowercase();
+        let full = ["memory", "alloc"].iter().any(|word| lower.contains(word));
+        let hint = if full {
+            "where the GPU's memory is full, a smaller `--set training.micro_batch=N` needs less"
+        } else {
+            "the last checkpoint is whole: go on with `--resume`, or compute with `--device cpu`"
+        };
+        let message = format!("the device failed: {said}");
+        Self { kind: Kind::Failed, message, hint: Some(hint.to_owned()) }
+    }
+
+    /// The failure of writing to stdout: a closed pipe is none.
+    pub(crate) fn stdout(wrong: &io::Error) -> Self {
+        let closed = wrong.kind() == io::ErrorKind::BrokenPipe;
+        let kind = if closed { Kind::ClosedPipe } else { Kind::Failed };
+        Self { kind, message: format!("stdout: cannot write: {wrong}"), hint: None }
+    }
+
+    /// Returns whether somebody is to be told.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.kind == Kind::ClosedPipe
+    }
+
+    /// Returns the exit status.
+    pub(crate) fn status(&self) -> ExitCode {
+        ExitCode::from(match self.kind {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::Interrupted => 130,
+            Kind::ClosedPipe => 0,
+        })
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(wrong: TrainError) -> Self {
+        let kind = match &wrong {
+            TrainError::Interrupted { .. } => Kind::Interrupted,
+            TrainError::Data(data) if data.is_usage() => Kind::Usage,
+            TrainError::Device(_) | TrainError::Exists { .. } => Kind::Usage,
+            _ => Kind::Failed,
+        };
+        Self { kind, message: wrong.to_string(), hint: wrong.hint().map(str::to_owned) }
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(wrong: DeviceError) -> Self {
+        TrainError::Device(wrong).into()
+    }
+}
+
+impl From<ExperimentError> for Failure {
+    fn from(wrong: ExperimentError) -> Self {
+        Self { kind: Kind::Usage, message: wrong.to_string(), hint: wrong.hint() }
+    }
+}
+
+/// Tells what is wrong with the command line; help and version that were asked for are no failure.
+pub(crate) fn report_usage(usage: &clap::Error) -> ExitCode {
+    match usage.print() {
+        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(1),
+        _ if usage.use_stderr() => ExitCode::from(2),
+        _ => ExitCode::SUCCESS,
+    }
+}

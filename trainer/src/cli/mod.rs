@@ -1,0 +1,157 @@
+//! The command line of `ratdata-train`.
+
+mod args;
+mod device_panics;
+mod failure;
+mod interrupt;
+mod terminal;
+
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Serialize;
+
+use self::args::{Args, Wanted};
+use self::failure::Failure;
+use self::terminal::Terminal;
+use ratdata_train::device::DeviceChoice;
+use ratdata_train::device::gpus;
+use ratdata_train::experiment::{Found, find, names};
+use ratdata_train::train::{
+    Job, Plan, Report as _, RunOptions, Summary, available_memory, grouped,
+};
+
+/// Does what the command line asks for and returns the exit status.
+pub(crate) fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(usage) => return failure::report_usage(&usage),
+    };
+    let mut terminal = Terminal::new(args.json, args.quiet);
+    match train(&args, &mut terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.failure(&failure);
+            failure.status()
+        }
+    }
+}
+
+fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
+    let name = match args.wanted()? {
+        Wanted::Experiment(name) => name,
+        Wanted::List => return list(terminal),
+    };
+    let Found { name, mut experiment } = find(&name, &args.set)?;
+    if let Some(data) = &args.data {
+        experiment.data.path = Some(data.clone());
+        experiment.data.sources.clear();
+    }
+    let devices =
+        args.device.iter().map(|choice| choice.resolve()).collect::<Result<Vec<_>, _>>()?;
+    let on_gpu = args.device.iter().all(|choice| match choice {
+        DeviceChoice::Cpu => false,
+        DeviceChoice::Auto => gpus() > 0,
+        DeviceChoice::Cuda(_) => true,
+    });
+    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
+    let job = Job::open(&name, experiment)?;
+    if let (false, Some(free)) = (on_gpu, available_memory())
+        && job.plan().memory() > free
+    {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1_u32 << 30);
+        let needed = gib(job.plan().memory());
+        terminal.warn(&format!(
+            "about {needed:.1} GiB of memory are needed and {:.1} GiB are free; a smaller \
+             `--set training.micro_batch=N` needs less",
+            gib(free)
+        ));
+    }
+    if args.dry_run {
+        let most = CHECKED_TOKENS / job.plan().seq_len.max(1);
+        let checked_sequences = job.check(most)?;
+        return terminal.emit(&DryRun { plan: job.plan().clone(), checked_sequences });
+    }
+    for source in job.sources().iter().filter(|source| source.validation.is_none()) {
+        let path = source.train.path().display();
+        terminal.note(&format!("{path}: no validation part of a sequence or more"));
+    }
+    interrupt::watch();
+    let options = RunOptions { out: &out, devices: &devices, on_gpu, resume: args.resume };
+    let summary = if on_gpu {
+        device_panics::caught(|| job.run(options, terminal, interrupt::flag()))?
+    } else {
+        job.run(options, terminal, interrupt::flag())
+    };
+    terminal.end_line();
+    terminal.emit(&Ended(summary?))
+}
+
+/// Tokens of each part that a dry run reads, at most: seconds.
+const CHECKED_TOKENS: u64 = 2_000_000_000;
+
+/// What a run would do, and how much of its data was read to see that it fits.
+#[derive(Serialize)]
+struct DryRun {
+    #[serde(flatten)]
+    plan: Plan,
+    checked_sequences: u64,
+}
+
+impl fmt::Display for DryRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plan, checked_sequences } = self;
+        write!(
+            f,
+            "{plan}\nchecked      {} sequences; nothing was written",
+            grouped(*checked_sequences)
+        )
+    }
+}
+
+/// The summary of a run, in words.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Ended(Summary);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(summary) = self;
+        let tokens = grouped(summary.tokens);
+        write!(f, "{} iterations, {tokens} tokens", summary.iterations)?;
+        if summary.tokens_per_second > 0.0 {
+            write!(f, ", {:.0} tokens/s", summary.tokens_per_second)?;
+        }
+        writeln!(f)?;
+        if let Some(loss) = summary.train_loss {
+            writeln!(f, "train loss       {loss:.4}")?;
+        }
+        if let (Some(loss), Some(perplexity)) = (summary.val_loss, summary.val_perplexity) {
+            writeln!(f, "validation loss  {loss:.4}, perplexity {perplexity:.2}")?;
+        }
+        write!(f, "checkpoint       {}", summary.checkpoint.display())?;
+        if let Some(curve) = &summary.curve {
+            write!(f, "\nloss curve       {}", curve.display())?;
+        }
+        Ok(())
+    }
+}
+
+fn list(terminal: &Terminal) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct List {
+        experiments: Vec<&'static str>,
+    }
+    impl fmt::Display for List {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            writeln!(f, "experiments:")?;
+            for name in &self.experiments {
+                writeln!(f, "  {name}")?;
+            }
+            write!(f, "train one: ratdata train NAME --data DIR")
+        }
+    }
+    terminal.emit(&List { experiments: names().collect() })
+}

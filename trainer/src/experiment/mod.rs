@@ -1,0 +1,111 @@
+//! An experiment: everything that decides a run but its data's content and the device.
+
+mod embedded;
+mod read;
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use embedded::{EXPERIMENTS, embedded};
+pub use read::{ExperimentError, Found, PROJECT_FILE, find, names};
+
+use crate::data::DataConfig;
+use crate::model::ModelConfig;
+use crate::optim::{OptimizerConfig, ScheduleConfig};
+
+/// Configures a run; `resolved.toml` in a run's folder is this, written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// What the model is made of.
+    pub model: ModelConfig,
+    /// What is read, and in which order.
+    #[serde(default)]
+    pub data: DataConfig,
+    /// Batches, length, validation and checkpoints.
+    #[serde(default)]
+    pub training: TrainingConfig,
+    /// `AdamW` and the clipping before it.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// The learning rate's course.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+}
+
+/// Configures the loop.
+///
+/// A run ends at the first of `iterations`, `tokens` and `epochs` that is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Iterations: steps of the optimizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<u64>,
+    /// Tokens, rounded down to whole iterations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Passes over the data, rounded down to whole iterations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<f64>,
+    /// Sequences in an iteration.
+    pub global_batch: NonZeroUsize,
+    /// Sequences that go through the model together; gradients of the rest are added up.
+    pub micro_batch: NonZeroUsize,
+    /// The type in which the layers compute: bf16 on a GPU and f32 on a CPU where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<crate::model::Precision>,
+    /// The seed of the initial weights.
+    pub seed: u64,
+    /// Iterations between two lines of metrics.
+    pub log_every: NonZeroU64,
+    /// How often a run validates, its end included.
+    pub validations: NonZeroU64,
+    /// Sequences of each source's validation part that are read, at most; all where not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_sequences: Option<NonZeroU64>,
+    /// How often a run keeps a checkpoint, its end included.
+    pub checkpoints: NonZeroU64,
+    /// How many checkpoints stay: the newest ones.
+    pub keep: NonZeroUsize,
+    /// Weights to begin with: a run, a checkpoint, a `.safetensors`, or a PyTorch checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+    /// The key under which a PyTorch checkpoint keeps its state dict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_key: Option<String>,
+    /// What MFU is counted against on a GPU, in 10^12 dense operations a second.
+    pub peak_tflops: f64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            iterations: None,
+            tokens: None,
+            epochs: None,
+            global_batch: non_zero(512),
+            micro_batch: non_zero(8),
+            precision: None,
+            seed: 1005,
+            log_every: NonZeroU64::MIN.saturating_add(99),
+            validations: NonZeroU64::MIN.saturating_add(9),
+            validation_sequences: None,
+            checkpoints: NonZeroU64::MIN.saturating_add(9),
+            keep: non_zero(2),
+            init_from: None,
+            init_key: None,
+            peak_tflops: 989.0,
+        }
+    }
+}
+
+const fn non_zero(value: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(value) {
+        Some(value) => value,
+        None => NonZeroUsize::MIN,
+    }
+}

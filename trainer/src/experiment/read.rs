@@ -1,0 +1,345 @@
+//! From a name, a file and `--set` to an experiment: layers, unknown keys, values that do not fit.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use ratdata_schemas::layered::{
+    LayerError, nearest, overlay, parse_set, read_embedded, read_layers,
+};
+use schemars::schema_for;
+use serde_json::Value as Schema;
+use thiserror::Error;
+use toml::{Table, Value};
+
+use super::Experiment;
+use super::embedded::{EXPERIMENTS, embedded, plain};
+use crate::model::ModelConfigError;
+
+/// The file that names a project's experiment when the command line names none.
+pub const PROJECT_FILE: &str = "ratdata.toml";
+
+/// Why an experiment was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExperimentError {
+    /// A layer cannot be read, or `--set` is none.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// There is no such file, and no experiment of this name.
+    #[error("{name}: no such file, and no experiment of this name")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The name that was meant, perhaps.
+        nearest: Option<&'static str>,
+    },
+    /// A key is none that there is.
+    #[error("{origin}: unknown key `{key}`{}", shown(.nearest.as_deref()))]
+    Key {
+        /// The file or the name.
+        origin: String,
+        /// The key, with the tables above it.
+        key: String,
+        /// The key that was meant, perhaps.
+        nearest: Option<String>,
+    },
+    /// A value has another type than its key takes, or is missing.
+    #[error("{origin}: {reason}")]
+    Value {
+        /// The file or the name.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The model's numbers do not fit one another.
+    #[error("{origin}: {source}")]
+    Model {
+        /// The file or the name.
+        origin: String,
+        /// Which of them.
+        source: ModelConfigError,
+    },
+    /// The micro-batches do not fill the batch.
+    #[error(
+        "{origin}: `training.global_batch` is {global}, expected a multiple of `training.micro_batch`, {micro}"
+    )]
+    Batches {
+        /// The file or the name.
+        origin: String,
+        /// Sequences in an iteration.
+        global: usize,
+        /// Sequences that go through the model together.
+        micro: usize,
+    },
+    /// Nothing ends the run.
+    #[error(
+        "{origin}: none of `training.iterations`, `training.tokens`, `training.epochs` is given"
+    )]
+    Endless {
+        /// The file or the name.
+        origin: String,
+    },
+}
+
+fn shown(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |key| format!(", expected `{key}` perhaps"))
+}
+
+impl ExperimentError {
+    /// Returns what the user can do about it, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::Unknown { nearest: None, .. } => {
+                Some("`ratdata train` without a name lists the experiments".to_owned())
+            }
+            Self::Model { source, .. } => source.hint().map(str::to_owned),
+            Self::Endless { .. } => Some("add `--set training.iterations=N`".to_owned()),
+            Self::Key { .. } => Some("docs/training.md lists the keys".to_owned()),
+            Self::Layer(_) | Self::Value { .. } | Self::Batches { .. } => None,
+        }
+    }
+}
+
+/// An experiment and what it is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its name, after which a run's folder is called.
+    pub name: String,
+    /// The experiment.
+    pub experiment: Experiment,
+}
+
+/// Lists the experiments that are compiled in and can be run.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    EXPERIMENTS.iter().filter(|(_, text)| text.contains("mixers")).map(|(name, _)| *name).chain(
+        EXPERIMENTS.iter().filter(|(name, _)| name.starts_with("sft/")).map(|(name, _)| *name),
+    )
+}
+
+/// Finds an experiment: a TOML file, or the name of one that is compiled in; `--set` lies on top.
+///
+/// # Errors
+/// Returns [`ExperimentError`] where there is none, a key is unknown or a value does not fit.
+pub fn find(wanted: &str, sets: &[String]) -> Result<Found, ExperimentError> {
+    let name = plain(wanted).to_owned();
+    let mut table = if Path::new(wanted).is_file() {
+        // A file on disk extends files beside it, or one that is compiled in, by its name without
+        // `.toml`; from there on all are compiled in.
+        let inside = Cell::new(false);
+        read_layers(Path::new(wanted), &|name| {
+            let found =
+                embedded(name).filter(|_| inside.get() || Path::new(name).extension().is_none());
+            inside.set(inside.get() || found.is_some());
+            found
+        })?
+    } else if let Some(text) = embedded(wanted) {
+        read_embedded(wanted, text, &embedded)?
+    } else {
+        let nearest = nearest(&name, names());
+        return Err(ExperimentError::Unknown { name: wanted.to_owned(), nearest });
+    };
+    for set in sets {
+        overlay(&mut table, parse_set(set)?);
+    }
+    let origin = wanted.to_owned();
+    let schema = schema_for!(Experiment);
+    if let Some((key, nearest)) = unknown_key(&table, schema.as_value(), schema.as_value(), "") {
+        return Err(ExperimentError::Key { origin, key, nearest });
+    }
+    let experiment: Experiment = table.try_into().map_err(|wrong: toml::de::Error| {
+        let reason = wrong.to_string().trim_end().replace('\n', ", ");
+        ExperimentError::Value { origin: origin.clone(), reason }
+    })?;
+    experiment.check(&origin)?;
+    Ok(Found { name: run_name(&name), experiment })
+}
+
+/// A file anywhere gives its stem; a compiled-in name keeps its folder.
+fn run_name(name: &str) -> String {
+    if embedded(name).is_some() {
+        return name.to_owned();
+    }
+    let stem = Path::new(name).file_name().map(|stem| stem.to_string_lossy().into_owned());
+    stem.unwrap_or_else(|| name.to_owned())
+}
+
+impl Experiment {
+    fn check(&self, origin: &str) -> Result<(), ExperimentError> {
+        let origin = || origin.to_owned();
+        self.model
+            .validate()
+            .map_err(|source| ExperimentError::Model { origin: origin(), source })?;
+        let training = &self.training;
+        let (global, micro) = (training.global_batch.get(), training.micro_batch.get());
+        if !global.is_multiple_of(micro) {
+            return Err(ExperimentError::Batches { origin: origin(), global, micro });
+        }
+        if training.iterations.is_none() && training.tokens.is_none() && training.epochs.is_none() {
+            return Err(ExperimentError::Endless { origin: origin() });
+        }
+        let optimizer = &self.optimizer;
+        let positive = [
+            ("training.epochs", training.epochs.unwrap_or(1.0)),
+            ("training.peak_tflops", training.peak_tflops),
+            ("optimizer.max_norm", optimizer.max_norm),
+            ("schedule.peak", self.schedule.peak),
+        ];
+        for (key, found) in positive {
+            if !(found.is_finite() && found > 0.0) {
+                let reason = format!("`{key}` is {found}, expected a positive number");
+                return Err(ExperimentError::Value { origin: origin(), reason });
+            }
+        }
+        if !(0.0..=1.0).contains(&self.schedule.warmup) {
+            let found = self.schedule.warmup;
+            let reason = format!("`schedule.warmup` is {found}, expected a part from 0 to 1");
+            return Err(ExperimentError::Value { origin: origin(), reason });
+        }
+        Ok(())
+    }
+}
+
+/// Returns the first key of a table that its schema does not know, and the nearest that it does.
+fn unknown_key(
+    table: &Table,
+    schema: &Schema,
+    root: &Schema,
+    above: &str,
+) -> Option<(String, Option<String>)> {
+    let schema = followed(schema, root);
+    let known = schema["properties"].as_object();
+    for (key, value) in table {
+        let inner = match known.and_then(|known| known.get(key)) {
+            Some(inner) => inner,
+            None if schema["additionalProperties"].is_object() => &schema["additionalProperties"],
+            None => {
+                let words = known.into_iter().flat_map(|known| known.keys().map(String::as_str));
+                let nearest = nearest(key, words).map(|word| format!("{above}{word}"));
+                return Some((format!("{above}{key}"), nearest));
+            }
+        };
+        if let Value::Table(below) = value
+            && let Some(found) = unknown_key(below, inner, root, &format!("{above}{key}."))
+        {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// Follows a schema's reference to its definition.
+fn followed<'a>(schema: &'a Schema, root: &'a Schema) -> &'a Schema {
+    let name = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/"));
+    name.map_or(schema, |name| &root["$defs"][name])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str, sets: &[&str]) -> ExperimentError {
+        find(name, &sets.iter().map(|&set| set.to_owned()).collect::<Vec<_>>()).unwrap_err()
+    }
+
+    #[test]
+    fn every_experiment_is_whole() {
+        let all: Vec<&str> = names().collect();
+        assert_eq!(all.len(), 15);
+        for name in all {
+            let found = find(name, &[]).unwrap();
+            assert_eq!(found.name, name);
+        }
+    }
+
+    #[test]
+    fn the_papers_models_have_the_papers_size() {
+        for (name, params) in [("fineweb_edu/rat-xl", 1.28e9), ("fineweb_edu/attention-xl", 1.27e9)]
+        {
+            let found = find(name, &[]).unwrap().experiment;
+            let relative = found.model.num_params() as f64 / params;
+            assert!((0.98..1.02).contains(&relative), "{name}: {}", found.model.num_params());
+            assert_eq!(found.training.global_batch.get(), 512);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_finds_its_neighbour() {
+        let wrong = refused("tiny-rat", &["model.chunk_length=8"]);
+
+        assert_eq!(
+            wrong.to_string(),
+            "tiny-rat: unknown key `model.chunk_length`, expected `model.chunk_len` perhaps"
+        );
+        let wrong = refused("tiny-rat", &["data.sources.web.weigth=1"]);
+        assert!(wrong.to_string().contains("`data.sources.web.weight`"), "{wrong}");
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_neighbour() {
+        let wrong = refused("tiny-art", &[]);
+
+        assert_eq!(wrong.hint().unwrap(), "did you mean `tiny-rat`?");
+    }
+
+    #[test]
+    fn a_sequence_that_is_no_multiple_of_the_chunk_is_refused() {
+        let wrong = refused("tiny-rat", &["model.seq_len=100"]);
+
+        assert!(wrong.to_string().contains("`seq_len` is 100"), "{wrong}");
+        assert_eq!(wrong.hint().unwrap(), "change `seq_len` or `chunk_len`");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_told_with_its_key() {
+        let wrong = refused("tiny-rat", &["model.layers=four"]).to_string();
+
+        assert!(wrong.contains("layers"), "{wrong}");
+    }
+
+    #[test]
+    fn batches_are_whole_micro_batches() {
+        let wrong = refused("tiny-rat", &["training.global_batch=9", "training.micro_batch=2"]);
+
+        assert!(matches!(wrong, ExperimentError::Batches { global: 9, micro: 2, .. }), "{wrong}");
+    }
+
+    #[test]
+    fn a_file_extends_what_is_compiled_in_and_is_called_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let text = "extends = 'tiny-rat'\nmodel.layers = 3\n";
+        std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), text.as_bytes())
+            .unwrap();
+
+        let found = find(path.to_str().unwrap(), &["model.window=7".to_owned()]).unwrap();
+
+        assert_eq!(found.name, "mine");
+        assert_eq!(
+            (found.experiment.model.layers.get(), found.experiment.model.window.get()),
+            (3, 7)
+        );
+        assert_eq!(found.experiment.training, find("tiny-rat", &[]).unwrap().experiment.training);
+    }
+
+    #[test]
+    fn a_file_of_the_checkout_is_the_one_that_is_compiled_in() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/experiment");
+        for name in ["tiny-rat", "fineweb_edu/rnn-xl", "sft/attention-xl"] {
+            let path = folder.join(format!("{name}.toml"));
+
+            let found = find(path.to_str().unwrap(), &[]).unwrap();
+
+            assert_eq!(found.experiment, find(name, &[]).unwrap().experiment, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_resolved_reads_back_as_itself() {
+        let found = find("sft/rat-xl", &[]).unwrap().experiment;
+
+        let text = toml::to_string(&found).unwrap();
+
+        assert_eq!(toml::from_str::<Experiment>(&text).unwrap(), found);
+    }
+}

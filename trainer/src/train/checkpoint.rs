@@ -1,0 +1,209 @@
+//! Checkpoints: weights, the optimizer's state and the cursor, in a folder that appears whole.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use ratdata_schemas::artifact::sync_folder_of;
+use ratdata_schemas::{Checksum, StagedFile};
+use serde::{Deserialize, Serialize};
+
+use super::error::TrainError;
+use crate::data::Cursor;
+use crate::experiment::Experiment;
+use crate::model::{Model, ModelConfig};
+use crate::optim::Optimizer;
+
+/// The version of a checkpoint's record.
+const FORMAT_VERSION: u32 = 1;
+
+/// The weights in a checkpoint's folder.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+
+const OPTIMIZER_FILE: &str = "optimizer.bpk";
+const RECORD_FILE: &str = "checkpoint.json";
+const FOLDER: &str = "checkpoints";
+const PREFIX: &str = "iteration-";
+
+/// What a checkpoint says of the run besides weights and moments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The version of this record.
+    pub format_version: u32,
+    /// Iterations done.
+    pub iteration: u64,
+    /// Tokens read.
+    pub tokens: u64,
+    /// Where the run is in its data.
+    pub cursor: Cursor,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// What each source was, by its name.
+    pub data: BTreeMap<String, Checksum>,
+    /// The experiment as it was run.
+    pub experiment: Experiment,
+}
+
+impl Record {
+    /// Makes a record of the present version.
+    pub fn new(experiment: Experiment, data: BTreeMap<String, Checksum>) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            iteration: 0,
+            tokens: 0,
+            cursor: Cursor::default(),
+            seconds: 0.0,
+            data,
+            experiment,
+        }
+    }
+
+    /// Reads the record of a checkpoint.
+    ///
+    /// # Errors
+    /// Returns [`TrainError::Io`] or [`TrainError::Record`] where there is none.
+    pub fn read(checkpoint: &Path) -> Result<Self, TrainError> {
+        let path = checkpoint.join(RECORD_FILE);
+        let text = fs::read(&path).map_err(TrainError::io(&path))?;
+        let refuse = |reason: String| TrainError::Record { path: path.clone(), reason };
+        let record: Self =
+            serde_json::from_slice(&text).map_err(|wrong| refuse(wrong.to_string()))?;
+        if record.format_version != FORMAT_VERSION {
+            let found = record.format_version;
+            return Err(refuse(format!("version {found}, expected {FORMAT_VERSION}")));
+        }
+        Ok(record)
+    }
+
+    /// Refuses to go on with another model or with other data.
+    ///
+    /// A source that is new is none of the checkpoint's business, and one that left is not read.
+    ///
+    /// # Errors
+    /// Returns [`TrainError::OtherModel`] or [`TrainError::OtherData`].
+    pub fn check(
+        &self,
+        checkpoint: &Path,
+        model: &ModelConfig,
+        data: &BTreeMap<String, Checksum>,
+    ) -> Result<(), TrainError> {
+        let path = checkpoint.to_owned();
+        if let Some((key, found, expected)) = difference(&self.experiment.model, model) {
+            return Err(TrainError::OtherModel { path, key, found, expected });
+        }
+        for (name, checksum) in data {
+            if self.data.get(name).is_some_and(|recorded| recorded != checksum) {
+                return Err(TrainError::OtherData { path, name: name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the first key that two models differ in, with both values.
+fn difference(found: &ModelConfig, expected: &ModelConfig) -> Option<(String, String, String)> {
+    let json = |model| serde_json::to_value(model).unwrap_or_default();
+    let (found, expected) = (json(found), json(expected));
+    found.as_object()?.iter().find_map(|(key, value)| {
+        let other = &expected[key];
+        (value != other).then(|| (key.clone(), value.to_string(), other.to_string()))
+    })
+}
+
+/// Writes a checkpoint of a run and removes all but the newest `keep`.
+///
+/// The folder gets its name when everything in it is on disk.
+///
+/// # Errors
+/// Returns [`TrainError`] where the system refuses.
+pub(crate) fn save(
+    out: &Path,
+    model: &Model,
+    optimizer: &Optimizer,
+    record: &Record,
+    keep: usize,
+) -> Result<PathBuf, TrainError> {
+    let folder = out.join(FOLDER);
+    let path = folder.join(format!("{PREFIX}{:09}", record.iteration));
+    let staging = folder.join(format!("{PREFIX}{:09}.{}", record.iteration, StagedFile::ENDING));
+    remove(&staging)?;
+    fs::create_dir_all(&staging).map_err(TrainError::io(&staging))?;
+    model.valid().save_safetensors(&staging.join(WEIGHTS_FILE))?;
+    optimizer.save(&staging.join(OPTIMIZER_FILE))?;
+    let mut file = StagedFile::create(&staging.join(RECORD_FILE))?;
+    file.write_json(record)?;
+    file.commit()?;
+    for name in [WEIGHTS_FILE, OPTIMIZER_FILE] {
+        let path = staging.join(name);
+        File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io(&path))?;
+    }
+    // A checkpoint of the same iteration is there when a run is stopped right after it was kept.
+    remove(&path)?;
+    fs::rename(&staging, &path).map_err(TrainError::io(&path))?;
+    sync_folder_of(&path)?;
+    for old in list(out)?.iter().rev().skip(keep.max(1)) {
+        remove(old)?;
+    }
+    Ok(path)
+}
+
+/// Copies a checkpoint's weights into the run's folder, where they appear whole.
+///
+/// # Errors
+/// Returns [`TrainError::Io`] where the system refuses.
+pub(crate) fn export(checkpoint: &Path, out: &Path) -> Result<(), TrainError> {
+    let path = out.join(WEIGHTS_FILE);
+    let staging = out.join(format!("{WEIGHTS_FILE}.{}", StagedFile::ENDING));
+    fs::copy(checkpoint.join(WEIGHTS_FILE), &staging).map_err(TrainError::io(&staging))?;
+    fs::rename(&staging, &path).map_err(TrainError::io(&path))
+}
+
+/// Reads weights and the optimizer's state of a checkpoint.
+///
+/// # Errors
+/// Returns [`TrainError`] where a file is missing or of another model.
+pub(crate) fn load(
+    checkpoint: &Path,
+    mut model: Model,
+    optimizer: Optimizer,
+) -> Result<(Model, Optimizer), TrainError> {
+    model.load_safetensors(&checkpoint.join(WEIGHTS_FILE))?;
+    Ok((model, optimizer.load(&checkpoint.join(OPTIMIZER_FILE))?))
+}
+
+/// Returns the newest checkpoint of a run.
+///
+/// # Errors
+/// Returns [`TrainError::Io`] where the folder cannot be read.
+pub(crate) fn newest(out: &Path) -> Result<Option<PathBuf>, TrainError> {
+    Ok(list(out)?.pop())
+}
+
+/// Lists the checkpoints of a run, oldest first.
+fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let folder = out.join(FOLDER);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(&folder).map_err(TrainError::io(&folder))?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(TrainError::io(&folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok());
+        if let Some(number) = number {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+fn remove(folder: &Path) -> Result<(), TrainError> {
+    if folder.is_dir() {
+        fs::remove_dir_all(folder).map_err(TrainError::io(folder))?;
+    }
+    Ok(())
+}

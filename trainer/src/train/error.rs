@@ -1,0 +1,153 @@
+//! Why a run ended early.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ratdata_schemas::ArtifactError;
+use thiserror::Error;
+
+use crate::data::DataError;
+use crate::device::DeviceError;
+use crate::model::WeightsError;
+use crate::optim::OptimError;
+
+/// An error of preparing or running a training run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The data is missing or does not fit.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// No device was given.
+    #[error("no device was given to train on")]
+    NoDevice,
+    /// Weights could not be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The optimizer's state could not be read or written.
+    #[error(transparent)]
+    Optimizer(#[from] OptimError),
+    /// A file could not be written, or another run holds the folder.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The operating system refused a file.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder holds a run already.
+    #[error("{}: holds a run of {iterations} iterations already", .out.display())]
+    Exists {
+        /// The run's folder.
+        out: PathBuf,
+        /// The iterations of its newest checkpoint.
+        iterations: u64,
+    },
+    /// A checkpoint's record is none.
+    #[error("{}: not the record of a checkpoint: {reason}", .path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The checkpoint is of another model.
+    #[error(
+        "{}: checkpoint of another model: its `model.{key}` is {found}, the experiment's is {expected}",
+        .path.display()
+    )]
+    OtherModel {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first key that differs.
+        key: String,
+        /// The checkpoint's value.
+        found: String,
+        /// The experiment's value.
+        expected: String,
+    },
+    /// The checkpoint read other data.
+    #[error("{}: the run read other data under the name `{name}`", .path.display())]
+    OtherData {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The source.
+        name: String,
+    },
+    /// There are no weights where the run is to begin.
+    #[error("{}: no run, checkpoint or weights to begin with", .path.display())]
+    NoWeights {
+        /// The path of `training.init_from`.
+        path: PathBuf,
+    },
+    /// A loss or a gradient is not a number.
+    #[error(
+        "iteration {iteration}: the {what} is {found}; where the batch lies is in {}",
+        .location.display()
+    )]
+    NotFinite {
+        /// The iteration, counted from 1.
+        iteration: u64,
+        /// `loss` or `gradient norm`.
+        what: &'static str,
+        /// What it is instead.
+        found: f64,
+        /// The file that names the batch's sequences.
+        location: PathBuf,
+    },
+    /// The run is too short for the data: not one iteration.
+    #[error("the run has no iteration: {reason}")]
+    NoIteration {
+        /// Which limit ends it.
+        reason: String,
+    },
+    /// The user stopped the run.
+    #[error("stopped at iteration {iteration}; the checkpoint is {}", .checkpoint.display())]
+    Interrupted {
+        /// Iterations done.
+        iteration: u64,
+        /// What a run goes on from.
+        checkpoint: PathBuf,
+    },
+}
+
+impl TrainError {
+    /// Returns what the user can do about it, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Data(wrong) => wrong.hint(),
+            Self::Device(wrong) => wrong.hint(),
+            Self::Weights(wrong) => wrong.hint(),
+            Self::Artifact(wrong) => wrong.hint(),
+            Self::Exists { .. } => Some("go on with `--resume`, or choose another `--out`"),
+            Self::OtherModel { .. } => {
+                Some("train the experiment of that checkpoint, or choose another `--out`")
+            }
+            Self::OtherData { .. } => {
+                Some("a new run over other data begins with `--set training.init_from=CHECKPOINT`")
+            }
+            Self::NoWeights { .. } => Some(
+                "train the model that this one begins with, or `--set training.init_from=PATH`",
+            ),
+            Self::NotFinite { .. } => Some(
+                "a lower `--set schedule.peak=LR` or a longer warm-up often helps; the last checkpoint is whole",
+            ),
+            Self::NoIteration { .. } => {
+                Some("take a smaller `--set training.global_batch=N`, or more data")
+            }
+            Self::Interrupted { .. } => Some("go on with `--resume`"),
+            Self::NoDevice | Self::Optimizer(_) | Self::Io { .. } | Self::Record { .. } => None,
+        }
+    }
+
+    /// Makes an error of a file.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        |source| Self::Io { path: path.to_owned(), source }
+    }
+}

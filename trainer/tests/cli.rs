@@ -1,0 +1,169 @@
+//! What the program `ratdata-train` says, and with which exit status.
+#![expect(clippy::unwrap_used, reason = "a test stops where a value is missing")]
+#![expect(clippy::disallowed_methods, reason = "what a test reads need not be staged")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const SMALL: [&str; 14] = [
+    "model.vocab_size=61",
+    "model.d_model=32",
+    "model.layers=2",
+    "model.head_dim=8",
+    "model.seq_len=32",
+    "model.chunk_len=8",
+    "model.window=6",
+    "training.iterations=8",
+    "training.global_batch=4",
+    "training.micro_batch=2",
+    "training.log_every=2",
+    "training.validations=2",
+    "training.checkpoints=2",
+    "schedule.peak=0.001",
+];
+
+fn trainer(folder: &Path, args: &[&str], sets: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata-train"));
+    command.current_dir(folder).args(args);
+    if !args.is_empty() {
+        command.args(SMALL.iter().chain(sets).flat_map(|set| ["--set", set]));
+    }
+    command
+}
+
+fn train(folder: &Path, args: &[&str], sets: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = trainer(folder, args, sets).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn bin(folder: &Path, tokens: u64) -> PathBuf {
+    let bytes: Vec<u8> =
+        (0..tokens).flat_map(|i| u16::try_from(i * i % 61).unwrap().to_le_bytes()).collect();
+    let path = folder.join("x.bin");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn the_last_line_of_stdout_is_the_result_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+
+    let (status, stdout, stderr) =
+        train(folder.path(), &["tiny-rat", "--data", "x.bin", "--out", "run", "--json"], &[]);
+
+    assert_eq!(status, 0, "{stderr}");
+    let result: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&result["iterations"], &result["tokens"]), (&8.into(), &1024.into()));
+    assert!(result["train_loss"].as_f64().unwrap() > 0.0 && result["val_loss"].is_null());
+    assert!(result["tokens_per_second"].as_f64().unwrap() > 0.0);
+    let checkpoint = folder.path().join(result["checkpoint"].as_str().unwrap());
+    assert!(checkpoint.join("model.safetensors").is_file());
+    assert!(stderr.contains("8/8  loss ") && stderr.contains("  lr "), "{stderr}");
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+
+    let (status, stdout, stderr) =
+        train(folder.path(), &["tiny-attention", "--data", "x.bin", "--dry-run", "--json"], &[]);
+
+    assert_eq!(status, 0, "{stderr}");
+    let plan: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    // 61·32 + 2·(4·32² + 8·32² + 2·32) + 32
+    assert_eq!(plan["parameters"], 26_688);
+    assert_eq!((&plan["iterations"], &plan["train_sequences"]), (&8.into(), &124.into()));
+    assert!(plan["flops"].as_f64().unwrap() > 1e6);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn without_a_config_the_experiments_are_listed_or_the_projects_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let (status, stdout, _) = train(folder.path(), &[], &[]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("tiny-rat\n") && stdout.contains("sft/rat-xl\n"), "{stdout}");
+
+    std::fs::write(folder.path().join("ratdata.toml"), "experiment = 'tiny-rnn'").unwrap();
+    bin(folder.path(), 4_000);
+    let (status, _, stderr) = train(folder.path(), &["--data", "x.bin"], &[]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(folder.path().join("runs/tiny-rnn/model.safetensors").is_file());
+}
+
+#[test]
+fn each_mistake_has_its_own_message_and_status() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+    std::fs::write(folder.path().join("empty.bin"), "").unwrap();
+    std::fs::write(folder.path().join("short.bin"), [1, 0, 2, 0]).unwrap();
+    let data = ["tiny-rat", "--data", "x.bin"];
+
+    for (args, set, status, message, hint) in [
+        (&["tiny-rta"][..], "", 2, "no experiment of this name", "did you mean `tiny-rat`?"),
+        (&["tiny-rat"], "", 2, "no data was named", "--data DIR"),
+        (&["tiny-rat", "--data", "nowhere"], "", 2, "nowhere: there is no such file", ""),
+        (&["tiny-rat", "--data", "empty.bin"], "", 1, "split `train` is empty", "tokenize"),
+        (&["tiny-rat", "--data", "short.bin"], "", 1, "has 2 tokens, a sequence takes 33", ""),
+        (&data, "training.global_batch=500", 1, "fewer than a batch of 500", "global_batch"),
+        (&data, "model.seq_len=36", 2, "`seq_len` is 36, expected a multiple", "chunk_len"),
+        (&data, "model.vocab_size=60", 1, "found the id 60", "model.vocab_size=N"),
+        (&data, "model.vocabsize=60", 2, "expected `model.vocab_size` perhaps", "docs/"),
+        (&data, "nonsense", 2, "expected `key=value`", ""),
+        #[cfg(not(feature = "cuda"))]
+        (
+            &["tiny-rat", "--data", "x.bin", "--device", "cuda"],
+            "",
+            2,
+            "this build has no CUDA",
+            "--features cuda",
+        ),
+        (&["tiny-rat", "--device", "gpu"], "", 2, "expected `auto`, `cpu`, `cuda`", ""),
+    ] {
+        let sets: Vec<&str> = [set].into_iter().filter(|set| !set.is_empty()).collect();
+        let (found, _, stderr) = train(folder.path(), args, &sets);
+
+        assert_eq!(found, status, "{args:?} {set}: {stderr}");
+        assert!(stderr.contains(message), "{args:?} {set}: {stderr}");
+        assert!(stderr.contains(hint), "{args:?} {set}: {stderr}");
+    }
+}
+
+/// SIGTERM keeps a checkpoint, and the run goes on from it to the same weights.
+#[test]
+fn a_run_that_is_terminated_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+    let args = |out| ["tiny-rat", "--data", "x.bin", "--out", out];
+    let sets = ["training.iterations=60", "training.log_every=1"];
+    let mut stopped = trainer(folder.path(), &args("run"), &sets)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    let metrics = folder.path().join("run/metrics.jsonl");
+    let begun = Instant::now();
+    let lines = || std::fs::read_to_string(&metrics).map_or(0, |text| text.lines().count());
+    while lines() < 3 && begun.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let killed = Command::new("kill").args(["-TERM", &stopped.id().to_string()]).status().unwrap();
+    let status = stopped.wait().unwrap();
+    let mut resumed = args("run").to_vec();
+    resumed.push("--resume");
+    let (again, _, stderr) = train(folder.path(), &resumed, &sets);
+    let (whole, _, _) = train(folder.path(), &args("whole"), &sets);
+
+    assert!(killed.success());
+    assert_eq!((status.code(), again, whole), (Some(130), 0, 0), "{stderr}");
+    assert!(stderr.contains("going on from "), "{stderr}");
+    let weights =
+        |run: &str| std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+    assert!(weights("run") == weights("whole"));
+}
