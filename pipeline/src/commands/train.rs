@@ -17,12 +17,17 @@ const PROGRAM: &str = "ratdata-train";
 /// `--data DIR` what `tokenize`, `sft` or `pack` made. `ratdata train --help` lists its options.
 /// Without CONFIG it trains the experiment of `ratdata.toml`, or lists the experiments there are.
 #[derive(clap::Args, Clone, Debug)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {
     /// CONFIG and options of the trainer
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata train tiny-rat --data data/tokens
+  ratdata train my.toml --data data/packed --device cuda --resume";
 
 /// Runs the command.
 pub(crate) fn train(ui: &Ui, args: &TrainArgs) -> Result<(), Failure> {
