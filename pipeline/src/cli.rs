@@ -11,7 +11,8 @@ const STYLES: styling::Styles = styling::Styles::styled()
     .placeholder(styling::AnsiColor::Cyan.on_default());
 
 const AFTER_HELP: &str = "\
-Exit status: 0 done, 1 failed, 2 usage or configuration, 130 interrupted. \
+Exit status: 0 done, 1 failed, 2 usage or configuration, 4 stale steps (`plan --check`), \
+130 interrupted. \
 A closed pipe is 0.";
 
 /// Prepare text for language-model training: exact, fast, crash-safe

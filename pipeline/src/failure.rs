@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Failed,
     /// The command line or a configuration is wrong: status 2.
     Usage,
+    /// Steps of a plan are stale, and the user asked: status 4.
+    Stale,
     /// The user interrupted the run: status 130.
     Interrupted,
     /// Whoever read our output has gone: status 0.
@@ -25,6 +27,7 @@ impl Kind {
         match self {
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Stale => 4,
             Self::Interrupted => 130,
             Self::ClosedPipe => 0,
         }

@@ -2,10 +2,13 @@
 
 mod cli;
 mod commands;
+mod dag;
 mod demo;
+mod executor;
 mod failure;
 mod interrupt;
 mod progress;
+mod store;
 mod ui;
 
 use std::process::ExitCode;

@@ -33,6 +33,11 @@ impl Ui {
         self.live
     }
 
+    /// Returns whether results are wanted as JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
     /// Returns whether progress is wanted at all.
     pub(crate) fn quiet(&self) -> bool {
         self.quiet
@@ -49,7 +54,7 @@ impl Ui {
     }
 
     /// Prints text that is the result itself.
-    fn print(text: &str) -> Result<(), Failure> {
+    pub(crate) fn print(text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())
             .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })

@@ -13,6 +13,7 @@ pub mod layered;
 pub mod manifest;
 mod mmap;
 pub mod row_set;
+pub mod run_event;
 pub mod shard_writer;
 pub mod token;
 
@@ -26,5 +27,6 @@ pub use manifest::{
     ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
 pub use row_set::{Row, RowSet, RowSetError};
+pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};

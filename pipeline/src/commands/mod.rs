@@ -2,6 +2,9 @@
 
 pub(crate) mod demo;
 pub(crate) mod pack;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod sample;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
 
@@ -13,6 +16,10 @@ use crate::ui::Ui;
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
     Pack(pack::PackArgs),
+    Plan(plan::PlanArgs),
+    Run(run::RunArgs),
+    #[command(hide = true)]
+    Sample(sample::SampleArgs),
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
 }
@@ -22,6 +29,9 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::demo(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
+        Command::Plan(args) => plan::plan(ui, args),
+        Command::Run(args) => run::run(ui, args),
+        Command::Sample(args) => sample::sample(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
     }
