@@ -12,7 +12,7 @@ const STYLES: styling::Styles = styling::Styles::styled()
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 failed, 2 usage or configuration, \
-3 an artifact is not what its manifest says, 130 interrupted. \
+3 an artifact is not what its manifest says, 4 stale steps (`plan --check`), 130 interrupted. \
 A closed pipe is 0.";
 
 /// Prepare text for language-model training: exact, fast, crash-safe

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Usage,
     /// An artifact is not what its manifest says: status 3.
     Untrue,
+    /// Steps of a plan are stale, and the user asked: status 4.
+    Stale,
     /// The user interrupted the run: status 130.
     Interrupted,
     /// Whoever read our output has gone: status 0.
@@ -28,6 +30,7 @@ impl Kind {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Untrue => 3,
+            Self::Stale => 4,
             Self::Interrupted => 130,
             Self::ClosedPipe => 0,
         }

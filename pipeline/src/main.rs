@@ -2,13 +2,16 @@
 
 mod cli;
 mod commands;
+mod dag;
 mod demo;
+mod executor;
 mod failure;
 mod inspect;
 mod interrupt;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod store;
 mod transcode;
 mod ui;
 mod verify;

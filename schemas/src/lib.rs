@@ -15,6 +15,7 @@ pub mod manifest;
 mod mmap;
 pub mod payload;
 pub mod row_set;
+pub mod run_event;
 pub mod shard_writer;
 pub mod token;
 
@@ -29,5 +30,6 @@ pub use manifest::{
 };
 pub use payload::{Carried, PayloadFile};
 pub use row_set::{Row, RowSet, RowSetError};
+pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};

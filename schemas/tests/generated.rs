@@ -4,14 +4,22 @@
 
 use std::path::Path;
 
-use ratdata_schemas::Manifest;
+use ratdata_schemas::{Manifest, RunEvent};
 use schemars::schema_for;
 
 #[test]
 fn the_manifest_schema_is_what_the_types_say() {
-    let schema = schema_for!(Manifest);
-    let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifest.schema.json");
+    hold("manifest.schema.json", &schema_for!(Manifest));
+}
+
+#[test]
+fn the_schema_of_run_events_is_what_the_types_say() {
+    hold("run_event.schema.json", &schema_for!(RunEvent));
+}
+
+fn hold(name: &str, schema: &schemars::Schema) {
+    let text = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
 
     if std::env::var_os("RATDATA_REGENERATE").is_some() {
         use std::io::Write;

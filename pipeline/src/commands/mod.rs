@@ -6,6 +6,9 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod pack;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod sample;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
 pub(crate) mod trace;
@@ -24,6 +27,10 @@ pub(crate) enum Command {
     Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
     Pack(pack::PackArgs),
+    Plan(plan::PlanArgs),
+    Run(run::RunArgs),
+    #[command(hide = true)]
+    Sample(sample::SampleArgs),
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
     Trace(trace::TraceArgs),
@@ -40,6 +47,9 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
         Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
+        Command::Plan(args) => plan::plan(ui, args),
+        Command::Run(args) => run::run(ui, args),
+        Command::Sample(args) => sample::sample(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
         Command::Trace(args) => trace::trace(ui, args),

@@ -1,0 +1,241 @@
+//! Fingerprints: what a step's bytes are decided by, and nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use ratdata_schemas::Checksum;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::error::PipelineError;
+use super::file::{Step, reference, texts};
+use super::place::{Place, layers};
+
+/// How many places of a large file are looked at, and how many bytes are read at each.
+const SAMPLES: u64 = 64;
+const SAMPLE_BYTES: u64 = 16 << 10;
+
+/// What a step is made from; kept beside its result, so that a later plan can say what changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recipe {
+    pub(crate) kind: String,
+    pub(crate) version: u32,
+    pub(crate) config: Map<String, Value>,
+    /// Fingerprints of steps and files, by the name that the config uses.
+    pub(crate) inputs: BTreeMap<String, String>,
+}
+
+impl Recipe {
+    /// Returns the fingerprint: the same recipe, the same bytes.
+    pub(crate) fn fingerprint(&self) -> String {
+        let recipe = serde_json::json!([self.kind, self.version, self.config, self.inputs]);
+        Checksum::of_value(&recipe).as_str().to_owned()
+    }
+
+    /// Says what differs from an earlier recipe, old -> new.
+    pub(crate) fn changes(&self, old: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        let mut note = |what: &str, old: Option<String>, new: Option<String>| {
+            if old != new {
+                let shown = |value: Option<String>| value.unwrap_or_else(|| "unset".into());
+                changes.push(format!("{what}: {} -> {}", shown(old), shown(new)));
+            }
+        };
+        note("kind", Some(old.kind.clone()), Some(self.kind.clone()));
+        note("version", Some(old.version.to_string()), Some(self.version.to_string()));
+        let mut names: Vec<&String> = old.config.keys().collect();
+        names.extend(self.config.keys().filter(|key| !old.config.contains_key(*key)));
+        for name in names {
+            let of = |recipe: &Self| recipe.config.get(name).map(ToString::to_string);
+            note(name, of(old), of(self));
+        }
+        let mut names: Vec<&String> = old.inputs.keys().collect();
+        names.extend(self.inputs.keys().filter(|name| !old.inputs.contains_key(*name)));
+        for name in names {
+            let short = |text: &String| text.chars().take(12).collect::<String>();
+            let of = |recipe: &Self| recipe.inputs.get(name).map(short);
+            note(&format!("input {name}"), of(old), of(self));
+        }
+        changes
+    }
+}
+
+/// Fingerprints of files outside the pipeline, each looked at once a plan.
+pub(crate) struct Outside<'a> {
+    pipeline: &'a Path,
+    base: &'a Path,
+    /// Read files whole, and not in samples.
+    full: bool,
+    known: HashMap<String, String>,
+}
+
+impl<'a> Outside<'a> {
+    pub(crate) fn new(pipeline: &'a Path, base: &'a Path, full: bool) -> Self {
+        Self { pipeline, base, full, known: HashMap::new() }
+    }
+
+    /// Returns the fingerprints of the files that a step takes from outside the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// A file is not there or cannot be read.
+    pub(crate) fn of(&mut self, step: &Step) -> Result<BTreeMap<String, String>, PipelineError> {
+        let mut named = Vec::new();
+        texts(&step.config, &mut |key, text| {
+            let key = step.kind.key(key).filter(|key| key.path);
+            if let Some(key) = key.filter(|_| reference(text).is_none() && !text.contains("://")) {
+                named.push((key, text));
+            }
+        });
+        let mut found = BTreeMap::new();
+        for (key, text) in named {
+            if let Some(fingerprint) = self.known.get(text) {
+                found.insert(text.to_owned(), fingerprint.clone());
+                continue;
+            }
+            let path = self.base.join(text);
+            // A name, such as that of a tokenizer on the hub: the config holds it already.
+            if key.maybe && !path.exists() && !text.contains(['*', '?', '[']) {
+                continue;
+            }
+            match self.fingerprint(&path)? {
+                Some(fingerprint) => {
+                    self.known.insert(text.to_owned(), fingerprint.clone());
+                    found.insert(text.to_owned(), fingerprint);
+                }
+                None => {
+                    return Err(PipelineError::MissingInput {
+                        place: Place::of(self.pipeline, &["steps", &step.name, &key.name]),
+                        step: step.name.clone(),
+                        input: PathBuf::from(text),
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the fingerprint of what a path or pattern names; none where that is nothing.
+    fn fingerprint(&self, path: &Path) -> Result<Option<String>, PipelineError> {
+        let refused = |source| PipelineError::Io { path: path.to_owned(), source };
+        let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
+        let files = if pattern { matching(path) } else { files_of(path).map_err(refused)? };
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let hash = |file: &PathBuf| {
+            let name = file.strip_prefix(path).ok().filter(|name| !name.as_os_str().is_empty());
+            let name = name.or_else(|| file.file_name().map(Path::new)).unwrap_or(file);
+            let content = content(file, self.full)
+                .map_err(|source| PipelineError::Io { path: file.clone(), source })?;
+            Ok(format!("{} {content}\n", name.display()))
+        };
+        let lines = files.par_iter().map(hash).collect::<Result<Vec<_>, PipelineError>>()?;
+        Ok(Some(Checksum::of(lines.concat().as_bytes()).as_str().to_owned()))
+    }
+}
+
+/// Returns a file with those it extends, or all files below a folder, in the order of their names.
+fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        let toml = path.extension().is_some_and(|ending| ending == "toml");
+        let extended = layers(path).into_iter().map(|(path, _)| path).filter(|path| path.is_file());
+        return Ok(if toml { extended.collect() } else { vec![path.to_owned()] });
+    }
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut entries = fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    entries.retain(|entry| {
+        // Caches and locks are no input.
+        !entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    });
+    entries.sort();
+    let mut found = Vec::new();
+    for entry in entries {
+        found.extend(if entry.is_dir() { files_of(&entry)? } else { vec![entry] });
+    }
+    Ok(found)
+}
+
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let found = ratdata_tokenize::source::find_inputs(&[pattern.display().to_string()]);
+    // What is wrong with a match is told by the step that reads it.
+    found.map_or_else(|_| Vec::new(), |files| files.into_iter().map(|file| file.path).collect())
+}
+
+/// Hashes a file's size and content: all of it, or 64 blocks of 16 KiB, evenly spread.
+fn content(path: &Path, full: bool) -> io::Result<blake3::Hash> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bytes.to_le_bytes());
+    if full || bytes <= SAMPLES * SAMPLE_BYTES {
+        hasher.update_reader(&file)?;
+        return Ok(hasher.finalize());
+    }
+    let last = bytes - SAMPLE_BYTES;
+    let mut block = vec![0; usize::try_from(SAMPLE_BYTES).unwrap_or(0)];
+    for place in (0..SAMPLES - 1).map(|number| last / (SAMPLES - 1) * number).chain([last]) {
+        file.read_exact_at(&mut block, place)?;
+        hasher.update(&block);
+    }
+    Ok(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(share: f64) -> Recipe {
+        let config = serde_json::json!({"input": "x", "val_fraction": share});
+        let inputs = BTreeMap::from([("x".to_owned(), "0123456789abcdef".to_owned())]);
+        let Value::Object(config) = config else { unreachable!() };
+        Recipe { kind: "tokenize".into(), version: 1, config, inputs }
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        let one = recipe(0.5);
+        let mut other = one.clone();
+        other.config = other.config.into_iter().rev().collect();
+
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        assert_ne!(one.fingerprint(), recipe(0.25).fingerprint());
+    }
+
+    #[test]
+    fn a_change_is_told_old_to_new() {
+        let mut new = recipe(0.25);
+        new.inputs.insert("x".into(), "fedcba9876543210".into());
+
+        assert_eq!(
+            new.changes(&recipe(0.5)),
+            ["val_fraction: 0.5 -> 0.25", "input x: 0123456789ab -> fedcba987654"]
+        );
+    }
+
+    #[test]
+    fn a_large_file_is_sampled_unless_all_of_it_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let file = File::create(&path).unwrap();
+        file.set_len(3 << 20).unwrap();
+        let (sampled, full) = (content(&path, false).unwrap(), content(&path, true).unwrap());
+
+        // Between two samples.
+        file.write_at(b"x", 20 << 10).unwrap();
+        assert_eq!(content(&path, false).unwrap(), sampled);
+        assert_ne!(content(&path, true).unwrap(), full);
+
+        file.write_at(b"x", (3 << 20) - 1).unwrap();
+        assert_ne!(content(&path, false).unwrap(), sampled);
+    }
+}

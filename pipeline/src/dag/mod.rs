@@ -1,0 +1,16 @@
+//! Pipelines: steps that take each other's results, planned by what decides their bytes.
+//!
+//! [`file`] reads and checks, [`kinds`] knows what steps there are, [`graph`] orders them,
+//! [`fingerprint`] says what a step's bytes are decided by, [`plan`] finds what is stale and why,
+//! [`draw`] draws it, [`run`] has it carried out by an executor, and [`report`] tells of that.
+
+pub(crate) mod draw;
+pub(crate) mod error;
+pub(crate) mod file;
+pub(crate) mod fingerprint;
+pub(crate) mod graph;
+pub(crate) mod kinds;
+pub(crate) mod place;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod run;

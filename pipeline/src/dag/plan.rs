@@ -1,0 +1,159 @@
+//! The plan: every step in order, with its fingerprint, fresh or stale, and why.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use serde::Serialize;
+
+use super::error::PipelineError;
+use super::file::Pipeline;
+use super::fingerprint::{Outside, Recipe};
+use super::graph::Graph;
+use super::place::Place;
+use crate::store::Store;
+
+/// How many characters of a fingerprint name a result.
+const SHORT: usize = 16;
+
+/// Whether a step's result is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    Fresh,
+    Stale,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Planned {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) fingerprint: String,
+    pub(crate) state: State,
+    /// What makes it stale.
+    pub(crate) why: Vec<String>,
+    /// The steps it takes.
+    pub(crate) inputs: Vec<String>,
+    /// Where its result is in the store.
+    pub(crate) object: String,
+    #[serde(skip)]
+    pub(crate) recipe: Recipe,
+    /// Its number in the pipeline.
+    #[serde(skip)]
+    pub(crate) step: usize,
+    /// Numbers of the steps it takes, in the plan.
+    #[serde(skip)]
+    pub(crate) takes: Vec<usize>,
+}
+
+/// All steps of a pipeline that are wanted, inputs first.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Planned>,
+    /// How many steps are stale.
+    pub(crate) stale: usize,
+}
+
+impl Plan {
+    /// Plans the steps called `wanted` and what they need, or all.
+    ///
+    /// # Errors
+    ///
+    /// A name is of no step, steps need each other, or an input is missing.
+    pub(crate) fn of(
+        pipeline: &Pipeline,
+        store: &Store,
+        wanted: &[String],
+        full_hash: bool,
+    ) -> Result<Self, PipelineError> {
+        let graph = Graph::new(pipeline.steps.iter().map(|step| step.inputs.clone()).collect());
+        let name = |number: usize| pipeline.steps[number].name.clone();
+        let order = graph.order().map_err(|cycle| PipelineError::Cycle {
+            place: Place::of(&pipeline.path, &["steps", &name(cycle[0])]),
+            chain: cycle.into_iter().map(name).collect(),
+        })?;
+        let asked = wanted.iter().map(|name| pipeline.step(name)).collect::<Result<Vec<_>, _>>()?;
+        let keep = if asked.is_empty() { vec![true; order.len()] } else { graph.closure(&asked) };
+        let mut outside = Outside::new(&pipeline.path, &pipeline.base, full_hash);
+        let (objects, remembered) = (store.objects(), store.remembered());
+        let mut places: HashMap<usize, usize> = HashMap::new();
+        let mut steps: Vec<Planned> = Vec::new();
+        for number in order.into_iter().filter(|&number| keep[number]) {
+            let step = &pipeline.steps[number];
+            let takes: Vec<usize> = graph
+                .inputs(number)
+                .iter()
+                .filter_map(|input| places.get(input).copied())
+                .collect();
+            let mut inputs = outside.of(step)?;
+            inputs.extend(
+                takes.iter().map(|&take| {
+                    (format!("@{}", steps[take].name), steps[take].fingerprint.clone())
+                }),
+            );
+            let recipe = Recipe {
+                kind: step.kind.name.to_owned(),
+                version: step.kind.version,
+                config: step.config.clone(),
+                inputs,
+            };
+            let fingerprint = recipe.fingerprint();
+            let object = format!("{}-{}-{fingerprint:.SHORT$}", recipe.kind, step.name);
+            let fresh = objects.contains(&object);
+            let last = if fresh || !remembered.contains(&step.name) {
+                None
+            } else {
+                store.last(&step.name)
+            };
+            let why = match last {
+                _ if fresh => Vec::new(),
+                None => vec!["never made".into()],
+                Some(last) => match recipe.changes(&last) {
+                    changes if changes.is_empty() => vec!["its result is gone".into()],
+                    changes => changes,
+                },
+            };
+            places.insert(number, steps.len());
+            steps.push(Planned {
+                name: step.name.clone(),
+                kind: step.kind.name,
+                fingerprint,
+                state: if fresh { State::Fresh } else { State::Stale },
+                why,
+                inputs: takes.iter().map(|&take| steps[take].name.clone()).collect(),
+                object,
+                recipe,
+                step: number,
+                takes,
+            });
+        }
+        let stale = steps.iter().filter(|step| step.state == State::Stale).count();
+        Ok(Self { steps, stale })
+    }
+
+    /// Returns the names of all results that the plan refers to.
+    pub(crate) fn objects(&self) -> BTreeSet<String> {
+        self.steps.iter().map(|step| step.object.clone()).collect()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0).max(4);
+        writeln!(f, "{:<width$}  {:<9} {:<12}  state", "step", "kind", "fingerprint")?;
+        for step in &self.steps {
+            let state = if step.state == State::Fresh { "fresh" } else { "stale" };
+            write!(f, "{:<width$}  {:<9} {:.12}  {state}", step.name, step.kind, step.fingerprint)?;
+            match step.why.as_slice() {
+                [] => writeln!(f)?,
+                [first, rest @ ..] => {
+                    writeln!(f, "  {first}")?;
+                    for why in rest {
+                        writeln!(f, "{:width$}  {:<9} {:<12}         {why}", "", "", "")?;
+                    }
+                }
+            }
+        }
+        write!(f, "{} of {} steps are stale", self.stale, self.steps.len())
+    }
+}

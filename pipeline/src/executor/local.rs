@@ -1,0 +1,294 @@
+//! Runs tasks as processes of this machine: as many at once as threads and memory allow.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use ratdata_schemas::Happening;
+
+use super::task::{Done, Log, Share, TaskError};
+use crate::dag::run::{Run, Totals};
+use crate::failure::Failure;
+use crate::store;
+
+/// What the steps of a run may use together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) threads: usize,
+    pub(crate) memory_gb: f64,
+    /// How many steps may run at once.
+    pub(crate) jobs: usize,
+}
+
+/// Where a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Running,
+    Done,
+    Failed,
+}
+
+enum Message {
+    Waits(usize),
+    Ended { step: usize, seconds: f64, ended: Result<Done, TaskError> },
+}
+
+/// Runs the stale steps of a plan, each as soon as its inputs are there.
+///
+/// With a share, only steps that can be shared are run, and their results are left to be made.
+///
+/// # Errors
+///
+/// The store or stdout cannot be written. A step that fails is counted, and those that do not
+/// need it go on.
+pub(crate) fn execute(
+    run: &Run<'_>,
+    limits: Limits,
+    share: Option<Share>,
+    stop: &AtomicBool,
+) -> Result<Totals, Failure> {
+    let (sender, receiver) = channel();
+    std::thread::scope(|scope| {
+        let mut board = Board::new(run, limits, share)?;
+        loop {
+            if !stop.load(Ordering::Relaxed) {
+                for step in board.startable() {
+                    let threads = board.start(step)?;
+                    let sender = sender.clone();
+                    scope.spawn(move || work(run, step, threads, share, stop, &sender));
+                }
+            }
+            if board.running.is_empty() {
+                return board.end(stop.load(Ordering::Relaxed));
+            }
+            board.receive(&receiver)?;
+        }
+    })
+}
+
+fn work(
+    run: &Run<'_>,
+    step: usize,
+    threads: usize,
+    share: Option<Share>,
+    stop: &AtomicBool,
+    sender: &Sender<Message>,
+) {
+    let begun = Instant::now();
+    let task = &run.tasks[step];
+    let log = Log::File(log(run, step, share));
+    // The receiver lives as long as any step runs.
+    let send = |message| drop(sender.send(message));
+    let ended = match share {
+        Some(share) => task.run_share(share, threads, &log, stop),
+        None => task.run(threads, &log, stop, &mut || send(Message::Waits(step))),
+    };
+    send(Message::Ended { step, seconds: begun.elapsed().as_secs_f64(), ended });
+}
+
+fn log(run: &Run<'_>, step: usize, share: Option<Share>) -> PathBuf {
+    let name = &run.tasks[step].name;
+    share.map_or_else(|| run.log(name), |share| run.log(&format!("{name}.{}", share.number)))
+}
+
+/// Who runs, who waits for whom, and what is free.
+struct Board<'r, 'a> {
+    run: &'r Run<'a>,
+    limits: Limits,
+    share: Option<Share>,
+    stages: Vec<Stage>,
+    /// How many inputs of each step are not there yet.
+    missing: Vec<usize>,
+    users: Vec<Vec<usize>>,
+    /// Steps whose inputs are there, in the order of the plan.
+    ready: std::collections::BTreeSet<usize>,
+    /// Running steps with their threads.
+    running: std::collections::BTreeMap<usize, usize>,
+    totals: Totals,
+}
+
+impl<'r, 'a> Board<'r, 'a> {
+    fn new(run: &'r Run<'a>, limits: Limits, share: Option<Share>) -> Result<Self, Failure> {
+        let steps = &run.plan.steps;
+        let mut board = Self {
+            run,
+            limits,
+            share,
+            stages: vec![Stage::Waiting; steps.len()],
+            missing: steps.iter().map(|step| step.takes.len()).collect(),
+            users: vec![Vec::new(); steps.len()],
+            ready: std::collections::BTreeSet::new(),
+            running: std::collections::BTreeMap::new(),
+            totals: Totals::default(),
+        };
+        for (number, step) in steps.iter().enumerate() {
+            for &take in &step.takes {
+                board.users[take].push(number);
+            }
+        }
+        for number in 0..steps.len() {
+            if run.is_fresh(number) {
+                run.fresh(number)?;
+                board.totals.fresh += 1;
+                board.is_there(number);
+            } else if board.missing[number] == 0 {
+                board.ready.insert(number);
+            }
+        }
+        Ok(board)
+    }
+
+    /// Marks a result as there, so that steps that take it may begin.
+    fn is_there(&mut self, step: usize) {
+        self.stages[step] = Stage::Done;
+        for user in self.users[step].clone() {
+            self.missing[user] -= 1;
+            if self.missing[user] == 0
+                && self.stages[user] == Stage::Waiting
+                && !self.run.is_fresh(user)
+            {
+                self.ready.insert(user);
+            }
+        }
+    }
+
+    /// Returns the steps that may begin now: what they need is free, or nothing else runs.
+    fn startable(&self) -> Vec<usize> {
+        let step = |number: usize| &self.run.pipeline.steps[self.run.plan.steps[number].step];
+        let mut jobs = self.running.len();
+        let mut threads: usize = self.running.values().sum();
+        let mut memory: f64 = self.running.keys().map(|&number| step(number).memory_gb).sum();
+        let mut found = Vec::new();
+        for &number in &self.ready {
+            if self.share.is_some() && !self.run.tasks[number].shards {
+                continue;
+            }
+            let needs = step(number).threads.unwrap_or(1).min(self.limits.threads);
+            let fits = jobs < self.limits.jobs
+                && threads + needs <= self.limits.threads
+                && memory + step(number).memory_gb <= self.limits.memory_gb;
+            if fits || jobs == 0 {
+                jobs += 1;
+                threads += needs;
+                memory += step(number).memory_gb;
+                found.push(number);
+            }
+        }
+        found
+    }
+
+    /// Tells that a step begins, and returns how many threads it gets.
+    fn start(&mut self, number: usize) -> Result<usize, Failure> {
+        let planned = &self.run.plan.steps[number];
+        let step = &self.run.pipeline.steps[planned.step];
+        let task = &self.run.tasks[number];
+        self.ready.remove(&number);
+        let used: usize = self.running.values().sum();
+        let free = self.limits.threads.saturating_sub(used).max(1);
+        let own = step.knobs.get("num_proc").and_then(serde_json::Value::as_u64);
+        let own = own.and_then(|own| usize::try_from(own).ok());
+        let threads = match step.threads.or(own) {
+            Some(wanted) => wanted.min(self.limits.threads),
+            // Steps that can use many threads share what is free with those that wait beside them.
+            None if task.threads => {
+                let beside = self.ready.iter().filter(|&&other| self.run.tasks[other].threads);
+                free.div_ceil(beside.count() + 1)
+            }
+            None => 1,
+        };
+        self.stages[number] = Stage::Running;
+        self.running.insert(number, threads);
+        self.run.reporter.tell(Happening::StepStarted {
+            step: planned.name.clone(),
+            kind: planned.kind.to_owned(),
+            fingerprint: planned.fingerprint.clone(),
+            threads,
+            log: log(self.run, number, self.share).display().to_string(),
+        })?;
+        Ok(threads)
+    }
+
+    /// Waits for something to happen, but not for long: the user may interrupt.
+    fn receive(&mut self, receiver: &Receiver<Message>) -> Result<(), Failure> {
+        let Ok(message) = receiver.recv_timeout(Duration::from_millis(200)) else { return Ok(()) };
+        match message {
+            Message::Waits(step) => {
+                let step = self.run.tasks[step].name.clone();
+                self.run.reporter.tell(Happening::StepWaiting { step })
+            }
+            Message::Ended { step, seconds, ended } => {
+                self.running.remove(&step);
+                self.ended(step, seconds, ended)
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        number: usize,
+        seconds: f64,
+        ended: Result<Done, TaskError>,
+    ) -> Result<(), Failure> {
+        let task = &self.run.tasks[number];
+        let step = task.name.clone();
+        let tell = |what| self.run.reporter.tell(what);
+        match ended {
+            Ok(_) => {
+                let result = match self.share {
+                    Some(_) => self.run.store.shares(&task.object),
+                    None => self.run.store.object(&task.object),
+                };
+                let bytes = store::size(&result).unwrap_or(0);
+                let result = result.display().to_string();
+                tell(Happening::StepFinished { step, result, seconds, bytes })?;
+                self.totals.made += 1;
+                if self.share.is_none() {
+                    self.is_there(number);
+                } else {
+                    self.stages[number] = Stage::Done;
+                }
+            }
+            Err(TaskError::Interrupted) => {
+                tell(Happening::StepInterrupted { step })?;
+                self.totals.interrupted = true;
+                self.stages[number] = Stage::Waiting;
+            }
+            Err(wrong) => {
+                let log = log(self.run, number, self.share).display().to_string();
+                tell(Happening::StepFailed { step, seconds, reason: wrong.to_string(), log })?;
+                self.totals.failed += 1;
+                self.stages[number] = Stage::Failed;
+                self.skip_users(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of all steps that cannot be run, since one that they need failed.
+    fn skip_users(&mut self, failed: usize) -> Result<(), Failure> {
+        let because = self.run.tasks[failed].name.clone();
+        let mut todo = self.users[failed].clone();
+        while let Some(user) = todo.pop() {
+            if self.stages[user] != Stage::Waiting || self.run.is_fresh(user) {
+                continue;
+            }
+            self.stages[user] = Stage::Failed;
+            self.totals.skipped += 1;
+            let step = self.run.tasks[user].name.clone();
+            self.run.reporter.tell(Happening::StepSkipped { step, because: because.clone() })?;
+            todo.extend(&self.users[user]);
+        }
+        Ok(())
+    }
+
+    fn end(mut self, stopped: bool) -> Result<Totals, Failure> {
+        let waiting = self.stages.iter().filter(|stage| **stage == Stage::Waiting).count();
+        self.totals.interrupted |= stopped && waiting > 0;
+        if self.totals.interrupted || self.share.is_some() {
+            self.totals.skipped += waiting;
+        }
+        Ok(self.totals)
+    }
+}

@@ -1,0 +1,403 @@
+//! One step with everything that its run needs: the same on this machine and in a cluster's job.
+//!
+//! A step's result is made in a staging folder by a process of its own, under the lock of the
+//! result, and becomes the result by a rename. So a task may be killed at any moment and done
+//! again, here or elsewhere, and two runs that want the same result make it once.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ratdata_schemas::artifact::sync_folder_of;
+use ratdata_schemas::{ArtifactError, StagedFile};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::dag::file::{Pipeline, reference};
+use crate::dag::fingerprint::Recipe;
+use crate::dag::kinds::{COMMAND, Wrong};
+use crate::dag::plan::{Plan, Planned};
+use crate::store::{Store, remove};
+
+/// How long a step may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// One step, ready to be run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Task {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) object: String,
+    pub(crate) recipe: Recipe,
+    /// The words after the program's name, or all words of a program of the user's own.
+    arguments: Vec<String>,
+    env: BTreeMap<String, String>,
+    /// Files that the result must have.
+    outputs: Vec<String>,
+    pub(crate) publish: Option<PathBuf>,
+    /// The folder to work in.
+    base: PathBuf,
+    store: PathBuf,
+    /// Whether `--num-proc` is understood.
+    pub(crate) threads: bool,
+    writes: bool,
+    resumes: bool,
+    pub(crate) shards: bool,
+}
+
+/// A share of a step: `number` of `count`, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) number: usize,
+    pub(crate) count: usize,
+}
+
+/// How a task ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It was made.
+    Made,
+    /// Another run had made it in the meantime.
+    Found,
+}
+
+/// Why a task was not done.
+#[derive(Debug, Error)]
+pub(crate) enum TaskError {
+    /// The step's program failed.
+    #[error("{program} ended with {status}")]
+    Failed { program: String, status: ExitStatus },
+    /// The step's program cannot be started.
+    #[error("`{program}`: cannot start: {source}")]
+    Start { program: String, source: io::Error },
+    /// A file that was promised is not there.
+    #[error("{} was promised and not written", .path.display())]
+    NoOutput { path: PathBuf },
+    /// An input has not been made yet.
+    #[error("{}: not made yet", .path.display())]
+    NoInput { path: PathBuf },
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] ArtifactError),
+    /// The system refused something.
+    #[error("{}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// The user interrupted it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Where a task's process writes what it says.
+#[derive(Clone, Debug)]
+pub(crate) enum Log {
+    /// To the end of a file.
+    File(PathBuf),
+    /// Where this process does.
+    Inherited,
+}
+
+impl Task {
+    /// Makes a step of a plan ready to be run.
+    ///
+    /// # Errors
+    ///
+    /// The key whose value cannot be passed on, and why.
+    pub(crate) fn of(
+        pipeline: &Pipeline,
+        store: &Store,
+        plan: &Plan,
+        planned: &Planned,
+    ) -> Result<Self, Wrong> {
+        let step = &pipeline.steps[planned.step];
+        let resolved = |text: &str| match reference(text) {
+            Some((before, "out", after)) if step.kind.name == COMMAND => {
+                format!("{before}{}{after}", store.staging(&planned.object).display())
+            }
+            Some((before, name, after)) => {
+                let input = planned.takes.iter().find(|&&take| plan.steps[take].name == name);
+                let object = input.map_or("", |&input| plan.steps[input].object.as_str());
+                format!("{before}{}{after}", store.object(object).display())
+            }
+            None => text.to_owned(),
+        };
+        let mut config = step.config.clone();
+        config.extend(step.knobs.clone().into_iter().filter(|(key, _)| key != "num_proc"));
+        let env =
+            config.get("env").filter(|_| step.kind.name == COMMAND).and_then(Value::as_object);
+        let env = env.into_iter().flatten().filter_map(|(key, value)| {
+            Some((key.clone(), resolved(&value.as_str().map_or(value.to_string(), Into::into))))
+        });
+        Ok(Self {
+            name: step.name.clone(),
+            kind: step.kind.name.to_owned(),
+            object: planned.object.clone(),
+            recipe: planned.recipe.clone(),
+            arguments: step.kind.arguments(&config, &resolved)?,
+            env: env.collect(),
+            outputs: step.outputs().map(Into::into).collect(),
+            publish: step.publish.as_ref().map(|path| pipeline.base.join(path)),
+            base: pipeline.base.clone(),
+            store: store.root().to_owned(),
+            threads: step.kind.threads,
+            writes: step.kind.writes,
+            resumes: step.kind.resumes,
+            // A limit counts documents over all files, in their order.
+            shards: step.kind.shards && !step.config.contains_key("limit_docs"),
+        })
+    }
+
+    /// Returns the store of the result.
+    pub(crate) fn store(&self) -> Store {
+        Store::at(&self.store)
+    }
+
+    /// Makes the result, unless it is there, and names it.
+    ///
+    /// # Errors
+    ///
+    /// See [`TaskError`]; what was staged is kept for the next attempt.
+    pub(crate) fn run(
+        &self,
+        threads: usize,
+        log: &Log,
+        stop: &AtomicBool,
+        waiting: &mut dyn FnMut(),
+    ) -> Result<Done, TaskError> {
+        let store = self.store();
+        let Some(lock) = store.lock(&self.object, stop, waiting).map_err(self.io(store.root()))?
+        else {
+            return Err(TaskError::Interrupted);
+        };
+        let found = store.object(&self.object).is_dir();
+        if !found {
+            let staging = store.staging(&self.object);
+            let shares = store.shares(&self.object);
+            if !self.resumes {
+                remove(&staging)?;
+            }
+            fs::create_dir_all(&staging).map_err(self.io(&staging))?;
+            if shares.exists() {
+                gather(&shares, &staging)?;
+            }
+            let mut words = self.given(&staging, threads);
+            if self.resumes && self.kind == "train" {
+                words.push("--resume".into());
+            }
+            self.process(
+                &words,
+                &staging,
+                threads,
+                log,
+                lock.try_clone().map_err(self.io(&staging))?,
+                stop,
+            )?;
+            for output in &self.outputs {
+                let path = staging.join(output);
+                if !path.exists() {
+                    return Err(TaskError::NoOutput { path });
+                }
+            }
+            store.commit(&self.object)?;
+        }
+        store.remember(&self.name, &self.object, &self.recipe, self.publish.as_deref())?;
+        drop(lock);
+        Ok(if found { Done::Found } else { Done::Made })
+    }
+
+    /// Makes one share of the result, unless it or the result is there.
+    ///
+    /// # Errors
+    ///
+    /// See [`TaskError`]; what was done of the share is kept for the next attempt.
+    pub(crate) fn run_share(
+        &self,
+        share: Share,
+        threads: usize,
+        log: &Log,
+        stop: &AtomicBool,
+    ) -> Result<Done, TaskError> {
+        let store = self.store();
+        let name = share.folder();
+        let shares = store.shares(&self.object);
+        let lock_name = format!("{}.{name}", self.object);
+        let lock = store.lock(&lock_name, stop, &mut || {}).map_err(self.io(store.root()))?;
+        let Some(lock) = lock else { return Err(TaskError::Interrupted) };
+        if store.object(&self.object).is_dir() || self.is_shared(share) {
+            return Ok(Done::Found);
+        }
+        let folder = shares.join(&name);
+        fs::create_dir_all(&folder).map_err(self.io(&folder))?;
+        let mut words = self.given(&folder, threads);
+        words.push(format!("--shard={}/{}", share.number, share.count));
+        self.process(
+            &words,
+            &folder,
+            threads,
+            log,
+            lock.try_clone().map_err(self.io(&folder))?,
+            stop,
+        )?;
+        let mut marker = StagedFile::create(&marker(&shares, share))?;
+        marker.write(b"done\n")?;
+        marker.commit()?;
+        drop(lock);
+        Ok(Done::Made)
+    }
+
+    /// Returns whether a share was made.
+    pub(crate) fn is_shared(&self, share: Share) -> bool {
+        marker(&self.store().shares(&self.object), share).exists()
+    }
+
+    /// Returns the arguments that no step may give.
+    fn given(&self, out: &Path, threads: usize) -> Vec<String> {
+        if self.kind == COMMAND {
+            return Vec::new();
+        }
+        let out = self.writes.then(|| format!("--out={}", out.display()));
+        let json = (!self.writes).then(|| "--json".to_owned());
+        let threads = self.threads.then(|| format!("--num-proc={threads}"));
+        out.into_iter().chain(json).chain(threads).collect()
+    }
+
+    /// Runs the step's program to its end, in a process group of its own.
+    fn process(
+        &self,
+        given: &[String],
+        staging: &Path,
+        threads: usize,
+        log: &Log,
+        lock: File,
+        stop: &AtomicBool,
+    ) -> Result<(), TaskError> {
+        let (program, arguments) = if self.kind == COMMAND {
+            let (program, arguments) = self
+                .arguments
+                .split_first()
+                .map_or(("", [].as_slice()), |(program, rest)| (program.as_str(), rest));
+            (PathBuf::from(program), arguments)
+        } else {
+            let own = std::env::current_exe().map_err(self.io(staging))?;
+            (own, self.arguments.as_slice())
+        };
+        let shown = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // The command's name comes first, its options next, and words without an option last.
+        let (name, rest) = arguments.split_at(usize::from(self.kind != COMMAND));
+        let mut command = Command::new(&program);
+        command.args(name).args(given).args(rest);
+        command.envs(&self.env).env("RATDATA_OUT", staging);
+        command.env("RAYON_NUM_THREADS", threads.to_string());
+        command.current_dir(&self.base).stdin(lock).process_group(0);
+        if let Log::File(path) = log {
+            let mut file =
+                File::options().create(true).append(true).open(path).map_err(self.io(path))?;
+            let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+            io::Write::write_all(&mut file, format!("$ {shown} {}\n", words.join(" ")).as_bytes())
+                .map_err(self.io(path))?;
+            command.stderr(file.try_clone().map_err(self.io(path))?).stdout(file);
+        }
+        if !self.writes {
+            let path = staging.join("report.json");
+            command.stdout(Stdio::from(File::create(&path).map_err(self.io(&path))?));
+        }
+        let child = command.spawn();
+        drop(command); // and with it our copies of the lock and the log
+        let child = child.map_err(|source| TaskError::Start { program: shown.clone(), source })?;
+        match wait(child, stop).map_err(self.io(staging))? {
+            status if status.success() => Ok(()),
+            _ if stop.load(Ordering::Relaxed) => Err(TaskError::Interrupted),
+            status => Err(TaskError::Failed { program: shown, status }),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads like a sentence where it is used")]
+    fn io(&self, path: &Path) -> impl Fn(io::Error) -> TaskError + use<> {
+        let path = path.to_owned();
+        move |source| TaskError::Io { path: path.clone(), source }
+    }
+}
+
+impl Share {
+    fn folder(self) -> String {
+        format!("{}-of-{}", self.number, self.count)
+    }
+}
+
+/// Waits for a process, and passes the user's wish to stop on to all of its group.
+fn wait(mut child: Child, stop: &AtomicBool) -> io::Result<ExitStatus> {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let mut pause = Duration::from_millis(1);
+    let mut asked: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let signal = match asked {
+            None if stop.load(Ordering::Relaxed) => {
+                asked = Some(Instant::now());
+                Some(Signal::INT)
+            }
+            Some(when) if when.elapsed() > GRACE => Some(Signal::KILL),
+            _ => None,
+        };
+        if let (Some(signal), Some(group)) = (signal, group) {
+            // A group that has ended in the meantime is found by the next `try_wait`.
+            kill_process_group(group, signal).ok();
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+fn marker(shares: &Path, share: Share) -> PathBuf {
+    shares.join("done").join(share.folder())
+}
+
+/// Moves what the shares hold into the staging folder: shards first, receipts after them.
+///
+/// A gathering that was cut off is gone on with: what was moved is not there to be moved again.
+fn gather(shares: &Path, staging: &Path) -> Result<(), TaskError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TaskError::Io { path, source }
+    };
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(shares).map_err(io(shares))? {
+        let path = entry.map_err(io(shares))?.path();
+        if path.join(".job").is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    for folder in folders {
+        for part in ["shards", ".job/done"] {
+            let (from, to) = (folder.join(part), staging.join(part));
+            if !from.is_dir() {
+                continue;
+            }
+            fs::create_dir_all(&to).map_err(io(&to))?;
+            for entry in fs::read_dir(&from).map_err(io(&from))? {
+                let path = entry.map_err(io(&from))?.path();
+                if path.extension().is_some_and(|ending| ending == StagedFile::ENDING) {
+                    continue; // of a file that is not whole
+                }
+                let target = to.join(path.file_name().unwrap_or_default());
+                fs::rename(&path, &target).map_err(io(&target))?;
+            }
+            sync_folder_of(&to.join("."))?;
+        }
+        let job = staging.join(".job/job.json");
+        if !job.exists() {
+            fs::rename(folder.join(".job/job.json"), &job).map_err(io(&job))?;
+        }
+    }
+    Ok(())
+}
