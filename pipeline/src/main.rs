@@ -9,6 +9,7 @@ mod interrupt;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod report;
 mod transcode;
 mod ui;
 mod verify;

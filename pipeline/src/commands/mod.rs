@@ -6,6 +6,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod pack;
+pub(crate) mod report;
 pub(crate) mod sft;
 pub(crate) mod tokenize;
 pub(crate) mod trace;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
     Pack(pack::PackArgs),
+    Report(report::ReportArgs),
     Sft(Box<sft::SftArgs>),
     Tokenize(Box<tokenize::TokenizeArgs>),
     Trace(trace::TraceArgs),
@@ -40,6 +42,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
         Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
+        Command::Report(args) => report::report(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
         Command::Trace(args) => trace::trace(ui, args),
