@@ -11,6 +11,7 @@ mod interrupt;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod report;
 mod store;
 mod transcode;
 mod ui;

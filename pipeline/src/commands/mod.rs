@@ -7,6 +7,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod pack;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sample;
 pub(crate) mod sft;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Pack(pack::PackArgs),
     Plan(plan::PlanArgs),
+    Report(report::ReportArgs),
     Run(run::RunArgs),
     #[command(hide = true)]
     Sample(sample::SampleArgs),
@@ -48,6 +50,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::inspect(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
         Command::Plan(args) => plan::plan(ui, args),
+        Command::Report(args) => report::report(ui, args),
         Command::Run(args) => run::run(ui, args),
         Command::Sample(args) => sample::sample(ui, args),
         Command::Sft(args) => sft::sft(ui, args),

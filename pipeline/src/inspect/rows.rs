@@ -4,6 +4,8 @@ use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::scan::MOST_IDS;
+
 /// How many rows a thread takes at a time.
 const TAKEN: u64 = 256;
 
@@ -25,6 +27,9 @@ pub(crate) struct RowsView {
     /// How often each id is an input, padding left out.
     #[serde(skip)]
     pub(crate) counts: Vec<u64>,
+    /// Inputs whose ids are too large to be counted apart.
+    #[serde(skip)]
+    pub(crate) beyond_table: u64,
 }
 
 impl RowsView {
@@ -49,6 +54,10 @@ impl RowsView {
         let end = row.document_ends.last().copied().unwrap_or(0) as usize;
         for &id in &row.inputs[..end.min(row.inputs.len())] {
             let place = id as usize;
+            if place >= MOST_IDS {
+                self.beyond_table += 1;
+                continue;
+            }
             if place >= self.counts.len() {
                 self.counts.resize(place + 1, 0);
             }
@@ -76,6 +85,7 @@ impl RowsView {
             learnt: self.learnt + other.learnt,
             unlearnt_rows: self.unlearnt_rows + other.unlearnt_rows,
             counts,
+            beyond_table: self.beyond_table + other.beyond_table,
             ..self
         }
     }

@@ -19,6 +19,9 @@ const STRETCH: u64 = 1 << 20;
 /// The length of the blocks that are looked for elsewhere.
 const BLOCK: usize = 512;
 
+/// At most so many ids are counted apart: a hostile id must not ask for gigabytes.
+pub(super) const MOST_IDS: usize = 1 << 22;
+
 /// What one pass over a split counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Scan {
@@ -38,6 +41,11 @@ pub(crate) struct Scan {
     pub(crate) documents: Repeats,
     /// Blocks of 512 tokens by their content.
     pub(crate) blocks: Repeats,
+    /// Tokens whose ids are too large to be counted apart.
+    pub(crate) beyond_table: u64,
+    even: Vec<u32>,
+    odd: Vec<u32>,
+    since_sum: u64,
 }
 
 /// A stretch of one shard.
@@ -47,22 +55,27 @@ struct Stretch<'a> {
     documents: Range<usize>,
 }
 
-/// Scans a set of bins; `ids` is how many ids are counted apart, and `eos` ends documents.
+/// Scans a set of bins; `ids` is how many ids are counted apart, at most [`MOST_IDS`], and `eos`
+/// ends documents.
 ///
-/// Where a bin has no index, documents end at EOS.
+/// Where a bin has no index, documents end at EOS; without either there are none.
 pub(crate) fn scan(set: &BinSet, ids: usize, eos: Option<TokenId>) -> Scan {
+    let ids = ids.min(MOST_IDS);
     let stretches: Vec<Stretch<'_>> =
         set.shards().iter().flat_map(|shard| stretches(shard, eos)).collect();
-    stretches
+    let mut scan = stretches
         .par_iter()
         .fold(
-            || Scan { counts: vec![0; ids], ..Scan::default() },
+            || Scan::of(ids),
             |mut scan, stretch| {
                 scan.add(stretch, eos);
                 scan
             },
         )
-        .reduce(|| Scan { counts: vec![0; ids], ..Scan::default() }, Scan::join)
+        .reduce(|| Scan::of(ids), Scan::join);
+    scan.sum_up();
+    (scan.even, scan.odd) = (Vec::new(), Vec::new());
+    scan
 }
 
 /// Cuts a shard into stretches that end where documents do.
@@ -81,7 +94,7 @@ fn stretches(shard: &Shard, eos: Option<TokenId>) -> Vec<Stretch<'_>> {
     let ends = index.ends();
     let (mut document, mut token) = (0, 0_u64);
     while document < ends.len() {
-        let after = ends.partition_point(|&end| end < token + STRETCH);
+        let after = ends.partition_point(|&end| end < token.saturating_add(STRETCH));
         let last = after.clamp(document + 1, ends.len());
         // An index that was damaged may point anywhere; reading stays within the bin.
         let tokens = place(token).min(len)..place(ends[last - 1]).min(len);
@@ -91,25 +104,74 @@ fn stretches(shard: &Shard, eos: Option<TokenId>) -> Vec<Stretch<'_>> {
     stretches
 }
 
-/// Returns the end of the document that reaches `from`.
+/// Returns the end of the document that reaches `from`; where nothing ends documents, `from`.
 fn next_end(tokens: Tokens<'_>, from: usize, eos: Option<TokenId>) -> usize {
-    let Some(eos) = eos else { return from.min(tokens.len()) };
-    (from..tokens.len())
-        .find(|&at| at > 0 && tokens.get(at - 1) == Some(eos))
-        .unwrap_or(tokens.len())
+    fn find<T: Copy + PartialEq>(ids: &[T], eos: T) -> Option<usize> {
+        ids.iter().position(|&id| id == eos)
+    }
+    let len = tokens.len();
+    let Some(eos) = eos else { return from.min(len) };
+    let first = from.saturating_sub(1).min(len);
+    let found = match tokens {
+        Tokens::U16(ids) => u16::try_from(eos).ok().and_then(|eos| find(&ids[first..], eos)),
+        Tokens::U32(ids) => find(&ids[first..], eos),
+    };
+    found.map_or(len, |place| first + place + 1)
+}
+
+/// Returns the longest run of one id, and a place in it; the first such run among equals.
+///
+/// A run longer than the longest so far that begins here or later covers the place so far on, so
+/// only such places are looked at.
+fn longest_run<T: Copy + PartialEq>(ids: &[T]) -> (u64, usize) {
+    let (mut longest, mut found) = (0, 0);
+    let mut start = 0;
+    while start + longest < ids.len() {
+        let at = start + longest;
+        let id = ids[at];
+        let before = ids[start..at].iter().rev().take_while(|&&other| other == id).count();
+        let after = ids[at..].iter().take_while(|&&other| other == id).count();
+        if before + after > longest {
+            (longest, found) = (before + after, at);
+        }
+        start = at + after;
+    }
+    (longest as u64, found)
+}
+
+/// Returns the longer of two runs; of equals, that of the smaller id.
+fn longer(left: (u64, TokenId), right: (u64, TokenId)) -> (u64, TokenId) {
+    let key = |run: (u64, TokenId)| (run.0, std::cmp::Reverse(run.1));
+    if key(right) > key(left) { right } else { left }
+}
+
+/// Counts the bits of a mask that are set in a range.
+fn bits_set(mask: &[u8], range: &Range<usize>) -> u64 {
+    let bit = |at: usize| u64::from(mask.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1));
+    let (first, last) = (range.start.next_multiple_of(8), range.end / 8 * 8);
+    if first >= last {
+        return range.clone().map(bit).sum();
+    }
+    let whole = mask.get(first / 8..last / 8).unwrap_or(&[]);
+    let whole: u64 = whole.iter().map(|byte| u64::from(byte.count_ones())).sum();
+    (range.start..first).chain(last..range.end).map(bit).sum::<u64>() + whole
 }
 
 impl Scan {
+    fn of(ids: usize) -> Self {
+        Self { counts: vec![0; ids], ..Self::default() }
+    }
+
     fn add(&mut self, stretch: &Stretch<'_>, eos: Option<TokenId>) {
         let tokens = stretch.shard.bin().tokens();
         let Some(slice) = tokens.slice(stretch.tokens.clone()) else { return };
         match slice {
-            Tokens::U16(ids) => self.count(ids, |&id| usize::from(id)),
-            Tokens::U32(ids) => self.count(ids, |&id| id as usize),
+            Tokens::U16(ids) => self.count(ids, |id| usize::from(id)),
+            Tokens::U32(ids) => self.count(ids, |id| id as usize),
         }
         if let Some(mask) = stretch.shard.mask() {
-            let learnt = |at: usize| mask[at / 8] >> (at % 8) & 1 == 1;
-            self.masked += stretch.tokens.clone().filter(|&at| !learnt(at)).count() as u64;
+            let learnt = bits_set(mask, &stretch.tokens);
+            self.masked += (stretch.tokens.len() as u64).saturating_sub(learnt);
         }
         if let Some(index) = stretch.shard.index() {
             for document in stretch.documents.clone() {
@@ -120,30 +182,69 @@ impl Scan {
             }
             return;
         }
+        let width = stretch.shard.bin().dtype().width();
         let mut start = stretch.tokens.start;
-        while start < stretch.tokens.end {
+        while start < stretch.tokens.end && eos.is_some() {
             let end = next_end(tokens, start + 1, eos).min(stretch.tokens.end);
             self.document(stretch.shard, start..end, eos);
             start = end;
         }
+        if eos.is_none() {
+            // Nothing says where a document ends, so there are blocks alone.
+            let bytes = stretch.tokens.start * width..stretch.tokens.end * width;
+            for block in stretch.shard.bin().bytes()[bytes].chunks_exact(BLOCK * width) {
+                self.blocks.add(hash(block));
+            }
+        }
     }
 
     /// Counts ids and finds the longest run of one.
-    fn count<T: Copy + PartialEq>(&mut self, ids: &[T], of: impl Fn(&T) -> usize) {
-        let mut run = 0;
-        let mut before = None;
-        for id in ids {
-            let number = of(id);
-            if number >= self.counts.len() {
-                self.counts.resize(number + 1, 0);
+    ///
+    /// Neighbours are counted in two tables, so that an id that follows itself need not wait for
+    /// its own last count.
+    fn count<T: Copy + PartialEq>(&mut self, ids: &[T], of: impl Fn(T) -> usize) {
+        let most = self.counts.len();
+        self.even.resize(most, 0);
+        self.odd.resize(most, 0);
+        let (even, odd) = (&mut self.even[..], &mut self.odd[..]);
+        let (pairs, last) = ids.as_chunks::<2>();
+        let mut beyond = 0;
+        for &[first, second] in pairs {
+            match even.get_mut(of(first)) {
+                Some(count) => *count += 1,
+                None => beyond += 1,
             }
-            self.counts[number] += 1;
-            run = if before == Some(*id) { run + 1 } else { 1 };
-            before = Some(*id);
-            if run > self.longest_run.0 {
-                self.longest_run = (run, TokenId::try_from(number).unwrap_or(TokenId::MAX));
+            match odd.get_mut(of(second)) {
+                Some(count) => *count += 1,
+                None => beyond += 1,
             }
         }
+        for &id in last {
+            match even.get_mut(of(id)) {
+                Some(count) => *count += 1,
+                None => beyond += 1,
+            }
+        }
+        self.beyond_table += beyond;
+        self.since_sum += ids.len() as u64;
+        if self.since_sum > u64::from(u32::MAX >> 1) {
+            self.sum_up();
+        }
+        let (len, place) = longest_run(ids);
+        if len > 0 {
+            let id = TokenId::try_from(of(ids[place])).unwrap_or(TokenId::MAX);
+            self.longest_run = longer(self.longest_run, (len, id));
+        }
+    }
+
+    /// Adds the small counts to the large ones before they could overflow.
+    fn sum_up(&mut self) {
+        for table in [&mut self.even, &mut self.odd] {
+            for (count, more) in self.counts.iter_mut().zip(table.iter_mut()) {
+                *count += u64::from(std::mem::take(more));
+            }
+        }
+        self.since_sum = 0;
     }
 
     /// Counts one document of a shard.
@@ -151,7 +252,8 @@ impl Scan {
         let width = shard.bin().dtype().width();
         let len = range.len();
         self.lengths.add(len as u64);
-        let bytes = shard.bin().bytes().get(range.start * width..range.end * width);
+        let bytes = range.start.saturating_mul(width)..range.end.saturating_mul(width);
+        let bytes = shard.bin().bytes().get(bytes);
         let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
             self.empty += 1;
             return;
@@ -163,7 +265,9 @@ impl Scan {
         self.ended += u64::from(eos.is_some() && shard.bin().tokens().get(range.end - 1) == eos);
     }
 
-    fn join(mut self, other: Self) -> Self {
+    fn join(mut self, mut other: Self) -> Self {
+        self.sum_up();
+        other.sum_up();
         let (mut counts, fewer) = if self.counts.len() >= other.counts.len() {
             (self.counts, other.counts)
         } else {
@@ -175,18 +279,13 @@ impl Scan {
         self.lengths.join(other.lengths);
         self.documents.join(other.documents);
         self.blocks.join(other.blocks);
-        let run = |run: (u64, TokenId)| (run.0, std::cmp::Reverse(run.1));
-        let longest_run = if run(other.longest_run) > run(self.longest_run) {
-            other.longest_run
-        } else {
-            self.longest_run
-        };
         Self {
             counts,
             empty: self.empty + other.empty,
             ended: self.ended + other.ended,
             masked: self.masked + other.masked,
-            longest_run,
+            longest_run: longer(self.longest_run, other.longest_run),
+            beyond_table: self.beyond_table + other.beyond_table,
             ..self
         }
     }
@@ -202,4 +301,114 @@ fn hash(bytes: &[u8]) -> u64 {
 
 fn place(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+    use ratdata_schemas::Dtype;
+
+    use super::*;
+
+    /// What a scan must find, the slow way: one token after the other, on one thread.
+    fn plainly(ids: &[u16], ends: &[usize], eos: u16) -> (Vec<u64>, u64, u64, u64) {
+        let mut counts = vec![0; 1 << 16];
+        for &id in ids {
+            counts[usize::from(id)] += 1;
+        }
+        let mut seen = std::collections::BTreeMap::new();
+        let (mut empty, mut ended, mut start) = (0, 0, 0);
+        for &end in ends {
+            let document = &ids[start..end];
+            start = end;
+            if document.is_empty() {
+                empty += 1;
+                continue;
+            }
+            ended += u64::from(document.last() == Some(&eos));
+            *seen.entry(document.to_vec()).or_insert(0_u64) += 1;
+        }
+        (counts, empty, ended, seen.values().map(|times| times - 1).sum())
+    }
+
+    fn slowest_run(ids: &[u16]) -> u64 {
+        let mut longest = 0;
+        let mut run = 0;
+        for (at, id) in ids.iter().enumerate() {
+            run = if at > 0 && ids[at - 1] == *id { run + 1 } else { 1 };
+            longest = longest.max(run);
+        }
+        longest
+    }
+
+    proptest! {
+        #[test]
+        fn a_scan_finds_what_its_slow_twin_finds(
+            documents in proptest::collection::vec(
+                proptest::collection::vec(0..5_u16, 0..7), 0..60),
+        ) {
+            let ids = documents.concat();
+            let ends: Vec<usize> = documents
+                .iter()
+                .scan(0, |end, document| { *end += document.len(); Some(*end) })
+                .collect();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.bin");
+            let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+            std::fs::File::create(&path).unwrap().write_all(&bytes).unwrap();
+            let index: Vec<u8> = ends.iter().flat_map(|&end| (end as u64).to_le_bytes()).collect();
+            std::fs::File::create(folder.path().join("x.idx")).unwrap().write_all(&index).unwrap();
+
+            let set = BinSet::open_bin(&path, Dtype::U16).unwrap();
+            let found = scan(&set, 1 << 16, Some(2));
+
+            let (counts, empty, ended, repeated) = plainly(&ids, &ends, 2);
+            prop_assert_eq!(&found.counts, &counts);
+            prop_assert_eq!((found.empty, found.ended), (empty, ended));
+            prop_assert_eq!(found.documents.repeated(), repeated);
+            prop_assert_eq!(found.lengths.count(), ends.len() as u64);
+            prop_assert_eq!(found.longest_run.0, slowest_run(&ids));
+        }
+
+        #[test]
+        fn the_longest_run_is_found_wherever_it_lies(
+            runs in proptest::collection::vec((0..4_u16, 1..40_usize), 0..40),
+        ) {
+            let ids: Vec<u16> =
+                runs.iter().flat_map(|&(id, len)| std::iter::repeat_n(id, len)).collect();
+
+            let (len, place) = longest_run(&ids);
+
+            prop_assert_eq!(len, slowest_run(&ids));
+            prop_assert!(ids.is_empty() || slowest_run(&ids[place..]) >= 1);
+        }
+
+        #[test]
+        fn bits_are_counted_as_one_by_one(mask in proptest::collection::vec(any::<u8>(), 0..20),
+            from in 0..90_usize, len in 0..90_usize) {
+            let range = from..(from + len).min(mask.len() * 8).max(from);
+            let slow =
+                range.clone().filter(|at| mask.get(at / 8).is_some_and(|b| b >> (at % 8) & 1 == 1));
+
+            prop_assert_eq!(bits_set(&mask, &range), slow.count() as u64);
+        }
+    }
+
+    #[test]
+    fn ids_of_any_size_need_no_table_of_that_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bin");
+        let bytes: Vec<u8> =
+            [u32::MAX, 7, 4_000_000_000].iter().flat_map(|id| id.to_le_bytes()).collect();
+        std::fs::File::create(&path).unwrap().write_all(&bytes).unwrap();
+
+        let set = BinSet::open_bin(&path, Dtype::U32).unwrap();
+        let found = scan(&set, usize::MAX, None);
+
+        assert_eq!(found.beyond_table, 2);
+        assert_eq!((found.counts.len(), found.counts[7]), (MOST_IDS, 1));
+        assert_eq!(found.lengths.count(), 0, "nothing ends a document");
+    }
 }

@@ -275,7 +275,7 @@ impl SplitView {
         eos: Option<TokenId>,
         tokenizer: Option<&Tokenizer>,
     ) -> Self {
-        let tokens: u64 = scan.counts.iter().sum();
+        let tokens = scan.counts.iter().sum::<u64>() + scan.beyond_table;
         let eos_count = eos.map_or(0, |eos| scan.counts.get(eos as usize).copied().unwrap_or(0));
         Self {
             name: name.to_owned(),
@@ -287,7 +287,7 @@ impl SplitView {
             bytes_per_token: None,
             lengths: Some(LengthsView::of(&scan.lengths)),
             rows: None,
-            ids: IdsView::of(&scan.counts, vocab_size, tokenizer),
+            ids: IdsView::of(&scan.counts, scan.beyond_table, vocab_size, tokenizer),
             stream: Some(StreamView {
                 empty: scan.empty,
                 ended: scan.ended,
@@ -320,7 +320,12 @@ impl SplitView {
             shards: Vec::new(),
             bytes_per_token: None,
             lengths: None,
-            ids: IdsView::of(&rows.counts, manifest.tokenizer.vocab_size, tokenizer),
+            ids: IdsView::of(
+                &rows.counts,
+                rows.beyond_table,
+                manifest.tokenizer.vocab_size,
+                tokenizer,
+            ),
             rows: Some(rows),
             stream: None,
         })
@@ -339,7 +344,12 @@ impl LengthsView {
 }
 
 impl IdsView {
-    fn of(counts: &[u64], vocab_size: u32, tokenizer: Option<&Tokenizer>) -> Self {
+    fn of(
+        counts: &[u64],
+        beyond_table: u64,
+        vocab_size: u32,
+        tokenizer: Option<&Tokenizer>,
+    ) -> Self {
         let mut used: Vec<(u64, TokenId)> = counts
             .iter()
             .zip(0..)
@@ -347,7 +357,7 @@ impl IdsView {
             .map(|(&c, id)| (c, id))
             .collect();
         used.sort_by_key(|&(count, id)| (std::cmp::Reverse(count), id));
-        let total: u64 = counts.iter().sum();
+        let total = counts.iter().sum::<u64>() + beyond_table;
         let listed = |&(count, id): &(u64, TokenId)| IdCount {
             id,
             piece: tokenizer.and_then(|tokenizer| tokenizer.piece(id)).map(ToOwned::to_owned),
@@ -362,7 +372,8 @@ impl IdsView {
         let ranks = (0..).map(|power| 1_usize << power).take_while(|&rank| rank <= used.len());
         Self {
             used: used.len() as u64,
-            beyond: counts.get(vocab_size as usize..).unwrap_or(&[]).iter().sum(),
+            beyond: counts.get(vocab_size as usize..).unwrap_or(&[]).iter().sum::<u64>()
+                + beyond_table,
             byte_share: tokenizer.map(|tokenizer| share(of_bytes(tokenizer), total)),
             unk_share: tokenizer.map(|tokenizer| share(unk(tokenizer), total)),
             most: used.iter().take(LISTED).map(listed).collect(),

@@ -1,0 +1,129 @@
+//! `ratdata report`: one page to look at and to share.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use ratdata_schemas::manifest::MANIFEST_FILE;
+use ratdata_schemas::{Dtype, Manifest, StagedFile};
+use serde::Serialize;
+
+use super::tokenize::sized;
+use crate::failure::{Failure, Kind};
+use crate::inspect::find_tokenizer;
+use crate::report::{Report, Subject, artifact_of, is_run};
+use crate::ui::Ui;
+
+/// Write a page with plots about an artifact
+///
+/// One HTML file that loads nothing: numbers as sortable tables, plots, decoded samples with token
+/// boundaries and what is learnt, how it was made, and the curves of training runs on it.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ReportArgs {
+    /// An artifact folder, a headerless .bin, or the folder of a training run
+    path: PathBuf,
+
+    /// Where the page is written
+    #[arg(long, short, default_value = "report.html", value_name = "FILE")]
+    out: PathBuf,
+
+    /// How many documents or rows of each split are shown as text
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    decode: usize,
+
+    /// The seed with which those are drawn
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    sample: u64,
+
+    /// A training run to show, beside those found next to the artifact
+    #[arg(long, value_name = "DIR")]
+    run: Vec<PathBuf>,
+
+    /// The width of the ids of a headerless .bin
+    #[arg(long, value_enum, default_value_t = Width::U16)]
+    dtype: Width,
+
+    /// The tokenizer that made the ids [default: found by the manifest]
+    #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
+    tokenizer: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata report data/tokens -o report.html
+  ratdata report data/packed --run runs/rat-tiny -o packed.html";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Width {
+    /// Two bytes
+    U16,
+    /// Four bytes
+    U32,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Written {
+    page: PathBuf,
+    bytes: u64,
+    samples: usize,
+    runs: usize,
+}
+
+/// Runs the command.
+pub(crate) fn report(ui: &Ui, args: &ReportArgs) -> Result<(), Failure> {
+    if !args.path.exists() {
+        return Err(Failure::message(Kind::Failed, format!("{}: not there", args.path.display())));
+    }
+    let path = artifact_of(&args.path)?;
+    let mut runs = args.run.clone();
+    if is_run(&args.path) {
+        runs.insert(0, args.path.clone());
+    }
+    if let Some(run) = runs.iter().find(|run| !is_run(run)) {
+        let message = format!("{}: no training run, it has no metrics.jsonl", run.display());
+        return Err(Failure::message(Kind::Usage, message));
+    }
+    if path.is_dir() && !path.join(MANIFEST_FILE).is_file() {
+        let message = format!("{}: no artifact, it has no {MANIFEST_FILE}", path.display());
+        return Err(Failure::message(Kind::Failed, message));
+    }
+    let record = Manifest::read(&path).ok().map(|manifest| manifest.tokenizer);
+    let tokenizer = find_tokenizer(ui, args.tokenizer.as_deref(), record.as_ref(), &path)?;
+    if tokenizer.is_none() {
+        ui.warn("no tokenizer was found, so no text is shown; name it with `--tokenizer`");
+    }
+    let report = Report::of(&Subject {
+        path: &path,
+        dtype: match args.dtype {
+            Width::U16 => Dtype::U16,
+            Width::U32 => Dtype::U32,
+        },
+        tokenizer: tokenizer.as_ref(),
+        samples: args.decode,
+        seed: args.sample,
+        runs: &runs,
+    })?;
+    let page = report.page()?;
+    let written = StagedFile::create(&args.out).and_then(|mut staged| {
+        staged.write(page.as_bytes())?;
+        staged.commit()
+    });
+    written.map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    let (samples, runs) = report.counts();
+    ui.emit(&Written { page: args.out.clone(), bytes: page.len() as u64, samples, runs })
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}\n{}, {} samples, {} training runs",
+            self.page.display(),
+            sized(self.bytes),
+            self.samples,
+            self.runs
+        )
+    }
+}

@@ -1,0 +1,166 @@
+//! Documents and rows as tokens: each with its own text, whether it is learnt, and what it is.
+
+use ratdata_schemas::{BinSet, Row, RowSet, TokenId};
+use ratdata_tokenize::order::permutation;
+use ratdata_tokenize::tokenizer::Tokenizer;
+use serde::Serialize;
+
+use crate::inspect::range_of;
+
+/// How many tokens of a document or row are shown.
+const SHOWN: usize = 240;
+
+/// A stretch of tokens.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sample {
+    place: String,
+    tokens: Vec<Token>,
+    more: bool,
+}
+
+/// One token; bytes of one character that lie in several tokens are shown as one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Token {
+    text: String,
+    learnt: bool,
+    special: bool,
+    about: String,
+}
+
+impl Sample {
+    /// Returns whether some of it is not learnt.
+    pub(crate) fn masked(&self) -> bool {
+        self.tokens.iter().any(|token| !token.learnt)
+    }
+}
+
+/// Draws documents of a stream.
+pub(crate) fn of_documents(
+    set: &BinSet,
+    split: &str,
+    tokenizer: &Tokenizer,
+    count: usize,
+    seed: u64,
+) -> Vec<Sample> {
+    let documents = set.num_documents();
+    let mut samples = Vec::new();
+    for document in drawn(documents, count, seed) {
+        let Some((start, len)) = range_of(set, document) else { continue };
+        let take = len.min(SHOWN);
+        let (mut ids, mut learnt) = (vec![0; take], vec![true; take]);
+        if set.copy_tokens(start, &mut ids) && set.copy_mask(start, &mut learnt) {
+            samples.push(Sample {
+                place: format!("{split}, document {document}: {len} tokens from {start}"),
+                tokens: tokens_of(tokenizer, &ids, &learnt),
+                more: take < len,
+            });
+        }
+    }
+    samples
+}
+
+/// Draws rows; of a long one its end is shown, where most of what is learnt stands.
+pub(crate) fn of_rows(
+    set: &RowSet,
+    split: &str,
+    tokenizer: &Tokenizer,
+    count: usize,
+    seed: u64,
+) -> Vec<Sample> {
+    let mut row = Row::default();
+    let mut samples = Vec::new();
+    for number in drawn(set.num_rows(), count, seed) {
+        set.read(number, &mut row);
+        let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
+        // A token is learnt where the position before it has it as its label.
+        let before = row.labels[..end].iter().map(|&label| label >= 0);
+        let learnt: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
+        let from = end.saturating_sub(SHOWN);
+        samples.push(Sample {
+            place: format!(
+                "{split}, row {number}: columns {from} to {end} of {}, {} documents",
+                row.inputs.len(),
+                row.document_ends.len()
+            ),
+            tokens: tokens_of(tokenizer, &row.inputs[from..end], &learnt[from..]),
+            more: false,
+        });
+    }
+    samples
+}
+
+/// Draws some of `all` numbers, spread over all of them.
+fn drawn(all: u64, count: usize, seed: u64) -> impl Iterator<Item = u64> {
+    let few = u32::try_from(all.min(1 << 20)).unwrap_or(u32::MAX);
+    let spread = all / u64::from(few.max(1));
+    permutation(seed, few).into_iter().take(count).map(move |number| u64::from(number) * spread)
+}
+
+/// Parts the text of ids among them, by decoding ever more of them.
+fn tokens_of(tokenizer: &Tokenizer, ids: &[TokenId], learnt: &[bool]) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut first = 0;
+    let mut before = String::new();
+    for end in 1..=ids.len() {
+        let group = &ids[first..end];
+        let text = tokenizer.decode(&ids[..end]);
+        // The first bytes of a character decode to a mark; the whole of it takes its place.
+        let whole = !text.ends_with('\u{fffd}') || group.len() >= 4;
+        let mask_ends = learnt.get(end) != learnt.get(first);
+        if !whole && !mask_ends && end < ids.len() {
+            continue;
+        }
+        let own = match text.strip_prefix(&before) {
+            Some(own) => own.to_owned(),
+            None => tokenizer.decode(group),
+        };
+        let named = |&id: &TokenId| {
+            let piece = tokenizer.piece(id).unwrap_or("not in the vocabulary");
+            format!("id {id}: {}", visible(piece))
+        };
+        tokens.push(Token {
+            text: visible(&own),
+            learnt: learnt.get(first).copied().unwrap_or(true),
+            special: group.iter().any(|&id| tokenizer.is_special(id)),
+            about: group.iter().map(named).collect::<Vec<_>>().join(" · "),
+        });
+        (first, before) = (end, text);
+    }
+    tokens
+}
+
+/// Shows line ends, and takes out what would steer the page's text: control characters and marks
+/// that change its direction.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' => shown.push_str("↵\n"),
+            '\t' => shown.push('\t'),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => shown.push('\u{fffd}'),
+            _ if char.is_control() => shown.push('\u{fffd}'),
+            _ => shown.push(char),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_text_is_taken_out() {
+        assert_eq!(visible("a\nb\u{202e}c\u{1b}[31m"), "a↵\nb\u{fffd}c\u{fffd}[31m");
+    }
+
+    #[test]
+    fn draws_lie_below_their_number() {
+        for all in [0, 1, 5, 3_000_000] {
+            let found: Vec<u64> = drawn(all, 9, 4).collect();
+
+            assert!(found.iter().all(|&number| number < all), "{all}: {found:?}");
+            assert_eq!(found.len() as u64, all.min(9));
+        }
+    }
+}

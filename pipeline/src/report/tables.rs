@@ -1,0 +1,276 @@
+//! The numbers of splits and sources as facts, plots and tables.
+
+use std::collections::BTreeMap;
+
+use ratdata_schemas::{Manifest, SplitRecord};
+use serde::Serialize;
+
+use super::plot::{Plot, Scale, Series, amount};
+use super::samples::visible;
+use crate::commands::tokenize::{grouped, sized};
+use crate::inspect::{IdCount, Inspection, SplitView};
+
+/// A table longer than this is cut, and says so.
+const MOST_ROWS: usize = 2000;
+
+/// A table whose columns can be sorted.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Table {
+    title: String,
+    open: bool,
+    head: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+    note: String,
+}
+
+/// A cell: its text and, of a number, what it is sorted by.
+#[derive(Clone, Debug, Serialize)]
+struct Cell {
+    text: String,
+    order: Option<f64>,
+}
+
+impl Cell {
+    fn text(text: &str) -> Self {
+        Self { text: visible(text), order: None }
+    }
+
+    fn count(count: u64) -> Self {
+        Self { text: grouped(count), order: Some(count as f64) }
+    }
+
+    fn bytes(bytes: u64) -> Self {
+        Self { text: sized(bytes), order: Some(bytes as f64) }
+    }
+
+    fn number(number: Option<f64>) -> Self {
+        Self {
+            text: number.map_or_else(|| "–".into(), |number| format!("{number:.3}")),
+            order: Some(number.unwrap_or(0.0)),
+        }
+    }
+}
+
+impl Table {
+    fn new(title: &str, head: Vec<&'static str>, mut rows: Vec<Vec<Cell>>) -> Self {
+        let all = rows.len();
+        rows.truncate(MOST_ROWS);
+        let note = if all > MOST_ROWS {
+            format!("the first {MOST_ROWS} of {}", grouped(all as u64))
+        } else {
+            String::new()
+        };
+        Self { title: title.to_owned(), open: all <= 12, head, rows, note }
+    }
+}
+
+/// What the page says at its top.
+pub(crate) fn facts_of(
+    inspection: &Inspection,
+    manifest: Option<&Manifest>,
+) -> Vec<(String, String)> {
+    let sum = |of: fn(&SplitView) -> u64| grouped(inspection.splits.iter().map(of).sum());
+    let mut facts = vec![
+        ("tokens".to_owned(), sum(|split| split.tokens)),
+        ("documents".into(), sum(|split| split.documents)),
+        ("on disk".into(), sized(inspection.splits.iter().map(|split| split.bytes).sum())),
+        ("ids".into(), inspection.dtype.clone()),
+    ];
+    if let Some(name) = &inspection.tokenizer {
+        facts.push(("tokenizer".into(), name.clone()));
+    }
+    if let Some(size) = inspection.vocab_size {
+        facts.push(("vocabulary".into(), grouped(size.into())));
+    }
+    let ratio = inspection.splits.iter().find_map(|split| split.bytes_per_token);
+    if let Some(ratio) = ratio {
+        facts.push(("bytes a token".into(), format!("{ratio:.3}")));
+    }
+    let bad: u64 =
+        manifest.map_or(0, |manifest| manifest.sources.iter().map(|source| source.bad_rows).sum());
+    if bad > 0 {
+        facts.push(("rows left out".into(), grouped(bad)));
+    }
+    facts
+}
+
+/// What the page says of one split.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SplitPart {
+    name: String,
+    layout: &'static str,
+    facts: Vec<(String, String)>,
+    plots: Vec<Plot>,
+    tables: Vec<Table>,
+}
+
+impl SplitPart {
+    pub(crate) fn of(view: &SplitView) -> Self {
+        let percent = |share: f64| format!("{:.2}%", share * 100.0);
+        let mut facts = vec![
+            ("tokens".to_owned(), grouped(view.tokens)),
+            ("documents".into(), grouped(view.documents)),
+            ("on disk".into(), sized(view.bytes)),
+            ("different ids".into(), grouped(view.ids.used)),
+        ];
+        let mut plots = Vec::new();
+        let mut tables = Vec::new();
+        if let Some(rows) = &view.rows {
+            facts.push(("rows".into(), grouped(rows.rows)));
+            facts.push(("inputs a row".into(), grouped(rows.seq_len as u64)));
+            facts.push(("padding".into(), percent(rows.padding())));
+            facts.push(("learnt positions".into(), percent(rows.learnt_share())));
+        }
+        if let Some(stream) = &view.stream {
+            facts.push(("end with EOS".into(), grouped(stream.ended)));
+            facts.push(("EOS within".into(), grouped(stream.inner_eos)));
+            facts.push(("repeated documents".into(), grouped(stream.duplicate_documents)));
+            facts.push(("masked".into(), percent(stream.masked_share)));
+        }
+        if let (Some(bytes), Some(unk)) = (view.ids.byte_share, view.ids.unk_share) {
+            facts.push(("single bytes".into(), percent(bytes)));
+            facts.push(("unknown".into(), percent(unk)));
+        }
+        if let Some(lengths) = &view.lengths {
+            let bins: Vec<(String, f64)> = lengths
+                .powers
+                .iter()
+                .map(|(from, below, count)| (range(*from, *below), *count as f64))
+                .collect();
+            plots.push(Plot::bars("Document lengths", "tokens a document", &bins));
+            let mut rows = vec![vec![Cell::text("mean"), Cell::number(Some(lengths.mean))]];
+            rows.extend(lengths.percentiles.iter().map(|(share, length)| {
+                let name = if *share >= 1.0 {
+                    "longest".to_owned()
+                } else {
+                    format!("{:.0}% are no longer than", share * 100.0)
+                };
+                vec![Cell::text(&name), Cell::count(*length)]
+            }));
+            tables.push(Table::new("Document lengths", vec!["share", "tokens"], rows));
+        }
+        if !view.ids.curve.is_empty() {
+            let points =
+                view.ids.curve.iter().map(|&(rank, count)| (rank as f64, count as f64)).collect();
+            let series = [Series { name: "count".into(), points }];
+            let logs = (Scale::Log, Scale::Log);
+            plots.push(Plot::lines("How often ids occur", "rank of the id", logs, &series));
+        }
+        if view.shards.len() > 1 {
+            let bars: Vec<(String, f64)> = view
+                .shards
+                .iter()
+                .zip(1_u32..)
+                .map(|(shard, number)| (format!("{number}"), shard.tokens as f64))
+                .collect();
+            plots.push(Plot::bars("Tokens by shard", "shard", &bars));
+        }
+        let shards: Vec<Vec<Cell>> = view
+            .shards
+            .iter()
+            .map(|shard| {
+                let mean = shard.tokens as f64 / shard.documents.max(1) as f64;
+                vec![
+                    Cell::text(&shard.name),
+                    Cell::count(shard.tokens),
+                    Cell::count(shard.documents),
+                    Cell { text: format!("{mean:.1}"), order: Some(mean) },
+                ]
+            })
+            .collect();
+        if !shards.is_empty() {
+            let head = vec!["shard", "tokens", "documents", "tokens a document"];
+            tables.push(Table::new("Shards", head, shards));
+        }
+        let ids = |title: &str, ids: &[IdCount]| {
+            let row = |id: &IdCount| {
+                vec![
+                    Cell { text: id.id.to_string(), order: Some(id.id.into()) },
+                    Cell::text(id.piece.as_deref().unwrap_or("–")),
+                    Cell::count(id.count),
+                    Cell {
+                        text: format!(
+                            "{:.4}%",
+                            id.count as f64 * 100.0 / view.tokens.max(1) as f64
+                        ),
+                        order: Some(id.count as f64),
+                    },
+                ]
+            };
+            let head = vec!["id", "piece", "count", "share"];
+            Table::new(title, head, ids.iter().map(row).collect())
+        };
+        tables.push(ids("Most frequent ids", &view.ids.most));
+        tables.push(ids("Least frequent ids", &view.ids.least));
+        Self { name: view.name.clone(), layout: view.layout, facts, plots, tables }
+    }
+}
+
+fn range(from: u64, below: u64) -> String {
+    if below - from <= 1 {
+        return from.to_string();
+    }
+    format!("{}–{}", amount(from as f64), amount((below - 1) as f64))
+}
+
+/// What the page says of the files that documents came from.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SourcesPart {
+    plots: Vec<Plot>,
+    table: Table,
+}
+
+impl SourcesPart {
+    /// Sums up the sources of a manifest; none where it has none.
+    pub(crate) fn of(manifest: &Manifest) -> Option<Self> {
+        if manifest.sources.is_empty() {
+            return None;
+        }
+        // Merged shards do not say which source they are of.
+        let mut tokens: BTreeMap<usize, u64> = BTreeMap::new();
+        for split in manifest.splits.values() {
+            let SplitRecord::Shards { shards } = split else { continue };
+            for shard in shards {
+                if let Some(source) = shard.source {
+                    let sum = tokens.entry(source as usize).or_default();
+                    *sum = sum.saturating_add(shard.tokens);
+                }
+            }
+        }
+        let ratio = |number: usize, text_bytes: u64| {
+            let tokens = *tokens.get(&number)?;
+            (text_bytes > 0).then(|| tokens as f64 / text_bytes as f64)
+        };
+        let sources = || manifest.sources.iter().enumerate();
+        let mix: Vec<(String, f64)> =
+            sources().map(|(_, source)| (short(&source.name), source.text_bytes as f64)).collect();
+        let ratios: Vec<(String, f64)> = sources()
+            .filter_map(|(at, source)| Some((short(&source.name), ratio(at, source.text_bytes)?)))
+            .collect();
+        let mut plots = vec![Plot::bars("Text by source", "source", &mix).noted("bytes")];
+        if !ratios.is_empty() {
+            plots.push(Plot::bars("Tokens a byte", "source", &ratios).noted("of text"));
+        }
+        let rows = sources()
+            .map(|(at, source)| {
+                vec![
+                    Cell::text(&source.name),
+                    Cell::bytes(source.bytes),
+                    Cell::count(source.rows),
+                    Cell::count(source.bad_rows),
+                    Cell::bytes(source.text_bytes),
+                    Cell::count(tokens.get(&at).copied().unwrap_or(0)),
+                    Cell::number(ratio(at, source.text_bytes)),
+                ]
+            })
+            .collect();
+        let head = vec!["source", "on disk", "rows", "left out", "text", "tokens", "tokens a byte"];
+        Some(Self { plots, table: Table::new("Files", head, rows) })
+    }
+}
+
+/// Returns the last part of a name, without its ending.
+fn short(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.split_once('.').map_or(last, |(stem, _)| stem).to_owned()
+}
