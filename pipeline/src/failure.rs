@@ -66,6 +66,11 @@ impl Failure {
         Self { kind, message: message.into(), hints: Vec::new() }
     }
 
+    /// Returns the message alone.
+    pub(crate) fn text(&self) -> &str {
+        &self.message
+    }
+
     /// Adds what the user can do about it, where there is something to do.
     pub(crate) fn hinted(mut self, hint: Option<impl Display>) -> Self {
         self.hints.extend(hint.map(|hint| hint.to_string()));

@@ -9,9 +9,11 @@ mod failure;
 mod inspect;
 mod interrupt;
 mod progress;
+mod quantity;
 #[cfg(test)]
 mod reference;
 mod report;
+mod share;
 mod store;
 mod transcode;
 mod ui;

@@ -9,7 +9,7 @@ use ratdata_tokenize::hub::FetchProgress;
 use ratdata_tokenize::sft::SftProgress;
 use ratdata_tokenize::source::SourceFile;
 
-use crate::commands::tokenize::{grouped, sized_f};
+use crate::quantity::{grouped, sized_f};
 use crate::ui::Ui;
 
 /// How often a plain line is printed where the line cannot be redrawn.

@@ -1,29 +1,26 @@
-//! `ratdata demo`: the main job on a corpus made on the spot.
+//! `ratdata demo`: the pipeline `tiny`, with its results shown.
 
-use std::ffi::OsString;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use ratdata_tokenize::corpus::{Job, JobConfig, Outcome, Progress};
-use ratdata_tokenize::source::find_inputs;
-use ratdata_tokenize::tokenizer::Tokenizer;
-
+use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
-use super::tokenize::{TokenizeReport, job_failure};
-use super::train::run_trainer;
-use crate::demo::{train_tokenizer, write_corpus};
+use super::run::{PipelineArgs, carry_out};
+use super::tokenize::TokenizeReport;
+use super::train;
+use crate::dag::plan::{Plan, Planned};
 use crate::failure::{Failure, Kind};
-use crate::interrupt;
-use crate::progress::JobProgress;
+use crate::quantity::grouped;
+use crate::store::Store;
 use crate::ui::Ui;
 
-/// Run the main job on a small corpus made on the spot
+/// Run everything on a small corpus made on the spot
 ///
-/// Writes a sample corpus as parquet in FineWeb-Edu's schema, trains a small tokenizer in Llama's
-/// manner on it, tokenizes it into bins, and trains a tiny RAT model on them. Nothing is fetched,
-/// and every run gives the same bytes.
+/// Runs the pipeline `tiny`: a sample corpus as parquet in FineWeb-Edu's schema, a small tokenizer
+/// in Llama's manner, token bins, packed rows, instruction rows, and a tiny RAT model trained on
+/// the bins. Nothing is fetched, and every run gives the same bytes.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata demo\n  ratdata demo --out target/demo --json")]
 pub(crate) struct DemoArgs {
@@ -31,100 +28,144 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value = "target/demo", value_name = "DIR")]
     out: PathBuf,
 
-    /// End with the tokens, and train no model on them
+    /// Train no model
     #[arg(long)]
     no_train: bool,
 }
 
+/// The steps whose results get a name of their own in the demo's folder.
+const STEPS: [&str; 5] = ["sample", "tokens", "packed", "questions", "model"];
+
 /// Runs the command.
 pub(crate) fn demo(ui: &Ui, args: &DemoArgs) -> Result<(), Failure> {
-    ui.note("writing a sample corpus");
-    let corpus = write_corpus(&args.out)?;
-    ui.note("training a tokenizer on it");
-    let path = train_tokenizer(&args.out, &corpus.sample)?;
-    let begun = Instant::now();
-    let tokenizer = Tokenizer::load(&path)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    let files = find_inputs(&[corpus.folder.display().to_string()])
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    let out = args.out.join("tokens");
-    let config = JobConfig { name: "demo".into(), ..JobConfig::default() };
-    ui.note("tokenizing");
-    let outcome = Job::open(config, tokenizer, "demo", files, &out, true)
-        .map_err(|wrong| job_failure(&wrong))?;
-    let Outcome::Open(job) = outcome else {
-        return Err(Failure::message(Kind::Failed, "a forced job found itself done"));
+    let trains = !args.no_train && train::is_there(ui)?;
+    let steps = STEPS.iter().filter(|step| trains || **step != "model").map(|&step| step.into());
+    let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
+    let publish = |step: &&str| {
+        let path = serde_json::Value::from(out.join(step).display().to_string());
+        format!("steps.{step}.publish={path}")
     };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let progress = Progress::default();
-    JobProgress::start(ui, &progress, job.files())
-        .watch(|| job.run(|_| true, threads, &progress, interrupt::flag()))
-        .map_err(|wrong| job_failure(&wrong))?;
-    let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
-    let tokens = TokenizeReport::of(&out, &manifest, Some(begun.elapsed().as_secs_f64()));
-    if !ui.json() || args.no_train {
-        ui.emit(&tokens)?;
-    }
-    ui.note(&format!(
-        "\ncorpus     {}\ntokenizer  {}\ntokens     {}\nread them: np.memmap(\"{}\", dtype=np.uint16)",
-        corpus.folder.display(),
-        path.display(),
-        out.display(),
-        out.join("shards/demo-train-000_00000.bin").display(),
-    ));
-    if args.no_train {
-        return Ok(());
-    }
-    ui.note("\ntraining a tiny model on them");
-    let printed = train(ui, &args.out, &out, manifest.tokenizer.vocab_size)?;
-    if ui.json() {
-        let wrong = |_| Failure::message(Kind::Failed, "the trainer printed no JSON");
-        let model = printed.map(|text| serde_json::from_str(text.trim())).transpose();
-        let model = model.map_err(wrong)?;
-        return ui.emit(&DemoReport { tokens, model });
-    }
-    Ok(())
+    let pipeline = PipelineArgs {
+        steps: steps.collect(),
+        set: STEPS.iter().map(publish).collect(),
+        ..PipelineArgs::at("tiny", Some(out.join("store")))
+    };
+    // The events of the run are not what the demo's JSON is about.
+    let quiet = Ui::new(false, ui.quiet() || ui.json());
+    let (pipeline, store, plan) = pipeline.plan()?;
+    carry_out(&quiet, &pipeline, &store, &plan)?;
+    ui.emit(&DemoReport::of(&args.out, &store, &plan)?)
 }
 
-/// What the demo has made, as JSON.
-#[derive(Serialize)]
+/// What the demo has made.
+#[derive(Debug, Serialize)]
 struct DemoReport {
+    out: PathBuf,
     #[serde(flatten)]
     tokens: TokenizeReport,
-    /// The trainer's own summary, where there is a trainer.
-    model: Option<serde_json::Value>,
+    packed: Option<Rows>,
+    questions: Option<Rows>,
+    model: Option<Trained>,
+}
+
+/// Packed rows, and how full they are.
+#[derive(Debug, Serialize)]
+struct Rows {
+    #[serde(rename = "rows")]
+    count: u64,
+    row_len: u32,
+    fill: f64,
+}
+
+/// How well the model does on text that it was not trained on, in nats a token.
+#[derive(Debug, Serialize)]
+struct Trained {
+    iterations: u64,
+    val_loss: f64,
+}
+
+impl DemoReport {
+    fn of(out: &Path, store: &Store, plan: &Plan) -> Result<Self, Failure> {
+        let object = |name: &str| {
+            let found = plan.steps.iter().find(|step: &&Planned| step.name == name);
+            found.map(|step| store.object(&step.object))
+        };
+        let manifest =
+            |root: &Path| Manifest::read(root).map_err(|wrong| Failure::new(Kind::Failed, &wrong));
+        let rows = |root: Option<PathBuf>| -> Result<Option<Rows>, Failure> {
+            root.map(|root| Ok(Rows::of(&manifest(&root)?))).transpose()
+        };
+        let tokens = object("tokens").unwrap_or_default();
+        Ok(Self {
+            out: out.to_owned(),
+            tokens: TokenizeReport::of(&out.join("tokens"), &manifest(&tokens)?, None),
+            packed: rows(object("packed"))?,
+            questions: rows(object("questions").map(|root| root.join("packed")))?,
+            model: object("model").and_then(|root| Trained::read(&root.join("metrics.jsonl"))),
+        })
+    }
+}
+
+impl Rows {
+    fn of(manifest: &Manifest) -> Self {
+        let packs = manifest.splits.values().filter_map(|split| match split {
+            SplitRecord::Pack(pack) => Some(pack),
+            _ => None,
+        });
+        let (mut rows, mut tokens, mut room, mut row_len) = (0, 0, 0, 0);
+        for pack in packs {
+            rows += pack.rows;
+            tokens += pack.tokens;
+            room += pack.rows * u64::from(pack.row_len);
+            row_len = pack.row_len;
+        }
+        Self {
+            count: rows,
+            row_len,
+            fill: if room == 0 { 1.0 } else { tokens as f64 / room as f64 },
+        }
+    }
+}
+
+impl Trained {
+    /// Reads the last validation from a run's metrics.
+    fn read(path: &Path) -> Option<Self> {
+        let text = fs::read_to_string(path).ok()?;
+        let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let mut validated = lines.filter_map(|line: serde_json::Value| {
+            let val_loss = line.get("val_loss")?.as_f64()?;
+            Some(Self { iterations: line.get("iteration")?.as_u64()?, val_loss })
+        });
+        validated.next_back()
+    }
 }
 
 impl fmt::Display for DemoReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tokens.fmt(f)
+        let rows = |rows: &Rows| {
+            let (count, len) = (grouped(rows.count), rows.row_len);
+            format!("{count} rows of {len} tokens, {:.2}% full", rows.fill * 100.0)
+        };
+        let path = |step: &str| self.out.join(step);
+        writeln!(f, "{}\n", self.tokens)?;
+        writeln!(f, "sample     {}", path("sample").display())?;
+        writeln!(f, "tokens     {}", path("tokens").display())?;
+        if let Some(packed) = &self.packed {
+            writeln!(f, "packed     {}  {}", path("packed").display(), rows(packed))?;
+        }
+        if let Some(questions) = &self.questions {
+            writeln!(f, "questions  {}  {}", path("questions").display(), rows(questions))?;
+        }
+        if let Some(model) = &self.model {
+            let (path, Trained { iterations, val_loss }) = (path("model"), model);
+            let place = path.display();
+            writeln!(
+                f,
+                "model      {place}  {val_loss:.2} nats a token after {iterations} iterations"
+            )?;
+            writeln!(f, "its curve  {}", path.join("loss.svg").display())?;
+        }
+        let bin = path("tokens").join("shards/demo-train-000_00000.bin");
+        write!(f, "read them  np.memmap(\"{}\", dtype=np.uint16)", bin.display())
     }
-}
-
-/// Trains the experiment `demo` on the tokens, in a folder made anew; returns the summary as JSON
-/// where that is wanted, and prints it otherwise.
-fn train(
-    ui: &Ui,
-    folder: &Path,
-    tokens: &Path,
-    vocab_size: u32,
-) -> Result<Option<String>, Failure> {
-    let run = folder.join("model");
-    if run.is_dir() {
-        std::fs::remove_dir_all(&run).map_err(|wrong| {
-            Failure::message(Kind::Failed, format!("{}: cannot remove: {wrong}", run.display()))
-        })?;
-    }
-    let vocab = format!("model.vocab_size={vocab_size}");
-    let mut arguments: Vec<OsString> = vec!["demo".into(), "--data".into(), tokens.into()];
-    arguments.extend(["--out".into(), run.into(), "--set".into(), vocab.into()]);
-    // The same bytes everywhere, where there is a GPU too.
-    arguments.extend(["--device".into(), "cpu".into()]);
-    if ui.quiet() {
-        arguments.push("--quiet".into());
-    }
-    if ui.json() {
-        arguments.push("--json".into());
-    }
-    run_trainer(ui, &arguments, ui.json())
 }

@@ -8,10 +8,11 @@ use ratdata_tokenize::hub::resolve_tokenizer;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::tokenize::{hub_failure, sized};
+use super::tokenize::hub_failure;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::progress::FetchBars;
+use crate::quantity::sized;
 use crate::transcode::{self, ExportJob, ExportLayout, ExportedFile, TranscodeError};
 use crate::ui::Ui;
 

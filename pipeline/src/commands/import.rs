@@ -87,7 +87,7 @@ fn documents(text: &str) -> Result<Documents, String> {
 }
 
 /// Takes a name that can be part of a file's.
-fn plain_name(text: &str) -> Result<String, String> {
+pub(super) fn plain_name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(['/', '\\', '\0']) || text.starts_with('.') {
         return Err("expected a name without `/` that does not begin with a dot".into());
     }

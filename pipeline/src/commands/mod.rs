@@ -1,16 +1,21 @@
 //! The commands, one file each.
 
+pub(crate) mod cancel;
+pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod logs;
+pub(crate) mod merge;
 pub(crate) mod pack;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sample;
 pub(crate) mod sft;
+pub(crate) mod status;
 pub(crate) mod tokenize;
 pub(crate) mod trace;
 pub(crate) mod train;
@@ -22,11 +27,15 @@ use crate::ui::Ui;
 /// What `ratdata` can do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Cancel(cancel::CancelArgs),
+    Clean(clean::CleanArgs),
     Completions(completions::CompletionsArgs),
     Demo(demo::DemoArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
+    Logs(logs::LogsArgs),
+    Merge(merge::MergeArgs),
     Pack(pack::PackArgs),
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
@@ -34,6 +43,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Sample(sample::SampleArgs),
     Sft(Box<sft::SftArgs>),
+    Status(status::StatusArgs),
     Tokenize(Box<tokenize::TokenizeArgs>),
     Trace(trace::TraceArgs),
     Train(train::TrainArgs),
@@ -43,17 +53,22 @@ pub(crate) enum Command {
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Cancel(args) => cancel::cancel(ui, args),
+        Command::Clean(args) => clean::clean(ui, args),
         Command::Completions(args) => completions::completions(args),
         Command::Demo(args) => demo::demo(ui, args),
         Command::Export(args) => export::export(ui, args),
         Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),
+        Command::Logs(args) => logs::logs(args),
+        Command::Merge(args) => merge::merge(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
         Command::Plan(args) => plan::plan(ui, args),
         Command::Report(args) => report::report(ui, args),
         Command::Run(args) => run::run(ui, args),
         Command::Sample(args) => sample::sample(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
+        Command::Status(args) => status::status(ui, args),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
         Command::Trace(args) => trace::trace(ui, args),
         Command::Train(args) => train::train(ui, args),

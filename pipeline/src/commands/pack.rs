@@ -9,9 +9,9 @@ use ratdata_tokenize::pack::{
 };
 use serde::Serialize;
 
-use super::tokenize::grouped;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
+use crate::quantity::grouped;
 use crate::ui::Ui;
 
 /// Put the documents of token bins into rows of one length

@@ -8,9 +8,9 @@ use ratdata_schemas::manifest::MANIFEST_FILE;
 use ratdata_schemas::{Dtype, Manifest, StagedFile};
 use serde::Serialize;
 
-use super::tokenize::sized;
 use crate::failure::{Failure, Kind};
 use crate::inspect::find_tokenizer;
+use crate::quantity::sized;
 use crate::report::{Report, Subject, artifact_of, is_run};
 use crate::ui::Ui;
 

@@ -3,16 +3,18 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use clap::{Subcommand, ValueEnum};
 
 use super::tokenize::threads_of;
+use crate::dag::error::pipeline_failure;
 use crate::dag::file::Pipeline;
 use crate::dag::plan::Plan;
-use crate::dag::run::{Run, pipeline_failure};
 use crate::executor::local::{self, Limits};
-use crate::executor::task::Share;
+use crate::executor::run::Run;
+use crate::executor::slurm;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::share::Share;
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -40,7 +42,8 @@ pub(crate) struct RunArgs {
     executor: ExecutorArg,
 
     /// Do share I of N (from 0) of the steps that can be shared, and leave the rest to a run without it
-    #[arg(long, value_name = "I/N", value_parser = share)]
+    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    #[arg(long, value_name = "I/N")]
     shard: Option<Share>,
 }
 
@@ -48,7 +51,7 @@ pub(crate) struct RunArgs {
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PipelineArgs {
     /// The pipeline: a TOML file, or the name of one that is compiled in, such as `tiny`
-    #[arg(value_name = "PIPELINE")]
+    #[arg(value_name = "PIPELINE", default_value = "pipeline.toml")]
     pub(crate) pipeline: PathBuf,
 
     /// The steps that are wanted, with all that they need [default: all]
@@ -82,16 +85,18 @@ enum ExecutorArg {
     Slurm,
 }
 
-pub(crate) fn share(text: &str) -> Result<Share, String> {
-    let parsed = text.split_once('/').and_then(|(number, count)| {
-        Some(Share { number: number.parse().ok()?, count: count.parse().ok()? })
-    });
-    parsed
-        .filter(|share| share.number < share.count)
-        .ok_or_else(|| "expected I/N with I below N, such as 0/8".into())
-}
-
 impl PipelineArgs {
+    /// The pipeline at `path`, with nothing set.
+    pub(crate) fn at(path: &str, store: Option<PathBuf>) -> Self {
+        let (steps, set) = (Vec::new(), Vec::new());
+        Self { pipeline: path.into(), steps, set, store, full_hash: false }
+    }
+
+    /// Returns whether the user named a pipeline.
+    pub(crate) fn is_named(&self) -> bool {
+        self.pipeline.as_os_str() != "pipeline.toml"
+    }
+
     /// Reads the pipeline, opens its store and plans it.
     pub(crate) fn plan(&self) -> Result<(Pipeline, Store, Plan), Failure> {
         let (pipeline, store) = self.read()?;
@@ -100,10 +105,17 @@ impl PipelineArgs {
         Ok((pipeline, store, plan))
     }
 
+    /// Returns the options that another run of the same pipeline is given.
+    pub(crate) fn repeated(&self) -> Vec<String> {
+        let set = self.set.iter().map(|set| format!("--set={set}"));
+        set.chain(self.full_hash.then(|| "--full-hash".to_owned())).collect()
+    }
+
     /// Reads the pipeline and opens its store.
     pub(crate) fn read(&self) -> Result<(Pipeline, Store), Failure> {
-        let pipeline =
-            Pipeline::read(&self.pipeline, &self.set).map_err(|wrong| pipeline_failure(&wrong))?;
+        let ours = super::Command::augment_subcommands(clap::Command::new("ratdata"));
+        let pipeline = Pipeline::read(&self.pipeline, &self.set, ours)
+            .map_err(|wrong| pipeline_failure(&wrong))?;
         let store = Store::at(self.store.as_deref().unwrap_or(&pipeline.store));
         Ok((pipeline, store))
     }
@@ -113,13 +125,35 @@ impl PipelineArgs {
 pub(crate) fn run(ui: &Ui, args: &RunArgs) -> Result<(), Failure> {
     let (pipeline, store, plan) = args.pipeline.plan()?;
     let run = Run::begin(ui, &pipeline, &plan, &store)?;
-    let own = pipeline.threads.and_then(NonZeroUsize::new);
-    let limits = Limits {
-        threads: threads_of(args.num_proc.or(own)),
-        memory_gb: pipeline.memory_gb.unwrap_or(f64::INFINITY),
-        jobs: args.jobs.map_or(usize::MAX, NonZeroUsize::get),
-    };
+    if args.executor == ExecutorArg::Slurm {
+        let totals = slurm::submit(&run, &args.pipeline.repeated())?;
+        return run.end(totals);
+    }
+    let jobs = args.jobs.map_or(usize::MAX, NonZeroUsize::get);
+    let limits = Limits { jobs, ..limits(&pipeline, args.num_proc) };
     let totals =
         run.reporter.watch(|| local::execute(&run, limits, args.shard, interrupt::flag()))?;
     run.end(totals)
+}
+
+/// Has a plan's stale steps carried out on this machine, with all that it has.
+pub(crate) fn carry_out(
+    ui: &Ui,
+    pipeline: &Pipeline,
+    store: &Store,
+    plan: &Plan,
+) -> Result<(), Failure> {
+    let run = Run::begin(ui, pipeline, plan, store)?;
+    let limits = limits(pipeline, None);
+    let totals = run.reporter.watch(|| local::execute(&run, limits, None, interrupt::flag()))?;
+    run.end(totals)
+}
+
+fn limits(pipeline: &Pipeline, threads: Option<NonZeroUsize>) -> Limits {
+    let own = pipeline.threads.and_then(NonZeroUsize::new);
+    Limits {
+        threads: threads_of(threads.or(own)),
+        memory_gb: pipeline.memory_gb.unwrap_or(f64::INFINITY),
+        jobs: usize::MAX,
+    }
 }

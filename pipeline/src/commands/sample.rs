@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::demo::{train_tokenizer, write_corpus};
+use crate::demo::{train_tokenizer, write_corpus, write_questions};
 use crate::failure::Failure;
 use crate::ui::Ui;
 
-/// Write a small corpus and a tokenizer, made on the spot and the same every time
+/// Write a small corpus, questions and a tokenizer, made on the spot and the same every time
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct SampleArgs {
-    /// The folder to write `corpus` and `tokenizer` into
+    /// The folder to write `corpus`, `questions` and `tokenizer` into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -17,8 +17,9 @@ pub(crate) struct SampleArgs {
 /// Runs the command.
 pub(crate) fn sample(ui: &Ui, args: &SampleArgs) -> Result<(), Failure> {
     ui.note("writing a sample corpus");
-    let corpus = write_corpus(&args.out)?;
+    let texts = write_corpus(&args.out)?;
+    write_questions(&args.out)?;
     ui.note("training a tokenizer on it");
-    train_tokenizer(&args.out, &corpus.sample)?;
+    train_tokenizer(&args.out, &texts)?;
     Ok(())
 }

@@ -14,10 +14,11 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
-use super::tokenize::{OnBadRowArg, grouped, hub_failure, sized, threads_of};
+use super::tokenize::{OnBadRowArg, hub_failure, threads_of};
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::progress::{FetchBars, RowProgress};
+use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 
 /// Turn instruction data into rows that say what is learnt

@@ -18,6 +18,8 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::progress::{FetchBars, JobProgress};
+use crate::quantity::{grouped, sized, sized_f};
+use crate::share::Share;
 use crate::ui::Ui;
 
 /// Turn text into memory-mapped token bins
@@ -98,8 +100,9 @@ pub(crate) struct TokenizeArgs {
     estimate: bool,
 
     /// Do only the input files of share I of N (from 0), and leave the artifact to a later run
-    #[arg(long, value_name = "I/N", value_parser = shard)]
-    shard: Option<(usize, usize)>,
+    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Share>,
 
     /// Replace what another job left in the folder
     #[arg(long)]
@@ -160,13 +163,6 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) => Err(format!("found {share}, expected a share from 0 to 1")),
         Err(_) => Err("expected a number from 0 to 1".into()),
     }
-}
-
-fn shard(text: &str) -> Result<(usize, usize), String> {
-    let expected = || "expected I/N with I below N, such as 0/8".to_owned();
-    let (i, n) = text.split_once('/').ok_or_else(expected)?;
-    let (i, n) = (i.parse().map_err(|_| expected())?, n.parse().map_err(|_| expected())?);
-    if i < n { Ok((i, n)) } else { Err(expected()) }
 }
 
 impl TokenizeArgs {
@@ -236,12 +232,12 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     };
     let progress = Progress::default();
     let bars = JobProgress::start(ui, &progress, job.files());
-    let wanted = |number: usize| args.shard.is_none_or(|(i, n)| number % n == i);
+    let wanted = |number: usize| args.shard.is_none_or(|share| share.has(number));
     let ran = bars.watch(|| job.run(wanted, threads, &progress, interrupt::flag()));
     ran.map_err(|wrong| job_failure(&wrong))?;
     tell_bad_rows(ui, &progress);
-    if let Some((i, n)) = args.shard {
-        ui.note(&format!("share {i} of {n} is done; run without `--shard` to make the artifact"));
+    if let Some(share) = args.shard {
+        ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
         return Ok(());
     }
     let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
@@ -389,33 +385,4 @@ impl fmt::Display for EstimateReport {
         writeln!(f, "time       about {:.1} minutes", estimate.seconds / 60.0)?;
         write!(f, "from {:.1}% of the input; nothing was written", estimate.sampled * 100.0)
     }
-}
-
-/// Writes a number with commas between its thousands.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Writes a size in bytes with a decimal unit.
-pub(crate) fn sized(bytes: u64) -> String {
-    sized_f(bytes as f64)
-}
-
-/// Writes a size or rate in bytes with a decimal unit.
-pub(crate) fn sized_f(bytes: f64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let (mut value, mut unit) = (bytes, 0);
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
 }

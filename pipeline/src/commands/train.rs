@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::failure::{Failure, Kind};
 use crate::ui::Ui;
@@ -51,34 +51,14 @@ fn become_program(mut command: Command) -> std::io::Error {
     command.exec()
 }
 
-/// Runs the trainer to its end, as a part of another command; returns what it printed where
-/// `capture` is set, and prints it otherwise. Warns, and does nothing, where there is no trainer.
-pub(crate) fn run_trainer(
-    ui: &Ui,
-    args: &[OsString],
-    capture: bool,
-) -> Result<Option<String>, Failure> {
+/// Returns whether there is a trainer, which is built under `cargo run`; warns where there is none.
+pub(crate) fn is_there(ui: &Ui) -> Result<bool, Failure> {
     let beside = beside()?;
-    let Some(program) = find(ui, &beside)? else {
+    let found = find(ui, &beside)?.is_some();
+    if !found {
         ui.warn(&format!("{}: the trainer is not there, no model is trained", beside.display()));
-        return Ok(None);
-    };
-    let stdout = if capture { Stdio::piped() } else { Stdio::inherit() };
-    let ended = Command::new(&program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|wrong| {
-            let message = format!("{}: cannot start: {wrong}", program.display());
-            Failure::message(Kind::Failed, message)
-        })?;
-    match ended.status.code() {
-        Some(0) => Ok(Some(String::from_utf8_lossy(&ended.stdout).into_owned())),
-        Some(130) => Err(Failure::message(Kind::Interrupted, "the training was stopped")),
-        _ => Err(Failure::message(Kind::Failed, format!("the training failed: {}", ended.status))),
     }
+    Ok(found)
 }
 
 /// Returns where the trainer lies: in the folder of this program.

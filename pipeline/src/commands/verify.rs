@@ -8,11 +8,12 @@ use ratdata_schemas::Manifest;
 use ratdata_tokenize::hub::resolve_inputs;
 use serde::Serialize;
 
-use super::tokenize::{grouped, hub_failure, sized};
+use super::tokenize::hub_failure;
 use crate::failure::{Failure, Kind};
 use crate::inspect::find_tokenizer;
 use crate::interrupt;
 use crate::progress::FetchBars;
+use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 use crate::verify::{
     Ended, Offence, Retokenize, check_files, check_structure, check_values, retokenize,

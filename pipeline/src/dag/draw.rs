@@ -25,7 +25,7 @@ pub(crate) fn dot(plan: &Plan) -> String {
     let mut text =
         "digraph pipeline {\n  rankdir=LR;\n  node [shape=box, style=filled];\n".to_owned();
     for step in &plan.steps {
-        let fill = fill(&step.state);
+        let fill = fill(step.state);
         line(
             &mut text,
             &format!(
@@ -78,7 +78,7 @@ pub(crate) fn svg(plan: &Plan) -> String {
             &mut text,
             &format!(
                 "<rect x=\"{x}\" y=\"{y}\" width=\"150\" height=\"44\" rx=\"6\" fill=\"{}\" stroke=\"#555\"/>",
-                fill(&step.state)
+                fill(step.state)
             ),
         );
         line(
@@ -104,8 +104,8 @@ pub(crate) fn svg(plan: &Plan) -> String {
     text
 }
 
-fn fill(state: &State) -> &'static str {
-    if *state == State::Fresh { "#d7f0dc" } else { "#fdebc8" }
+fn fill(state: State) -> &'static str {
+    if state == State::Fresh { "#d7f0dc" } else { "#fdebc8" }
 }
 
 fn id(name: &str) -> String {

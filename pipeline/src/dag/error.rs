@@ -7,6 +7,7 @@ use ratdata_schemas::layered::LayerError;
 use thiserror::Error;
 
 use super::place::Place;
+use crate::failure::{Failure, Kind};
 
 /// An error of a pipeline, found before anything runs.
 #[derive(Debug, Error)]
@@ -69,4 +70,13 @@ impl PipelineError {
             Self::Layers(_) | Self::Value { .. } | Self::Io { .. } => None,
         }
     }
+}
+
+/// Tells what is wrong with a pipeline.
+pub(crate) fn pipeline_failure(wrong: &PipelineError) -> Failure {
+    let kind = match wrong {
+        PipelineError::Io { .. } => Kind::Failed,
+        _ => Kind::Usage,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
 }

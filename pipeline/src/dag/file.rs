@@ -11,7 +11,7 @@ use toml::Table;
 use super::error::PipelineError;
 use super::kinds::{self, Kind};
 use super::place::Place;
-use crate::executor::slurm::SlurmSettings;
+use super::settings::SlurmSettings;
 
 /// Keys that every step takes, whatever its kind.
 const OF_ALL: [&str; 4] = ["kind", "memory_gb", "publish", "threads"];
@@ -75,12 +75,17 @@ struct Resources {
 }
 
 impl Pipeline {
-    /// Reads a pipeline, what it extends, and the values of `--set` on top.
+    /// Reads a pipeline, what it extends, and the values of `--set` on top; `ours` are the commands
+    /// that steps can be.
     ///
     /// # Errors
     ///
     /// See [`PipelineError`]; the first mistake in the order of the steps' names.
-    pub(crate) fn read(path: &Path, sets: &[String]) -> Result<Self, PipelineError> {
+    pub(crate) fn read(
+        path: &Path,
+        sets: &[String],
+        ours: clap::Command,
+    ) -> Result<Self, PipelineError> {
         let built_in = embedded(&path.to_string_lossy()).filter(|_| !path.exists());
         let mut table = match built_in {
             Some(text) => read_embedded(&path.to_string_lossy(), text, &embedded)?,
@@ -114,7 +119,7 @@ impl Pipeline {
             threads: resources.threads,
             memory_gb: resources.memory_gb,
             slurm,
-            steps: StepReader::new(path).read(&tables)?,
+            steps: StepReader::new(path, ours).read(&tables)?,
             resolved: table,
         })
     }
@@ -136,14 +141,15 @@ impl Pipeline {
 struct StepReader<'a> {
     path: &'a Path,
     kinds: Vec<std::sync::Arc<Kind>>,
+    ours: clap::Command,
     /// Command lines that were found good; steps that differ in their inputs alone share one.
     good: HashSet<Vec<String>>,
 }
 
 impl<'a> StepReader<'a> {
-    fn new(path: &'a Path) -> Self {
-        let kinds = kinds::all().into_iter().map(std::sync::Arc::new).collect();
-        Self { path, kinds, good: HashSet::new() }
+    fn new(path: &'a Path, ours: clap::Command) -> Self {
+        let kinds = kinds::all(&ours).into_iter().map(std::sync::Arc::new).collect();
+        Self { path, kinds, ours, good: HashSet::new() }
     }
 
     fn read(mut self, tables: &BTreeMap<String, Table>) -> Result<Vec<Step>, PipelineError> {
@@ -237,7 +243,7 @@ impl<'a> StepReader<'a> {
         }
         let arguments = kind.arguments(&all, &|text| text.to_owned()).map_err(wrong)?;
         if !self.good.contains(&arguments) {
-            kind.check(&arguments).map_err(wrong)?;
+            kind.check(&self.ours, &arguments).map_err(wrong)?;
             self.good.insert(arguments);
         }
         Ok(())
@@ -314,12 +320,11 @@ impl Step {
 
 /// Splits a text that names a step's result, `@STEP/REST` or `KEY=@STEP/REST`, at the name.
 pub(crate) fn reference(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = match text.strip_prefix('@') {
-        Some(rest) => ("", rest),
-        None => {
-            let at = text.find("=@")?;
-            (&text[..=at], &text[at + 2..])
-        }
+    let (before, rest) = if let Some(rest) = text.strip_prefix('@') {
+        ("", rest)
+    } else {
+        let at = text.find("=@")?;
+        (&text[..=at], &text[at + 2..])
     };
     let end = rest.find('/').unwrap_or(rest.len());
     let (name, after) = rest.split_at(end);

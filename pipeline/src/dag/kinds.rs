@@ -4,10 +4,8 @@
 //! the same definitions that read the command line. So a step and the direct command cannot drift
 //! apart, and a new option is a key at once.
 
-use clap::{Arg, ArgAction, CommandFactory, Parser};
+use clap::{Arg, ArgAction, Command};
 use serde_json::{Map, Value};
-
-use crate::cli::Cli;
 
 /// The kind that runs a program of the user's own.
 pub(crate) const COMMAND: &str = "command";
@@ -94,6 +92,7 @@ impl Key {
 
 /// A kind of step.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a command")]
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) version: u32,
@@ -110,9 +109,8 @@ pub(crate) struct Kind {
     checked: bool,
 }
 
-/// Returns the kinds that this program has.
-pub(crate) fn all() -> Vec<Kind> {
-    let cli = Cli::command();
+/// Returns the kinds that a program with these commands has.
+pub(crate) fn all(cli: &Command) -> Vec<Kind> {
     let ours = OURS.iter().filter_map(|ours| {
         let command = cli.find_subcommand(ours.name)?;
         let has = |option: &str| command.get_arguments().any(|arg| arg.get_long() == Some(option));
@@ -207,7 +205,7 @@ impl Kind {
     /// # Errors
     ///
     /// The key that is to blame, where the message names one, and what is wrong.
-    pub(crate) fn check(&self, arguments: &[String]) -> Result<(), Wrong> {
+    pub(crate) fn check(&self, cli: &Command, arguments: &[String]) -> Result<(), Wrong> {
         if !self.checked {
             return match arguments {
                 // Everything that the trainer needs and cannot find out by itself.
@@ -219,7 +217,7 @@ impl Kind {
         }
         let out = self.writes.then(|| "--out=x".to_owned());
         let words = ["ratdata".to_owned()].into_iter().chain(arguments.iter().cloned()).chain(out);
-        let Err(wrong) = Cli::try_parse_from(words) else { return Ok(()) };
+        let Err(wrong) = cli.clone().try_get_matches_from(words) else { return Ok(()) };
         let text = wrong.to_string();
         let mut lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();

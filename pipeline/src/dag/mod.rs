@@ -2,7 +2,8 @@
 //!
 //! [`file`] reads and checks, [`kinds`] knows what steps there are, [`graph`] orders them,
 //! [`fingerprint`] says what a step's bytes are decided by, [`plan`] finds what is stale and why,
-//! [`draw`] draws it, [`run`] has it carried out by an executor, and [`report`] tells of that.
+//! [`settings`] says what a cluster is told,
+//! and [`draw`] draws it. Whoever carries a plan out is an executor's business.
 
 pub(crate) mod draw;
 pub(crate) mod error;
@@ -12,5 +13,4 @@ pub(crate) mod graph;
 pub(crate) mod kinds;
 pub(crate) mod place;
 pub(crate) mod plan;
-pub(crate) mod report;
-pub(crate) mod run;
+pub(crate) mod settings;

@@ -100,7 +100,7 @@ impl Plan {
             let fingerprint = recipe.fingerprint();
             let object = format!("{}-{}-{fingerprint:.SHORT$}", recipe.kind, step.name);
             let fresh = objects.contains(&object);
-            let last = if fresh || !remembered.contains(&step.name) {
+            let last: Option<Recipe> = if fresh || !remembered.contains(&step.name) {
                 None
             } else {
                 store.last(&step.name)

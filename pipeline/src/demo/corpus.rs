@@ -5,7 +5,7 @@
 //! other scripts, tables and code.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -21,16 +21,9 @@ const FILES: usize = 3;
 /// How many documents a file has.
 const DOCUMENTS: usize = 1200;
 
-/// Where the corpus lies and what it says.
-pub(crate) struct Corpus {
-    /// The folder of its parquet files.
-    pub(crate) folder: PathBuf,
-    /// The texts of its first file, for training a tokenizer.
-    pub(crate) sample: Vec<String>,
-}
-
-/// Writes the corpus below `root`, over what is there.
-pub(crate) fn write_corpus(root: &Path) -> Result<Corpus, Failure> {
+/// Writes the corpus into `root/corpus`, over what is there, and returns the texts of its first
+/// file, for training a tokenizer.
+pub(crate) fn write_corpus(root: &Path) -> Result<Vec<String>, Failure> {
     let folder = root.join("corpus");
     let failed = |path: &Path, error: &dyn std::error::Error| {
         Failure::message(Kind::Failed, format!("{}: cannot write: {error}", path.display()))
@@ -47,7 +40,7 @@ pub(crate) fn write_corpus(root: &Path) -> Result<Corpus, Failure> {
             sample = texts;
         }
     }
-    Ok(Corpus { folder, sample })
+    Ok(sample)
 }
 
 fn write_parquet(
@@ -93,7 +86,7 @@ fn write_parquet(
 }
 
 /// One document, and the random numbers that it is made with.
-struct Lesson {
+pub(super) struct Lesson {
     state: u64,
     topic: &'static Topic,
 }
@@ -220,7 +213,7 @@ const ASIDES: [&str; 8] = [
 ];
 
 impl Lesson {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut lesson =
             Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), topic: &TOPICS[0] };
         lesson.topic = &TOPICS[lesson.below(TOPICS.len())];
@@ -240,7 +233,12 @@ impl Lesson {
         words[self.below(words.len())]
     }
 
-    fn text(&mut self) -> String {
+    /// Returns what the text is about.
+    pub(super) fn topic(&self) -> &'static str {
+        self.topic.name
+    }
+
+    pub(super) fn text(&mut self) -> String {
         let title = format!("{} {}", self.pick(&OPENINGS), self.topic.name);
         let mut text = format!("{title}.\n\n");
         for _ in 0..=self.below(6) {

@@ -1,7 +1,10 @@
-//! The demo's inputs: a corpus and a tokenizer, made from nothing and the same every time.
+//! The demo's inputs: a corpus, questions and a tokenizer, made from nothing and the same every
+//! time.
 
 mod corpus;
+mod questions;
 mod tokenizer;
 
 pub(crate) use corpus::write_corpus;
+pub(crate) use questions::write_questions;
 pub(crate) use tokenizer::train_tokenizer;

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use ratdata_schemas::Happening;
 
-use super::task::{Done, Log, Share, TaskError};
-use crate::dag::run::{Run, Totals};
+use super::run::{Run, Totals};
+use super::task::{Done, TaskError};
 use crate::failure::Failure;
+use crate::share::Share;
 use crate::store;
 
 /// What the steps of a run may use together.
@@ -61,7 +62,7 @@ pub(crate) fn execute(
                 }
             }
             if board.running.is_empty() {
-                return board.end(stop.load(Ordering::Relaxed));
+                return Ok(board.end(stop.load(Ordering::Relaxed)));
             }
             board.receive(&receiver)?;
         }
@@ -78,7 +79,7 @@ fn work(
 ) {
     let begun = Instant::now();
     let task = &run.tasks[step];
-    let log = Log::File(log(run, step, share));
+    let log = log(run, step, share);
     // The receiver lives as long as any step runs.
     let send = |message| drop(sender.send(message));
     let ended = match share {
@@ -283,12 +284,12 @@ impl<'r, 'a> Board<'r, 'a> {
         Ok(())
     }
 
-    fn end(mut self, stopped: bool) -> Result<Totals, Failure> {
+    fn end(mut self, stopped: bool) -> Totals {
         let waiting = self.stages.iter().filter(|stage| **stage == Stage::Waiting).count();
         self.totals.interrupted |= stopped && waiting > 0;
         if self.totals.interrupted || self.share.is_some() {
             self.totals.skipped += waiting;
         }
-        Ok(self.totals)
+        self.totals
     }
 }

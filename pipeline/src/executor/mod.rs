@@ -1,8 +1,11 @@
 //! Executors: who carries a plan out, and where.
 //!
-//! [`task`] is one step with everything that its run needs, and does the same wherever it is run;
-//! [`local`] runs tasks as processes of this machine, [`slurm`] hands them to a cluster.
+//! [`run`] is one carrying-out of a plan and its record, [`task`] is one step with everything that
+//! its process needs, and does the same wherever it runs; [`local`] runs tasks as processes of this
+//! machine, [`slurm`] hands them to a cluster, and [`reporter`] tells of it all.
 
 pub(crate) mod local;
+pub(crate) mod reporter;
+pub(crate) mod run;
 pub(crate) mod slurm;
 pub(crate) mod task;

@@ -24,14 +24,16 @@ use crate::dag::file::{Pipeline, reference};
 use crate::dag::fingerprint::Recipe;
 use crate::dag::kinds::{COMMAND, Wrong};
 use crate::dag::plan::{Plan, Planned};
+use crate::share::Share;
 use crate::store::{Store, remove};
 
 /// How long a step may take to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 /// One step, ready to be run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a command")]
 pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) kind: String,
@@ -51,13 +53,6 @@ pub(crate) struct Task {
     writes: bool,
     resumes: bool,
     pub(crate) shards: bool,
-}
-
-/// A share of a step: `number` of `count`, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Share {
-    pub(crate) number: usize,
-    pub(crate) count: usize,
 }
 
 /// How a task ended well.
@@ -81,9 +76,6 @@ pub(crate) enum TaskError {
     /// A file that was promised is not there.
     #[error("{} was promised and not written", .path.display())]
     NoOutput { path: PathBuf },
-    /// An input has not been made yet.
-    #[error("{}: not made yet", .path.display())]
-    NoInput { path: PathBuf },
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] ArtifactError),
@@ -93,15 +85,6 @@ pub(crate) enum TaskError {
     /// The user interrupted it.
     #[error("interrupted")]
     Interrupted,
-}
-
-/// Where a task's process writes what it says.
-#[derive(Clone, Debug)]
-pub(crate) enum Log {
-    /// To the end of a file.
-    File(PathBuf),
-    /// Where this process does.
-    Inherited,
 }
 
 impl Task {
@@ -132,8 +115,8 @@ impl Task {
         config.extend(step.knobs.clone().into_iter().filter(|(key, _)| key != "num_proc"));
         let env =
             config.get("env").filter(|_| step.kind.name == COMMAND).and_then(Value::as_object);
-        let env = env.into_iter().flatten().filter_map(|(key, value)| {
-            Some((key.clone(), resolved(&value.as_str().map_or(value.to_string(), Into::into))))
+        let env = env.into_iter().flatten().map(|(key, value)| {
+            (key.clone(), resolved(&value.as_str().map_or(value.to_string(), Into::into)))
         });
         Ok(Self {
             name: step.name.clone(),
@@ -167,7 +150,7 @@ impl Task {
     pub(crate) fn run(
         &self,
         threads: usize,
-        log: &Log,
+        log: &Path,
         stop: &AtomicBool,
         waiting: &mut dyn FnMut(),
     ) -> Result<Done, TaskError> {
@@ -221,11 +204,11 @@ impl Task {
         &self,
         share: Share,
         threads: usize,
-        log: &Log,
+        log: &Path,
         stop: &AtomicBool,
     ) -> Result<Done, TaskError> {
         let store = self.store();
-        let name = share.folder();
+        let name = share_name(share);
         let shares = store.shares(&self.object);
         let lock_name = format!("{}.{name}", self.object);
         let lock = store.lock(&lock_name, stop, &mut || {}).map_err(self.io(store.root()))?;
@@ -236,7 +219,7 @@ impl Task {
         let folder = shares.join(&name);
         fs::create_dir_all(&folder).map_err(self.io(&folder))?;
         let mut words = self.given(&folder, threads);
-        words.push(format!("--shard={}/{}", share.number, share.count));
+        words.push(format!("--shard={share}"));
         self.process(
             &words,
             &folder,
@@ -274,7 +257,7 @@ impl Task {
         given: &[String],
         staging: &Path,
         threads: usize,
-        log: &Log,
+        log: &Path,
         lock: File,
         stop: &AtomicBool,
     ) -> Result<(), TaskError> {
@@ -296,14 +279,11 @@ impl Task {
         command.envs(&self.env).env("RATDATA_OUT", staging);
         command.env("RAYON_NUM_THREADS", threads.to_string());
         command.current_dir(&self.base).stdin(lock).process_group(0);
-        if let Log::File(path) = log {
-            let mut file =
-                File::options().create(true).append(true).open(path).map_err(self.io(path))?;
-            let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-            io::Write::write_all(&mut file, format!("$ {shown} {}\n", words.join(" ")).as_bytes())
-                .map_err(self.io(path))?;
-            command.stderr(file.try_clone().map_err(self.io(path))?).stdout(file);
-        }
+        let mut file = File::options().create(true).append(true).open(log).map_err(self.io(log))?;
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        io::Write::write_all(&mut file, format!("$ {shown} {}\n", words.join(" ")).as_bytes())
+            .map_err(self.io(log))?;
+        command.stderr(file.try_clone().map_err(self.io(log))?).stdout(file);
         if !self.writes {
             let path = staging.join("report.json");
             command.stdout(Stdio::from(File::create(&path).map_err(self.io(&path))?));
@@ -325,10 +305,8 @@ impl Task {
     }
 }
 
-impl Share {
-    fn folder(self) -> String {
-        format!("{}-of-{}", self.number, self.count)
-    }
+fn share_name(share: Share) -> String {
+    format!("{}-of-{}", share.number, share.count)
 }
 
 /// Waits for a process, and passes the user's wish to stop on to all of its group.
@@ -358,7 +336,7 @@ fn wait(mut child: Child, stop: &AtomicBool) -> io::Result<ExitStatus> {
 }
 
 fn marker(shares: &Path, share: Share) -> PathBuf {
-    shares.join("done").join(share.folder())
+    shares.join("done").join(share_name(share))
 }
 
 /// Moves what the shares hold into the staging folder: shards first, receipts after them.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use serde::Serialize;
 
-use crate::commands::tokenize::{grouped, sized};
 use crate::failure::{Failure, Kind};
+use crate::quantity::{grouped, sized};
 
 /// What a file of weights holds.
 #[derive(Debug, Serialize)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::view::{IdCount, Inspection, LengthsView, SplitView};
-use crate::commands::tokenize::{grouped, sized};
+use crate::quantity::{grouped, sized};
 
 /// The width of the longest bar.
 const BAR: usize = 40;

@@ -166,7 +166,7 @@ impl Scan {
         let tokens = stretch.shard.bin().tokens();
         let Some(slice) = tokens.slice(stretch.tokens.clone()) else { return };
         match slice {
-            Tokens::U16(ids) => self.count(ids, |id| usize::from(id)),
+            Tokens::U16(ids) => self.count(ids, usize::from),
             Tokens::U32(ids) => self.count(ids, |id| id as usize),
         }
         if let Some(mask) = stretch.shard.mask() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
-use crate::commands::tokenize::{grouped, sized};
+use crate::quantity::{grouped, sized};
 
 /// A chain of bases longer than this is not followed.
 const LONGEST: usize = 8;

@@ -121,12 +121,14 @@ impl Plot {
             // What is there is seen, however little it is.
             let height = if *value > 0.0 { height.max(1.0) } else { 0.0 };
             let x = LEFT + step * number as f64;
+            let top = round(BOTTOM - height);
             plot.bars.push(Bar {
                 series: 0,
                 x: round(x + step * 0.08),
-                y: round(BOTTOM - height),
+                y: top,
                 w: round(step * 0.84),
-                h: round(height),
+                // From the rounded top, so that the bar stands on the axis.
+                h: round(BOTTOM - top),
                 label: format!("{name}: {}", amount(*value)),
             });
             if number.is_multiple_of(labelled) {
@@ -164,7 +166,7 @@ impl Plot {
             let mut path = String::new();
             for (place, dot) in placed.iter().enumerate() {
                 let verb = if place == 0 { "M" } else { " L" };
-                path.push_str(&format!("{verb}{} {}", dot.x, dot.y));
+                path += &format!("{verb}{} {}", dot.x, dot.y);
             }
             let dots = if placed.len() <= 40 { placed } else { Vec::new() };
             plot.lines.push(Line { series: number % 4, path, dots });

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::plot::{Plot, Scale, Series, amount};
 use super::samples::visible;
-use crate::commands::tokenize::{grouped, sized};
 use crate::inspect::{IdCount, Inspection, SplitView};
+use crate::quantity::{grouped, sized};
 
 /// A table longer than this is cut, and says so.
 const MOST_ROWS: usize = 2000;
@@ -105,39 +105,29 @@ pub(crate) struct SplitPart {
 }
 
 impl SplitPart {
+    /// Sums up one split.
     pub(crate) fn of(view: &SplitView) -> Self {
-        let percent = |share: f64| format!("{:.2}%", share * 100.0);
-        let mut facts = vec![
-            ("tokens".to_owned(), grouped(view.tokens)),
-            ("documents".into(), grouped(view.documents)),
-            ("on disk".into(), sized(view.bytes)),
-            ("different ids".into(), grouped(view.ids.used)),
-        ];
-        let mut plots = Vec::new();
-        let mut tables = Vec::new();
-        if let Some(rows) = &view.rows {
-            facts.push(("rows".into(), grouped(rows.rows)));
-            facts.push(("inputs a row".into(), grouped(rows.seq_len as u64)));
-            facts.push(("padding".into(), percent(rows.padding())));
-            facts.push(("learnt positions".into(), percent(rows.learnt_share())));
-        }
-        if let Some(stream) = &view.stream {
-            facts.push(("end with EOS".into(), grouped(stream.ended)));
-            facts.push(("EOS within".into(), grouped(stream.inner_eos)));
-            facts.push(("repeated documents".into(), grouped(stream.duplicate_documents)));
-            facts.push(("masked".into(), percent(stream.masked_share)));
-        }
-        if let (Some(bytes), Some(unk)) = (view.ids.byte_share, view.ids.unk_share) {
-            facts.push(("single bytes".into(), percent(bytes)));
-            facts.push(("unknown".into(), percent(unk)));
-        }
+        let mut part = Self {
+            name: view.name.clone(),
+            layout: view.layout,
+            facts: facts_of(view),
+            plots: Vec::new(),
+            tables: Vec::new(),
+        };
+        part.add_lengths(view);
+        part.add_ids(view);
+        part.add_shards(view);
+        part
+    }
+
+    fn add_lengths(&mut self, view: &SplitView) {
         if let Some(lengths) = &view.lengths {
             let bins: Vec<(String, f64)> = lengths
                 .powers
                 .iter()
                 .map(|(from, below, count)| (range(*from, *below), *count as f64))
                 .collect();
-            plots.push(Plot::bars("Document lengths", "tokens a document", &bins));
+            self.plots.push(Plot::bars("Document lengths", "tokens a document", &bins));
             let mut rows = vec![vec![Cell::text("mean"), Cell::number(Some(lengths.mean))]];
             rows.extend(lengths.percentiles.iter().map(|(share, length)| {
                 let name = if *share >= 1.0 {
@@ -147,40 +137,17 @@ impl SplitPart {
                 };
                 vec![Cell::text(&name), Cell::count(*length)]
             }));
-            tables.push(Table::new("Document lengths", vec!["share", "tokens"], rows));
+            self.tables.push(Table::new("Document lengths", vec!["share", "tokens"], rows));
         }
+    }
+
+    fn add_ids(&mut self, view: &SplitView) {
         if !view.ids.curve.is_empty() {
             let points =
                 view.ids.curve.iter().map(|&(rank, count)| (rank as f64, count as f64)).collect();
             let series = [Series { name: "count".into(), points }];
             let logs = (Scale::Log, Scale::Log);
-            plots.push(Plot::lines("How often ids occur", "rank of the id", logs, &series));
-        }
-        if view.shards.len() > 1 {
-            let bars: Vec<(String, f64)> = view
-                .shards
-                .iter()
-                .zip(1_u32..)
-                .map(|(shard, number)| (format!("{number}"), shard.tokens as f64))
-                .collect();
-            plots.push(Plot::bars("Tokens by shard", "shard", &bars));
-        }
-        let shards: Vec<Vec<Cell>> = view
-            .shards
-            .iter()
-            .map(|shard| {
-                let mean = shard.tokens as f64 / shard.documents.max(1) as f64;
-                vec![
-                    Cell::text(&shard.name),
-                    Cell::count(shard.tokens),
-                    Cell::count(shard.documents),
-                    Cell { text: format!("{mean:.1}"), order: Some(mean) },
-                ]
-            })
-            .collect();
-        if !shards.is_empty() {
-            let head = vec!["shard", "tokens", "documents", "tokens a document"];
-            tables.push(Table::new("Shards", head, shards));
+            self.plots.push(Plot::lines("How often ids occur", "rank of the id", logs, &series));
         }
         let ids = |title: &str, ids: &[IdCount]| {
             let row = |id: &IdCount| {
@@ -200,10 +167,66 @@ impl SplitPart {
             let head = vec!["id", "piece", "count", "share"];
             Table::new(title, head, ids.iter().map(row).collect())
         };
-        tables.push(ids("Most frequent ids", &view.ids.most));
-        tables.push(ids("Least frequent ids", &view.ids.least));
-        Self { name: view.name.clone(), layout: view.layout, facts, plots, tables }
+        self.tables.push(ids("Most frequent ids", &view.ids.most));
+        self.tables.push(ids("Least frequent ids", &view.ids.least));
     }
+
+    fn add_shards(&mut self, view: &SplitView) {
+        if view.shards.len() > 1 {
+            let bars: Vec<(String, f64)> = view
+                .shards
+                .iter()
+                .zip(1_u32..)
+                .map(|(shard, number)| (format!("{number}"), shard.tokens as f64))
+                .collect();
+            self.plots.push(Plot::bars("Tokens by shard", "shard", &bars));
+        }
+        let shards: Vec<Vec<Cell>> = view
+            .shards
+            .iter()
+            .map(|shard| {
+                let mean = shard.tokens as f64 / shard.documents.max(1) as f64;
+                vec![
+                    Cell::text(&shard.name),
+                    Cell::count(shard.tokens),
+                    Cell::count(shard.documents),
+                    Cell { text: format!("{mean:.1}"), order: Some(mean) },
+                ]
+            })
+            .collect();
+        if !shards.is_empty() {
+            let head = vec!["shard", "tokens", "documents", "tokens a document"];
+            self.tables.push(Table::new("Shards", head, shards));
+        }
+    }
+}
+
+/// What is said of a split in words.
+fn facts_of(view: &SplitView) -> Vec<(String, String)> {
+    let percent = |share: f64| format!("{:.2}%", share * 100.0);
+    let mut facts = vec![
+        ("tokens".to_owned(), grouped(view.tokens)),
+        ("documents".into(), grouped(view.documents)),
+        ("on disk".into(), sized(view.bytes)),
+        ("different ids".into(), grouped(view.ids.used)),
+    ];
+    if let Some(rows) = &view.rows {
+        facts.push(("rows".into(), grouped(rows.rows)));
+        facts.push(("inputs a row".into(), grouped(rows.seq_len as u64)));
+        facts.push(("padding".into(), percent(rows.padding())));
+        facts.push(("learnt positions".into(), percent(rows.learnt_share())));
+    }
+    if let Some(stream) = &view.stream {
+        facts.push(("end with EOS".into(), grouped(stream.ended)));
+        facts.push(("EOS within".into(), grouped(stream.inner_eos)));
+        facts.push(("repeated documents".into(), grouped(stream.duplicate_documents)));
+        facts.push(("masked".into(), percent(stream.masked_share)));
+    }
+    if let (Some(bytes), Some(unk)) = (view.ids.byte_share, view.ids.unk_share) {
+        facts.push(("single bytes".into(), percent(bytes)));
+        facts.push(("unknown".into(), percent(unk)));
+    }
+    facts
 }
 
 fn range(from: u64, below: u64) -> String {

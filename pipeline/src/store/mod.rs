@@ -20,9 +20,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ratdata_schemas::artifact::sync_folder_of;
 use ratdata_schemas::{ArtifactError, Checksum, DirLock, StagedFile};
 use rustix::fs::{FlockOperation, flock};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use crate::dag::fingerprint::Recipe;
 
 const STAGING: &str = ".staging-";
 const SHARES: &str = ".shares-";
@@ -31,6 +30,13 @@ const SHARES: &str = ".shares-";
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     root: PathBuf,
+}
+
+/// A folder that no pipeline refers to.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Unused {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
 }
 
 /// What a pipeline referred to when it last ran.
@@ -81,7 +87,7 @@ impl Store {
     }
 
     /// Returns what a step was last made from.
-    pub(crate) fn last(&self, step: &str) -> Option<Recipe> {
+    pub(crate) fn last<R: DeserializeOwned>(&self, step: &str) -> Option<R> {
         let text = fs::read(self.root.join(".recipes").join(format!("{step}.json"))).ok()?;
         serde_json::from_slice(&text).ok()
     }
@@ -132,6 +138,24 @@ impl Store {
         }
     }
 
+    /// Returns whether a run makes a result, or a share of it, at this moment.
+    pub(crate) fn is_locked(&self, object: &str) -> bool {
+        let folder = self.root.join(".locks");
+        let of_object = |name: &String| {
+            name.strip_prefix(object).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        names(&folder).into_iter().filter(of_object).any(|name| {
+            let Ok(file) = File::open(folder.join(name)) else { return false };
+            flock(&file, FlockOperation::NonBlockingLockShared)
+                .is_err_and(|wrong| wrong == rustix::io::Errno::WOULDBLOCK)
+        })
+    }
+
+    /// Returns how many shares of a result are done.
+    pub(crate) fn shares_done(&self, object: &str) -> usize {
+        names(&self.shares(object).join("done")).len()
+    }
+
     /// Makes a staged folder the step's result, in one rename.
     pub(crate) fn commit(&self, object: &str) -> Result<(), ArtifactError> {
         let (staging, whole) = (self.staging(object), self.object(object));
@@ -145,34 +169,42 @@ impl Store {
     }
 
     /// Records that a result is what the step now stands for.
-    pub(crate) fn remember(
+    pub(crate) fn remember<R: Serialize + DeserializeOwned + PartialEq>(
         &self,
         step: &str,
         object: &str,
-        recipe: &Recipe,
+        recipe: &R,
         publish: Option<&Path>,
     ) -> Result<(), ArtifactError> {
         if self.last(step).as_ref() != Some(recipe) {
             let path = self.root.join(".recipes").join(format!("{step}.json"));
-            self.write(&path, recipe)?;
+            Self::write(&path, recipe)?;
         }
         publish.map_or(Ok(()), |path| self.link(path, object))
     }
 
-    /// Records what a pipeline refers to, for [`Store::unused`].
+    /// Records what a pipeline refers to, for [`Store::unused`]; where only some of its steps were
+    /// planned, beside what it referred to before.
     pub(crate) fn refer(
         &self,
         pipeline: &Path,
-        objects: BTreeSet<String>,
+        mut objects: BTreeSet<String>,
+        whole: bool,
     ) -> Result<(), ArtifactError> {
         let pipeline = pipeline.canonicalize().unwrap_or_else(|_| pipeline.to_owned());
         let name = Checksum::of(pipeline.as_os_str().as_encoded_bytes());
         let path = self.root.join(".pipelines").join(format!("{:.16}.json", name.as_str()));
-        self.write(&path, &PipelineRecord { pipeline, objects })
+        if !whole {
+            let before = fs::read(&path).ok();
+            let before: Option<PipelineRecord> =
+                before.and_then(|text| serde_json::from_slice(&text).ok());
+            objects.extend(before.into_iter().flat_map(|record| record.objects));
+        }
+        Self::write(&path, &PipelineRecord { pipeline, objects })
     }
 
     /// Writes a file that several runs may write at the same time: each its own, then a rename.
-    fn write<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), ArtifactError> {
+    fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ArtifactError> {
         let own = path.with_extension(format!("{}.json", unique()));
         let mut file = StagedFile::create(&own)?;
         file.write_json(value)?;
@@ -198,16 +230,19 @@ impl Store {
         fs::rename(&staged, path).map_err(refused(path))
     }
 
-    /// Returns what is staged, shared or finished and referred to by no pipeline that is still
-    /// there, nor among `kept`, with sizes.
-    pub(crate) fn unused(&self, kept: &BTreeSet<String>) -> io::Result<Vec<(PathBuf, u64)>> {
+    /// Returns what is staged, shared or finished, not being made, and referred to by no pipeline
+    /// that is still there, nor among `kept`; pipelines with a name of `built_in` are always there.
+    pub(crate) fn unused(
+        &self,
+        kept: &BTreeSet<String>,
+        built_in: &dyn Fn(&str) -> bool,
+    ) -> io::Result<Vec<Unused>> {
         let mut kept = kept.clone();
         let records = self.root.join(".pipelines");
         for name in names(&records) {
             let text = fs::read(records.join(name))?;
             let Ok(record) = serde_json::from_slice::<PipelineRecord>(&text) else { continue };
-            let named = crate::dag::file::embedded(&record.pipeline.to_string_lossy()).is_some();
-            if named || record.pipeline.exists() {
+            if built_in(&record.pipeline.to_string_lossy()) || record.pipeline.exists() {
                 kept.extend(record.objects);
             }
         }
@@ -216,10 +251,9 @@ impl Store {
             let prefix = [STAGING, SHARES].into_iter().find(|prefix| name.starts_with(prefix));
             let object = name.trim_start_matches(prefix.unwrap_or_default());
             let ours = prefix.is_some() || (!name.starts_with('.') && name != "runs");
-            if ours && !kept.contains(object) {
+            if ours && !kept.contains(object) && !self.is_locked(object) {
                 let path = self.root.join(&name);
-                let bytes = size(&path)?;
-                found.push((path, bytes));
+                found.push(Unused { bytes: size(&path)?, path });
             }
         }
         Ok(found)

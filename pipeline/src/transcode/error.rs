@@ -1,4 +1,4 @@
-//! Why an export or import failed.
+//! Why an export, import or merge failed.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use ratdata_schemas::{
 };
 use thiserror::Error;
 
-/// Why an export or import failed.
+/// Why an export, import or merge failed.
 #[derive(Debug, Error)]
 pub(crate) enum TranscodeError {
     #[error(transparent)]
@@ -44,6 +44,13 @@ pub(crate) enum TranscodeError {
     Dtype { path: PathBuf, found: Dtype, expected: Dtype },
     #[error("{}: id {id}, the vocabulary has {vocab_size}", .path.display())]
     TooLarge { path: PathBuf, id: TokenId, vocab_size: u32 },
+    #[error(
+        "{}: of the tokenizer `{found}`, and {} of another, `{expected}`",
+        .path.display(), .first.display()
+    )]
+    Tokenizers { path: PathBuf, found: String, first: PathBuf, expected: String },
+    #[error("{}: has no loss mask, and other shards of its split have one", .path.display())]
+    NoMask { path: PathBuf },
     #[error("interrupted; nothing that was begun is left")]
     Interrupted,
 }
@@ -81,6 +88,8 @@ impl TranscodeError {
             Self::Dtype { .. } => {
                 Some("the ids of one artifact have one width; import the others apart")
             }
+            Self::Tokenizers { .. } => Some("ids of different tokenizers mean different pieces"),
+            Self::NoMask { .. } => Some("merge those with masks and those without apart"),
             Self::TooLarge { .. } => Some("is it the right tokenizer, and the right `--dtype`?"),
             Self::Io { .. }
             | Self::Vocabulary { .. }

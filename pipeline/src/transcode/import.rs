@@ -78,7 +78,7 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Manifest, TranscodeError> {
         }
     }
     let _lock = DirLock::take(job.out)?;
-    clear(job)?;
+    clear(job.out, job.force)?;
     let mut made = Made { files: Vec::new() };
     let manifest = shards(job, &found, dtype, &mut made)?;
     manifest.write(job.out)?;
@@ -87,19 +87,19 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Manifest, TranscodeError> {
 }
 
 /// Makes room for the artifact, where the user wants that.
-fn clear(job: &ImportJob<'_>) -> Result<(), TranscodeError> {
-    let path = job.out.join(MANIFEST_FILE);
+pub(super) fn clear(out: &Path, force: bool) -> Result<(), TranscodeError> {
+    let path = out.join(MANIFEST_FILE);
     if !path.exists() {
         return Ok(());
     }
-    if !job.force {
-        return Err(TranscodeError::ArtifactExists { path: job.out.to_owned() });
+    if !force {
+        return Err(TranscodeError::ArtifactExists { path: out.to_owned() });
     }
-    let old = Manifest::read(job.out)?;
+    let old = Manifest::read(out)?;
     // Without its manifest the folder is no artifact, whatever happens next.
     fs::remove_file(&path).map_err(TranscodeError::io(&path))?;
     for record in old.files() {
-        let path = record.resolve(job.out)?;
+        let path = record.resolve(out)?;
         if path.exists() {
             fs::remove_file(&path).map_err(TranscodeError::io(&path))?;
         }

@@ -1,4 +1,5 @@
-//! From our artifacts to the layouts of other tools, and from those to artifacts.
+//! From our artifacts to the layouts of other tools, from those to artifacts, and from several
+//! artifacts to one.
 //!
 //! The layouts themselves are read and written by `ratdata_schemas::layouts`; here files are found,
 //! carried and named. Payloads that are the same in both are linked, or copied by the system.
@@ -7,6 +8,7 @@ mod bins;
 mod error;
 mod found;
 mod import;
+mod merge;
 mod rows;
 mod text;
 
@@ -19,6 +21,7 @@ use serde::Serialize;
 
 pub(crate) use error::TranscodeError;
 pub(crate) use import::{Documents, ImportJob, ImportLayout, import};
+pub(crate) use merge::{MergeJob, merge};
 
 /// The layouts that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]

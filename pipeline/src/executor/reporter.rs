@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use ratdata_schemas::{Happening, RunEvent, RunOutcome};
 
-use crate::commands::tokenize::sized;
 use crate::failure::Failure;
+use crate::quantity::sized;
 use crate::ui::Ui;
 
 /// The name of a run's record of events.
@@ -174,7 +174,8 @@ fn shown(what: &Happening) -> Option<String> {
 fn tail(log: &Path, count: usize) -> String {
     let text = end_of(log, 4096).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("\n    {line}")).collect()
+    let last = &lines[lines.len().saturating_sub(count)..];
+    last.iter().flat_map(|line| ["\n    ", line]).collect()
 }
 
 fn last_line(log: &Path) -> Option<String> {

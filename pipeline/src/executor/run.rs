@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use ratdata_schemas::{ArtifactError, Happening, RunOutcome, StagedFile};
 
-use super::error::PipelineError;
-use super::file::Pipeline;
-use super::place::Place;
-use super::plan::{Plan, Planned, State};
-use super::report::Reporter;
-use crate::executor::task::Task;
+use super::reporter::Reporter;
+use super::task::Task;
+use crate::dag::error::{PipelineError, pipeline_failure};
+use crate::dag::file::Pipeline;
+use crate::dag::place::Place;
+use crate::dag::plan::{Plan, Planned, State};
 use crate::failure::{Failure, Kind};
 use crate::store::Store;
 use crate::ui::Ui;
@@ -70,7 +70,8 @@ impl<'a> Run<'a> {
         let mut file = StagedFile::create(&folder.join("resolved.toml")).map_err(failed)?;
         file.write(resolved.as_bytes()).map_err(failed)?;
         file.commit().map_err(failed)?;
-        store.refer(&pipeline.path, plan.objects()).map_err(failed)?;
+        let whole = plan.steps.len() == pipeline.steps.len();
+        store.refer(&pipeline.path, plan.objects(), whole).map_err(failed)?;
         let reporter = Reporter::new(ui, &folder).map_err(refused)?;
         reporter.tell(Happening::RunStarted {
             run: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -150,15 +151,6 @@ impl<'a> Run<'a> {
 fn remove_empty_logs(folder: &std::path::Path) {
     // It is not empty where tasks were written down, and then it stays.
     drop(fs::remove_dir(folder.join("steps")));
-}
-
-/// Tells what is wrong with a pipeline.
-pub(crate) fn pipeline_failure(wrong: &PipelineError) -> Failure {
-    let kind = match wrong {
-        PipelineError::Io { .. } => Kind::Failed,
-        _ => Kind::Usage,
-    };
-    Failure::new(kind, wrong).hinted(wrong.hint())
 }
 
 /// Tells that the store cannot be written.

@@ -1,0 +1,52 @@
+//! `ratdata merge`: artifacts of token bins in, one with a file for each split out.
+
+use std::path::PathBuf;
+
+use super::export::failure;
+use super::tokenize::TokenizeReport;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::transcode::{MergeJob, merge as join};
+use crate::ui::Ui;
+
+/// Join artifacts of token bins into one, with one file for each split
+///
+/// The tokens come one after the other in the order of the inputs, and within each in the order of
+/// its shards. The inputs stay as they are; `tokenize --merge` joins shards while it makes them.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct MergeArgs {
+    /// The artifacts, in the order of their tokens
+    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    input: Vec<PathBuf>,
+
+    /// The folder that becomes the artifact
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// What the files' names begin with [default: the first input's name]
+    #[arg(long, value_name = "NAME", value_parser = super::import::plain_name)]
+    name: Option<String>,
+
+    /// Replace an artifact that is there already
+    #[arg(long)]
+    force: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ratdata merge --input data/tokens --out data/merged
+  ratdata merge --input data/web data/books --out data/all --name all";
+
+/// Runs the command.
+pub(crate) fn merge(ui: &Ui, args: &MergeArgs) -> Result<(), Failure> {
+    let job = MergeJob {
+        inputs: &args.input,
+        out: &args.out,
+        name: args.name.as_deref(),
+        force: args.force,
+        stop: interrupt::flag(),
+    };
+    let manifest = join(&job).map_err(|wrong| failure(&wrong))?;
+    ui.emit(&TokenizeReport::of(&args.out, &manifest, None))
+}

@@ -1,0 +1,163 @@
+//! `ratdata status`: how far a pipeline's steps are, here and on a cluster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+
+use ratdata_schemas::{Happening, RunEvent};
+use serde::Serialize;
+
+use super::run::PipelineArgs;
+use crate::dag::plan::{Planned, State};
+use crate::executor::reporter::EVENTS;
+use crate::executor::slurm::{self, Queued};
+use crate::failure::Failure;
+use crate::store::Store;
+use crate::ui::Ui;
+
+/// Show how far the steps of a pipeline are
+///
+/// Reads what is done from the store, and what waits or runs from the locks there and, where there
+/// is a Slurm cluster, from its queue. No accounting database is needed.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  ratdata status\n  ratdata status tiny --json")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+}
+
+/// Where a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    Done,
+    Running,
+    Queued,
+    Failed,
+    Waiting,
+}
+
+/// One step and where it is.
+#[derive(Debug, Serialize)]
+struct StepStatus {
+    step: String,
+    kind: &'static str,
+    standing: Standing,
+    /// How many shares of it are done, while it is not.
+    shares: usize,
+    /// Its jobs in the cluster's queue by state and reason, counted.
+    jobs: BTreeMap<String, usize>,
+    /// Why it failed when it was last tried, and where to read more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+}
+
+/// All steps of a pipeline.
+#[derive(Debug, Serialize)]
+struct StatusReport {
+    steps: Vec<StepStatus>,
+}
+
+/// Runs the command.
+pub(crate) fn status(ui: &Ui, args: &StatusArgs) -> Result<(), Failure> {
+    let (_, store, plan) = args.pipeline.plan()?;
+    let queue = if slurm::is_there() { slurm::queue() } else { Ok(Vec::new()) };
+    let queue = queue.unwrap_or_else(|wrong| {
+        ui.warn(&format!("the cluster's queue cannot be read: {}", wrong.text()));
+        Vec::new()
+    });
+    let mut failures = failures(&store);
+    let mut status = |step: &Planned| {
+        let failure = failures.remove(&step.name);
+        StepStatus::of(step, &store, &queue, failure)
+    };
+    ui.emit(&StatusReport { steps: plan.steps.iter().map(&mut status).collect() })
+}
+
+impl StepStatus {
+    fn of(step: &Planned, store: &Store, queue: &[Queued], failure: Option<String>) -> Self {
+        let name = slurm::job_name(&step.object);
+        let mut jobs = BTreeMap::new();
+        for job in queue.iter().filter(|job| job.name == name) {
+            let reason =
+                if job.reason == "None" { String::new() } else { format!(" ({})", job.reason) };
+            *jobs.entry(format!("{}{reason}", job.state.to_lowercase())).or_insert(0) += 1;
+        }
+        let running = || jobs.keys().any(|state: &String| state.starts_with("running"));
+        let standing = if step.state == State::Fresh {
+            Standing::Done
+        } else if running() || store.is_locked(&step.object) {
+            Standing::Running
+        } else if !jobs.is_empty() {
+            Standing::Queued
+        } else if failure.is_some() {
+            Standing::Failed
+        } else {
+            Standing::Waiting
+        };
+        let shares = if standing == Standing::Done { 0 } else { store.shares_done(&step.object) };
+        let failure = failure.filter(|_| standing == Standing::Failed);
+        Self { step: step.name.clone(), kind: step.kind, standing, shares, jobs, failure }
+    }
+}
+
+/// Returns the steps that failed when they were last tried, and why.
+fn failures(store: &Store) -> BTreeMap<String, String> {
+    let mut last: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for run in store.runs() {
+        let text = fs::read_to_string(run.join(EVENTS)).unwrap_or_default();
+        // A line that is being written is not whole yet.
+        let events = text.lines().filter_map(|line| serde_json::from_str::<RunEvent>(line).ok());
+        let events: Vec<RunEvent> = events.collect();
+        for event in events.into_iter().rev() {
+            let (step, failure) = match event.what {
+                Happening::StepFailed { step, reason, log, .. } => {
+                    (step, Some(format!("{reason}; see {log}")))
+                }
+                Happening::StepStarted { step, .. } | Happening::StepFinished { step, .. } => {
+                    (step, None)
+                }
+                _ => continue,
+            };
+            last.entry(step).or_insert(failure);
+        }
+    }
+    last.into_iter().filter_map(|(step, failure)| Some((step, failure?))).collect()
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Done => "done",
+            Self::Running => "running",
+            Self::Queued => "queued",
+            Self::Failed => "failed",
+            Self::Waiting => "waiting",
+        })
+    }
+}
+
+impl fmt::Display for StatusReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.steps.iter().map(|step| step.step.len()).max().unwrap_or(0).max(4);
+        writeln!(f, "{:<width$}  {:<9} {:<8} details", "step", "kind", "state")?;
+        for step in &self.steps {
+            let mut details = Vec::new();
+            if step.shares > 0 {
+                details.push(format!("{} shares done", step.shares));
+            }
+            details.extend(step.jobs.iter().map(|(state, count)| format!("{count} jobs {state}")));
+            details.extend(step.failure.clone());
+            let line = format!(
+                "{:<width$}  {:<9} {:<8} {}",
+                step.step,
+                step.kind,
+                step.standing,
+                details.join(", ")
+            );
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        let done = self.steps.iter().filter(|step| step.standing == Standing::Done).count();
+        write!(f, "{done} of {} steps are done", self.steps.len())
+    }
+}

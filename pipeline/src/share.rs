@@ -1,0 +1,94 @@
+//! A share of a job's input files: what one task of an array of tasks does.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Where schedulers tell a task its number: Slurm's arrays, and Kubernetes' indexed jobs.
+const NUMBER: [&str; 2] = ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"];
+
+/// A share of a job: `number` of `count`, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) number: usize,
+    pub(crate) count: usize,
+}
+
+impl Share {
+    /// Returns whether the input file with this number is in the share.
+    pub(crate) fn has(self, file: usize) -> bool {
+        file % self.count == self.number
+    }
+
+    fn read(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let known = |name: &str| environment(name)?.parse::<usize>().ok();
+        let (number, count) = match text.split_once('/') {
+            Some(("auto", count)) => (None, count.parse().ok()),
+            Some((number, count)) => {
+                (Some(number.parse().map_err(|_| expected())?), count.parse().ok())
+            }
+            None if text == "auto" => {
+                (None, Some(known("SLURM_ARRAY_TASK_COUNT").ok_or_else(no_count)?))
+            }
+            None => (None, None),
+        };
+        let count = count.ok_or_else(expected)?;
+        let number = match number {
+            Some(number) => number,
+            None => NUMBER.iter().find_map(|name| known(name)).ok_or_else(|| {
+                format!("`auto` reads {} or {}, and neither is set", NUMBER[0], NUMBER[1])
+            })?,
+        };
+        if number < count { Ok(Self { number, count }) } else { Err(expected()) }
+    }
+}
+
+fn expected() -> String {
+    "expected I/N with I below N, such as 0/8, or auto/N".into()
+}
+
+fn no_count() -> String {
+    "SLURM_ARRAY_TASK_COUNT is not set; say how many shares there are with auto/N".into()
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    /// Reads `I/N`, `auto/N`, or `auto` in a task of a Slurm array, whose numbers are from 0.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::read(text, &|name| std::env::var(name).ok())
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_told_or_read_from_the_scheduler() {
+        let slurm = |name: &str| match name {
+            "SLURM_ARRAY_TASK_ID" => Some("3".to_owned()),
+            "SLURM_ARRAY_TASK_COUNT" => Some("8".to_owned()),
+            _ => None,
+        };
+        let kubernetes = |name: &str| (name == "JOB_COMPLETION_INDEX").then(|| "1".to_owned());
+        let share = |number, count| Ok(Share { number, count });
+
+        assert_eq!(Share::read("2/5", &|_| None), share(2, 5));
+        assert_eq!(Share::read("auto", &slurm), share(3, 8));
+        assert_eq!(Share::read("auto/9", &slurm), share(3, 9));
+        assert_eq!(Share::read("auto/4", &kubernetes), share(1, 4));
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for text in ["", "1", "2/2", "-1/2", "x/2", "1/x", "auto/x", "auto/4", "auto"] {
+            assert!(Share::read(text, &|_| None).is_err(), "{text}");
+        }
+    }
+}

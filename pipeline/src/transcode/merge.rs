@@ -1,0 +1,227 @@
+//! Joins artifacts of token bins into one, with one file for each split.
+//!
+//! A stream is the shards one after the other, so joined files hold the same tokens in the same
+//! order: bytes are appended, ends of documents move by what lies before them, and masks are
+//! appended bit by bit, since a shard need not end at a byte of its mask.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
+use ratdata_schemas::{
+    BinSet, Checksum, DirLock, FileRecord, Manifest, PayloadFile, Shard, ShardRecord, SplitRecord,
+};
+use serde_json::json;
+
+use super::TranscodeError;
+
+/// One merge: what is joined, and where to.
+pub(crate) struct MergeJob<'a> {
+    /// The artifacts, in the order of their tokens in the result.
+    pub(crate) inputs: &'a [PathBuf],
+    /// The folder that becomes the artifact.
+    pub(crate) out: &'a Path,
+    /// What the result's files begin with; the first input's name where none is given.
+    pub(crate) name: Option<&'a str>,
+    /// Whether an artifact that is there already is replaced.
+    pub(crate) force: bool,
+    /// Set when the user wants to stop.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// Joins the splits of all inputs, each into one bin with its index and, where they have them, its
+/// loss mask. A split that only some inputs have is joined from those.
+///
+/// # Errors
+///
+/// An input is no artifact of token bins, inputs differ in their tokenizer or the width of their
+/// ids, only some shards of a split have masks, or the result cannot be written.
+pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Manifest, TranscodeError> {
+    let manifests =
+        job.inputs.iter().map(|root| Manifest::read(root)).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = manifests.first() else {
+        return Err(TranscodeError::NoFiles { path: job.out.to_owned(), expected: "an artifact" });
+    };
+    for (root, manifest) in job.inputs.iter().zip(&manifests) {
+        check_alike((&job.inputs[0], first), (root, manifest))?;
+    }
+    let mut splits: BTreeMap<&str, Vec<BinSet>> = BTreeMap::new();
+    for (root, manifest) in job.inputs.iter().zip(&manifests) {
+        for split in manifest.splits.keys() {
+            let bins = BinSet::from_manifest(root, manifest, split)?;
+            splits.entry(split).or_default().push(bins);
+        }
+    }
+    let _lock = DirLock::take(job.out)?;
+    super::import::clear(job.out, job.force)?;
+    let mut records = BTreeMap::new();
+    for (split, sets) in splits {
+        let shards: Vec<&Shard> = sets.iter().flat_map(BinSet::shards).collect();
+        let stem = format!("{}-{split}", job.name.unwrap_or(&first.name));
+        let record = job.join(&stem, &shards)?;
+        records.insert(split.to_owned(), SplitRecord::Shards { shards: vec![record] });
+    }
+    let fingerprint = |root: &PathBuf| {
+        let path = root.join(MANIFEST_FILE);
+        Checksum::of_file(&path).map_err(TranscodeError::io(&path))
+    };
+    let inputs = job.inputs.iter().map(fingerprint).collect::<Result<Vec<_>, _>>()?;
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        name: job.name.unwrap_or(&first.name).to_owned(),
+        dtype: first.dtype,
+        tokenizer: first.tokenizer.clone(),
+        splits: records,
+        sources: manifests.iter().flat_map(|manifest| manifest.sources.clone()).collect(),
+        base: None,
+        config: json!({ "merge": inputs }),
+    };
+    manifest.write(job.out)?;
+    Ok(manifest)
+}
+
+fn check_alike(
+    (first_root, first): (&Path, &Manifest),
+    (root, other): (&Path, &Manifest),
+) -> Result<(), TranscodeError> {
+    if other.dtype != first.dtype {
+        let (path, found) = (root.to_owned(), other.dtype);
+        return Err(TranscodeError::Dtype { path, found, expected: first.dtype });
+    }
+    if other.tokenizer.fingerprint != first.tokenizer.fingerprint {
+        return Err(TranscodeError::Tokenizers {
+            path: root.to_owned(),
+            found: other.tokenizer.name.clone(),
+            first: first_root.to_owned(),
+            expected: first.tokenizer.name.clone(),
+        });
+    }
+    Ok(())
+}
+
+impl MergeJob<'_> {
+    /// Joins the shards of one split.
+    fn join(&self, stem: &str, shards: &[&Shard]) -> Result<ShardRecord, TranscodeError> {
+        let with_mask = shards.iter().filter(|shard| shard.mask().is_some()).count();
+        if with_mask > 0 && with_mask < shards.len() {
+            let bare = shards.iter().find(|shard| shard.mask().is_none());
+            let path = bare.map_or_else(PathBuf::new, |shard| shard.bin().path().to_owned());
+            return Err(TranscodeError::NoMask { path });
+        }
+        let mut bin = self.create(stem, "bin")?;
+        let mut idx = self.create(stem, "idx")?;
+        let mut mask = if with_mask > 0 { Some(self.create(stem, "mask")?) } else { None };
+        let mut bits = Bits::default();
+        let (mut tokens, mut documents) = (0, 0);
+        for shard in shards {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(TranscodeError::Interrupted);
+            }
+            let path = shard.bin().path();
+            bin.copy_from(path, 0, shard.bin().bytes().len() as u64)?;
+            let index = shard.index().ok_or(TranscodeError::NoDocuments { path: path.into() })?;
+            index.check(shard.bin().len())?;
+            for ends in index.ends().chunks(1 << 13) {
+                let moved = ends.iter().flat_map(|end| (end + tokens).to_le_bytes());
+                idx.write(&moved.collect::<Vec<u8>>())?;
+            }
+            if let (Some(file), Some(learnt)) = (&mut mask, shard.mask()) {
+                file.write(&bits.append(learnt, shard.bin().len()))?;
+            }
+            documents += index.len() as u64;
+            tokens += shard.bin().len();
+        }
+        if let Some(file) = &mut mask {
+            file.write(&bits.rest())?;
+        }
+        Ok(ShardRecord {
+            source: None,
+            documents,
+            tokens,
+            bin: self.commit(bin, stem, "bin")?,
+            idx: self.commit(idx, stem, "idx")?,
+            mask: mask.map(|mask| self.commit(mask, stem, "mask")).transpose()?,
+        })
+    }
+
+    fn create(&self, stem: &str, ending: &str) -> Result<PayloadFile, TranscodeError> {
+        Ok(PayloadFile::create(&self.out.join(format!("{stem}.{ending}")))?)
+    }
+
+    fn commit(
+        &self,
+        file: PayloadFile,
+        stem: &str,
+        ending: &str,
+    ) -> Result<FileRecord, TranscodeError> {
+        let bytes = file.commit()?;
+        let name = format!("{stem}.{ending}");
+        let path = self.out.join(&name);
+        let blake3 = Checksum::of_file(&path).map_err(TranscodeError::io(&path))?;
+        Ok(FileRecord { path: name, bytes, blake3 })
+    }
+}
+
+/// Bits that are appended to, lowest first.
+#[derive(Debug, Default)]
+struct Bits {
+    /// Bits that do not fill a byte yet, and how many.
+    held: u16,
+    count: u32,
+}
+
+impl Bits {
+    /// Appends the first `len` bits of `more`, and returns the bytes that are full.
+    fn append(&mut self, more: &[u8], len: u64) -> Vec<u8> {
+        let mut full = Vec::with_capacity(more.len());
+        let mut left = len;
+        for &byte in more {
+            let here = left.min(8) as u32;
+            left -= u64::from(here);
+            let kept = u16::from(byte) & ((1 << here) - 1);
+            self.held |= kept << self.count;
+            self.count += here;
+            if self.count >= 8 {
+                full.push(self.held.to_le_bytes()[0]);
+                self.held >>= 8;
+                self.count -= 8;
+            }
+        }
+        full
+    }
+
+    /// Returns the last byte, filled up with zeros.
+    fn rest(&self) -> Vec<u8> {
+        if self.count == 0 { Vec::new() } else { vec![self.held.to_le_bytes()[0]] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Bits;
+
+    fn packed(bits: &[bool]) -> Vec<u8> {
+        let byte =
+            |few: &[bool]| few.iter().rev().fold(0, |byte: u8, &bit| byte << 1 | u8::from(bit));
+        bits.chunks(8).map(byte).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn appended_bits_are_the_bits_of_all(
+            parts in prop::collection::vec(prop::collection::vec(any::<bool>(), 0..40), 0..6),
+        ) {
+            let mut bits = Bits::default();
+            let mut found = Vec::new();
+            for part in &parts {
+                found.extend(bits.append(&packed(part), part.len() as u64));
+            }
+            found.extend(bits.rest());
+
+            prop_assert_eq!(found, packed(&parts.concat()));
+        }
+    }
+}
