@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use crate::ui::Ui;
+use ratdata_tokenize::hub::HubError;
 
 /// The kinds of failure, each an exit status of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +84,26 @@ impl Failure {
         Self::message(kind, format!("stdout: cannot write: {error}"))
     }
 
-    /// Tells the user and returns the exit status: the one place where a failure becomes text.
-    pub(crate) fn report(&self, ui: &Ui) -> ExitCode {
-        if self.kind != Kind::ClosedPipe {
-            ui.failure(&self.message, &self.hints);
-        }
+    /// Returns what the user can do about it.
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// Returns whether there is nobody left to tell.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.kind == Kind::ClosedPipe
+    }
+
+    /// Returns the exit status.
+    pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind.status())
     }
+}
+
+/// Tells why something could not be had from the hub.
+pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
+    let kind = if wrong.is_usage() { Kind::Usage } else { Kind::Failed };
+    Failure::new(kind, wrong).hinted(wrong.hint())
 }
 
 /// Tells what is wrong with the command line; help and version that were asked for are no failure.

@@ -21,7 +21,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
 use crate::ui::Ui;
@@ -33,6 +33,11 @@ fn main() -> ExitCode {
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet);
     interrupt::watch();
-    commands::dispatch(&ui, &cli.command)
-        .map_or_else(|failure| failure.report(&ui), |()| ExitCode::SUCCESS)
+    commands::dispatch(&ui, &cli.command, Cli::command).map_or_else(
+        |failure| {
+            ui.failure(&failure);
+            failure.exit_code()
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }

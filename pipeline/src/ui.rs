@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::inspect::Shown;
 
 /// The terminal, the pipe or the log file that the program speaks to.
 #[derive(Clone, Debug)]
@@ -20,6 +19,12 @@ pub(crate) struct Ui {
     live: bool,
     color: bool,
     paint: bool,
+}
+
+/// Text that can be shown in colour.
+pub(crate) trait Painted {
+    /// Returns the text, with colours where `color` is set.
+    fn painted(&self, color: bool) -> String;
 }
 
 impl Ui {
@@ -57,7 +62,7 @@ impl Ui {
     }
 
     /// Prints a piece of text that was asked for: its JSON on one line, or painted.
-    pub(crate) fn emit_text(&self, shown: &Shown) -> Result<(), Failure> {
+    pub(crate) fn emit_text<T: Serialize + Painted>(&self, shown: &T) -> Result<(), Failure> {
         let text = if self.json {
             serde_json::to_string(shown).map_err(|wrong| Failure::stdout(&wrong.into()))?
         } else {
@@ -87,10 +92,13 @@ impl Ui {
         say(&format!("{}: {text}", self.painted("warning", "33")));
     }
 
-    /// Tells why the program ends.
-    pub(crate) fn failure(&self, message: &str, hints: &[String]) {
-        say(&format!("{}: {message}", self.painted("error", "31")));
-        for hint in hints {
+    /// Tells why the program ends: the one place where a failure becomes text.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if failure.is_silent() {
+            return;
+        }
+        say(&format!("{}: {}", self.painted("error", "31"), failure.text()));
+        for hint in failure.hints() {
             say(&format!("{}: {hint}", self.painted("hint", "36")));
         }
     }

@@ -28,7 +28,7 @@ fn with_threads(folder: &Path, out: &str, threads: &str) -> Command {
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let demo = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(["demo", "--no-train", "--quiet", "--out", "demo"])
+        .args(["sample", "--quiet", "--out", "demo"])
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .status()

@@ -161,12 +161,28 @@ fn list(root: &Path, folder: &Path, entries: &mut Vec<String>) {
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    let demo = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(["demo", "--no-train", "--quiet", "--out", "demo"])
-        .current_dir(root)
-        .output()
-        .unwrap();
-    assert!(demo.status.success());
+    for arguments in [
+        &["sample", "--quiet", "--out", "demo"][..],
+        &[
+            "tokenize",
+            "--tokenizer",
+            "demo/tokenizer",
+            "--input",
+            "demo/corpus",
+            "--name",
+            "demo",
+            "--quiet",
+            "--out",
+            "demo/tokens",
+        ],
+    ] {
+        let made = Command::new(env!("CARGO_BIN_EXE_ratdata"))
+            .args(arguments)
+            .current_dir(root)
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+    }
     fs::create_dir_all(root.join("hub/datasets/sample")).unwrap();
     fs::create_dir_all(root.join("hub/models")).unwrap();
     fs::rename(root.join("demo/corpus"), root.join("hub/datasets/sample/tiny")).unwrap();

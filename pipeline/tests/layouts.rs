@@ -44,7 +44,22 @@ fn write(path: &Path, content: &[u8]) {
 /// The demo's artifact at `demo/tokens`, and the same with loss masks at `masked`.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    succeed(folder.path(), &["demo", "--out", "demo", "--quiet"]);
+    succeed(folder.path(), &["sample", "--out", "demo", "--quiet"]);
+    succeed(
+        folder.path(),
+        &[
+            "tokenize",
+            "--tokenizer",
+            "demo/tokenizer",
+            "--input",
+            "demo/corpus",
+            "--name",
+            "demo",
+            "--quiet",
+            "--out",
+            "demo/tokens",
+        ],
+    );
     succeed(
         folder.path(),
         &["export", "demo/tokens", "--to", "datatrove", "--out", "with-loss", "--split", "train"],

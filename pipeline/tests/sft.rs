@@ -27,7 +27,7 @@ fn write(path: &Path, content: &str) {
 /// A folder with the demo's tokenizer and a task over questions and answers.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = ratdata(&["demo", "--no-train", "--out", "demo", "--quiet"], folder.path());
+    let made = ratdata(&["sample", "--out", "demo", "--quiet"], folder.path());
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     write(&folder.path().join("task.toml"), TASK);
     folder

@@ -24,11 +24,27 @@ fn json(arguments: &[&str], folder: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A folder with the demo in it: `demo/tokens` and its tokenizer beside it.
+/// A folder with the sample in it: `demo/tokens` and its tokenizer beside it.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = ratdata(&["demo", "--out", "demo", "--quiet"], folder.path());
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for arguments in [
+        &["sample", "--out", "demo", "--quiet"][..],
+        &[
+            "tokenize",
+            "--tokenizer",
+            "demo/tokenizer",
+            "--input",
+            "demo/corpus",
+            "--name",
+            "demo",
+            "--quiet",
+            "--out",
+            "demo/tokens",
+        ],
+    ] {
+        let made = ratdata(arguments, folder.path());
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
     folder
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::checksum::Checksum;
-use crate::manifest::FileRecord;
+use crate::file_record::FileRecord;
 
 /// Why an artifact could not be written.
 #[derive(Debug, Error)]

@@ -8,6 +8,7 @@ pub mod artifact;
 pub mod bin;
 pub mod bin_set;
 pub mod checksum;
+pub mod file_record;
 pub mod index;
 pub mod layered;
 pub mod layouts;
@@ -23,10 +24,11 @@ pub use artifact::{ArtifactError, DirLock, StagedFile};
 pub use bin::{BinError, TokenBin, Tokens};
 pub use bin_set::{BinSet, BinSetError, Shard};
 pub use checksum::Checksum;
+pub use file_record::FileRecord;
 pub use index::DocIndex;
 pub use manifest::{
-    BaseRecord, FileRecord, Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord,
-    ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
+    BaseRecord, Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord, ShardRecord,
+    SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
 pub use payload::{Carried, PayloadFile};
 pub use row_set::{Row, RowSet, RowSetError};

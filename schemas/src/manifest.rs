@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::artifact::{ArtifactError, StagedFile};
 use crate::checksum::Checksum;
+use crate::file_record::FileRecord;
 use crate::token::{Dtype, TokenId};
 
 /// The name of the manifest in an artifact folder.
@@ -189,18 +190,6 @@ impl Span {
         let [low, high, len, column] = words;
         Self { start: u64::from(high) << 32 | u64::from(low), len, column }
     }
-}
-
-/// One file of an artifact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileRecord {
-    /// Where it lies, relative to the artifact folder, with `/` between names.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Its checksum.
-    pub blake3: Checksum,
 }
 
 impl FileRecord {

@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use crate::bin::BinError;
 use crate::bin_set::{BinSet, BinSetError, manifest_checksum};
+use crate::file_record::FileRecord;
 use crate::manifest::{
-    FileRecord, Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord, Span, SplitRecord,
+    Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord, Span, SplitRecord,
 };
 use crate::mmap::MappedFile;
 use crate::token::{Dtype, IGNORE_INDEX, TokenId};

@@ -137,7 +137,7 @@ impl MaskWriter {
         Ok(())
     }
 
-    fn finish(mut self, root: &Path) -> Result<crate::manifest::FileRecord, ArtifactError> {
+    fn finish(mut self, root: &Path) -> Result<crate::file_record::FileRecord, ArtifactError> {
         if self.bits > 0 {
             self.file.write(&[self.byte])?;
         }

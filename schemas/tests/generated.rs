@@ -1,6 +1,7 @@
 //! The JSON schemas in this folder are generated from the types, and stay so.
 //!
 //! `RATDATA_REGENERATE=1 cargo test -p ratdata-schemas --test generated` writes them anew.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 

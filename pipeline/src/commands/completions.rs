@@ -1,9 +1,7 @@
 //! `ratdata completions`: what a shell needs to complete the command line.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::ui::Ui;
 
@@ -23,8 +21,11 @@ Examples:
   ratdata completions fish > ~/.config/fish/completions/ratdata.fish";
 
 /// Runs the command.
-pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
+pub(crate) fn completions(
+    args: &CompletionsArgs,
+    mut program: clap::Command,
+) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "ratdata", &mut script);
+    clap_complete::generate(args.shell, &mut program, "ratdata", &mut script);
     Ui::print(&String::from_utf8_lossy(&script))
 }

@@ -100,7 +100,7 @@ impl DemoReport {
             out: out.to_owned(),
             tokens: TokenizeReport::of(&out.join("tokens"), &manifest(&tokens)?, None),
             packed: rows(object("packed"))?,
-            questions: rows(object("questions").map(|root| root.join("packed")))?,
+            questions: rows(object("questions"))?,
             model: object("model").and_then(|root| Trained::read(&root.join("metrics.jsonl"))),
         })
     }

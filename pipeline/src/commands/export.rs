@@ -8,8 +8,7 @@ use ratdata_tokenize::hub::resolve_tokenizer;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::tokenize::hub_failure;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::progress::FetchBars;
 use crate::quantity::sized;

@@ -8,8 +8,8 @@ use ratdata_tokenize::hub::resolve_tokenizer;
 use ratdata_tokenize::tokenizer::Tokenizer;
 
 use super::export::failure;
-use super::tokenize::{TokenizeReport, hub_failure};
-use crate::failure::{Failure, Kind};
+use super::tokenize::TokenizeReport;
+use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::progress::FetchBars;
 use crate::transcode::{self, Documents, ImportJob, ImportLayout};

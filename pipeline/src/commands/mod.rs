@@ -50,12 +50,16 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
 }
 
-/// Runs the command that was asked for.
-pub(crate) fn dispatch(ui: &Ui, command: &Command) -> Result<(), Failure> {
+/// Runs the command that was asked for; `program` is the whole command line.
+pub(crate) fn dispatch(
+    ui: &Ui,
+    command: &Command,
+    program: fn() -> clap::Command,
+) -> Result<(), Failure> {
     match command {
         Command::Cancel(args) => cancel::cancel(ui, args),
         Command::Clean(args) => clean::clean(ui, args),
-        Command::Completions(args) => completions::completions(args),
+        Command::Completions(args) => completions::completions(args, program()),
         Command::Demo(args) => demo::demo(ui, args),
         Command::Export(args) => export::export(ui, args),
         Command::Import(args) => import::import(ui, args),

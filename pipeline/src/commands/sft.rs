@@ -14,8 +14,8 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
-use super::tokenize::{OnBadRowArg, hub_failure, threads_of};
-use crate::failure::{Failure, Kind};
+use super::tokenize::{OnBadRowArg, threads_of};
+use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::progress::{FetchBars, RowProgress};
 use crate::quantity::{grouped, sized};

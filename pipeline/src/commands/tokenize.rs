@@ -11,11 +11,11 @@ use ratdata_tokenize::corpus::{
     self, DtypeChoice, Estimate, Job, JobConfig, JobError, OnBadRow, Order, Outcome, Progress,
     Specials,
 };
-use ratdata_tokenize::hub::{HubError, resolve_inputs, resolve_tokenizer};
+use ratdata_tokenize::hub::{resolve_inputs, resolve_tokenizer};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::progress::{FetchBars, JobProgress};
 use crate::quantity::{grouped, sized, sized_f};
@@ -251,11 +251,6 @@ fn tell_bad_rows(ui: &Ui, progress: &Progress) {
     }
     let first = progress.first_bad.lock().map(|first| first.join("\n  ")).unwrap_or_default();
     ui.warn(&format!("{bad} rows without text were left out, among them:\n  {first}"));
-}
-
-pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
-    let kind = if wrong.is_usage() { Kind::Usage } else { Kind::Failed };
-    Failure::new(kind, wrong).hinted(wrong.hint())
 }
 
 pub(crate) fn job_failure(wrong: &JobError) -> Failure {

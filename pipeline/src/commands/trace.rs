@@ -10,8 +10,7 @@ use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::tokenize::hub_failure;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, hub_failure};
 use crate::inspect::{find_tokenizer, open_bins, rows_failure};
 use crate::progress::FetchBars;
 use crate::ui::Ui;

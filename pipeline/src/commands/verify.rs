@@ -8,8 +8,7 @@ use ratdata_schemas::Manifest;
 use ratdata_tokenize::hub::resolve_inputs;
 use serde::Serialize;
 
-use super::tokenize::hub_failure;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, hub_failure};
 use crate::inspect::find_tokenizer;
 use crate::interrupt;
 use crate::progress::FetchBars;

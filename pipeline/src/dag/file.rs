@@ -1,7 +1,7 @@
 //! The pipeline file: layered TOML, checked key by key, so that each mistake has a line.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use ratdata_schemas::layered::{nearest, overlay, parse_set, read_embedded, read_layers};
 use serde::Deserialize;
@@ -289,12 +289,11 @@ impl<'a> StepReader<'a> {
                 })
             };
             if let Some(path) = &step.publish {
-                // Components, so that `a/./b` is `a/b`.
-                refuse("publish", path.components().collect(), &path.display().to_string())?;
+                refuse("publish", plain(path), &path.display().to_string())?;
             }
             for output in step.outputs() {
                 let shown = format!("@{}/{output}", step.name);
-                refuse("outputs", PathBuf::from(&shown).components().collect(), &shown)?;
+                refuse("outputs", plain(Path::new(&shown)), &shown)?;
             }
         }
         Ok(())
@@ -316,6 +315,11 @@ impl Step {
         let outputs = self.config.get("outputs").filter(|_| self.kind.name == kinds::COMMAND);
         outputs.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
+}
+
+/// Returns a path without its `.`s, so that `./a/./b` is `a/b`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
 /// Splits a text that names a step's result, `@STEP/REST` or `KEY=@STEP/REST`, at the name.

@@ -138,7 +138,9 @@ fn shown(what: &Happening) -> Option<String> {
         }
         Happening::StepWaiting { step } => format!("{step}: another run is at it; waiting"),
         Happening::StepStarted { step, kind, threads, .. } => {
-            format!("{step}: {kind}, {threads} threads")
+            let threads =
+                if *threads == 1 { String::new() } else { format!(", {threads} threads") };
+            format!("{step}: {kind}{threads}")
         }
         Happening::StepSubmitted { step, job, array: None, .. } => format!("{step}: job {job}"),
         Happening::StepSubmitted { step, job, array: Some(array), tasks } => {

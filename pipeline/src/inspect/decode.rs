@@ -6,6 +6,8 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::ui::Painted;
+
 /// How many tokens of a document are shown.
 const SHOWN: usize = 160;
 
@@ -23,11 +25,11 @@ pub(crate) struct Shown {
     pub(crate) more: bool,
 }
 
-impl Shown {
+impl Painted for Shown {
     /// Returns the text with the learnt parts painted, or between marks where there is no colour.
     ///
     /// Where all of it is learnt there is nothing to tell apart.
-    pub(crate) fn painted(&self, color: bool) -> String {
+    fn painted(&self, color: bool) -> String {
         let mut text = format!("── {}\n", self.place);
         let mixed = self.parts.iter().any(|(learnt, _)| !learnt);
         for (learnt, part) in &self.parts {
@@ -43,7 +45,9 @@ impl Shown {
         }
         text
     }
+}
 
+impl Shown {
     fn of(
         place: String,
         tokenizer: &Tokenizer,

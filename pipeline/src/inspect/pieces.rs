@@ -1,13 +1,13 @@
 //! Finds the tokenizer of an artifact, so that ids can be shown as text.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::TokenizerRecord;
 use ratdata_tokenize::hub::{cached_tokenizer, resolve_tokenizer};
 use ratdata_tokenize::tokenizer::Tokenizer;
 
-use crate::commands::tokenize::hub_failure;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, hub_failure};
 use crate::progress::FetchBars;
 use crate::ui::Ui;
 
@@ -47,8 +47,14 @@ pub(crate) fn find(
         if record.semantics == "sentencepiece" { "tokenizer.model" } else { "tokenizer.json" };
     let above = root.parent().unwrap_or(root);
     let near = [root.join(file), above.join(file), above.join("tokenizer").join(file)];
-    let candidates = near.into_iter().chain(cached_tokenizer(&record.name));
+    // A pipeline's results lie side by side, and one of them may hold the tokenizer.
+    let beside = fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut beside: Vec<PathBuf> =
+        beside.flat_map(|path| [path.join(file), path.join("tokenizer").join(file)]).collect();
+    beside.sort();
+    let candidates = near.into_iter().chain(beside).chain(cached_tokenizer(&record.name));
     Ok(candidates
+        .filter(|path| path.is_file())
         .filter_map(|path: PathBuf| Tokenizer::load(&path).ok())
         .find(|tokenizer| record.fingerprint == *tokenizer.fingerprint()))
 }

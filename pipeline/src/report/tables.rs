@@ -110,7 +110,7 @@ impl SplitPart {
         let mut part = Self {
             name: view.name.clone(),
             layout: view.layout,
-            facts: facts_of(view),
+            facts: facts_of_split(view),
             plots: Vec::new(),
             tables: Vec::new(),
         };
@@ -202,7 +202,7 @@ impl SplitPart {
 }
 
 /// What is said of a split in words.
-fn facts_of(view: &SplitView) -> Vec<(String, String)> {
+fn facts_of_split(view: &SplitView) -> Vec<(String, String)> {
     let percent = |share: f64| format!("{:.2}%", share * 100.0);
     let mut facts = vec![
         ("tokens".to_owned(), grouped(view.tokens)),

@@ -6,12 +6,12 @@ use ratdata_schemas::TokenId;
 
 use super::bpe::Bpe;
 use super::cache::{Key, LongCache, SHORT, ShortCache, Stored};
+use super::compiled::{Compiled, Prefix, Reading};
 use super::cuts::{CutState, Cutter};
 use super::merge::{MAX_UNIT, Merger};
 use super::plain;
 use super::scan::Level;
-use crate::tokenizer::compiled::{Compiled, Prefix, Reading};
-use crate::tokenizer::width::IdWidth;
+use super::width::IdWidth;
 
 /// How much text is cut at a time: the cuts then stay in the nearest cache.
 const WINDOW: usize = 8192;

@@ -13,6 +13,7 @@
 
 pub(crate) mod bpe;
 mod cache;
+pub(crate) mod compiled;
 mod cuts;
 mod encode;
 pub(crate) mod joins;
@@ -21,5 +22,6 @@ pub(crate) mod pairs;
 pub(crate) mod plain;
 pub(crate) mod pretokenize;
 mod scan;
+pub(crate) mod width;
 
 pub(crate) use encode::{Engine, MAX_TEXT, Worker};

@@ -6,8 +6,8 @@ use ratdata_schemas::TokenId;
 
 use super::Inner;
 use super::error::EncodeError;
-use super::width::IdWidth;
 use crate::engine::Worker;
+use crate::engine::width::IdWidth;
 
 /// What becomes of a special token that is written in the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

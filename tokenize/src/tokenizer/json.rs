@@ -13,8 +13,8 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::compiled::{AddedToken, Compiled, Prefix, Reading};
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, SPACE_PIECE};
+use crate::engine::compiled::{AddedToken, Compiled, Prefix, Reading};
 use crate::engine::joins::Joins;
 use crate::engine::pairs::PairTable;
 use crate::engine::pretokenize::Pattern;

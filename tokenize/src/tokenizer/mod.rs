@@ -6,13 +6,11 @@
 //! special token. The two differ on runs of spaces; both are exact here.
 
 mod align;
-pub(crate) mod compiled;
 mod encoder;
 mod error;
 mod json;
 mod sentencepiece;
 pub mod sentencepiece_model;
-pub(crate) mod width;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,11 +19,11 @@ use std::sync::{Arc, OnceLock};
 use aho_corasick::{AhoCorasick, MatchKind};
 use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord};
 
+pub use crate::engine::width::IdWidth;
 pub use encoder::{Encoder, Oracle, SpecialInText};
 pub use error::{EncodeError, TokenizerError};
-pub use width::IdWidth;
 
-use compiled::AddedToken;
+use crate::engine::compiled::AddedToken;
 use encoder::Piece;
 use sentencepiece_model::{PieceKind, SentencePieceModel};
 

@@ -2,10 +2,10 @@
 
 use rustc_hash::FxHashMap as HashMap;
 
-use super::compiled::{AddedToken, Compiled, Prefix, Reading};
 use super::json::byte_value;
 use super::sentencepiece_model::{PieceKind, SentencePieceModel};
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, NO_SYMBOL, Symbol};
+use crate::engine::compiled::{AddedToken, Compiled, Prefix, Reading};
 use crate::engine::joins::Joins;
 use crate::engine::pairs::PairTable;
 

@@ -2,9 +2,9 @@
 
 use ratdata_schemas::TokenId;
 
-use crate::engine::bpe::Bpe;
-use crate::engine::joins::Joins;
-use crate::engine::pretokenize::Pattern;
+use super::bpe::Bpe;
+use super::joins::Joins;
+use super::pretokenize::Pattern;
 
 /// A tokenizer that the engine covers.
 pub(crate) struct Compiled {
