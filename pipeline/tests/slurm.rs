@@ -196,7 +196,7 @@ fn a_cluster_makes_what_this_machine_makes() {
     fs::remove_dir_all(root.join("store")).unwrap();
     submit(&cluster, root);
     let cancelled = cluster.ratdata(&["cancel", "pipeline.toml", "--store", "store"], root);
-    assert!(cancelled.starts_with("cancelled 5 jobs of packed, tokens"), "{cancelled}");
+    assert!(cancelled.starts_with("cancelled 5 tasks of packed, tokens"), "{cancelled}");
     cluster.wait("the queue is empty", <[_]>::is_empty);
     write(&root.join("fast"), "");
     cluster.ratdata(&["run", "pipeline.toml", "tokens", "--store", "store", "--quiet"], root);

@@ -24,6 +24,8 @@ pub(crate) struct CancelArgs {
 #[derive(Debug, Serialize)]
 struct CancelReport {
     jobs: BTreeSet<u64>,
+    /// How many there were, with each task of an array counted.
+    tasks: usize,
     steps: BTreeSet<String>,
 }
 
@@ -42,7 +44,8 @@ pub(crate) fn cancel(ui: &Ui, args: &CancelArgs) -> Result<(), Failure> {
         }
     }
     slurm::cancel(&jobs)?;
-    ui.emit(&CancelReport { jobs: jobs.iter().map(|job| job.id).collect(), steps })
+    let tasks = jobs.len();
+    ui.emit(&CancelReport { jobs: jobs.iter().map(|job| job.id).collect(), tasks, steps })
 }
 
 impl fmt::Display for CancelReport {
@@ -51,6 +54,6 @@ impl fmt::Display for CancelReport {
             return f.write_str("no job of this pipeline is in the queue");
         }
         let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
-        write!(f, "cancelled {} jobs of {}", self.jobs.len(), steps.join(", "))
+        write!(f, "cancelled {} tasks of {}", self.tasks, steps.join(", "))
     }
 }

@@ -12,6 +12,9 @@ use crate::ui::Ui;
 /// Lists the steps in order with their fingerprints. A step is stale where its result is not
 /// there, and then it is said which value or input is another than last time, old -> new.
 #[derive(clap::Args, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  ratdata plan tiny\n  ratdata plan pipeline.toml --check\n  ratdata plan --graph svg > graph.svg"
+)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,

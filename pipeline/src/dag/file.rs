@@ -17,7 +17,11 @@ use super::settings::SlurmSettings;
 const OF_ALL: [&str; 4] = ["kind", "memory_gb", "publish", "threads"];
 
 /// The pipelines that are compiled in.
-const EMBEDDED: [(&str, &str); 1] = [("tiny", include_str!("../../../configs/pipeline/tiny.toml"))];
+const EMBEDDED: [(&str, &str); 3] = [
+    ("fineweb_edu", include_str!("../../../configs/pipeline/fineweb_edu.toml")),
+    ("sft_narrativeqa", include_str!("../../../configs/pipeline/sft_narrativeqa.toml")),
+    ("tiny", include_str!("../../../configs/pipeline/tiny.toml")),
+];
 
 /// What names a step's own folder in the words of a program.
 const OUT: &str = "out";

@@ -1,0 +1,207 @@
+//! Pipelines: what is stale and why, what a kill leaves, and one clear error for each mistake.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crashes;
+mod scale;
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use support::{BRANCHES, made, ratdata, results, said, workshop, write};
+
+fn states(folder: &Path, more: &[&str]) -> BTreeMap<String, (String, String)> {
+    let arguments = [&["plan", "pipeline.toml", "--json"], more].concat();
+    let plan: Value = serde_json::from_str(&said(&arguments, folder)).unwrap();
+    let step = |step: &Value| {
+        let text = |key: &str| step[key].as_str().unwrap().to_owned();
+        let why: Vec<&str> =
+            step["why"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        (text("name"), (text("state"), why.join("; ")))
+    };
+    plan["steps"].as_array().unwrap().iter().map(step).collect()
+}
+
+#[test]
+fn a_changed_template_makes_its_branch_anew_and_nothing_else() {
+    let folder = workshop(BRANCHES);
+    let root = folder.path();
+    let task = fs::read_to_string(root.join("sample/questions/task.toml")).unwrap();
+    write(&root.join("task.toml"), &task);
+    let first = said(&["run", "pipeline.toml", "--json"], root);
+    let again = said(&["run", "pipeline.toml", "--json"], root);
+
+    write(&root.join("task.toml"), &task.replace("Answer:", "Reply:"));
+    let plan = states(root, &[]);
+    let check = ratdata(&["plan", "pipeline.toml", "--check"], root);
+    let changed = said(&["run", "pipeline.toml", "--json"], root);
+
+    assert_eq!(made(&first), ["merged", "packed", "questions", "tokens"]);
+    assert_eq!(made(&again), Vec::<String>::new());
+    assert_eq!(plan["tokens"].0, "fresh");
+    assert_eq!(plan["packed"].0, "fresh");
+    assert_eq!(plan["questions"].0, "stale");
+    assert!(plan["questions"].1.contains("task.toml"), "{}", plan["questions"].1);
+    assert_eq!(check.status.code(), Some(4));
+    assert_eq!(made(&changed), ["questions"]);
+}
+
+#[test]
+fn a_changed_value_is_told_with_the_old_and_the_new() {
+    let folder = workshop(BRANCHES);
+    let root = folder.path();
+    said(&["run", "pipeline.toml", "packed", "merged", "--quiet"], root);
+
+    let other = states(root, &["packed", "--set", "steps.packed.seq_len=64"]);
+    let knob = states(root, &["packed", "--set", "steps.tokens.num_proc=1"]);
+    let source = states(root, &["merged", "--set", "steps.tokens.val_fraction=0.1"]);
+
+    assert!(other["packed"].1.contains("128 -> 64"), "{}", other["packed"].1);
+    assert_eq!(other["tokens"].0, "fresh");
+    assert_eq!((knob["packed"].0.as_str(), knob["tokens"].0.as_str()), ("fresh", "fresh"));
+    assert!(source["merged"].1.contains("tokens"), "{}", source["merged"].1);
+}
+
+#[test]
+fn each_mistake_is_one_error_that_names_its_line() {
+    let folder = workshop("");
+    let root = folder.path();
+    let a = "[steps.a]\nkind = \"command\"\nprogram = [\"true\"]\n";
+    let cases = [
+        // The pipeline, the line that is named, what is said, and the hint.
+        ("[step.a]\n".to_owned(), ":1", "unknown key `step`", "steps"),
+        (format!("{a}outputz = [\"x\"]\n"), ":4", "unknown key `outputz`", "`outputs`"),
+        ("[steps.a]\nkind = \"tokenise\"\n".into(), ":2", "unknown kind `tokenise`", "`tokenize`"),
+        (
+            format!(
+                "{a}inputs = [\"@b\"]\n[steps.b]\nkind = \"command\"\nprogram = [\"true\"]\ninputs = [\"@a\"]\n"
+            ),
+            ":1",
+            "steps need each other: a -> b -> a",
+            "take one",
+        ),
+        (format!("{a}inputs = [\"nowhere.txt\"]\n"), ":4", "takes `", "relative to"),
+        (format!("{a}inputs = [\"@aa\"]\n"), ":4", "`@aa`", "`a`"),
+        (
+            format!(
+                "{a}publish = \"out\"\n[steps.b]\nkind = \"command\"\nprogram = [\"true\"]\npublish = \"./out\"\n"
+            ),
+            ":8",
+            "steps `a` and `b` both write",
+            "another path",
+        ),
+        (
+            "[steps.a]\nkind = \"pack\"\ninput = \"sample\"\nseq_len = \"many\"\n".into(),
+            ":4",
+            "`seq_len`",
+            "",
+        ),
+        ("[steps.a]\nkind = \"pack\"\nseq_len = 8\n".into(), "", "input", ""),
+        ("[steps.a\n".into(), "", "line 1", "unclosed"),
+    ];
+
+    for (text, line, what, hint) in cases {
+        write(&root.join("pipeline.toml"), &text);
+        let output = ratdata(&["run", "pipeline.toml"], root);
+        let said = String::from_utf8(output.stderr).unwrap();
+
+        assert_eq!(output.status.code(), Some(2), "{text}\n{said}");
+        let first = said.lines().next().unwrap();
+        assert!(first.contains(&format!("pipeline.toml{line}")), "{text}\n{said}");
+        assert!(first.contains(what), "{text}\n{said}");
+        assert!(said.contains(hint), "{text}\n{said}");
+        assert_eq!(
+            said.lines().filter(|line| line.starts_with("error:")).count(),
+            1,
+            "{text}\n{said}"
+        );
+    }
+    let nowhere = ratdata(&["run", "nowhere.toml"], root);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(String::from_utf8(nowhere.stderr).unwrap().contains("tiny"));
+}
+
+#[test]
+fn clean_shows_what_no_pipeline_refers_to_and_removes_it_when_told() {
+    let step = |text: &str| {
+        format!(
+            "[steps.a]\nkind = \"command\"\nprogram = [\"sh\", \"-c\", \"echo {text} > $RATDATA_OUT/f\"]\n"
+        )
+    };
+    let folder = workshop(&step("one"));
+    let root = folder.path();
+    said(&["run", "--quiet"], root);
+    write(&root.join("pipeline.toml"), &step("two"));
+    said(&["run", "--quiet"], root);
+
+    let shown = said(&["clean"], root);
+    let kept = results(&root.join(".ratdata/store")).len();
+    let removed = said(&["clean", "--yes"], root);
+    let left = results(&root.join(".ratdata/store"));
+    let again = said(&["clean", "--yes"], root);
+
+    assert!(shown.contains("command-a-") && shown.contains("`--yes`"), "{shown}");
+    assert_eq!(kept, 2);
+    assert!(removed.contains("removed"), "{removed}");
+    assert_eq!(left.into_values().collect::<Vec<_>>(), [b"two\n".to_vec()]);
+    assert!(again.contains("nothing to remove"), "{again}");
+}
+
+#[test]
+fn merged_bins_are_the_shards_one_after_the_other() {
+    let folder = workshop(BRANCHES);
+    let root = folder.path();
+    let tokenize = ["tokenize", "--tokenizer", "sample/tokenizer", "--name", "t", "--quiet"];
+    let with = |more: &[&str]| said(&[&tokenize[..], more].concat(), root);
+    with(&["--input", "sample/corpus", "--out", "shards"]);
+    with(&["--input", "sample/corpus", "--out", "merged", "--merge"]);
+    with(&["--input", "sample/corpus/000_00001.parquet", "--out", "one"]);
+
+    said(&["merge", "--input", "shards", "--out", "joined", "--quiet"], root);
+    said(&["merge", "--input", "shards", "one", "--out", "both", "--name", "both"], root);
+    said(&["verify", "joined"], root);
+    said(&["verify", "both"], root);
+    let refused = ratdata(&["merge", "--input", "sample", "--out", "x"], root);
+
+    for file in ["t-train.bin", "t-train.idx", "t-val.bin", "t-val.idx"] {
+        let read = |folder: &str| fs::read(root.join(folder).join(file)).unwrap();
+        assert!(read("joined") == read("merged"), "{file} differs");
+    }
+    let bytes = |path: &str| fs::metadata(root.join(path)).unwrap().len();
+    let one = bytes("one/shards/t-train-000_00001.bin");
+    assert_eq!(bytes("both/both-train.bin"), bytes("joined/t-train.bin") + one);
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn a_pipeline_extends_another_and_keeps_its_record() {
+    let folder = workshop(BRANCHES);
+    let root = folder.path();
+    write(&root.join("short.toml"), "extends = \"pipeline.toml\"\n[steps.packed]\nseq_len = 64\n");
+    write(&root.join("task.toml"), "");
+
+    said(&["run", "short.toml", "packed", "--quiet"], root);
+
+    let run = fs::read_dir(root.join(".ratdata/store/runs")).unwrap().next().unwrap().unwrap();
+    let resolved = fs::read_to_string(run.path().join("resolved.toml")).unwrap();
+    let record = fs::read_to_string(run.path().join("events.jsonl")).unwrap();
+    assert!(resolved.contains("seq_len = 64"), "{resolved}");
+    assert_eq!(made(&record), ["packed", "tokens"]);
+}
+
+#[test]
+fn a_plan_is_drawn_in_three_languages() {
+    let folder = workshop(BRANCHES);
+    let root = folder.path();
+    write(&root.join("task.toml"), "");
+    let graph = |form: &str| said(&["plan", "--graph", form], root);
+
+    let (mermaid, dot, svg) = (graph("mermaid"), graph("dot"), graph("svg"));
+
+    assert!(mermaid.starts_with("flowchart") && mermaid.contains("tokens"), "{mermaid}");
+    assert!(dot.starts_with("digraph") && dot.contains("->"), "{dot}");
+    assert!(svg.starts_with("<svg") && svg.contains("packed"), "{svg}");
+}
