@@ -41,6 +41,8 @@ fn crates_depend_in_one_direction() {
     let allowed = BTreeSet::from([
         ("ratdata", "ratdata-schemas"),
         ("ratdata", "ratdata-tokenize"),
+        ("ratdata-fuzz", "ratdata-schemas"),
+        ("ratdata-fuzz", "ratdata-tokenize"),
         ("ratdata-tokenize", "ratdata-schemas"),
         ("ratdata-train", "ratdata-schemas"),
     ]);

@@ -18,7 +18,7 @@
 //! shortcuts below: eight rectangles that cover the joined pairs of ASCII, and a bitmap of hashes
 //! for the others. Both may join more pairs than the vocabulary does, never fewer.
 
-use super::bpe::{Alphabet, Fallback, NO_SYMBOL, SPACE_PIECE};
+use super::bpe::{Alphabet, Fallback, SPACE_PIECE};
 
 /// Which neighbours may not be cut.
 #[derive(Debug)]
@@ -33,12 +33,14 @@ pub(crate) struct Joins {
 }
 
 impl Joins {
-    /// Computes the joins of a vocabulary from all texts that its merges can make.
+    /// Computes the joins of a vocabulary from all texts that its merges can make; symbols below
+    /// `num_ids` are ids.
     pub(crate) fn new<'a>(
         texts: impl IntoIterator<Item = &'a str>,
         cut_at_spaces: bool,
         alphabet: &Alphabet,
         fallback: &Fallback,
+        num_ids: u32,
     ) -> Self {
         let mut ascii = [0_u128; 128];
         let mut others = Vec::new();
@@ -60,13 +62,13 @@ impl Joins {
         if let (Fallback::Unknown { fused: true, .. }, Alphabet::Chars { ascii: symbols, .. }) =
             (fallback, alphabet)
         {
-            // Neighbours that cannot be spelt become one id, so they are one unit.
+            // Neighbours that are no ids become one together, so they are one unit. That is so of
+            // characters that the vocabulary lacks, and of those that only larger pieces have.
             fuses_unknown = true;
-            let unknown = (0..128)
-                .filter(|&at| symbols[at] == NO_SYMBOL)
-                .fold(0_u128, |all, at| all | 1 << at);
+            let unknown =
+                (0..128).filter(|&at| symbols[at] >= num_ids).fold(0_u128, |all, at| all | 1 << at);
             for (row, symbol) in ascii.iter_mut().zip(symbols.iter()) {
-                if *symbol == NO_SYMBOL {
+                if *symbol >= num_ids {
                     *row |= unknown;
                 }
             }
@@ -213,7 +215,7 @@ mod tests {
         /// Whatever stands side by side within a text that merges make is joined.
         #[test]
         fn no_piece_is_cut(texts in proptest::collection::vec("[a-f▁é .,х中]{1,6}", 0..60)) {
-            let joins = Joins::new(texts.iter().map(String::as_str), false, &alphabet(), &Fallback::Nothing);
+            let joins = Joins::new(texts.iter().map(String::as_str), false, &alphabet(), &Fallback::Nothing, 9);
 
             for text in &texts {
                 let characters: Vec<char> = text.chars().collect();
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn characters_that_no_piece_spans_are_cut() {
-        let joins = Joins::new(["ab", "▁a"], false, &alphabet(), &Fallback::Nothing);
+        let joins = Joins::new(["ab", "▁a"], false, &alphabet(), &Fallback::Nothing, 9);
 
         assert!(joins.joined(' ', 'a') && joins.joined('a', 'b'));
         assert!(!joins.joined('b', 'a') && !joins.joined('b', ' ') && !joins.joined('é', 'b'));

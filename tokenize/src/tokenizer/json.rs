@@ -265,7 +265,7 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
                 vocab.iter().filter(|(_, id)| made[**id as usize]).map(|(piece, _)| &*piece.0);
             Reading::Spaces {
                 prefix,
-                joins: Joins::new(texts, cut_at_spaces, &alphabet, &fallback),
+                joins: Joins::new(texts, cut_at_spaces, &alphabet, &fallback, num_ids),
             }
         }
     };

@@ -38,7 +38,8 @@ pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
     };
     let alphabet = Alphabet::of_chars(symbols.characters());
     let prefix = if model.add_dummy_prefix { Prefix::EachPiece } else { Prefix::Never };
-    let joins = Joins::new(normal(model).map(|(_, text, _)| text), false, &alphabet, &fallback);
+    let joins =
+        Joins::new(normal(model).map(|(_, text, _)| text), false, &alphabet, &fallback, num_ids);
     let pairs = PairTable::new(&merges);
     Ok(Compiled {
         bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units: None },

@@ -1,0 +1,4 @@
+//! `cargo fuzz run rows --features libfuzzer`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ratdata_fuzz::rows(bytes));
