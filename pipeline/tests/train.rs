@@ -101,6 +101,27 @@ fn whatever_the_pipeline_makes_is_trained_on() {
         serde_json::from_str(&run(&["demo", "--out", &demo, "--quiet", "--json"])).unwrap();
     assert!(made["model"]["val_loss"].as_f64().unwrap() < 3.0, "{made}");
     assert!(Path::new(&at("demo/model/loss.svg")).is_file());
+    let drawn: serde_json::Value = serde_json::from_str(&run(&[
+        "trace",
+        &at("demo/model"),
+        "--iteration",
+        "3",
+        "--column",
+        "5",
+        "--json",
+    ]))
+    .unwrap();
+    let drawn = drawn.as_array().unwrap();
+    assert_eq!(drawn.len(), 8, "a batch of the experiment has eight sequences");
+    for traced in drawn {
+        let token = traced["token"].to_string();
+        let again: serde_json::Value =
+            serde_json::from_str(&run(&["trace", &tokens, "--token", &token, "--json"])).unwrap();
+        assert_eq!(&again, traced);
+    }
+    let beyond = ratdata(program, &["trace", &at("demo/model"), "--iteration", "201"]);
+    assert_eq!(beyond.status.code(), Some(2));
+    assert!(String::from_utf8(beyond.stderr).unwrap().contains("1 to 200"));
     let pack = ["pack", "--input", &tokens, "--seq-len", "64", "--quiet", "--out"];
     run(&[&pack[..], &[&at("pack"), "--align", "16"]].concat());
     run(&[&pack[..], &[&at("rows"), "--packing", "concat", "--materialize"]].concat());

@@ -10,6 +10,7 @@ use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
+use super::train::{Drawn, draws};
 use crate::failure::{Failure, Kind, hub_failure};
 use crate::inspect::{find_tokenizer, open_bins, rows_failure};
 use crate::progress::FetchBars;
@@ -22,11 +23,11 @@ use crate::ui::Ui;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TraceArgs {
-    /// The artifact folder: token bins, or a pack of them
+    /// The artifact folder: token bins, or a pack of them; with `--iteration`, a training run's
     path: PathBuf,
 
     /// The place of a token in the split's stream
-    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["row", "column"], required_unless_present = "row")]
+    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["row", "column", "iteration"], required_unless_present_any = ["row", "iteration"])]
     token: Option<u64>,
 
     /// A row of a pack, or of the reference's windows over token bins
@@ -34,8 +35,12 @@ pub(crate) struct TraceArgs {
     row: Option<u64>,
 
     /// A column of the row
-    #[arg(long, value_name = "C", requires = "row", default_value_t = 0)]
+    #[arg(long, value_name = "C", default_value_t = 0)]
     column: u32,
+
+    /// What a training run drew in this iteration, counted from 1: the same column of each sequence
+    #[arg(long, value_name = "I", conflicts_with = "row")]
+    iteration: Option<u64>,
 
     /// How many inputs a window has, where `--row` speaks of token bins
     #[arg(long, value_name = "N", default_value_t = 4096)]
@@ -57,7 +62,8 @@ pub(crate) struct TraceArgs {
 const EXAMPLES: &str = "\
 Examples:
   ratdata trace data/tokens --token 123456 --input corpus/
-  ratdata trace data/packed --row 17 --column 80";
+  ratdata trace data/packed --row 17 --column 80
+  ratdata trace runs/tiny-rat --iteration 120";
 
 /// What a token was led back to.
 #[derive(Debug, Serialize)]
@@ -81,12 +87,50 @@ struct Traced {
     context: Option<String>,
 }
 
+/// Where a token is said to be.
+struct Spot {
+    /// The artifact.
+    path: PathBuf,
+    split: String,
+    at: At,
+}
+
+/// A place in an artifact.
+#[derive(Clone, Copy)]
+enum At {
+    /// In the stream of tokens.
+    Token(u64),
+    /// In a row of a pack, or a window over the stream.
+    Row(u64),
+}
+
+/// What the tokens of an iteration were led back to, a sequence each.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Iteration(Vec<Traced>);
+
 /// Runs the command.
 pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
-    let (root, manifest, token) = stream_of(args)?;
-    let set = open_bins(&root, &manifest, &args.split)?;
-    let mut traced = locate(args, &manifest, &set, token)?;
-    let origin = match Origins::of(&manifest, &args.split) {
+    if let Some(iteration) = args.iteration {
+        let drawn = draws(ui, &args.path, iteration)?.into_iter();
+        let spots = drawn.map(|Drawn { path, split, row, first_token }| {
+            let column = u64::from(args.column);
+            let at = first_token.map_or(At::Row(row), |first| At::Token(first + column));
+            Spot { path, split, at }
+        });
+        let traced = spots.map(|spot| trace_one(ui, args, &spot)).collect::<Result<_, _>>()?;
+        return ui.emit(&Iteration(traced));
+    }
+    let at = args.row.map_or(At::Token(args.token.unwrap_or(0)), At::Row);
+    let spot = Spot { path: args.path.clone(), split: args.split.clone(), at };
+    ui.emit(&trace_one(ui, args, &spot)?)
+}
+
+fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> {
+    let (root, manifest, token) = stream_of(args, spot)?;
+    let set = open_bins(&root, &manifest, &spot.split)?;
+    let mut traced = locate(&spot.split, &manifest, &set, token)?;
+    let origin = match Origins::of(&manifest, &spot.split) {
         Ok(origins) => origins.locate(traced.document),
         Err(wrong) => {
             ui.note(&format!("{wrong}, so the document is as far as it can be led back"));
@@ -109,38 +153,40 @@ pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
         })?;
         read_source(&mut traced, &manifest, file, origin.document, tokenizer.as_ref())?;
     }
-    ui.emit(&traced)
+    Ok(traced)
 }
 
 /// Returns the artifact of token bins, its folder, and the token's place in its stream.
-fn stream_of(args: &TraceArgs) -> Result<(PathBuf, Manifest, u64), Failure> {
+fn stream_of(args: &TraceArgs, spot: &Spot) -> Result<(PathBuf, Manifest, u64), Failure> {
     let read = |root: &Path| {
         Manifest::read(root)
             .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
     };
-    let manifest = read(&args.path)?;
-    let bins = matches!(manifest.splits.get(&args.split), Some(SplitRecord::Shards { .. }) | None);
-    let Some(row) = args.row else {
-        let token = args.token.unwrap_or(0);
-        return match (&manifest.base, bins) {
-            (Some(base), false) => {
-                let root = args.path.join(&base.path);
-                let manifest = read(&root)?;
-                Ok((root, manifest, token))
-            }
-            _ => Ok((args.path.clone(), manifest, token)),
-        };
+    let manifest = read(&spot.path)?;
+    let bins = matches!(manifest.splits.get(&spot.split), Some(SplitRecord::Shards { .. }) | None);
+    let row = match spot.at {
+        At::Row(row) => row,
+        At::Token(token) => {
+            return match (&manifest.base, bins) {
+                (Some(base), false) => {
+                    let root = spot.path.join(&base.path);
+                    let manifest = read(&root)?;
+                    Ok((root, manifest, token))
+                }
+                _ => Ok((spot.path.clone(), manifest, token)),
+            };
+        }
     };
     if bins {
         let token = row.saturating_mul(args.seq_len).saturating_add(args.column.into());
-        return Ok((args.path.clone(), manifest, token));
+        return Ok((spot.path.clone(), manifest, token));
     }
     let Some(base) = &manifest.base else {
         let message = "pairs of inputs and labels hold no way back to their source";
         return Err(Failure::message(Kind::Usage, message)
             .hinted(Some("make them with `--packing`, whose rows have one")));
     };
-    let set = RowSet::open(&args.path, &args.split).map_err(|wrong| rows_failure(&wrong))?;
+    let set = RowSet::open(&spot.path, &spot.split).map_err(|wrong| rows_failure(&wrong))?;
     if row >= set.num_rows() {
         let message = format!("row {row}: the split has {} rows", set.num_rows());
         return Err(Failure::message(Kind::Usage, message));
@@ -152,17 +198,12 @@ fn stream_of(args: &TraceArgs) -> Result<(PathBuf, Manifest, u64), Failure> {
             let message = format!("row {row}, column {}: padding", args.column);
             Failure::message(Kind::Usage, message)
         })?;
-    let root = args.path.join(&base.path);
+    let root = spot.path.join(&base.path);
     let manifest = read(&root)?;
     Ok((root, manifest, span.start + u64::from(args.column - span.column)))
 }
 
-fn locate(
-    args: &TraceArgs,
-    manifest: &Manifest,
-    set: &BinSet,
-    token: u64,
-) -> Result<Traced, Failure> {
+fn locate(split: &str, manifest: &Manifest, set: &BinSet, token: u64) -> Result<Traced, Failure> {
     let beyond = || {
         let message = format!("token {token}: the split has {} tokens", set.num_tokens());
         Failure::message(Kind::Usage, message)
@@ -174,12 +215,12 @@ fn locate(
     let range = index.range(here).ok_or_else(beyond)?;
     let before: u64 =
         set.shards()[..number].iter().filter_map(|s| s.index()).map(|i| i.len() as u64).sum();
-    let shard_name = match &manifest.splits[&args.split] {
+    let shard_name = match &manifest.splits[split] {
         SplitRecord::Shards { shards } => shards[number].bin.path.clone(),
         _ => String::new(),
     };
     Ok(Traced {
-        split: args.split.clone(),
+        split: split.to_owned(),
         token,
         id: shard.bin().tokens().get(within).ok_or_else(beyond)?,
         piece: None,
@@ -264,6 +305,16 @@ fn url_of(file: &SourceFile, row: u64) -> Option<String> {
         })
         .ok()?;
     url
+}
+
+impl fmt::Display for Iteration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, traced) in self.0.iter().enumerate() {
+            let before = if number == 0 { "" } else { "\n\n" };
+            write!(f, "{before}sequence {number}: {traced}")?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Traced {

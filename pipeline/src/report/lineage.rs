@@ -61,12 +61,15 @@ fn sources(manifest: &Manifest) -> Node {
     }
 }
 
+/// Returns what the user calls a folder; for one such as `.`, its own name.
+pub(crate) fn name_of(folder: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let real = || folder.canonicalize().ok().and_then(|real| name(&real));
+    name(folder).or_else(real).unwrap_or_default()
+}
+
 fn artifact(root: &Path, manifest: &Manifest) -> Node {
-    let name = root
-        .canonicalize()
-        .ok()
-        .and_then(|real| real.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let name = name.unwrap_or_else(|| manifest.name.clone());
+    let name = name_of(root);
     let splits: Vec<String> = manifest
         .splits
         .iter()

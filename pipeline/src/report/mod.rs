@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
 use crate::inspect::{inspect_artifact, inspect_bin, open_bins, rows_failure};
-use lineage::{Node, chain_of};
+use lineage::{Node, chain_of, name_of};
 use runs::Run;
 use samples::{Sample, of_documents, of_rows};
 use tables::{SourcesPart, SplitPart};
@@ -99,9 +99,8 @@ impl Report {
             }
             (None, _) => Vec::new(),
         };
-        let title = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Ok(Self {
-            title: title.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            title: name_of(path),
             path: path.display().to_string(),
             version: env!("CARGO_PKG_VERSION"),
             facts: tables::facts_of(&inspection, manifest.as_ref()),

@@ -50,6 +50,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
+    /// Say where the sequences of an iteration lie on disk, and train nothing
+    #[arg(long, value_name = "ITERATION", conflicts_with = "dry_run")]
+    pub(crate) draws: Option<u64>,
+
     /// Print the result as JSON, on the last line of stdout
     #[arg(long)]
     pub(crate) json: bool,

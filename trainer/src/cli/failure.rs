@@ -71,7 +71,9 @@ impl From<TrainError> for Failure {
         let kind = match &wrong {
             TrainError::Interrupted { .. } => Kind::Interrupted,
             TrainError::Data(data) if data.is_usage() => Kind::Usage,
-            TrainError::Device(_) | TrainError::Exists { .. } => Kind::Usage,
+            TrainError::Device(_) | TrainError::Exists { .. } | TrainError::Iteration { .. } => {
+                Kind::Usage
+            }
             _ => Kind::Failed,
         };
         Self { kind, message: wrong.to_string(), hint: wrong.hint().map(str::to_owned) }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use self::args::{Args, Wanted};
 use self::failure::Failure;
 use self::terminal::Terminal;
+use ratdata_train::data::Place;
 use ratdata_train::device::DeviceChoice;
 use ratdata_train::device::gpus;
 use ratdata_train::experiment::{Found, find, names};
@@ -58,6 +59,9 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     });
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let job = Job::open(&name, experiment)?;
+    if let Some(iteration) = args.draws {
+        return terminal.emit(&Draws(job.drawn_at(iteration)?));
+    }
     if let (false, Some(free)) = (on_gpu, available_memory())
         && job.plan().memory() > free
     {
@@ -108,6 +112,21 @@ impl fmt::Display for DryRun {
             "{plan}\nchecked      {} sequences; nothing was written",
             grouped(*checked_sequences)
         )
+    }
+}
+
+/// Where the sequences of an iteration lie.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Draws(Vec<Place>);
+
+impl fmt::Display for Draws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, place) in self.0.iter().enumerate() {
+            let line = if number == 0 { "" } else { "\n" };
+            write!(f, "{line}{} `{}` row {}", place.path.display(), place.split, place.row)?;
+        }
+        Ok(())
     }
 }
 

@@ -173,6 +173,26 @@ impl Feed {
         Ok(batch)
     }
 
+    /// Passes over sequences as if they had been drawn, and reads none of them.
+    pub fn skip(&mut self, sequences: u64) {
+        if let [source] = self.sources.as_slice() {
+            *self.cursor.drawn.entry(source.name.clone()).or_default() += sequences;
+            self.cursor.sequences += sequences;
+            return;
+        }
+        for _ in 0..sequences {
+            let number = self.choose();
+            *self.cursor.drawn.entry(self.sources[number].name.clone()).or_default() += 1;
+            self.cursor.sequences += 1;
+        }
+    }
+
+    /// Draws the next batch and says where its sequences lie on disk, without reading them.
+    pub fn draw_places(&mut self) -> Vec<Place> {
+        let drawn: Vec<(usize, u64)> = (0..self.size).map(|_| self.draw()).collect();
+        drawn.into_iter().map(|(number, row)| self.sources[number].train.place(row)).collect()
+    }
+
     /// Chooses the source of the next sequence, and its row in that source's own order.
     fn draw(&mut self) -> (usize, u64) {
         let number = self.choose();
@@ -274,6 +294,26 @@ mod tests {
     fn feed(data: &DataConfig, size: usize, cursor: Cursor) -> Feed {
         let sources = Arc::new(open_sources(data, &model()).unwrap());
         Feed::new(sources, data, &model(), size, cursor).unwrap()
+    }
+
+    #[test]
+    fn what_is_skipped_is_what_would_have_been_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        for order in [Order::Ordered, Order::Random, Order::Shuffled] {
+            let data = mixture(folder.path(), order);
+            let (mut whole, mut jumped) =
+                (feed(&data, 8, Cursor::default()), feed(&data, 8, Cursor::default()));
+            let mut last = whole.draw_batch().unwrap();
+            for _ in 0..5 {
+                last = whole.draw_batch().unwrap();
+            }
+
+            jumped.skip(5 * 8);
+            let found = jumped.draw_places();
+
+            assert_eq!(found, places(&whole.sources, &last, 0..8));
+            assert_eq!(jumped.cursor, last.after);
+        }
     }
 
     #[test]

@@ -21,6 +21,14 @@ pub enum TrainError {
     /// The device is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The run has no such iteration.
+    #[error("iteration {found}: the run has iterations 1 to {iterations}")]
+    Iteration {
+        /// The iteration that was asked for.
+        found: u64,
+        /// How many there are.
+        iterations: u64,
+    },
     /// No device was given.
     #[error("no device was given to train on")]
     NoDevice,
@@ -142,7 +150,11 @@ impl TrainError {
                 Some("take a smaller `--set training.global_batch=N`, or more data")
             }
             Self::Interrupted { .. } => Some("go on with `--resume`"),
-            Self::NoDevice | Self::Optimizer(_) | Self::Io { .. } | Self::Record { .. } => None,
+            Self::NoDevice
+            | Self::Iteration { .. }
+            | Self::Optimizer(_)
+            | Self::Io { .. }
+            | Self::Record { .. } => None,
         }
     }
 

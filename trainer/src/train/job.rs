@@ -138,6 +138,23 @@ impl Job {
         Ok(checked)
     }
 
+    /// Says where the sequences of an iteration lie on disk; the first iteration is 1.
+    ///
+    /// It is computed from the experiment alone, so a run whose weights of sources were changed
+    /// when it went on drew others after that.
+    ///
+    /// # Errors
+    /// Returns [`TrainError::Iteration`] where the run has no such iteration.
+    pub fn drawn_at(&self, iteration: u64) -> Result<Vec<Place>, TrainError> {
+        let iterations = self.plan.iterations;
+        if iteration == 0 || iteration > iterations {
+            return Err(TrainError::Iteration { found: iteration, iterations });
+        }
+        let mut feed = Self::feed(&self.sources, &self.experiment, Cursor::default())?;
+        feed.skip((iteration - 1) * self.experiment.training.global_batch.get() as u64);
+        Ok(feed.draw_places())
+    }
+
     fn feed(
         sources: &Arc<Vec<Source>>,
         experiment: &Experiment,
