@@ -100,7 +100,8 @@ impl<'a> Outside<'a> {
             }
             let path = self.base.join(text);
             // A name, such as that of a tokenizer on the hub: the config holds it already.
-            if key.maybe && !path.exists() && !text.contains(['*', '?', '[']) {
+            let there = if key.folders { path.exists() } else { path.is_file() };
+            if key.maybe && !there && !text.contains(['*', '?', '[']) {
                 continue;
             }
             match self.fingerprint(&path)? {

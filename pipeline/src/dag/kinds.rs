@@ -58,6 +58,8 @@ pub(crate) struct Key {
     pub(crate) path: bool,
     /// Whether its values may be something else than a path.
     pub(crate) maybe: bool,
+    /// Whether a path may be a folder's; otherwise a folder of the value's name is not meant.
+    pub(crate) folders: bool,
 }
 
 impl Key {
@@ -77,11 +79,12 @@ impl Key {
             spot,
             path: ["PATH", "DIR", "FILE", "ARTIFACT"].iter().any(has),
             maybe: values.contains('|'),
+            folders: true,
         })
     }
 
     fn new(name: &str, spot: Spot, path: bool) -> Self {
-        Self { name: name.to_owned(), spot, path, maybe: true }
+        Self { name: name.to_owned(), spot, path, maybe: true, folders: true }
     }
 
     /// Returns whether the key leaves the bytes as they are.
@@ -126,7 +129,7 @@ pub(crate) fn all(cli: &Command) -> Vec<Kind> {
         };
         // The trainer is a program of its own, which reads its own command line.
         let keys = vec![
-            Key::new("config", Spot::Word, true),
+            Key { folders: false, ..Key::new("config", Spot::Word, true) },
             Key::new("data", Spot::Option("data".into()), true),
             Key::new("set", Spot::Option("set".into()), false),
             Key::new("device", Spot::Option("device".into()), false),

@@ -65,6 +65,23 @@ fn a_changed_value_is_told_with_the_old_and_the_new() {
     assert!(source["merged"].1.contains("tokens"), "{}", source["merged"].1);
 }
 
+/// An experiment by its name is not a folder that happens to have it.
+#[test]
+fn a_name_is_no_folder_of_that_name() {
+    let folder = workshop("[steps.m]\nkind = \"train\"\nconfig = \"demo\"\ndata = \"sample\"\n");
+    let root = folder.path();
+    let fingerprint = || {
+        let plan: Value =
+            serde_json::from_str(&said(&["plan", "pipeline.toml", "--json"], root)).unwrap();
+        plan["steps"][0]["fingerprint"].clone()
+    };
+    let before = fingerprint();
+
+    write(&root.join("demo/anything"), "");
+
+    assert_eq!(fingerprint(), before);
+}
+
 #[test]
 fn each_mistake_is_one_error_that_names_its_line() {
     let folder = workshop("");
