@@ -110,7 +110,7 @@ impl Pipeline {
         let resources: Resources = section(path, &table, "resources")?.unwrap_or_default();
         let executor: Option<Executor> = section(path, &table, "executor")?;
         let store: Option<PathBuf> = section(path, &table, "store")?;
-        let tables: BTreeMap<String, Table> = section(path, &table, "steps")?.unwrap_or_default();
+        let tables = steps_of(path, &table)?;
         let io = |source| PipelineError::Io { path: path.to_owned(), source };
         let folder = path.parent().filter(|_| built_in.is_none()).unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -156,12 +156,12 @@ impl<'a> StepReader<'a> {
         Self { path, kinds, ours, good: HashSet::new() }
     }
 
-    fn read(mut self, tables: &BTreeMap<String, Table>) -> Result<Vec<Step>, PipelineError> {
+    fn read(mut self, tables: &BTreeMap<&str, &Table>) -> Result<Vec<Step>, PipelineError> {
         let mut steps = Vec::with_capacity(tables.len());
         for (name, table) in tables {
             steps.push(self.step(name, table)?);
         }
-        let numbers: HashMap<&str, usize> = tables.keys().map(String::as_str).zip(0..).collect();
+        let numbers: HashMap<&str, usize> = tables.keys().copied().zip(0..).collect();
         for step in &mut steps {
             step.inputs = self.inputs(step, &numbers)?;
         }
@@ -351,6 +351,26 @@ pub(crate) fn texts<'a>(config: &'a Map<String, Value>, each: &mut dyn FnMut(&'a
         }
     }
     config.iter().for_each(|(key, value)| walk(key, value, each));
+}
+
+/// Returns the steps' tables by name, as they lie: there may be a great many.
+fn steps_of<'a>(
+    path: &Path,
+    table: &'a Table,
+) -> Result<BTreeMap<&'a str, &'a Table>, PipelineError> {
+    let wrong = |keys: &[&str], table: &str, found: &toml::Value| PipelineError::Value {
+        place: Place::of(path, keys),
+        table: table.into(),
+        key: keys.last().copied().unwrap_or_default().to_owned(),
+        wrong: format!("found {}, expected a table", found.type_str()),
+    };
+    let Some(steps) = table.get("steps") else { return Ok(BTreeMap::new()) };
+    let tables = steps.as_table().ok_or_else(|| wrong(&["steps"], "the pipeline", steps))?;
+    let step = |(name, step): (&'a String, &'a toml::Value)| {
+        let table = step.as_table().ok_or_else(|| wrong(&["steps", name], "the steps", step))?;
+        Ok((name.as_str(), table))
+    };
+    tables.iter().map(step).collect()
 }
 
 fn section<T: for<'de> Deserialize<'de>>(

@@ -1,6 +1,6 @@
 //! Pipelines: steps that take each other's results, planned by what decides their bytes.
 //!
-//! [`file`] reads and checks, [`kinds`] knows what steps there are, [`graph`] orders them,
+//! [`mod@file`] reads and checks, [`kinds`] knows what steps there are, [`graph`] orders them,
 //! [`fingerprint`] says what a step's bytes are decided by, [`plan`] finds what is stale and why,
 //! [`settings`] says what a cluster is told,
 //! and [`draw`] draws it. Whoever carries a plan out is an executor's business.
