@@ -25,9 +25,28 @@ const MERGES: [(&str, &str); 14] = [
     ("m", "es"),
 ];
 
-/// Returns `tokenizer.json` files: in Llama's manner, and byte-level in GPT-2's.
+/// Returns `tokenizer.json` files: in Llama's manner, and byte-level in the manners of GPT-2, Llama 3,
+/// Qwen 2 and GPT-4o.
 pub(crate) fn json_files() -> Vec<Vec<u8>> {
-    [llama(), byte_level()].iter().map(|file| file.to_string().into_bytes()).collect()
+    let mut files = vec![llama(), byte_level()];
+    files.extend([LLAMA3, QWEN2, O200K].map(split_by));
+    files[2]["model"]["ignore_merges"] = true.into();
+    files[3]["normalizer"] = json!({"type": "NFC"});
+    files.iter().map(|file| file.to_string().into_bytes()).collect()
+}
+
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Returns the byte-level file with a pattern of its own.
+fn split_by(pattern: &str) -> Value {
+    let mut file = byte_level();
+    file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+    ]});
+    file
 }
 
 fn llama() -> Value {
@@ -189,6 +208,6 @@ mod tests {
             assert_eq!(tokenizer.uncovered(), None);
             covered += 1;
         });
-        assert_eq!(covered, 3);
+        assert_eq!(covered, 6);
     }
 }

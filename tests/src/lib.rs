@@ -1,5 +1,7 @@
 //! Where whole-walk tests find their inputs and the program under test.
 
+pub mod families;
+
 use std::path::{Path, PathBuf};
 
 /// Returns the root of the checkout.

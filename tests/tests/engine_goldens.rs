@@ -6,6 +6,7 @@ use std::path::Path;
 
 use arrow::array::{Array, AsArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ratdata_tests::families::{Family, gpt2_with_pattern};
 use ratdata_tests::shared;
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 
@@ -40,16 +41,25 @@ fn the_engine_equals_its_oracle_on_every_shared_text() {
         "mistral-v1/tokenizer.model",
         "gpt2/tokenizer.json",
     ];
+    let folders = [Family::Llama3, Family::Qwen2, Family::O200k].map(|family| {
+        let folder = tempfile::tempdir().unwrap();
+        gpt2_with_pattern(&shared, family, folder.path());
+        folder
+    });
     std::thread::scope(|scope| {
         for file in files {
-            let (shared, all) = (&shared, &all);
-            scope.spawn(move || agree(shared, file, all));
+            let (path, all) = (shared.join("tokenizers").join(file), &all);
+            scope.spawn(move || agree(file, &path, all));
+        }
+        for folder in &folders {
+            let (path, some) = (folder.path().join("tokenizer.json"), &all[..all.len() / 4]);
+            scope.spawn(move || agree("another pattern", &path, some));
         }
     });
 }
 
-fn agree(shared: &Path, file: &str, texts: &[String]) {
-    let tokenizer = Tokenizer::load(&shared.join("tokenizers").join(file)).unwrap();
+fn agree(file: &str, path: &Path, texts: &[String]) {
+    let tokenizer = Tokenizer::load(path).unwrap();
     assert_eq!(tokenizer.uncovered(), None, "{file}");
     let oracle = tokenizer.oracle();
     for specials in [SpecialInText::Parse, SpecialInText::Plain] {

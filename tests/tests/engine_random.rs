@@ -7,6 +7,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
+use ratdata_tests::families::{Family, gpt2_with_pattern};
 use ratdata_tests::shared;
 use ratdata_tokenize::tokenizer::{Encoder, SpecialInText, Tokenizer};
 
@@ -95,7 +96,19 @@ fn text(parts: &[Part], tokenizer: &Tokenizer) -> String {
 
 fn agree(file: &str) {
     let Some(shared) = shared() else { return };
-    let tokenizer = Tokenizer::load(&shared.join("tokenizers").join(file)).unwrap();
+    hold(file, &Tokenizer::load(&shared.join("tokenizers").join(file)).unwrap());
+}
+
+/// Holds a tokenizer that has GPT-2's vocabulary and another's pattern to its oracle.
+fn agree_with_pattern(family: Family) {
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = gpt2_with_pattern(&shared, family, folder.path());
+    hold(&format!("{family:?}"), &Tokenizer::load(&path).unwrap());
+}
+
+fn hold(file: &str, tokenizer: &Tokenizer) {
+    assert_eq!(tokenizer.uncovered(), None, "{file}");
     let oracle = tokenizer.oracle();
     let wanted = std::env::var("RATDATA_RANDOM_MB").ok().and_then(|text| text.parse().ok());
     let wanted = (wanted.unwrap_or(0.1_f64) * 1e6).round();
@@ -113,7 +126,7 @@ fn agree(file: &str) {
         let (encoder, seen) = (std::cell::RefCell::new(&mut encoder), &round);
         runner
             .run(&prop::collection::vec(part(), 1..120), |parts| {
-                let text = text(&parts, &tokenizer);
+                let text = text(&parts, tokenizer);
                 seen.set(seen.get() + text.len() as f64);
                 let mut ids: Vec<u32> = Vec::new();
                 encoder.borrow_mut().encode_into(&text, &mut ids).unwrap();
@@ -149,6 +162,21 @@ fn mistral_model_on_random_text() {
 #[test]
 fn gpt2_json_on_random_text() {
     agree("gpt2/tokenizer.json");
+}
+
+#[test]
+fn the_pattern_of_llama3_on_random_text() {
+    agree_with_pattern(Family::Llama3);
+}
+
+#[test]
+fn the_pattern_of_qwen2_on_random_text() {
+    agree_with_pattern(Family::Qwen2);
+}
+
+#[test]
+fn the_pattern_of_o200k_on_random_text() {
+    agree_with_pattern(Family::O200k);
 }
 
 /// A unit that nothing cuts is merged in time that grows with its length, not with its square.

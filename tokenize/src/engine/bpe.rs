@@ -126,6 +126,11 @@ impl Alphabet {
 }
 
 impl Bpe {
+    /// Returns the id of a unit that is one as it stands, before any merge.
+    pub(crate) fn whole(&self, unit: &str) -> Option<TokenId> {
+        self.whole_units.as_ref()?.get(unit.as_bytes()).copied()
+    }
+
     /// Appends the ids of one symbol; `spelt` is the text it covers.
     ///
     /// `last_unknown` says whether the symbol before became the unknown id, and is kept for the

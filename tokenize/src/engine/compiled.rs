@@ -3,13 +3,20 @@
 use ratdata_schemas::TokenId;
 
 use super::bpe::Bpe;
+use super::cuts::Pattern;
 use super::joins::Joins;
-use super::pretokenize::Pattern;
 
 /// A tokenizer that the engine covers.
 pub(crate) struct Compiled {
     pub(crate) bpe: Bpe,
     pub(crate) reading: Reading,
+}
+
+impl Compiled {
+    /// Returns whether the text is composed (NFC) before the engine sees it.
+    pub(crate) fn composes(&self) -> bool {
+        matches!(self.reading, Reading::ByteLevel { composed: true, .. })
+    }
 }
 
 /// How the text is read before merging.
@@ -25,6 +32,8 @@ pub(crate) enum Reading {
     ByteLevel {
         /// The pattern.
         pattern: Pattern,
+        /// Whether the text is composed first, as Unicode's form NFC.
+        composed: bool,
     },
 }
 

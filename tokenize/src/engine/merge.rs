@@ -39,9 +39,7 @@ pub(crate) const MAX_UNIT: usize = 1 << 31;
 impl Merger {
     /// Appends the ids of `unit`, which is shorter than [`MAX_UNIT`].
     pub(crate) fn encode(&mut self, bpe: &Bpe, unit: &str, out: &mut Vec<TokenId>) {
-        if let Some(whole) = &bpe.whole_units
-            && let Some(&id) = whole.get(unit.as_bytes())
-        {
+        if let Some(id) = bpe.whole(unit) {
             out.push(id);
             return;
         }

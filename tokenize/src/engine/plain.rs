@@ -7,9 +7,12 @@ use ratdata_schemas::TokenId;
 use super::bpe::{Bpe, Symbol};
 use super::pairs::NO_RANK;
 
-/// Returns the ids of `text`: as long as any two neighbours merge, the pair of the lowest rank
+/// Returns the ids of `text`: its own where it is one as it stands; else, as long as any two neighbours merge, the pair of the lowest rank
 /// does, the leftmost among equals.
 pub(crate) fn encode(bpe: &Bpe, text: &str) -> Vec<TokenId> {
+    if let Some(id) = bpe.whole(text) {
+        return vec![id];
+    }
     let mut symbols: Vec<(Symbol, &str)> = Vec::new();
     bpe.alphabet.spell(text, |symbol, start, end| {
         // A byte of a byte-level alphabet is no text of its own, and is never emitted as such.

@@ -1,6 +1,6 @@
-//! Byte-level pre-tokenization: the units that a vocabulary's pattern matches, found by masks.
+//! Byte-level pre-tokenization by GPT-2's pattern: the ends of its units, found by masks.
 //!
-//! The pattern of GPT-2 is
+//! The pattern is
 //! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`. Each character is
 //! a letter, a number, white space or something else, and a unit ends
 //!
@@ -11,26 +11,16 @@
 
 use std::sync::LazyLock;
 
-use regex_syntax::hir::{Class, HirKind};
-
+use super::classes::{self, class_of};
 use super::scan::{Level, class_masks};
 
-/// A pre-tokenization pattern that the engine knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pattern {
-    /// GPT-2's, which GPT-NeoX, OPT and `RoBERTa` use too.
-    Gpt2,
-}
-
-impl Pattern {
-    /// Recognizes a pattern by its text.
-    pub(crate) fn from_regex(regex: &str) -> Option<Self> {
-        const GPT2: [&str; 2] = [
-            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-            r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        ];
-        GPT2.contains(&regex).then_some(Self::Gpt2)
-    }
+/// Returns whether a pattern is GPT-2's, which GPT-NeoX, OPT and `RoBERTa` use too.
+pub(crate) fn is_gpt2(regex: &str) -> bool {
+    const GPT2: [&str; 2] = [
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    ];
+    GPT2.contains(&regex)
 }
 
 const LETTER: u8 = 1;
@@ -40,31 +30,23 @@ const SPACE: u8 = 8; // beside WHITE
 const OTHER: u8 = 16;
 const APOSTROPHE: u8 = 32; // beside OTHER
 
-/// The class of every character, one byte each; built once.
-static CLASSES: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut classes = vec![OTHER; 0x11_0000];
-    for (pattern, class) in [(r"\p{L}", LETTER), (r"\p{N}", NUMBER), (r"\s", WHITE)] {
-        for (first, last) in ranges(pattern) {
-            classes[first as usize..=last as usize].fill(class);
-        }
-    }
-    classes[usize::from(b' ')] |= SPACE;
-    classes[usize::from(b'\'')] |= APOSTROPHE;
-    classes
-});
-
-fn ranges(pattern: &str) -> Vec<(u32, u32)> {
-    let parsed = regex_syntax::Parser::new().parse(pattern);
-    match parsed.as_ref().map(regex_syntax::hir::Hir::kind) {
-        Ok(HirKind::Class(Class::Unicode(class))) => {
-            class.iter().map(|range| (range.start().into(), range.end().into())).collect()
-        }
-        _ => Vec::new(),
+/// Returns what this pattern tells of a character.
+fn class_for(character: char) -> u8 {
+    match (character, class_of(character)) {
+        (' ', _) => WHITE | SPACE,
+        ('\'', _) => OTHER | APOSTROPHE,
+        (_, class) if class & classes::LETTER != 0 => LETTER,
+        (_, class) if class & classes::NUMBER != 0 => NUMBER,
+        (_, class) if class & classes::WHITE != 0 => WHITE,
+        _ => OTHER,
     }
 }
 
 /// The classes of ASCII, for the vector form.
-static ASCII: LazyLock<[u8; 128]> = LazyLock::new(|| std::array::from_fn(|at| CLASSES[at]));
+static ASCII: LazyLock<[u8; 128]> = LazyLock::new(|| {
+    let class = |at: usize| u8::try_from(at).map_or(OTHER, |byte| class_for(byte.into()));
+    std::array::from_fn(class)
+});
 
 /// Where the scan of one text stands, between two blocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +72,7 @@ struct Classes {
 
 impl Classes {
     fn of(level: Level, text: &str, from: usize, block: &[u8], before: u8) -> Self {
-        let ([letter, number, white, space, other, apostrophe], beyond) =
+        let ([letter, number, white, space, other, apostrophe, ..], beyond) =
             class_masks(level, &ASCII, block);
         // Bytes beyond ASCII were looked up by their low bits: those are taken back.
         let mut classes = Self {
@@ -214,7 +196,7 @@ fn contraction(after: &[u8]) -> Option<u32> {
 }
 
 fn class_at(text: &str, at: usize) -> u8 {
-    text[at..].chars().next().map_or(OTHER, |character| CLASSES[character as usize])
+    text[at..].chars().next().map_or(OTHER, class_for)
 }
 
 #[cfg(test)]

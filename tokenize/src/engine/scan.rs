@@ -1,14 +1,19 @@
-//! The vector instructions of the crate, each with its plain twin: cut masks and prefetching.
+//! The vector instructions of the crate, each with its plain twin: cut masks, looking up a batch of
+//! units, and prefetching.
 #![expect(
     unsafe_code,
     reason = "vector instructions and prefetching have no safe form; see docs/performance.md for what they buy"
 )]
 
+use std::hint::select_unpredictable;
+
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_loadu_si512, _mm512_mask_set1_epi8,
-    _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_test_epi8_mask,
+    __m512i, _MM_HINT_T0, _mm_cvtsi128_si64, _mm_prefetch, _mm512_castsi512_si128,
+    _mm512_cmpeq_epi64_mask, _mm512_loadu_si512, _mm512_mask_set1_epi8,
+    _mm512_maskz_compress_epi64, _mm512_maskz_loadu_epi8, _mm512_movepi8_mask,
+    _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi64,
+    _mm512_test_epi8_mask, _mm512_test_epi64_mask,
 };
 
 /// Two tables over ASCII: neighbours `a`, `b` are joined where `first[a] & second[b] != 0`.
@@ -32,7 +37,7 @@ pub(crate) struct PairMask {
 pub(crate) enum Level {
     /// No vector instructions of ours.
     Plain,
-    /// AVX-512 with byte permutations.
+    /// AVX-512 with byte permutations and 64-bit products.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -41,7 +46,13 @@ impl Level {
     /// Asks the processor.
     pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512vbmi") && is_x86_feature_detected!("avx512bw") {
+        if is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("bmi2")
+        {
             return Self::Avx512;
         }
         Self::Plain
@@ -59,7 +70,7 @@ pub(crate) fn pair_mask(
     match level {
         Level::Plain => pair_mask_plain(tables, block, before),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Level::Avx512` is made only where the processor has both features.
+        // SAFETY: `Level::Avx512` is made only where the processor has the features.
         Level::Avx512 => unsafe { pair_mask_avx512(tables, block, before) },
     }
 }
@@ -124,22 +135,22 @@ fn live(block: &[u8]) -> u64 {
     if block.len() >= 64 { u64::MAX } else { (1 << block.len()) - 1 }
 }
 
-/// Returns, for each of six bits, which bytes have that bit set in `classes`.
+/// Returns, for each of eight bits, which bytes have that bit set in `classes`.
 ///
 /// Bytes beyond ASCII are looked up by their low seven bits; the caller corrects them.
 #[inline]
-pub(crate) fn class_masks(level: Level, classes: &[u8; 128], block: &[u8]) -> ([u64; 6], u64) {
+pub(crate) fn class_masks(level: Level, classes: &[u8; 128], block: &[u8]) -> ([u64; 8], u64) {
     match level {
         Level::Plain => class_masks_plain(classes, block),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Level::Avx512` is made only where the processor has both features.
+        // SAFETY: `Level::Avx512` is made only where the processor has the features.
         Level::Avx512 => unsafe { class_masks_avx512(classes, block) },
     }
 }
 
 /// The plain twin of the vector forms.
-pub(crate) fn class_masks_plain(classes: &[u8; 128], block: &[u8]) -> ([u64; 6], u64) {
-    let (mut masks, mut beyond) = ([0; 6], 0);
+pub(crate) fn class_masks_plain(classes: &[u8; 128], block: &[u8]) -> ([u64; 8], u64) {
+    let (mut masks, mut beyond) = ([0; 8], 0);
     for (at, &byte) in block.iter().take(64).enumerate() {
         let class = classes[usize::from(byte & 127)];
         for (bit, mask) in masks.iter_mut().enumerate() {
@@ -152,13 +163,124 @@ pub(crate) fn class_masks_plain(classes: &[u8; 128], block: &[u8]) -> ([u64; 6],
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn class_masks_avx512(classes: &[u8; 128], block: &[u8]) -> ([u64; 6], u64) {
+fn class_masks_avx512(classes: &[u8; 128], block: &[u8]) -> ([u64; 8], u64) {
     let bytes = load(block);
     let found = look_up(classes, bytes);
     let live = live(block);
-    let masks =
-        [1, 2, 4, 8, 16, 32].map(|bit| _mm512_test_epi8_mask(found, _mm512_set1_epi8(bit)) & live);
+    let masks = [1, 2, 4, 8, 16, 32, 64, i8::MIN]
+        .map(|bit| _mm512_test_epi8_mask(found, _mm512_set1_epi8(bit)) & live);
     (masks, _mm512_movepi8_mask(bytes))
+}
+
+/// How many units are looked up together.
+pub(crate) const BATCH: usize = 64;
+
+/// A number for each unit of a batch.
+pub(crate) type Lanes = [u64; BATCH];
+
+/// Work on plain arrays that a compiler makes vector instructions of.
+pub(crate) trait Kernel {
+    /// Does the work; to be inlined wherever it is used.
+    fn run(self);
+}
+
+/// Does the work with the instructions of a level.
+#[inline]
+pub(crate) fn run(level: Level, kernel: impl Kernel) {
+    match level {
+        Level::Plain => kernel.run(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Level::Avx512` is made only where the processor has the features.
+        Level::Avx512 => unsafe { run_avx512(kernel) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
+fn run_avx512(kernel: impl Kernel) {
+    kernel.run();
+}
+
+/// Returns which lanes are not zero, one bit a lane.
+#[inline]
+pub(crate) fn nonzero(level: Level, lanes: &Lanes) -> u64 {
+    match level {
+        Level::Plain => nonzero_plain(lanes),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Level::Avx512` is made only where the processor has the features.
+        Level::Avx512 => unsafe { nonzero_avx512(lanes) },
+    }
+}
+
+fn nonzero_plain(lanes: &Lanes) -> u64 {
+    (0..).zip(lanes).fold(0, |mask, (at, &lane)| mask | u64::from(lane != 0) << at)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn nonzero_avx512(lanes: &Lanes) -> u64 {
+    let (eights, _) = lanes.as_chunks::<8>();
+    (0..).zip(eights).fold(0, |mask, (at, eight)| {
+        let eight = load_words(eight);
+        mask | u64::from(_mm512_test_epi64_mask(eight, eight)) << (8 * at)
+    })
+}
+
+/// Four keys and then their values, or anything else of that size.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Line(pub(crate) [u64; 8]);
+
+/// For each lane of `keys`, looks for it among the first four words of its line, and writes the word
+/// four further, or zero where it is not there. Keys within a line differ, but for zeros beside zeros.
+#[inline]
+pub(crate) fn look_up_four(
+    level: Level,
+    lines: &[Line],
+    places: &Lanes,
+    keys: &Lanes,
+    values: &mut Lanes,
+) {
+    match level {
+        Level::Plain => look_up_four_plain(lines, places, keys, values),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Level::Avx512` is made only where the processor has the features.
+        Level::Avx512 => unsafe { look_up_four_avx512(lines, places, keys, values) },
+    }
+}
+
+/// The plain twin of the vector form.
+fn look_up_four_plain(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
+    for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
+        let line = &lines[place as usize].0;
+        let met = (0..4).fold(0, |met, way| met | u32::from(line[way] == key) << way);
+        let way = (met | 1 << 3).trailing_zeros() as usize;
+        // Without a branch: which of the four it is, or none, is not to be foreseen.
+        *value = select_unpredictable(met != 0, line[4 + way], 0);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "the instructions take `i64`"
+)]
+fn look_up_four_avx512(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
+    for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
+        let line = load_words(&lines[place as usize].0);
+        let met = _mm512_cmpeq_epi64_mask(line, _mm512_set1_epi64(key as i64)) & 0b1111;
+        let found = _mm512_maskz_compress_epi64(met << 4, line);
+        *value = _mm_cvtsi128_si64(_mm512_castsi512_si128(found)) as u64;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn load_words(words: &[u64; 8]) -> __m512i {
+    // SAFETY: 64 bytes can be read.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
 /// Asks the processor to fetch the line that holds `place`, which is about to be read.
@@ -195,6 +317,30 @@ mod tests {
 
             prop_assert_eq!(pair_mask(level, tables, &block, before), pair_mask_plain(tables, &block, before));
             prop_assert_eq!(class_masks(level, &first, &block), class_masks_plain(&first, &block));
+        }
+
+        /// The vector form finds what the plain one finds.
+        #[test]
+        fn vectors_look_up_what_the_plain_form_does(
+            lines in proptest::collection::vec(any::<[u64; 4]>(), 4),
+            picks in proptest::collection::vec((0..4_u64, 0..6_usize), BATCH),
+        ) {
+            let lines: Vec<Line> = lines
+                .iter()
+                .map(|&[a, b, values, c]| Line([1, 2 + a % 3, 5 + b % 3, 0, values, c, a, 0]))
+                .collect();
+            let places: Lanes = std::array::from_fn(|at| picks[at].0);
+            let keys: Lanes = std::array::from_fn(|at| {
+                let line = &lines[usize::try_from(picks[at].0).unwrap()].0;
+                line.get(picks[at].1).copied().filter(|_| picks[at].1 < 4).unwrap_or(99)
+            });
+            let (mut found, mut expected) = ([7; BATCH], [8; BATCH]);
+
+            look_up_four(Level::detect(), &lines, &places, &keys, &mut found);
+            look_up_four_plain(&lines, &places, &keys, &mut expected);
+
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(nonzero(Level::detect(), &found), nonzero_plain(&found));
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One thread's way from text to ids, and the oracle that it is held to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ratdata_schemas::TokenId;
 
 use super::Inner;
+use super::composed::composed;
 use super::error::EncodeError;
 use crate::engine::Worker;
 use crate::engine::width::IdWidth;
@@ -56,8 +58,9 @@ impl Encoder {
             out.extend(ids.into_iter().map(W::of));
             return Ok(());
         };
+        let read = reader(self.inner.composes);
         self.inner.for_each_piece(text, self.specials, |piece| match piece {
-            Piece::Text { text, at_start } => worker.encode(text, at_start, out),
+            Piece::Text { text, at_start } => worker.encode(&read(text), at_start, out),
             Piece::Token(id) => out.push(W::of(id)),
         })
     }
@@ -77,11 +80,12 @@ impl Encoder {
     ) -> Result<(), EncodeError> {
         self.inner.check_width(W::DTYPE)?;
         let Some(worker) = &mut self.worker else { return self.encode_into(text, out) };
+        let read = reader(self.inner.composes);
         let mut first = true;
         self.inner.for_each_piece(text, self.specials, |piece| {
             match piece {
-                Piece::Text { text, .. } if first => worker.encode_continuation(text, out),
-                Piece::Text { text, .. } => worker.encode(text, false, out),
+                Piece::Text { text, .. } if first => worker.encode_continuation(&read(text), out),
+                Piece::Text { text, .. } => worker.encode(&read(text), false, out),
                 Piece::Token(id) => out.push(W::of(id)),
             }
             first = false;
@@ -90,8 +94,13 @@ impl Encoder {
 
     /// Returns how much memory this encoder's own caches take, in bytes.
     pub fn memory(&self) -> usize {
-        self.worker.as_ref().map_or(0, Worker::memory)
+        self.worker.as_ref().map_or(0, |_| Worker::memory())
     }
+}
+
+/// Returns how a stretch of text is read before the engine encodes it.
+fn reader(composes: bool) -> impl Fn(&str) -> Cow<'_, str> {
+    move |text| if composes { composed(text) } else { Cow::Borrowed(text) }
 }
 
 /// A stretch of text between added tokens, or an added token.
@@ -136,9 +145,12 @@ impl Oracle {
         specials: SpecialInText,
     ) -> Result<Option<Vec<TokenId>>, EncodeError> {
         let Some(engine) = &self.inner.engine else { return Ok(None) };
+        let read = reader(self.inner.composes);
         let mut ids = Vec::new();
         self.inner.for_each_piece(text, specials, |piece| match piece {
-            Piece::Text { text, at_start } => ids.extend(engine.encode_plainly(text, at_start)),
+            Piece::Text { text, at_start } => {
+                ids.extend(engine.encode_plainly(&read(text), at_start));
+            }
             Piece::Token(id) => ids.push(id),
         })?;
         Ok(Some(ids))

@@ -13,11 +13,12 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::engine::MOST_IDS;
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, SPACE_PIECE};
 use crate::engine::compiled::{AddedToken, Compiled, Prefix, Reading};
+use crate::engine::cuts::Pattern;
 use crate::engine::joins::Joins;
 use crate::engine::pairs::PairTable;
-use crate::engine::pretokenize::Pattern;
 
 /// A tokenizer file, as far as it was understood.
 pub(crate) struct JsonTokenizer {
@@ -238,6 +239,9 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
     if model.byte_fallback && bytes.is_none() {
         return Err("it falls back to bytes, and some byte has no piece".into());
     }
+    if num_ids > MOST_IDS {
+        return Err(format!("it has {num_ids} pieces, and the engine takes up to {MOST_IDS}"));
+    }
     let merges = merges(model, vocab)?;
     let alphabet = match style {
         Style::Spaces { .. } => Alphabet::of_chars(vocab.iter().filter_map(|(piece, &id)| {
@@ -255,7 +259,7 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
     let whole_units = model.ignore_merges.then(|| whole_units(vocab, style));
     let pairs = PairTable::new(&merges);
     let reading = match style {
-        Style::ByteLevel { pattern } => Reading::ByteLevel { pattern },
+        Style::ByteLevel { pattern, composed } => Reading::ByteLevel { pattern, composed },
         Style::Spaces { prefix, cut_at_spaces } => {
             let mut made = vec![false; num_ids as usize];
             for merge in &merges {
@@ -282,6 +286,8 @@ enum Style {
     },
     ByteLevel {
         pattern: Pattern,
+        /// Whether the text is composed first (NFC).
+        composed: bool,
     },
 }
 
@@ -302,6 +308,15 @@ fn style(normalizer: &Value, pre_tokenizer: &Value) -> Result<Style, String> {
     };
     // Gemma's file splits at spaces after its normalizer has replaced them all: it never splits.
     let splits_never = |step: &Value| kind(step) == "Split" && step["pattern"]["String"] == " ";
+    // Qwen composes its text first; others of the byte-level kind leave it as it is.
+    let is_composed = |steps: &[Value]| match steps {
+        [] => Some(false),
+        [one] if kind(one) == "NFC" => Some(true),
+        _ => None,
+    };
+    let byte_level = |steps: &[Value], pattern| {
+        Ok(Style::ByteLevel { pattern, composed: is_composed(steps).unwrap_or(false) })
+    };
     match (normalizers.as_slice(), pre_tokenizers.as_slice()) {
         ([prepend, replace], []) if is_prepend(prepend) && is_replace(replace) => {
             spaces(Prefix::EachPiece, false)
@@ -320,15 +335,17 @@ fn style(normalizer: &Value, pre_tokenizer: &Value) -> Result<Style, String> {
                 (Some(other), _) => Err(format!("its prepend scheme is `{other}`")),
             }
         }
-        ([], [step])
-            if kind(step) == "ByteLevel"
+        (texts, [step])
+            if is_composed(texts).is_some()
+                && kind(step) == "ByteLevel"
                 && step["add_prefix_space"] == false
                 && step["use_regex"] != false =>
         {
-            Ok(Style::ByteLevel { pattern: Pattern::Gpt2 })
+            byte_level(texts, Pattern::Gpt2)
         }
-        ([], [split, bytes])
-            if kind(split) == "Split"
+        (texts, [split, bytes])
+            if is_composed(texts).is_some()
+                && kind(split) == "Split"
                 && kind(bytes) == "ByteLevel"
                 && bytes["use_regex"] == false
                 && bytes["add_prefix_space"] == false
@@ -336,7 +353,7 @@ fn style(normalizer: &Value, pre_tokenizer: &Value) -> Result<Style, String> {
         {
             let regex = split["pattern"]["Regex"].as_str().unwrap_or("");
             match (Pattern::from_regex(regex), split["behavior"].as_str()) {
-                (Some(pattern), Some("Isolated")) => Ok(Style::ByteLevel { pattern }),
+                (Some(pattern), Some("Isolated")) => byte_level(texts, pattern),
                 _ => Err("its pre-tokenizer splits by a pattern of its own".into()),
             }
         }

@@ -6,6 +6,7 @@
 //! special token. The two differ on runs of spaces; both are exact here.
 
 mod align;
+mod composed;
 mod encoder;
 mod error;
 mod json;
@@ -23,7 +24,7 @@ pub use crate::engine::width::IdWidth;
 pub use encoder::{Encoder, Oracle, SpecialInText};
 pub use error::{EncodeError, TokenizerError};
 
-use crate::engine::compiled::AddedToken;
+use crate::engine::compiled::{AddedToken, Compiled};
 use encoder::Piece;
 use sentencepiece_model::{PieceKind, SentencePieceModel};
 
@@ -64,6 +65,8 @@ struct Inner {
     finder: Option<AhoCorasick>,
     unk: Option<TokenId>,
     engine: Option<Arc<Engine>>,
+    /// Whether text is composed before the engine encodes it.
+    composes: bool,
     uncovered: Option<String>,
     /// The oracle of a JSON file; loaded when first needed, since that takes a while.
     oracle: OnceLock<Result<Box<tokenizers::Tokenizer>, String>>,
@@ -101,6 +104,7 @@ impl Tokenizer {
         let text = std::str::from_utf8(bytes).map_err(|wrong| unknown(wrong.to_string()))?;
         let read = json::read(text).map_err(|wrong| unknown(wrong.to_string()))?;
         let unk = read.unk.as_ref().and_then(|unk| id_of(&read.pieces, unk));
+        let composes = read.compiled.as_ref().is_ok_and(Compiled::composes);
         let (engine, uncovered) = match read.compiled {
             Ok(compiled) => (Some(Arc::new(Engine::new(compiled))), None),
             Err(reason) => (None, Some(reason)),
@@ -117,6 +121,7 @@ impl Tokenizer {
                 finder: None,
                 unk,
                 engine,
+                composes,
                 uncovered,
                 oracle: OnceLock::new(),
             },
@@ -148,6 +153,7 @@ impl Tokenizer {
             finder: None,
             unk: unknown.and_then(|id| TokenId::try_from(id).ok()),
             engine: Some(Arc::new(Engine::new(compiled))),
+            composes: false,
             uncovered: None,
             oracle: OnceLock::new(),
         };

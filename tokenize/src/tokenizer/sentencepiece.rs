@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use super::json::byte_value;
 use super::sentencepiece_model::{PieceKind, SentencePieceModel};
+use crate::engine::MOST_IDS;
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, NO_SYMBOL, Symbol};
 use crate::engine::compiled::{AddedToken, Compiled, Prefix, Reading};
 use crate::engine::joins::Joins;
@@ -29,6 +30,9 @@ pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
         return Err(format!("its piece `{}` is user-defined or unused", piece.text));
     }
     let num_ids = u32::try_from(model.pieces.len()).map_err(|_| "it has too many pieces")?;
+    if num_ids > MOST_IDS {
+        return Err(format!("it has {num_ids} pieces, expected at most {MOST_IDS}"));
+    }
     let symbols = Symbols::of(model, num_ids);
     let merges = merges(model, &symbols);
     let unknown = place_of(model, PieceKind::Unknown).unwrap_or(0);
