@@ -80,7 +80,8 @@ impl Jinja {
         environment.add_function("strftime_now", move |format: &str| {
             date.format(format).map_err(|wrong| Error::new(ErrorKind::InvalidOperation, wrong))
         });
-        environment.add_filter("tojson", to_json);
+        environment
+            .add_filter("tojson", |value: &JinjaValue, options: Kwargs| to_json(value, &options));
         environment.add_filter("string", |value: JinjaValue| text_of(&value));
         // To Python a text is a sequence of characters, and a mapping is one of keys.
         environment.add_test("sequence", |value: &JinjaValue| is_collection(value));
@@ -176,7 +177,7 @@ fn is_collection(value: &JinjaValue) -> bool {
 }
 
 /// Hugging Face's filter `tojson`: `json.dumps` with its named arguments.
-fn to_json(value: &JinjaValue, options: Kwargs) -> Result<JinjaValue, Error> {
+fn to_json(value: &JinjaValue, options: &Kwargs) -> Result<JinjaValue, Error> {
     if value.is_undefined() {
         let reason = "`tojson` was given what is not defined";
         return Err(Error::new(ErrorKind::UndefinedError, reason));
@@ -251,7 +252,7 @@ fn rename_generation(source: &str) -> (String, bool) {
     let mut rest = source;
     let mut any = false;
     let mut raw = false;
-    while let Some(open) = rest.find(['{']) {
+    while let Some(open) = rest.find('{') {
         let (before, tag) = rest.split_at(open);
         renamed.push_str(before);
         let end = match tag.as_bytes().get(1) {
