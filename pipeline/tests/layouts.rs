@@ -365,6 +365,7 @@ fn rows_are_exported_with_labels_and_segments() {
         tokens: 11,
         row_ends: record(&pack, "r.bin", &ends),
         spans: record(&pack, "s.bin", &spans),
+        counts: None,
     });
     let manifest = ratdata_schemas::bin_set::manifest_checksum(&root.join("demo/tokens")).unwrap();
     let base = BaseRecord { path: "../demo/tokens".into(), manifest };

@@ -151,13 +151,13 @@ fn each_wrong_input_is_told_in_one_error() {
         "[chat]\ntemplate = \"a\\nb {% for %}\"\n[splits.train]\nsource = \"talk.jsonl\"\n",
     );
     for (name, more, status, says) in [
-        ("task.toml", &[][..], 1, "data/x.jsonl: row 1: `a` is an empty answer"),
-        ("nocolumn.toml", &[], 1, "row 0: `question` holds no text; the columns are: q, a"),
+        ("task.toml", &[][..], 1, "data/x.jsonl: line 2: `a` is an empty answer"),
+        ("nocolumn.toml", &[], 1, "line 1: `question` holds no text; the columns are: q, a"),
         ("brace.toml", &[], 2, "template, line 2, column 3: `{` is never closed"),
         ("key.toml", &[], 2, "unknown field `answer`"),
         ("long.toml", &["--truncate", "right"], 1, "each prompt fills its row"),
         ("few.toml", &[], 1, "found 2 rows, expected at least 200"),
-        ("talk.toml", &[], 1, "row 0: the conversation has no assistant turn"),
+        ("talk.toml", &[], 1, "line 1: the conversation has no assistant turn"),
         ("jinja.toml", &[], 2, "chat template: line 2, column"),
         ("task.toml", &["--split", "dev"], 2, "no split `dev`, there are: train"),
         ("missing.toml", &[], 2, "missing.toml: cannot read"),
@@ -178,4 +178,204 @@ fn each_wrong_input_is_told_in_one_error() {
         said.contains("the tasks are: narrativeqa_summary") && said.contains("`qmsum`?"),
         "{said}"
     );
+}
+
+#[test]
+fn what_a_task_cannot_mean_is_refused_before_anything_is_read() {
+    let folder = workshop();
+    let root = folder.path();
+    write(&root.join("data/x.jsonl"), "{\"q\": \"q\", \"a\": \"a\"}");
+    let task = |name: &str, text: &str| write(&root.join(name), text);
+    let test = TASK.replace("train", "test").replace("answers = [\"a\"]", "references = \"a\"");
+    task("limit.toml", &format!("{test}prompt_limit = {{ 64 = 4294967295 }}"));
+    task("over.toml", &format!("{test}prompt_limit = {{ 64 = 65 }}"));
+    task("outside.toml", &TASK.replace("splits.train", "splits.\"../ev\""));
+    task("hidden.toml", &TASK.replace("splits.train", "splits.\".ev\""));
+    let train = &TASK[TASK.find("[splits").unwrap()..];
+    let [val, validation] =
+        ["splits.val", "splits.validation"].map(|s| train.replace("splits.train", s));
+    task("twice.toml", &format!("prompt = \"{{q}}\"\n{val}{validation}"));
+    task("date.toml", "[chat]\ndate = \"today\"\n[splits.train]\nsource = \"x\"\n");
+    let packed = ["--packing", "concat", "--long", "drop"];
+    for (name, more, says) in [
+        ("limit.toml", &[][..], "leaves prompts 4294967295 tokens, expected at most the row's 64"),
+        ("over.toml", &[], "leaves prompts 65 tokens"),
+        ("outside.toml", &[], "splits.\"../ev\": expected a name of letters"),
+        ("hidden.toml", &[], "splits.\".ev\": expected a name of letters"),
+        ("twice.toml", &[], "both `splits.val` and `splits.validation`"),
+        ("date.toml", &[], "`today`: expected a date such as `2024-07-26`"),
+        ("task.toml", &["--align", "8"], "`--align` says how examples share rows"),
+        ("task.toml", &["--materialize"], "`--materialize` says how"),
+        ("task.toml", &["--long", "split"], "`--long` says how"),
+        ("task.toml", &["--seed", "1"], "`--seed` says how"),
+        ("task.toml", &packed, "`--long drop`: `--packing concat` cuts every document"),
+    ] {
+        let (status, said) = sft(root, name, more);
+
+        assert_eq!(status, Some(2), "{name}: {said}");
+        assert!(said.contains(says), "{name}: {said}");
+        assert!(!root.join("out").exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_split_without_a_label_is_refused_though_another_has_some() {
+    let folder = workshop();
+    let root = folder.path();
+    let long = format!("{{\"q\": \"{}\", \"a\": \"a\"}}\n", "word ".repeat(400));
+    write(&root.join("long.jsonl"), &long);
+    write(&root.join("data/x.jsonl"), &"{\"q\": \"q\", \"a\": \"a\"}\n".repeat(3));
+    let train = &TASK[TASK.find("[splits").unwrap()..];
+    let bad = train.replace("data/*", "long");
+    let dev = |split: &str| split.replace("splits.train", "splits.adev");
+    write(&root.join("first.toml"), &format!("prompt = \"Q: {{q}}\\nA:\"\n{}{train}", dev(&bad)));
+    write(&root.join("last.toml"), &format!("prompt = \"Q: {{q}}\\nA:\"\n{}{bad}", dev(train)));
+
+    for (task, split) in [("first.toml", "adev"), ("last.toml", "train")] {
+        let (status, said) = sft(root, task, &["--truncate", "right", "--force"]);
+
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains(&format!("split `{split}`: no row is left of 1")), "{said}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_json_is_told_by_its_number_or_left_out() {
+    let folder = workshop();
+    let root = folder.path();
+    let good = "{\"q\": \"q\", \"a\": \"a\"}";
+    write(&root.join("data/x.jsonl"), &format!("{good}\n\n{{\"q\": \n[1]\n{good}\n"));
+
+    let (status, said) = sft(root, "task.toml", &[]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("data/x.jsonl: line 3: not JSON: EOF"), "{said}");
+    assert!(said.contains("--on-bad-row skip"), "{said}");
+
+    let (status, said) = sft(root, "task.toml", &["--on-bad-row", "skip"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("2 rows left out"), "{said}");
+    assert!(said.contains("line 4: not a JSON object"), "{said}");
+    assert_eq!(rows(&root.join("out")).len(), 2);
+}
+
+#[test]
+fn a_template_at_fault_is_no_reason_to_leave_rows_out() {
+    let folder = workshop();
+    let root = folder.path();
+    let talk = |said: &str| {
+        format!("{{\"messages\": [{{\"role\": \"assistant\", \"content\": \"{said}\"}}]}}\n")
+    };
+    write(&root.join("talk.jsonl"), &(talk("good") + &talk("bad")));
+    let task = |name: &str, template: &str| {
+        let head = format!("[chat]\ntemplate = '''{template}'''\n");
+        write(&root.join(name), &format!("{head}[splits.train]\nsource = \"talk.jsonl\"\n"));
+    };
+    task("fault.toml", "{{ messages[0].content }}\n {{ messages | nosuch }}");
+    task(
+        "refuses.toml",
+        "{% if messages[0].content == 'bad' %}{{ raise_exception('no bad words') }}{% endif %}A: {{ messages[0].content }}",
+    );
+    let skip = ["--on-bad-row", "skip"];
+
+    let (status, said) = sft(root, "fault.toml", &skip);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("chat template: line 2, column 16: unknown filter"), "{said}");
+    assert!(!said.contains("--on-bad-row"), "{said}");
+
+    let (status, said) = sft(root, "refuses.toml", &[]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("line 2: the chat template refuses it: no bad words"), "{said}");
+    let (status, said) = sft(root, "refuses.toml", &skip);
+    assert_eq!(status, Some(0), "{said}");
+}
+
+#[test]
+fn rows_are_shown_with_what_is_learnt_without_being_asked() {
+    let folder = workshop();
+    let root = folder.path();
+    write(&root.join("data/x.jsonl"), "{\"q\": \"why so?\", \"a\": \"because of that\"}\n");
+    for packing in ["none", "best-fit"] {
+        drop(fs::remove_dir_all(root.join("out")));
+        let (status, said) = sft(root, "task.toml", &["--packing", packing]);
+        assert_eq!(status, Some(0), "{said}");
+
+        let shown = ratdata(&["inspect", "out"], root);
+
+        let text = String::from_utf8(shown.stdout).unwrap();
+        assert!(text.contains("why so?") && text.contains('⟦'), "{packing}: {text}");
+        let learnt = text.split('⟦').nth(1).and_then(|rest| rest.split('⟧').next()).unwrap();
+        assert!(learnt.contains("because of that") && !learnt.contains("why"), "{learnt}");
+        let json = ratdata(&["inspect", "out", "--json"], root).stdout;
+        assert_eq!(String::from_utf8(json).unwrap().lines().count(), 1);
+    }
+
+    // Where the tokenizer is nowhere near, the option that names it is told.
+    let far = tempfile::tempdir().unwrap();
+    fs::rename(root.join("demo/tokenizer"), far.path().join("elsewhere")).unwrap();
+    let told = ratdata(&["inspect", "out"], root);
+    let said = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(0), "{said}");
+    assert!(said.contains("`--tokenizer PATH`"), "{said}");
+    let tokenizer = far.path().join("elsewhere").display().to_string();
+    let shown = ratdata(&["inspect", "out", "--tokenizer", &tokenizer], root);
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("because of that"));
+}
+
+#[test]
+fn a_pack_never_lies_among_the_bins_that_it_is_made_of() {
+    let folder = workshop();
+    let root = folder.path();
+    let run = |arguments: &[&str]| ratdata(arguments, root);
+    let made = run(&[
+        "tokenize",
+        "--tokenizer",
+        "demo/tokenizer",
+        "--input",
+        "demo/corpus",
+        "--out",
+        "bins",
+    ]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let manifest = fs::read(root.join("bins/manifest.json")).unwrap();
+    std::os::unix::fs::symlink(root.join("bins"), root.join("link")).unwrap();
+
+    for out in
+        ["bins", "bins/", "./no/../bins", "link", "bins/shards", "bins/packed", "link/shards"]
+    {
+        let pack = run(&["pack", "--input", "bins", "--out", out, "--seq-len", "64", "--force"]);
+
+        let said = String::from_utf8(pack.stderr).unwrap();
+        assert_eq!(pack.status.code(), Some(2), "{out}: {said}");
+        assert!(said.contains("lies in the folder of the input"), "{out}: {said}");
+        assert_eq!(fs::read(root.join("bins/manifest.json")).unwrap(), manifest, "{out}");
+    }
+    assert_eq!(run(&["verify", "bins"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_pack_that_is_there_tells_what_its_making_told() {
+    let folder = workshop();
+    let root = folder.path();
+    write(&root.join("data/x.jsonl"), &"{\"q\": \"why?\", \"a\": \"so\"}\n".repeat(9));
+    let (status, said) = sft(root, "task.toml", &["--packing", "concat"]);
+    assert_eq!(status, Some(0), "{said}");
+    let pack = |more: &[&str]| {
+        let usual = ["pack", "--input", "out/tokens", "--out", "packed", "--seq-len", "32"];
+        let output = ratdata(&[&usual[..], more].concat(), root);
+        let told = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), told(output.stdout), told(output.stderr))
+    };
+
+    let (status, first, said) = pack(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    let (status, second, said) = pack(&[]);
+
+    assert_eq!(status, Some(0), "{said}");
+    assert!(first.contains("train") && said.contains("already done"), "{first}{said}");
+    assert_eq!(second, first);
+
+    // What cannot be packed leaves the pack that is there.
+    let (status, _, said) = pack(&["--split", "nosuch", "--force"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(root.join("packed/manifest.json").exists());
 }

@@ -27,8 +27,8 @@ pub use checksum::Checksum;
 pub use file_record::FileRecord;
 pub use index::DocIndex;
 pub use manifest::{
-    BaseRecord, Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord, ShardRecord,
-    SourceRecord, Span, SplitRecord, TokenizerRecord,
+    BaseRecord, Manifest, ManifestError, PackCounts, PackRecord, PairsRecord, RowsRecord,
+    ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
 pub use payload::{Carried, PayloadFile};
 pub use row_set::{Row, RowSet, RowSetError};

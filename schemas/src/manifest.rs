@@ -140,6 +140,23 @@ pub struct PackRecord {
     pub row_ends: FileRecord,
     /// Sixteen bytes a span; see [`Span`].
     pub spans: FileRecord,
+    /// What became of the documents; none where the writer did not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<PackCounts>,
+}
+
+/// What a packing did with the documents of its bins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackCounts {
+    /// Documents that were packed.
+    pub documents: u64,
+    /// Of them, those that lie in more than one row.
+    pub cut: u64,
+    /// Documents left out for their length.
+    pub dropped: u64,
+    /// Documents without a token.
+    pub empty: u64,
 }
 
 /// A pack written out: rows of ids with a loss-mask bitmap, and the spans that say whence.

@@ -1,6 +1,6 @@
 //! `ratdata inspect`: what is in an artifact, a bin or a checkpoint.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ratdata_schemas::manifest::MANIFEST_FILE;
@@ -9,8 +9,8 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 
 use crate::failure::{Failure, Kind};
 use crate::inspect::{
-    Shown, find_text, find_tokenizer, inspect_artifact, inspect_bin, inspect_checkpoint, open_bins,
-    rows_failure, show_documents, show_rows,
+    Shown, find_text, find_tokenizer, inspect_artifact, inspect_bin, inspect_checkpoint,
+    missing_tokenizer, open_bins, rows_failure, show_documents, show_rows,
 };
 use crate::ui::Ui;
 
@@ -24,9 +24,9 @@ pub(crate) struct InspectArgs {
     /// An artifact folder, a headerless .bin, a checkpoint folder or a .safetensors file
     path: PathBuf,
 
-    /// Show N documents or rows as text
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    decode: usize,
+    /// Show N documents or rows as text [default: 2 of instruction data, otherwise none]
+    #[arg(long, value_name = "N")]
+    decode: Option<usize>,
 
     /// The seed with which those are drawn
     #[arg(long, default_value_t = 0, value_name = "SEED")]
@@ -45,8 +45,12 @@ pub(crate) struct InspectArgs {
     tokenizer: Option<String>,
 }
 
+/// How many rows of instruction data are shown without being asked for.
+const SHOWN: usize = 2;
+
 const EXAMPLES: &str = "\
 Examples:
+  ratdata inspect data/sft/qmsum-4096
   ratdata inspect data/tokens --decode 2
   ratdata inspect somebody.bin --dtype u16 --tokenizer gpt2 --find 'once upon'";
 
@@ -86,23 +90,40 @@ pub(crate) fn inspect(ui: &Ui, args: &InspectArgs) -> Result<(), Failure> {
         None => inspect_bin(path, dtype, tokenizer.as_ref())?,
     };
     ui.emit(&inspection)?;
-    if args.decode == 0 && args.find.is_none() {
+    let instructions = manifest.as_ref().is_some_and(|manifest| is_instructions(path, manifest));
+    // A program that reads JSON gets the one object that it asked for.
+    let unasked = if instructions && !ui.json() { SHOWN } else { 0 };
+    let decode = args.decode.unwrap_or(unasked);
+    if decode == 0 && args.find.is_none() {
         return Ok(());
     }
     let Some(tokenizer) = tokenizer else {
-        let message = "no tokenizer was found with which to show ids as text";
-        return Err(Failure::message(Kind::Usage, message)
-            .hinted(Some("name the one that made them with `--tokenizer`")));
+        let (message, hint) = missing_tokenizer(record);
+        if args.decode.is_none() && args.find.is_none() {
+            ui.note(&format!("{message}; {hint}"));
+            return Ok(());
+        }
+        return Err(Failure::message(Kind::Usage, message).hinted(Some(hint)));
     };
-    for shown in texts(args, manifest.as_ref(), dtype, &tokenizer)? {
+    for shown in texts(args, decode, manifest.as_ref(), dtype, &tokenizer)? {
         ui.emit_text(&shown)?;
     }
     Ok(())
 }
 
+/// Returns whether an artifact is instruction data: made by a task, or packed of what was.
+fn is_instructions(root: &Path, manifest: &Manifest) -> bool {
+    let of_a_task = |manifest: &Manifest| manifest.config.get("task").is_some();
+    let base = manifest.base.as_ref().map(|base| Manifest::read(&root.join(&base.path)));
+    of_a_task(manifest)
+        || manifest.splits.values().any(|split| matches!(split, SplitRecord::Pairs(_)))
+        || base.is_some_and(|base| base.is_ok_and(|base| of_a_task(&base)))
+}
+
 /// Returns the documents, rows or findings that were asked for.
 fn texts(
     args: &InspectArgs,
+    decode: usize,
     manifest: Option<&Manifest>,
     dtype: Dtype,
     tokenizer: &Tokenizer,
@@ -111,22 +132,28 @@ fn texts(
     let Some(manifest) = manifest else {
         let set = BinSet::open_bin(&args.path, dtype)
             .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-        return Ok(of_bins(args, &set, "bin", tokenizer));
+        return Ok(of_bins(args, decode, &set, "bin", tokenizer));
     };
     for (name, split) in &manifest.splits {
         if matches!(split, SplitRecord::Shards { .. }) {
             let set = open_bins(&args.path, manifest, name)?;
-            shown.extend(of_bins(args, &set, name, tokenizer));
+            shown.extend(of_bins(args, decode, &set, name, tokenizer));
         } else {
             let set = RowSet::open(&args.path, name).map_err(|wrong| rows_failure(&wrong))?;
-            shown.extend(show_rows(&set, name, tokenizer, args.decode, args.sample));
+            shown.extend(show_rows(&set, name, tokenizer, decode, args.sample));
         }
     }
     Ok(shown)
 }
 
-fn of_bins(args: &InspectArgs, set: &BinSet, split: &str, tokenizer: &Tokenizer) -> Vec<Shown> {
-    let mut shown = show_documents(set, split, tokenizer, args.decode, args.sample);
+fn of_bins(
+    args: &InspectArgs,
+    decode: usize,
+    set: &BinSet,
+    split: &str,
+    tokenizer: &Tokenizer,
+) -> Vec<Shown> {
+    let mut shown = show_documents(set, split, tokenizer, decode, args.sample);
     if let Some(wanted) = &args.find {
         shown.extend(find_text(set, split, tokenizer, wanted));
     }

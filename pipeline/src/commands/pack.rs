@@ -57,13 +57,13 @@ Examples:
 /// Options of every packing.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PackingArgs {
-    /// What becomes of a document longer than a row
-    #[arg(long, value_enum, default_value_t = LongArg::Split)]
-    long: LongArg,
+    /// What becomes of a document longer than a row [default: split]
+    #[arg(long, value_enum)]
+    long: Option<LongArg>,
 
-    /// Begin documents at multiples of N columns, such as the model's chunk
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    align: u32,
+    /// Begin documents at multiples of N columns, such as the model's chunk [default: 1]
+    #[arg(long, value_name = "N")]
+    align: Option<u32>,
 
     /// Draw the documents' order from this seed [default: as they lie in the bins]
     #[arg(long, value_name = "SEED")]
@@ -100,12 +100,23 @@ impl PackingArgs {
                 PackingArg::BestFit => Algorithm::BestFit,
             },
             long: match self.long {
-                LongArg::Split => Long::Split,
-                LongArg::Drop => Long::Drop,
+                None | Some(LongArg::Split) => Long::Split,
+                Some(LongArg::Drop) => Long::Drop,
             },
-            align: self.align,
+            align: self.align.unwrap_or(1),
             seed: self.seed,
         }
+    }
+
+    /// Returns the first option that was given, which says nothing where nothing is packed.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.long.is_some(), "--long"),
+            (self.align.is_some(), "--align"),
+            (self.seed.is_some(), "--seed"),
+            (self.materialize, "--materialize"),
+        ];
+        given.into_iter().find_map(|(given, option)| given.then_some(option))
     }
 }
 
@@ -120,7 +131,7 @@ pub(crate) fn pack(ui: &Ui, args: &PackArgs) -> Result<(), Failure> {
         force: args.force,
     };
     let outcome = job.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
-    if outcome.packed.is_empty() {
+    if !outcome.made {
         ui.note(&format!("{}: already done", args.out.display()));
     }
     ui.emit(&PackReport::of(&args.out, &outcome))

@@ -112,6 +112,8 @@ enum TruncateArg {
 /// Runs the command.
 pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     let begun = Instant::now();
+    let packed = args.packing != SftPacking::None;
+    check_packing(args)?;
     let (name, task) = match (&args.task, &args.task_file) {
         (Some(name), _) => (name.clone(), Task::named(name)),
         (None, Some(file)) => {
@@ -132,7 +134,6 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
     let out =
         args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
-    let packed = args.packing != SftPacking::None;
     let job = SftJob {
         splits: splits(args, &task, packed),
         truncate: args.truncate.map_or(task.truncate, Into::into),
@@ -157,20 +158,31 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         let seconds = begun.elapsed().as_secs_f64();
         return ui.emit(&SftReport::of(&out, &outcome.manifest, seconds));
     }
-    let packing = match args.packing {
-        SftPacking::BestFit => PackingArg::BestFit,
-        _ => PackingArg::Concat,
-    };
     let pack = PackJob {
         input: job.out.clone(),
         out: out.clone(),
         split: None,
-        config: args.pack.config(args.max_length, packing),
+        config: args.pack.config(args.max_length, args.packing.into()),
         materialize: args.pack.materialize,
         force: args.force || !outcome.made.is_empty(),
     };
     let packed = pack.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
     ui.emit(&PackReport::of(&out, &packed))
+}
+
+/// Checks the options of packing before anything is read: they mean nothing where rows are pairs.
+fn check_packing(args: &SftArgs) -> Result<(), Failure> {
+    if args.packing != SftPacking::None {
+        let config = args.pack.config(args.max_length, args.packing.into());
+        return config.check().map_err(|wrong| pack_failure(&wrong));
+    }
+    args.pack.given().map_or(Ok(()), |option| {
+        let message = format!(
+            "`{option}` says how examples share rows, and without `--packing` each has a row of its own"
+        );
+        let hint = "add `--packing best-fit` or `--packing concat`, or leave the option out";
+        Err(Failure::message(Kind::Usage, message).hinted(Some(hint)))
+    })
 }
 
 /// Returns the parts to make: those asked for, or all that can be.
@@ -181,6 +193,15 @@ fn splits(args: &SftArgs, task: &Task, packed: bool) -> Vec<String> {
     // A row to be scored has nothing to learn, so it is not packed.
     let wanted = task.splits.iter().filter(|(_, split)| !packed || split.references.is_none());
     wanted.map(|(name, _)| name.clone()).collect()
+}
+
+impl From<SftPacking> for PackingArg {
+    fn from(packing: SftPacking) -> Self {
+        match packing {
+            SftPacking::BestFit => Self::BestFit,
+            SftPacking::None | SftPacking::Concat => Self::Concat,
+        }
+    }
 }
 
 impl From<TruncateArg> for Truncate {

@@ -296,11 +296,16 @@ fn read_source(
 fn url_of(file: &SourceFile, row: u64) -> Option<String> {
     let table = Table::open(file, &["url"]).ok()?;
     let mut url = None;
+    let mut before = 0;
     table
-        .read(&mut |first, rows| {
-            let place = row.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-            let Some(found) = place.and_then(|place| rows.get(place)) else { return true };
-            url = text_at(found, "url").map(ToOwned::to_owned);
+        .read(&mut |rows| {
+            let place = usize::try_from(row - before).unwrap_or(usize::MAX);
+            let Some(found) = rows.get(place) else {
+                before += rows.len() as u64;
+                return true;
+            };
+            let columns = found.columns.as_ref().ok();
+            url = columns.and_then(|columns| text_at(columns, "url")).map(ToOwned::to_owned);
             false
         })
         .ok()?;

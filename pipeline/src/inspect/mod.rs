@@ -12,7 +12,7 @@ mod view;
 
 pub(crate) use checkpoint::inspect_checkpoint;
 pub(crate) use decode::{Shown, find_text, range_of, show_documents, show_rows};
-pub(crate) use pieces::find as find_tokenizer;
+pub(crate) use pieces::{find as find_tokenizer, missing as missing_tokenizer};
 pub(crate) use view::{
     IdCount, Inspection, SplitView, inspect_artifact, inspect_bin, open_bins, rows_failure,
 };

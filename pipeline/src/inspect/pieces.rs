@@ -11,8 +11,8 @@ use crate::failure::{Failure, Kind, hub_failure};
 use crate::progress::FetchBars;
 use crate::ui::Ui;
 
-/// Returns the tokenizer that made an artifact: the one asked for, or one that lies near it or in
-/// the cache of the hub and has its fingerprint. `None` where there is none.
+/// Returns the tokenizer that made an artifact: the one asked for, or one that lies near it, near the
+/// working folder or in the cache of the hub and has its fingerprint. `None` where there is none.
 ///
 /// # Errors
 ///
@@ -43,18 +43,61 @@ pub(crate) fn find(
         };
     }
     let Some(record) = record else { return Ok(None) };
-    let file =
-        if record.semantics == "sentencepiece" { "tokenizer.model" } else { "tokenizer.json" };
-    let above = root.parent().unwrap_or(root);
-    let near = [root.join(file), above.join(file), above.join("tokenizer").join(file)];
-    // A pipeline's results lie side by side, and one of them may hold the tokenizer.
-    let beside = fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut beside: Vec<PathBuf> =
-        beside.flat_map(|path| [path.join(file), path.join("tokenizer").join(file)]).collect();
-    beside.sort();
-    let candidates = near.into_iter().chain(beside).chain(cached_tokenizer(&record.name));
-    Ok(candidates
+    let found = candidates(record, root).into_iter().chain(cached_tokenizer(&record.name));
+    Ok(found
         .filter(|path| path.is_file())
         .filter_map(|path: PathBuf| Tokenizer::load(&path).ok())
         .find(|tokenizer| record.fingerprint == *tokenizer.fingerprint()))
+}
+
+/// Returns where the tokenizer of an artifact may lie, the nearest places first.
+///
+/// A manifest holds no path of the machine, so a tokenizer that was given by its path is looked
+/// for around the artifact, around its base and around the working folder, by its name.
+fn candidates(record: &TokenizerRecord, root: &Path) -> Vec<PathBuf> {
+    let model = record.semantics == "sentencepiece";
+    let (file, ending) =
+        if model { ("tokenizer.model", "model") } else { ("tokenizer.json", "json") };
+    let named = format!("{}.{ending}", record.name);
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let mut places = Vec::new();
+    for folder in root.ancestors().chain(here.ancestors()) {
+        places.extend([
+            folder.join(file),
+            folder.join("tokenizer").join(file),
+            folder.join(&record.name).join(file),
+            folder.join("tokenizers").join(&record.name).join(file),
+            folder.join(&named),
+        ]);
+    }
+    // A pipeline's results lie side by side, and one of them may hold the tokenizer.
+    for folder in [root.parent().unwrap_or(&root), &here] {
+        let beside = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut beside: Vec<PathBuf> =
+            beside.flat_map(|path| [path.join(file), path.join("tokenizer").join(file)]).collect();
+        beside.sort();
+        places.extend(beside);
+    }
+    places
+}
+
+/// Says which tokenizer is missing, and how to give it.
+pub(crate) fn missing(record: Option<&TokenizerRecord>) -> (String, String) {
+    match record {
+        None => (
+            "no tokenizer with which to show ids as text".to_owned(),
+            "name the one that made them with `--tokenizer`".to_owned(),
+        ),
+        Some(record) => (
+            format!(
+                "the tokenizer `{}` ({}) was not found, with which to show ids as text",
+                record.name, record.semantics
+            ),
+            format!(
+                "give the {} that made the artifact: `--tokenizer PATH`",
+                if record.semantics == "sentencepiece" { "`.model`" } else { "`tokenizer.json`" }
+            ),
+        ),
+    }
 }

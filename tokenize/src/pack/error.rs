@@ -41,6 +41,14 @@ pub enum PackError {
         /// The part.
         split: String,
     },
+    /// The pack would lie among the files that it is made of.
+    #[error("{}: lies in the folder of the input {}", .out.display(), .input.display())]
+    InInput {
+        /// The folder of the pack.
+        out: PathBuf,
+        /// The bins.
+        input: PathBuf,
+    },
     /// The folder holds something else.
     #[error("{}: holds another job's result: {difference}", .out.display())]
     OtherJob {
@@ -65,6 +73,9 @@ impl PackError {
             Self::Bins(wrong) => wrong.hint(),
             Self::Index(wrong) => wrong.hint(),
             Self::Artifact(wrong) => wrong.hint(),
+            Self::InInput { .. } => Some(
+                "choose an `--out` beside the input: a pack points at the bins, and needs them whole",
+            ),
             Self::OtherJob { .. } => Some("choose another `--out`, or replace it with `--force`"),
             Self::TooMany { .. } => Some("leave `--seed` out: a trainer shuffles the rows"),
             Self::Config { .. } | Self::Nothing { .. } | Self::Interrupted => None,
@@ -73,6 +84,12 @@ impl PackError {
 
     /// Returns whether the command line is at fault.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config { .. } | Self::OtherJob { .. } | Self::TooMany { .. })
+        matches!(
+            self,
+            Self::Config { .. }
+                | Self::InInput { .. }
+                | Self::OtherJob { .. }
+                | Self::TooMany { .. }
+        )
     }
 }

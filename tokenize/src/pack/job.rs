@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ratdata_schemas::bin_set::manifest_checksum;
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    ArtifactError, BaseRecord, BinSet, DirLock, DocIndex, Manifest, ManifestError, SplitRecord,
+    ArtifactError, BaseRecord, BinSet, DirLock, DocIndex, Manifest, ManifestError, PackCounts,
+    SplitRecord,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -42,8 +43,10 @@ pub struct PackJob {
 pub struct PackOutcome {
     /// The artifact.
     pub manifest: Manifest,
-    /// What was done for each split; empty where the pack was there.
+    /// What was done for each split, by this run or by the one that made the pack.
     pub packed: Vec<SplitPacked>,
+    /// Whether this run made it; otherwise it was there.
+    pub made: bool,
 }
 
 /// What packing one split did.
@@ -59,6 +62,19 @@ pub struct SplitPacked {
 }
 
 impl SplitPacked {
+    /// Reads what was done from a manifest; none where its writer did not say.
+    fn of((split, record): (&String, &SplitRecord)) -> Option<Self> {
+        let pack = match record {
+            SplitRecord::Pack(pack) => pack,
+            SplitRecord::Rows(rows) => &rows.pack,
+            _ => return None,
+        };
+        let PackCounts { documents, cut, dropped, empty } = pack.counts?;
+        let (rows, tokens) = (pack.rows, pack.tokens);
+        let counts = Counts { documents, cut, dropped, empty, rows, tokens };
+        Some(Self { split: split.clone(), row_len: pack.row_len, counts })
+    }
+
     /// Returns the share of the rows' places that hold a token.
     pub fn fill(&self) -> f64 {
         let places = self.counts.rows * u64::from(self.row_len);
@@ -73,8 +89,9 @@ impl PackJob {
     ///
     /// See [`PackError`]; the manifest is written last, so what was stopped is no artifact.
     pub fn run(&self, interrupted: &AtomicBool) -> Result<PackOutcome, PackError> {
-        self.check()?;
+        self.config.check()?;
         let base = Manifest::read(&self.input)?;
+        self.check_folders(&base)?;
         let checksum = manifest_checksum(&self.input)?;
         let _lock = DirLock::take(&self.out)?;
         let config = json!({
@@ -97,41 +114,65 @@ impl PackJob {
             let described =
                 |manifest: &Manifest| json!({"config": manifest.config, "base": manifest.base});
             return match difference(&described(&there), &described(&manifest)) {
-                None => Ok(PackOutcome { manifest: there, packed: Vec::new() }),
+                None => {
+                    let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
+                    Ok(PackOutcome { manifest: there, packed, made: false })
+                }
                 Some(difference) => Err(PackError::OtherJob { out: self.out.clone(), difference }),
             };
         }
+        // What cannot be packed is told before what is there is removed.
+        let wanted = self.open(&base)?;
         remove_manifest(&self.out)?;
         let mut packed = Vec::new();
-        for (split, record) in &base.splits {
-            let wanted = self.split.as_ref().map_or_else(
-                || matches!(record, SplitRecord::Shards { .. }),
-                |wanted| wanted == split,
-            );
-            if wanted {
-                let (record, counts) = self.pack_split(&base, split, interrupted)?;
-                manifest.splits.insert(split.clone(), record);
-                let row_len = self.config.row_len();
-                packed.push(SplitPacked { split: split.clone(), row_len, counts });
-            }
-        }
-        if packed.is_empty() {
-            // Opening it says what is there instead.
-            let split = self.split.as_deref().unwrap_or("train");
-            BinSet::from_manifest(&self.input, &base, split)?;
+        for (split, bins) in &wanted {
+            let (record, counts) = self.pack_split(&base, split, bins, interrupted)?;
+            manifest.splits.insert(split.clone(), record);
+            let row_len = self.config.row_len();
+            packed.push(SplitPacked { split: split.clone(), row_len, counts });
         }
         manifest.write(&self.out)?;
-        Ok(PackOutcome { manifest, packed })
+        Ok(PackOutcome { manifest, packed, made: true })
     }
 
-    fn check(&self) -> Result<(), PackError> {
-        let PackConfig { seq_len, align, .. } = self.config;
-        let wrong = |reason: String| Err(PackError::Config { reason });
-        if seq_len == 0 || seq_len >= 1 << 24 {
-            return wrong(format!("`--seq-len {seq_len}`: expected 1 to 16,777,215"));
+    /// Opens the bins of the parts that are packed: all that are token bins, or the one named.
+    fn open(&self, base: &Manifest) -> Result<Vec<(String, BinSet)>, PackError> {
+        let is_bins = |split: &SplitRecord| matches!(split, SplitRecord::Shards { .. });
+        let splits: Vec<&str> = match &self.split {
+            Some(split) => vec![split],
+            None => base
+                .splits
+                .iter()
+                .filter(|(_, record)| is_bins(record))
+                .map(|(split, _)| split.as_str())
+                .collect(),
+        };
+        // Where there is none, opening the usual one says what is there instead.
+        let splits = if splits.is_empty() { vec!["train"] } else { splits };
+        let mut wanted = Vec::new();
+        for split in splits {
+            wanted.push((split.to_owned(), BinSet::from_manifest(&self.input, base, split)?));
         }
-        if align == 0 || align > seq_len {
-            return wrong(format!("`--align {align}`: expected 1 to the row's {seq_len} inputs"));
+        Ok(wanted)
+    }
+
+    /// Checks that writing the pack touches no file of the input.
+    ///
+    /// A pack may lie above its bins, as `sft` has it, but not where their files are.
+    fn check_folders(&self, base: &Manifest) -> Result<(), PackError> {
+        let real = |path: &Path| {
+            resting_place(path).map_err(|source| {
+                PackError::Manifest(ManifestError::Io { path: path.to_owned(), source })
+            })
+        };
+        let (input, out) = (real(&self.input)?, real(&self.out)?);
+        let mut taken = out.starts_with(&input);
+        for file in base.files() {
+            let path = real(&file.resolve(&self.input)?)?;
+            taken |= path.parent() == Some(&out);
+        }
+        if taken {
+            return Err(PackError::InInput { out: self.out.clone(), input: self.input.clone() });
         }
         Ok(())
     }
@@ -140,25 +181,25 @@ impl PackJob {
         &self,
         base: &Manifest,
         split: &str,
+        bins: &BinSet,
         interrupted: &AtomicBool,
     ) -> Result<(SplitRecord, Counts), PackError> {
-        let bins = BinSet::from_manifest(&self.input, base, split)?;
         let nothing = || PackError::Nothing { root: self.input.clone(), split: split.to_owned() };
         let fill = base.tokenizer.pad.or(base.tokenizer.eos).unwrap_or(0);
         let stem = format!("{}-{split}-{}", base.name, self.config.seq_len);
-        let plain = self.materialize.then_some((&bins, fill));
+        let plain = self.materialize.then_some((bins, fill));
         let mut writer = PackWriter::create(&self.out, &stem, self.config, plain)?;
         let counts = match self.config.packing {
             Algorithm::Concat => {
                 let mut packer = Concat::new(self.config);
-                self.each_document(&bins, interrupted, |document| {
+                self.each_document(bins, interrupted, |document| {
                     Ok(packer.push(document, &mut writer)?)
                 })?;
                 packer.finish(&mut writer)?
             }
             Algorithm::BestFit => {
                 let mut packer = BestFit::new(self.config);
-                self.each_document(&bins, interrupted, |document| {
+                self.each_document(bins, interrupted, |document| {
                     Ok(packer.push(document, &mut writer)?)
                 })?;
                 packer.finish(&mut writer)?
@@ -167,7 +208,7 @@ impl PackJob {
         if counts.rows == 0 {
             return Err(nothing());
         }
-        Ok((writer.finish()?, counts))
+        Ok((writer.finish(counts)?, counts))
     }
 
     /// Calls `each` for every document of the stream, in the order of the pack.
@@ -211,6 +252,30 @@ fn documents(bins: &BinSet) -> impl Iterator<Item = Document> + '_ {
             document
         })
     })
+}
+
+/// Returns where a path leads, though its last parts may not be there yet.
+fn resting_place(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    for there in path.ancestors() {
+        match there.canonicalize() {
+            Ok(real) => {
+                let missing = path.strip_prefix(there).unwrap_or(Path::new(""));
+                return Ok(missing.components().fold(real, |mut place, part| {
+                    // What is not there yet is no link, so `..` undoes the part before it.
+                    if part == Component::ParentDir {
+                        place.pop();
+                    } else {
+                        place.push(part);
+                    }
+                    place
+                }));
+            }
+            Err(wrong) if wrong.kind() == std::io::ErrorKind::NotFound => {}
+            Err(wrong) => return Err(wrong),
+        }
+    }
+    Ok(path)
 }
 
 /// Returns the path of `to` as seen from the folder `from`, so that both can be moved together.

@@ -60,6 +60,28 @@ pub struct PackConfig {
 }
 
 impl PackConfig {
+    /// Checks that the values make sense, alone and together.
+    ///
+    /// # Errors
+    ///
+    /// [`PackError::Config`] says which does not, and why.
+    pub fn check(&self) -> Result<(), PackError> {
+        let Self { seq_len, align, .. } = *self;
+        let wrong = |reason: String| Err(PackError::Config { reason });
+        if seq_len == 0 || seq_len >= 1 << 24 {
+            return wrong(format!("`--seq-len {seq_len}`: expected 1 to 16,777,215"));
+        }
+        if align == 0 || align > seq_len {
+            return wrong(format!("`--align {align}`: expected 1 to the row's {seq_len} inputs"));
+        }
+        if self.packing == Algorithm::Concat && self.long == Long::Drop {
+            return wrong(
+                "`--long drop`: `--packing concat` cuts every document wherever a row is full, so none is too long; use `--packing best-fit`".into(),
+            );
+        }
+        Ok(())
+    }
+
     /// Returns how many tokens a row has.
     pub fn row_len(&self) -> u32 {
         self.seq_len + 1

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use ratdata_schemas::{
-    ArtifactError, BinSet, Dtype, PackRecord, RowsRecord, Span, SplitRecord, StagedFile, TokenId,
+    ArtifactError, BinSet, Dtype, PackCounts, PackRecord, RowsRecord, Span, SplitRecord,
+    StagedFile, TokenId,
 };
 
-use super::{PackConfig, RowSink};
+use super::{Counts, PackConfig, RowSink};
 
 /// The files of one split of a pack.
 pub(super) struct PackWriter<'a> {
@@ -63,13 +64,19 @@ impl<'a> PackWriter<'a> {
     }
 
     /// Gives the files their names.
-    pub(super) fn finish(self) -> Result<SplitRecord, ArtifactError> {
+    pub(super) fn finish(self, counts: Counts) -> Result<SplitRecord, ArtifactError> {
         let pack = PackRecord {
             rows: self.rows,
             row_len: self.config.row_len(),
             tokens: self.tokens,
             row_ends: self.row_ends.commit_record(self.out)?,
             spans: self.spans.commit_record(self.out)?,
+            counts: Some(PackCounts {
+                documents: counts.documents,
+                cut: counts.cut,
+                dropped: counts.dropped,
+                empty: counts.empty,
+            }),
         };
         Ok(match self.plain {
             None => SplitRecord::Pack(pack),

@@ -13,23 +13,18 @@
 use std::ops::Range;
 use std::path::Path;
 
-use minijinja::syntax::SyntaxConfig;
+use minijinja::context;
 use minijinja::value::Serde;
-use minijinja::{Environment, ErrorKind, Value as JinjaValue, context};
 use serde_json::Value;
 
+use super::date::Date;
 use super::error::SftError;
-use super::python_json;
-
-/// Marks that no text holds: the last two code points of the last private plane.
-const BEGIN: char = '\u{10fffc}';
-const END: char = '\u{10fffd}';
+use super::jinja::{BEGIN, END, Jinja, RenderError};
 
 /// A template that writes conversations.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
-    generation: bool,
+    jinja: Jinja,
     bos: String,
     eos: String,
 }
@@ -44,41 +39,25 @@ pub struct Rendered {
 }
 
 impl ChatTemplate {
-    /// Compiles a template; `bos` and `eos` are what it writes for `bos_token` and `eos_token`.
+    /// Compiles a template; `bos` and `eos` are what it writes for `bos_token` and `eos_token`,
+    /// `date` what it is told by `strftime_now`.
     ///
     /// # Errors
     ///
     /// The template is malformed; the message has its line and column.
-    pub fn compile(source: &str, bos: &str, eos: &str) -> Result<Self, SftError> {
-        let mut environment = Environment::new();
-        let blocks = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .map_err(|wrong| template_error(&wrong))?;
-        environment.set_syntax(blocks);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function(
-            "raise_exception",
-            |text: String| -> Result<(), minijinja::Error> {
-                Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
-            },
-        );
-        environment.add_filter("tojson", |Serde(json): Serde<Value>| {
-            JinjaValue::from_safe_string(python_json::to_string(&json))
-        });
-        let (marked, generation) = mark_generation(source);
-        environment.add_template_owned("chat", marked).map_err(|wrong| template_error(&wrong))?;
-        Ok(Self { environment, generation, bos: bos.to_owned(), eos: eos.to_owned() })
+    pub fn compile(source: &str, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
+        let jinja = Jinja::compile(source, date)?;
+        Ok(Self { jinja, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
     /// Reads the template of the `tokenizer_config.json` beside a tokenizer file.
     ///
+    /// The tokens that the file names stand for `bos` and `eos`.
+    ///
     /// # Errors
     ///
     /// There is none, or it is malformed.
-    pub fn beside(tokenizer: &Path, bos: &str, eos: &str) -> Result<Self, SftError> {
+    pub fn beside(tokenizer: &Path, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
         let wrong = |reason: String| SftError::ChatTemplate { reason };
         let path = tokenizer.with_file_name("tokenizer_config.json");
         let text =
@@ -95,61 +74,120 @@ impl ChatTemplate {
         };
         let template =
             template.ok_or_else(|| wrong(format!("{}: no `chat_template`", path.display())))?;
-        Self::compile(template, bos, eos)
+        let token = |name: &str| config[name].as_str().or(config[name]["content"].as_str());
+        let bos = token("bos_token").unwrap_or(bos);
+        Self::compile(template, bos, token("eos_token").unwrap_or(eos), date)
+    }
+
+    /// Writes a conversation.
+    ///
+    /// # Errors
+    ///
+    /// The template is wrong or refuses the conversation.
+    pub fn text(&self, messages: &[Value], tools: Option<&Value>) -> Result<String, RenderError> {
+        let text = self.write(messages, tools, false)?;
+        Ok(unmark(&text).map_or(text, |rendered| rendered.text))
     }
 
     /// Writes a conversation and finds what of it is learnt.
     ///
     /// # Errors
     ///
-    /// The template refuses the conversation, no turn is the assistant's, or where its turns are
-    /// written cannot be told.
-    pub fn render(&self, messages: &[Value], tools: Option<&Value>) -> Result<Rendered, String> {
-        let assistant = |message: &Value| message["role"] == "assistant";
-        if !messages.iter().any(assistant) {
-            return Err("the conversation has no assistant turn".into());
+    /// The template is wrong or refuses the conversation, no turn is the assistant's, or where its
+    /// turns are written cannot be told.
+    pub fn render(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+    ) -> Result<Rendered, RenderError> {
+        let refused = |reason: &str| RenderError::Conversation(reason.to_owned());
+        if !messages.iter().any(is_assistant) {
+            return Err(refused("the conversation has no assistant turn"));
         }
         if messages.iter().any(|message| message.to_string().contains([BEGIN, END])) {
-            return Err("the conversation holds a character of the last private plane".into());
-        }
-        if self.generation {
-            return unmark(&self.write(messages, tools, false)?)
-                .filter(|rendered| !rendered.learnt.is_empty())
-                .ok_or_else(|| "the template's `generation` blocks held no turn".into());
+            return Err(refused("the conversation holds a character of the last private plane"));
         }
         let text = self.write(messages, tools, false)?;
+        if self.jinja.marks_generation() {
+            return unmark(&text)
+                .filter(|rendered| !rendered.learnt.is_empty())
+                .ok_or_else(|| refused("the template's `generation` blocks held no turn"));
+        }
         let marked = self.marked(messages, tools, &text);
         if let Some(mut learnt) = self.turn_by_turn(messages, tools, &text) {
             // A template without a generation prompt writes a turn's heading with the turn.
-            if let (false, Some(marked)) = (self.has_generation_prompt(messages, tools), &marked) {
-                for (turn, content) in learnt.iter_mut().zip(marked) {
+            let prompted = self.has_generation_prompt(messages, tools);
+            for (turn, content) in learnt.iter_mut().zip(marked.into_iter().flatten()) {
+                let Some(content) = content else { continue };
+                if !prompted {
                     turn.start = content.start.max(turn.start);
                 }
+                // White space that ends the turn's own content is learnt with it.
+                turn.end = content.end.max(turn.end);
             }
             return Ok(Rendered { text, learnt });
         }
-        let learnt = marked.ok_or(
-            "where the template writes the assistant's turns cannot be told; mark them in it with `{% generation %}`",
-        )?;
+        let untold = || {
+            RenderError::Template(
+                "where it writes the assistant's turns cannot be told; mark them in it with `{% generation %}`".into(),
+            )
+        };
+        let turns = marked.ok_or_else(untold)?;
+        // A turn without words has nothing to learn, unless the template writes its calls.
+        if turns.contains(&None) && self.writes_calls(messages, tools, &text) {
+            return Err(untold());
+        }
+        let learnt = turns.into_iter().flatten().collect();
         Ok(Rendered { text, learnt })
     }
 
-    /// Returns where the template carries marks around each assistant's content; none where it
-    /// loses one.
+    /// Returns where the template carries marks around the content of each assistant turn that has
+    /// any; none where it loses one.
+    ///
+    /// The marks enclose the white space around the content where the template leaves it alone,
+    /// and stand within it where the template trims it.
     fn marked(
         &self,
         messages: &[Value],
         tools: Option<&Value>,
         text: &str,
-    ) -> Option<Vec<Range<usize>>> {
-        let assistant = |message: &Value| message["role"] == "assistant";
-        let turns = messages.iter().filter(|message| assistant(message)).count();
-        let marked: Vec<Value> = messages
-            .iter()
-            .map(|message| if assistant(message) { mark(message) } else { message.clone() })
-            .collect();
-        let found = unmark(&self.write(&marked, tools, false).ok()?)?;
-        (found.text == text && found.learnt.len() == turns).then_some(found.learnt)
+    ) -> Option<Vec<Option<Range<usize>>>> {
+        let spoken =
+            |message: &Value| message["content"].as_str().is_some_and(|text| !text.is_empty());
+        let turns = messages.iter().filter(|message| is_assistant(message));
+        let spoken: Vec<bool> = turns.map(spoken).collect();
+        let count = spoken.iter().filter(|&&spoken| spoken).count();
+        let sides = [(true, true), (false, true), (true, false), (false, false)];
+        sides.into_iter().find_map(|(before, after)| {
+            let marked: Vec<Value> = messages
+                .iter()
+                .map(|message| {
+                    if is_assistant(message) {
+                        mark(message, before, after)
+                    } else {
+                        message.clone()
+                    }
+                })
+                .collect();
+            let found = unmark(&self.write(&marked, tools, false).ok()?)?;
+            (found.text == text && found.learnt.len() == count).then(|| {
+                let mut found = found.learnt.into_iter();
+                spoken.iter().map(|&spoken| if spoken { found.next() } else { None }).collect()
+            })
+        })
+    }
+
+    /// Returns whether the template writes the calls of assistant turns without words.
+    fn writes_calls(&self, messages: &[Value], tools: Option<&Value>, text: &str) -> bool {
+        let mut without = messages.to_vec();
+        let silent = |message: &Value| message["content"].as_str().is_none_or(str::is_empty);
+        for message in without.iter_mut().filter(|message| is_assistant(message) && silent(message))
+        {
+            if let Some(fields) = message.as_object_mut() {
+                fields.remove("tool_calls");
+            }
+        }
+        self.write(&without, tools, false).ok().as_deref() != Some(text)
     }
 
     /// Returns whether the template writes something to be answered when it is asked to.
@@ -157,8 +195,8 @@ impl ChatTemplate {
         self.write(messages, tools, true).ok() != self.write(messages, tools, false).ok()
     }
 
-    /// Returns what each assistant turn adds to the text; none where the template writes an
-    /// earlier turn otherwise once a later one is there.
+    /// Returns what each assistant turn adds to the text, but for white space at its end; none
+    /// where the template writes an earlier turn otherwise once a later one is there.
     fn turn_by_turn(
         &self,
         messages: &[Value],
@@ -167,12 +205,16 @@ impl ChatTemplate {
     ) -> Option<Vec<Range<usize>>> {
         let mut learnt = Vec::new();
         for (place, message) in messages.iter().enumerate() {
-            if message["role"] != "assistant" {
+            if !is_assistant(message) {
                 continue;
             }
             let before = self.write(&messages[..place], tools, true).ok()?;
             let after = self.write(&messages[..=place], tools, false).ok()?;
-            if !(text.starts_with(&after) && after.starts_with(&before)) {
+            // Some templates close whatever is written with one EOS, and not each turn.
+            let whole = text.starts_with(&after).then_some(after.as_str());
+            let open = after.strip_suffix(&self.eos).filter(|open| text.starts_with(open));
+            let after = whole.or(open)?;
+            if !after.starts_with(&before) {
                 return None;
             }
             // White space behind the turn's closing token belongs to the template.
@@ -187,74 +229,31 @@ impl ChatTemplate {
         messages: &[Value],
         tools: Option<&Value>,
         add_generation_prompt: bool,
-    ) -> Result<String, String> {
-        let template = self.environment.get_template("chat").map_err(|wrong| wrong.to_string())?;
-        template
-            .render(context! {
-                messages => Serde(messages),
-                tools => Serde(tools),
-                bos_token => self.bos.as_str(),
-                eos_token => self.eos.as_str(),
-                add_generation_prompt => add_generation_prompt,
-            })
-            .map_err(|wrong| template_error(&wrong).to_string())
+    ) -> Result<String, RenderError> {
+        self.jinja.write(context! {
+            messages => Serde(messages),
+            tools => Serde(tools),
+            documents => None::<()>,
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
+            add_generation_prompt => add_generation_prompt,
+        })
     }
 }
 
-fn template_error(wrong: &minijinja::Error) -> SftError {
-    let place = match (wrong.line(), wrong.range()) {
-        (Some(line), Some(range)) => {
-            let before =
-                wrong.template_source().map_or("", |text| &text[..range.start.min(text.len())]);
-            let column = before.chars().rev().take_while(|&char| char != '\n').count() + 1;
-            format!("line {line}, column {column}: ")
-        }
-        (Some(line), None) => format!("line {line}: "),
-        _ => String::new(),
-    };
-    let detail = wrong.detail().map_or_else(|| wrong.kind().to_string(), ToOwned::to_owned);
-    SftError::ChatTemplate { reason: format!("{place}{detail}") }
+fn is_assistant(message: &Value) -> bool {
+    message["role"] == "assistant"
 }
 
-/// Turns `{% generation %}` and its end into marks, which any Jinja writes.
-fn mark_generation(source: &str) -> (String, bool) {
-    let mut marked = String::with_capacity(source.len());
-    let mut rest = source;
-    let mut any = false;
-    while let Some(open) = rest.find("{%") {
-        let Some(close) = rest[open..].find("%}").map(|close| open + close) else { break };
-        let inside = &rest[open + 2..close];
-        let word = inside.trim_matches(['-', '+']).trim();
-        let mark = match word {
-            "generation" => Some(BEGIN),
-            "endgeneration" => Some(END),
-            _ => None,
-        };
-        match mark {
-            Some(mark) => {
-                any = true;
-                let (left, right) = (inside.starts_with('-'), inside.ends_with('-'));
-                let dash = |dash: bool| if dash { "-" } else { "" };
-                marked.push_str(&rest[..open]);
-                marked.extend(["{{", dash(left), " '"]);
-                marked.push(mark);
-                marked.extend(["' ", dash(right), "}}"]);
-            }
-            None => marked.push_str(&rest[..close + 2]),
-        }
-        rest = &rest[close + 2..];
-    }
-    marked.push_str(rest);
-    (marked, any)
-}
-
-/// Puts marks around the content of a message, within the white space that a template may trim.
-fn mark(message: &Value) -> Value {
+/// Puts marks around the content of a message: before or behind the white space that it begins
+/// with, and before or behind that which it ends with.
+fn mark(message: &Value, before_space: bool, behind_space: bool) -> Value {
     let mut message = message.clone();
-    if let Some(content) = message["content"].as_str() {
-        let body = content.trim();
-        let start = content.find(body).unwrap_or(0);
-        let (before, after) = (&content[..start], &content[start + body.len()..]);
+    if let Some(content) = message["content"].as_str().filter(|content| !content.is_empty()) {
+        let start = if before_space { 0 } else { content.len() - content.trim_start().len() };
+        let end = if behind_space { content.len() } else { content.trim_end().len() };
+        let (before, body) = content.split_at(start.min(end));
+        let (body, after) = body.split_at(end - start.min(end));
         message["content"] = format!("{before}{BEGIN}{body}{END}{after}").into();
     }
     message
@@ -284,8 +283,12 @@ mod tests {
 
     const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
+    fn compile(template: &str) -> Result<ChatTemplate, SftError> {
+        ChatTemplate::compile(template, "<s>", "</s>", Date::default())
+    }
+
     fn learnt(template: &str, messages: &Value) -> Vec<String> {
-        let template = ChatTemplate::compile(template, "<s>", "</s>").unwrap();
+        let template = compile(template).unwrap();
         let rendered = template.render(messages.as_array().unwrap(), None).unwrap();
         rendered.learnt.iter().map(|range| rendered.text[range.clone()].to_owned()).collect()
     }
@@ -327,11 +330,84 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told() {
-        let template = ChatTemplate::compile(CHATML, "", "").unwrap();
-        let silent = template.render(&[json!({"role": "user", "content": "u"})], None).unwrap_err();
-        let broken = ChatTemplate::compile("a\nb {% for %}", "", "").unwrap_err().to_string();
+        let template = compile(CHATML).unwrap();
+        let silent = template
+            .render(&[json!({"role": "user", "content": "u"})], None)
+            .unwrap_err()
+            .to_string();
+        let broken = compile("a\nb {% for %}").unwrap_err().to_string();
 
         assert!(silent.contains("no assistant turn"), "{silent}");
         assert!(broken.contains("line 2, column"), "{broken}");
+    }
+
+    #[test]
+    fn white_space_around_a_generation_block_is_trimmed_as_around_any_block() {
+        let talk = [
+            json!({"role": "user", "content": "u"}),
+            json!({"role": "assistant", "content": "a1"}),
+        ];
+        for (turn, expected) in [
+            (
+                "    {% generation %}\n{{ m.content }}\n    {% endgeneration %}\nEND",
+                "A:\n<a1\n>END",
+            ),
+            (
+                "    {%- generation -%}\n{{ m.content }}\n    {%- endgeneration -%}\nEND",
+                "A:<a1>END",
+            ),
+            ("  {% generation -%}\n {{ m.content }} {%- endgeneration %}\n\nEND", "A:\n<a1>\nEND"),
+            (
+                "  {%+ generation %} {{ m.content }}\n {%+ endgeneration %} END",
+                "A:\n  < a1\n > END",
+            ),
+        ] {
+            let source = format!(
+                "{{% for m in messages %}}{{% if m.role == 'assistant' %}}A:\n{turn}{{% endif %}}{{% endfor %}}"
+            );
+
+            let rendered = compile(&source).unwrap().render(&talk, None).unwrap();
+
+            let mut text = rendered.text.clone();
+            text.insert(rendered.learnt[0].end, '>');
+            text.insert(rendered.learnt[0].start, '<');
+            assert_eq!(text, expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn white_space_that_ends_an_answer_is_learnt_with_it() {
+        let talk = json!([
+            {"role": "user", "content": "u"}, {"role": "assistant", "content": "one\n"},
+            {"role": "user", "content": "u"}, {"role": "assistant", "content": "two  "}
+        ]);
+        let bare = "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}";
+        let lines = "{% for m in messages %}{{ m.role }}: {{ m.content | trim }}\n{% endfor %}";
+
+        assert_eq!(learnt(bare, &talk), ["one\n", "two  "]);
+        assert_eq!(learnt(CHATML, &talk), ["one\n<|im_end|>", "two  <|im_end|>"]);
+        assert_eq!(learnt(lines, &talk), ["one", "two"], "a template's own line end is not learnt");
+    }
+
+    #[test]
+    fn a_mistake_of_the_template_is_told_from_one_of_the_conversation() {
+        let talk = [json!({"role": "assistant", "content": null})];
+        let wrong = |source: &str| compile(source).unwrap().render(&talk, None).unwrap_err();
+
+        for (source, says) in [
+            ("a\n  {{ messages | nosuch }}", "line 2, column 17: unknown filter"),
+            ("a\n\n{{ nosuch(1) }}", "line 3, column 4: unknown function"),
+            ("{{ 'x'.nosuch() }}", "line 1, column "),
+        ] {
+            let RenderError::Template(reason) = wrong(source) else { panic!("{source}") };
+            assert!(reason.contains(says), "{reason}");
+        }
+        for (source, says) in [
+            ("{{ raise_exception('roles alternate') }}", "refuses it: roles alternate"),
+            ("{{ messages[0].content.strip() }}", "line 1, column"),
+        ] {
+            let RenderError::Conversation(reason) = wrong(source) else { panic!("{source}") };
+            assert!(reason.contains(says), "{reason}");
+        }
     }
 }

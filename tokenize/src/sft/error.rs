@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::task::TaskError;
 use crate::hub::HubError;
-use crate::source::SourceError;
+use crate::source::{Place, SourceError};
 use crate::tokenizer::EncodeError;
 
 /// An error of a job over instruction data.
@@ -31,22 +31,22 @@ pub enum SftError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A row cannot be used.
-    #[error("{}: row {row}: {reason}", .path.display())]
+    #[error("{}: {place}: {reason}", .path.display())]
     Row {
         /// The file.
         path: PathBuf,
-        /// The row, from 0.
-        row: u64,
+        /// The row or line.
+        place: Place,
         /// What is wrong with it.
         reason: String,
     },
     /// A text cannot be encoded.
-    #[error("{}: row {row}: {source}", .path.display())]
+    #[error("{}: {place}: {source}", .path.display())]
     Encode {
         /// The file.
         path: PathBuf,
-        /// The row, from 0.
-        row: u64,
+        /// The row or line.
+        place: Place,
         /// What is wrong with it.
         source: EncodeError,
     },
@@ -122,7 +122,7 @@ impl SftError {
         match self {
             Self::Task(wrong) => wrong.hint(),
             Self::Hub(wrong) => wrong.hint().map(ToString::to_string),
-            Self::Source(SourceError::NoColumn { .. }) => {
+            Self::Source(SourceError::NoColumn { .. } | SourceError::ColumnType { .. }) => {
                 Some("name the columns as they are, in a copy of the task: `--task-file`".into())
             }
             Self::Source(wrong) => wrong.hint().map(Into::into),

@@ -163,6 +163,12 @@ impl SftJob {
                 self.max_length
             )));
         }
+        if limit > self.max_length {
+            return Err(wrong(format!(
+                "`prompt_limit` leaves prompts {limit} tokens, expected at most the row's {}",
+                self.max_length
+            )));
+        }
         if split.references.is_some() && self.form == Form::Documents {
             return Err(wrong(
                 "rows to be scored have no answer to learn, so they are not packed".into(),

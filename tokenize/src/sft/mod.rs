@@ -4,7 +4,7 @@
 //! task file -> Task                task.rs       columns, template, shuffle, sample, lengths
 //! rows      -> examples            rows.rs       a prompt and an answer, or a conversation
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
-//!   chat    -> text, learnt bytes  chat.rs       by a Jinja template
+//!   chat    -> text, learnt bytes  chat.rs       by a Jinja template, as jinja.rs sets it up
 //!   ids     -> row                 clip.rs       cut to length as the reference does
 //! examples  -> order               staged.rs     shuffled and sampled
 //!           -> pairs               pairs.rs      the reference's two files
@@ -14,8 +14,10 @@
 
 mod chat;
 mod clip;
+mod date;
 mod documents;
 mod error;
+mod jinja;
 mod job;
 mod pairs;
 mod prompt;
@@ -27,7 +29,9 @@ mod template;
 
 pub use chat::{ChatTemplate, Rendered};
 pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
+pub use date::Date;
 pub use error::SftError;
+pub use jinja::RenderError;
 pub use job::{Form, SftJob, SftOutcome};
 pub use staged::SftProgress;
 pub use task::{Chat, Sample, Split, TASKS, Task, TaskError};

@@ -44,13 +44,14 @@ pub(crate) fn write_pairs(
     let mut row = Vec::with_capacity(row_len * 2);
     for &number in &staged.order {
         let example = staged.example(number)?;
-        let fill = std::iter::repeat_n(files.fill.cast_signed(), row_len - example.ids.len());
-        encode(&mut row, example.ids.iter().map(|id| id.cast_signed()).chain(fill));
+        let fill = std::iter::repeat(files.fill.cast_signed());
+        let ids = example.ids.iter().map(|id| id.cast_signed());
+        encode(&mut row, ids.chain(fill).take(row_len));
         inputs.write(&row)?;
-        let fill = std::iter::repeat_n(IGNORE_INDEX, row_len - example.ids.len());
-        encode(&mut row, example.labels().into_iter().chain(fill));
+        let fill = std::iter::repeat(IGNORE_INDEX);
+        encode(&mut row, example.labels().into_iter().chain(fill).take(row_len));
         labels.write(&row)?;
-        for length in [example.prompt_len, example.ids.len()] {
+        for length in [example.prompt_len, example.ids.len()].map(|length| length.min(row_len)) {
             lengths.write(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())?;
         }
         if let (Some(answers), Some(line)) = (&mut answers, staged.references(number)) {

@@ -1,13 +1,12 @@
 //! From one row of data to its examples.
 
-use std::path::Path;
-
 use ratdata_schemas::TokenId;
 use serde_json::Value;
 
 use super::chat::ChatTemplate;
 use super::clip::{Clip, Example, Truncate, cut_to_row};
 use super::error::SftError;
+use super::jinja::RenderError;
 use super::prompt::{PromptEncoder, PromptError};
 use super::python_json;
 use super::task::{Chat, Split, Task};
@@ -46,6 +45,8 @@ pub(crate) enum RowError {
     Bad(String),
     /// It cannot be encoded.
     Encode(EncodeError),
+    /// The chat template is at fault.
+    Template(String),
 }
 
 impl From<EncodeError> for RowError {
@@ -177,12 +178,14 @@ impl<'a> RowEncoder<'a> {
             return Err(RowError::Bad(format!("`{}` holds no list of messages", chat.messages)));
         };
         let tools = chat.tools.as_ref().and_then(|path| at_path(row, path));
-        let rendered = template.render(&messages, tools.as_ref()).map_err(RowError::Bad)?;
-        let mut ids: Vec<TokenId> = Vec::new();
-        encoder.encode_into(&rendered.text, &mut ids)?;
-        let places = self.tokenizer.align(&rendered.text, &ids).ok_or_else(|| {
-            RowError::Bad("the ids cannot be laid over the conversation's text".into())
+        let rendered = template.render(&messages, tools.as_ref()).map_err(|wrong| match wrong {
+            RenderError::Template(reason) => RowError::Template(reason),
+            RenderError::Conversation(reason) => RowError::Bad(reason),
         })?;
+        let (ids, places) =
+            self.tokenizer.encode_aligned(&rendered.text, encoder)?.ok_or_else(|| {
+                RowError::Bad("the ids cannot be laid over the conversation's text".into())
+            })?;
         let mut spans = rendered.learnt.iter().peekable();
         let learnt: Vec<bool> = places
             .iter()
@@ -210,8 +213,9 @@ impl<'a> RowEncoder<'a> {
 fn template(chat: &Chat, tokenizer: &Tokenizer) -> Result<ChatTemplate, SftError> {
     let piece = |id: Option<TokenId>| id.and_then(|id| tokenizer.piece(id)).unwrap_or("");
     let (bos, eos) = (piece(tokenizer.bos()), piece(tokenizer.eos()));
+    let date = chat.date.unwrap_or_default();
     match &chat.template {
-        Some(source) => ChatTemplate::compile(source, bos, eos),
-        None => ChatTemplate::beside(Path::new(tokenizer.path()), bos, eos),
+        Some(source) => ChatTemplate::compile(source, bos, eos, date),
+        None => ChatTemplate::beside(tokenizer.path(), bos, eos, date),
     }
 }

@@ -6,14 +6,13 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use ratdata_schemas::SourceRecord;
 use rayon::prelude::*;
-use serde_json::Value;
 
 use super::clip::{Cut, Example};
 use super::error::SftError;
 use super::rows::{RowEncoder, RowError, RowExamples};
 use super::task::Split;
 use crate::order::{permutation, sample};
-use crate::source::{SourceFile, Table, fingerprint};
+use crate::source::{Place, SourceFile, Table, TableRow, fingerprint};
 use crate::staging::Staging;
 use crate::tokenizer::{Encoder, IdWidth};
 
@@ -52,6 +51,7 @@ struct Facts {
     prompt_len: u32,
     last_label: i32,
     cut: Option<(u32, i32)>,
+    learns: bool,
 }
 
 /// How a split's rows are read.
@@ -66,8 +66,6 @@ pub(crate) struct Reading<'a> {
     pub(crate) progress: &'a SftProgress,
     pub(crate) interrupted: &'a AtomicBool,
 }
-
-type Batch = (u64, Vec<Value>);
 
 impl<W: IdWidth> Staged<W> {
     /// Reads and encodes the files of a split, and draws their order.
@@ -94,8 +92,8 @@ impl<W: IdWidth> Staged<W> {
         if staged.order.is_empty() {
             return Err(nothing("every row was left out"));
         }
-        let unlearnt = reading.progress.unlearnt.load(Ordering::Relaxed);
-        if reading.split.references.is_none() && unlearnt >= staged.facts.len() as u64 {
+        let learns = |&number: &u32| staged.facts[number as usize].learns;
+        if reading.split.references.is_none() && !staged.order.iter().any(learns) {
             return Err(nothing("each prompt fills its row, so there is nothing to learn"));
         }
         Ok(staged)
@@ -117,27 +115,33 @@ impl<W: IdWidth> Staged<W> {
             fingerprint: fingerprint(file)?,
         };
         std::thread::scope(|scope| {
-            let (sender, batches) = mpsc::sync_channel::<Batch>(2);
-            let reader = scope
-                .spawn(move || table.read(&mut |first, rows| sender.send((first, rows)).is_ok()));
-            for (first, rows) in batches {
+            let (sender, batches) = mpsc::sync_channel::<Vec<TableRow>>(2);
+            let reader = scope.spawn(move || table.read(&mut |rows| sender.send(rows).is_ok()));
+            for rows in batches {
                 if reading.interrupted.load(Ordering::Relaxed) {
                     return Err(SftError::Interrupted);
                 }
                 record.rows += rows.len() as u64;
                 let made = encode_batch(reading, &rows);
-                for (row, made) in (first..).zip(made) {
+                for (place, made) in rows.iter().map(|row| row.place).zip(made) {
                     match made {
                         Ok(made) => self.push(reading, made, columns)?,
                         Err(RowError::Bad(reason)) if reading.skip_bad => {
                             record.bad_rows += 1;
-                            reading.progress.tell_bad(file, row, &reason);
+                            reading.progress.tell_bad(file, place, &reason);
                         }
                         Err(RowError::Bad(reason)) => {
-                            return Err(SftError::Row { path: file.path.clone(), row, reason });
+                            return Err(SftError::Row { path: file.path.clone(), place, reason });
+                        }
+                        Err(RowError::Template(reason)) => {
+                            return Err(SftError::ChatTemplate { reason });
                         }
                         Err(RowError::Encode(source)) => {
-                            return Err(SftError::Encode { path: file.path.clone(), row, source });
+                            return Err(SftError::Encode {
+                                path: file.path.clone(),
+                                place,
+                                source,
+                            });
                         }
                     }
                 }
@@ -161,8 +165,8 @@ impl<W: IdWidth> Staged<W> {
                 progress.dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
-            let learnt = example.learnt.iter().skip(1).any(|&learnt| learnt);
-            if !learnt && reading.split.references.is_none() {
+            let learns = example.learnt.iter().skip(1).any(|&learnt| learnt);
+            if !learns && reading.split.references.is_none() {
                 progress.unlearnt.fetch_add(1, Ordering::Relaxed);
             }
             column.push(small(self.facts.len()));
@@ -170,6 +174,7 @@ impl<W: IdWidth> Staged<W> {
                 prompt_len: small(example.prompt_len),
                 last_label: example.last_label,
                 cut: example.cut.map(|cut| (small(cut.position), cut.label)),
+                learns,
             });
             let flags = example.learnt.iter().map(|&learnt| W::of(learnt.into()));
             let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).chain(flags).collect();
@@ -206,8 +211,9 @@ impl<W: IdWidth> Staged<W> {
     }
 }
 
-fn encode_batch(reading: &Reading<'_>, rows: &[Value]) -> Vec<Result<RowExamples, RowError>> {
-    let encode = |row: &Value| {
+fn encode_batch(reading: &Reading<'_>, rows: &[TableRow]) -> Vec<Result<RowExamples, RowError>> {
+    let encode = |row: &TableRow| {
+        let row = row.columns.as_ref().map_err(|reason| RowError::Bad(reason.clone()))?;
         let thread = rayon::current_thread_index().unwrap_or(0);
         let mut encoder = reading.encoders[thread].lock().unwrap_or_else(PoisonError::into_inner);
         reading.rows.encode(row, &mut encoder)
@@ -237,11 +243,11 @@ fn draw(reading: &Reading<'_>, mut examples: Vec<u32>) -> Result<Vec<u32>, SftEr
 }
 
 impl SftProgress {
-    fn tell_bad(&self, file: &SourceFile, row: u64, reason: &str) {
+    fn tell_bad(&self, file: &SourceFile, place: Place, reason: &str) {
         self.bad_rows.fetch_add(1, Ordering::Relaxed);
         let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
         if first.len() < 3 {
-            first.push(format!("{}: row {row}: {reason}", file.path.display()));
+            first.push(format!("{}: {place}: {reason}", file.path.display()));
         }
     }
 }

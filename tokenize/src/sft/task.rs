@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::clip::Truncate;
+use super::date::Date;
 use super::template::Template;
 
 /// The tasks that are compiled in, by name.
@@ -58,6 +59,9 @@ pub struct Chat {
     /// The Jinja template; without one, that of the tokenizer's `tokenizer_config.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// What the template is told by `strftime_now`; no clock is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<Date>,
 }
 
 fn default_messages() -> String {
@@ -186,7 +190,19 @@ impl Task {
             }
             _ => {}
         }
+        if task.splits.contains_key("val") && task.splits.contains_key("validation") {
+            return Err(wrong(
+                "has both `splits.val` and `splits.validation`, which are one part of an artifact; remove or rename one".into(),
+            ));
+        }
         for (name, split) in &task.splits {
+            // A split names files, which must lie in the artifact and nowhere else.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+                return Err(wrong(format!(
+                    "splits.{name:?}: expected a name of letters, digits, `.`, `_` and `-` that does not begin with a dot"
+                )));
+            }
             let answered = [!split.answers.is_empty(), split.references.is_some()];
             match (&task.chat, answered) {
                 (Some(_), [false, false]) | (None, [true, false] | [false, true]) => {}

@@ -17,7 +17,7 @@ pub use fingerprint::fingerprint;
 pub use inputs::{InputKind, SourceFile, find_inputs};
 pub use lines::{Compression, LinesSource};
 pub use parquet::ParquetSource;
-pub use table::{Table, at_path, text_at};
+pub use table::{Place, Table, TableRow, at_path, text_at};
 
 use ::parquet::data_type::ByteArray;
 use serde_json::value::RawValue;

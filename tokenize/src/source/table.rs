@@ -3,6 +3,7 @@
 //! Instruction data has a question here, a story there and answers in a list. A row is an object
 //! of the columns that were asked for, whether it came from parquet or from a line of JSON.
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +12,15 @@ use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, OffsetSizeTrait, RecordBatch,
     StructArray,
 };
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::schema::types::SchemaDescriptor;
 use serde_json::{Map, Value};
 
 use super::error::SourceError;
@@ -35,6 +40,33 @@ pub struct Table {
 enum TableKind {
     Parquet { metadata: ArrowReaderMetadata, mask: ProjectionMask },
     Lines(LinesSource),
+}
+
+/// One row of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableRow {
+    /// Where it stands in its file.
+    pub place: Place,
+    /// An object of the columns that were asked for, or why there is none.
+    pub columns: Result<Value, String>,
+}
+
+/// Where a row stands in its file, as messages tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The row of a table, from 0.
+    Row(u64),
+    /// The line of a text file, from 1.
+    Line(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Row(number) => write!(f, "row {number}"),
+            Self::Line(number) => write!(f, "line {number}"),
+        }
+    }
 }
 
 impl Table {
@@ -59,13 +91,14 @@ impl Table {
         Ok(Self { path: file.path.clone(), kind })
     }
 
-    /// Gives the rows batch by batch to `each` until that returns `false`: the number of the
-    /// first, and the rows.
+    /// Gives the rows batch by batch to `each` until that returns `false`.
+    ///
+    /// A line that is no JSON object is a row without columns, with the reason in their place.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or is damaged, or a line of it is no JSON object.
-    pub fn read(&self, each: &mut dyn FnMut(u64, Vec<Value>) -> bool) -> Result<(), SourceError> {
+    /// The file cannot be read or is damaged.
+    pub fn read(&self, each: &mut dyn FnMut(Vec<TableRow>) -> bool) -> Result<(), SourceError> {
         match &self.kind {
             TableKind::Parquet { metadata, mask } => self.read_parquet(metadata, mask, each),
             TableKind::Lines(lines) => self.read_lines(lines, each),
@@ -76,7 +109,7 @@ impl Table {
         &self,
         metadata: &ArrowReaderMetadata,
         mask: &ProjectionMask,
-        each: &mut dyn FnMut(u64, Vec<Value>) -> bool,
+        each: &mut dyn FnMut(Vec<TableRow>) -> bool,
     ) -> Result<(), SourceError> {
         let damaged = |first: u64, reason: String| SourceError::Damaged {
             path: self.path.clone(),
@@ -96,7 +129,9 @@ impl Table {
             let batch = batch.map_err(|wrong| damaged(first, wrong.to_string()))?;
             let rows = rows_of(&batch).map_err(|wrong| damaged(first, wrong))?;
             let count = rows.len() as u64;
-            if !each(first, rows) {
+            let place = (first..).map(Place::Row);
+            let rows = place.zip(rows).map(|(place, row)| TableRow { place, columns: Ok(row) });
+            if !each(rows.collect()) {
                 break;
             }
             first += count;
@@ -107,34 +142,31 @@ impl Table {
     fn read_lines(
         &self,
         lines: &LinesSource,
-        each: &mut dyn FnMut(u64, Vec<Value>) -> bool,
+        each: &mut dyn FnMut(Vec<TableRow>) -> bool,
     ) -> Result<(), SourceError> {
-        let mut wrong = None;
         lines.read(&mut |rows| {
-            let mut values = Vec::with_capacity(rows.cells.len());
-            for cell in &rows.cells {
-                let Cell::Line(number, line) = cell else { continue };
-                match serde_json::from_slice(line) {
-                    Ok(Value::Object(row)) => values.push(Value::Object(row)),
-                    other => {
-                        let reason = other.map_or_else(
-                            |wrong| format!("not JSON: {wrong}"),
-                            |_| "not a JSON object".to_owned(),
-                        );
-                        wrong = Some((*number, reason));
-                        return false;
-                    }
+            let lines = rows.cells.iter().filter_map(|cell| match cell {
+                Cell::Line(number, line) => {
+                    Some(TableRow { place: Place::Line(*number), columns: object_of(line) })
                 }
-            }
-            each(rows.first, values)
-        })?;
-        wrong.map_or(Ok(()), |(number, reason)| {
-            Err(SourceError::Damaged {
-                path: self.path.clone(),
-                place: format!("line {number}"),
-                reason,
-            })
+                _ => None,
+            });
+            each(lines.collect())
         })
+    }
+}
+
+/// Reads a line of JSON that has to be an object.
+fn object_of(line: &[u8]) -> Result<Value, String> {
+    match serde_json::from_slice(line) {
+        Ok(Value::Object(row)) => Ok(Value::Object(row)),
+        Ok(_) => Err("not a JSON object".to_owned()),
+        Err(wrong) => {
+            // The parser sees one line alone, so its line number says nothing.
+            let reason = wrong.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or(&reason);
+            Err(format!("not JSON: {reason}, column {}", wrong.column()))
+        }
     }
 }
 
@@ -149,19 +181,29 @@ fn open_parquet(path: &Path, paths: &[&str]) -> Result<TableKind, SourceError> {
             reason: wrong.to_string(),
         })?;
     let schema = metadata.metadata().file_metadata().schema_descr_ptr();
-    let names: Vec<String> =
-        schema.columns().iter().map(|column| plain_path(column.path().parts())).collect();
+    let columns = leaves_of(&metadata, &schema);
     let mut leaves = Vec::new();
     for wanted in paths {
         let wanted_parts: Vec<&str> = wanted.split('.').filter(|part| !is_place(part)).collect();
         let wanted_path = wanted_parts.join(".");
         let inside = format!("{wanted_path}.");
         let before = leaves.len();
-        leaves.extend(names.iter().enumerate().filter_map(|(leaf, name)| {
-            (*name == wanted_path || name.starts_with(&inside)).then_some(leaf)
-        }));
+        for (leaf, column) in columns.iter().enumerate() {
+            if column.path != wanted_path && !column.path.starts_with(&inside) {
+                continue;
+            }
+            if let Some(found) = &column.unreadable {
+                return Err(SourceError::ColumnType {
+                    path: path.to_owned(),
+                    column: column.path.clone(),
+                    found: found.clone(),
+                });
+            }
+            leaves.push(leaf);
+        }
         if leaves.len() == before {
-            let mut present = names.clone();
+            let mut present: Vec<String> =
+                columns.iter().map(|column| column.path.clone()).collect();
             present.dedup();
             return Err(SourceError::NoColumn {
                 path: path.to_owned(),
@@ -173,18 +215,59 @@ fn open_parquet(path: &Path, paths: &[&str]) -> Result<TableKind, SourceError> {
     Ok(TableKind::Parquet { mask: ProjectionMask::leaves(&schema, leaves), metadata })
 }
 
-/// Returns the path of a leaf without the two levels that a list adds.
-fn plain_path(parts: &[String]) -> String {
-    let wrapper = |name: &str| {
-        matches!(name, "list" | "element" | "array" | "item" | "bag" | "array_element")
-    };
-    let mut plain: Vec<&str> = Vec::new();
-    for (depth, part) in parts.iter().enumerate() {
-        if depth == 0 || !wrapper(part) {
-            plain.push(part);
+/// A column without columns in it.
+#[derive(Debug, PartialEq, Eq)]
+struct Leaf {
+    /// Its path as users write it: lists add no name to it.
+    path: String,
+    /// What it holds, where that cannot be read.
+    unreadable: Option<String>,
+}
+
+/// Returns the leaves of a file in their order, named by its schema and not by how lists are spelt.
+fn leaves_of(metadata: &ArrowReaderMetadata, schema: &SchemaDescriptor) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    for field in metadata.schema().fields() {
+        add_leaves(field.name(), field.data_type(), &mut leaves);
+    }
+    if leaves.len() == schema.num_columns() {
+        return leaves;
+    }
+    // A schema that reads otherwise than the file is laid out: its own names are as good as any.
+    let named = schema.columns().iter().map(|column| column.path().string());
+    named.map(|path| Leaf { path, unreadable: None }).collect()
+}
+
+fn add_leaves(path: &str, kind: &DataType, leaves: &mut Vec<Leaf>) {
+    match kind {
+        DataType::Struct(fields) => {
+            for field in fields {
+                add_leaves(&format!("{path}.{}", field.name()), field.data_type(), leaves);
+            }
+        }
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            add_leaves(path, item.data_type(), leaves);
+        }
+        // A map is laid out as a list of keys and values.
+        DataType::Map(entries, _) => add_leaves(path, entries.data_type(), leaves),
+        plain => {
+            let unreadable = (!is_readable(plain)).then(|| plain.to_string());
+            leaves.push(Leaf { path: path.to_owned(), unreadable });
         }
     }
-    plain.join(".")
+}
+
+/// Returns whether [`value`] reads values of a kind that has no columns in it.
+fn is_readable(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_readable(values),
+        DataType::Null
+        | DataType::Boolean
+        | DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View => true,
+        kind => kind.is_integer() || matches!(kind, DataType::Float32 | DataType::Float64),
+    }
 }
 
 /// Returns whether a part of a path is a place in a list.
@@ -248,8 +331,15 @@ fn value(array: &ArrayRef, at: usize) -> Result<Value, String> {
         DataType::LargeUtf8 => Value::from(array.as_string::<i64>().value(at)),
         DataType::Utf8View => Value::from(array.as_string_view().value(at)),
         DataType::Boolean => Value::from(array.as_boolean().value(at)),
+        DataType::Int8 => Value::from(array.as_primitive::<Int8Type>().value(at)),
+        DataType::Int16 => Value::from(array.as_primitive::<Int16Type>().value(at)),
         DataType::Int32 => Value::from(array.as_primitive::<Int32Type>().value(at)),
         DataType::Int64 => Value::from(array.as_primitive::<Int64Type>().value(at)),
+        DataType::UInt8 => Value::from(array.as_primitive::<UInt8Type>().value(at)),
+        DataType::UInt16 => Value::from(array.as_primitive::<UInt16Type>().value(at)),
+        DataType::UInt32 => Value::from(array.as_primitive::<UInt32Type>().value(at)),
+        DataType::UInt64 => Value::from(array.as_primitive::<UInt64Type>().value(at)),
+        DataType::Null => Value::Null,
         DataType::Float32 => Value::from(array.as_primitive::<Float32Type>().value(at)),
         DataType::Float64 => Value::from(array.as_primitive::<Float64Type>().value(at)),
         DataType::Struct(_) => object(array.as_struct(), at)?,
@@ -259,6 +349,7 @@ fn value(array: &ArrayRef, at: usize) -> Result<Value, String> {
             let lists: &FixedSizeListArray = array.as_fixed_size_list();
             items(&Arc::clone(&lists.value(at)))?
         }
+        DataType::Map(..) => items(&(Arc::new(array.as_map().value(at)) as ArrayRef))?,
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
             let key = dictionary.normalized_keys()[at];
@@ -278,8 +369,11 @@ fn items(array: &ArrayRef) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use arrow::array::{Int16Array, StringArray};
+    use arrow::datatypes::Field;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn paths_lead_into_objects_and_lists() {
@@ -295,9 +389,73 @@ mod tests {
     }
 
     #[test]
-    fn a_list_adds_no_level_to_a_path() {
-        let parts = ["answers", "list", "element", "text"].map(String::from);
+    fn a_list_adds_no_level_to_a_path_and_a_name_is_a_name() {
+        let field = |name: &str, kind| Field::new(name, kind, true);
+        let text = |name: &str| field(name, DataType::Utf8);
+        let list = |name: &str, of: Field| field(name, DataType::List(Arc::new(of)));
+        let answer = DataType::Struct(vec![text("text"), text("item"), text("list")].into());
+        let schema = [
+            list("answers", field("element", answer.clone())),
+            field("element", answer),
+            list("deep", list("list", field("item", DataType::Int16))),
+            field("when", DataType::Date32),
+        ];
+        let mut leaves = Vec::new();
 
-        assert_eq!(plain_path(&parts), "answers.text");
+        for field in &schema {
+            add_leaves(field.name(), field.data_type(), &mut leaves);
+        }
+
+        let paths: Vec<&str> = leaves.iter().map(|leaf| leaf.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "answers.text",
+                "answers.item",
+                "answers.list",
+                "element.text",
+                "element.item",
+                "element.list",
+                "deep",
+                "when"
+            ]
+        );
+        let unreadable: Vec<&str> =
+            leaves.iter().filter_map(|leaf| leaf.unreadable.as_deref()).collect();
+        assert_eq!(unreadable, ["Date32"]);
+    }
+
+    #[test]
+    fn small_integers_and_fields_with_the_names_of_wrappers_are_read() {
+        use parquet::arrow::ArrowWriter;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        let item: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+        let rank: ArrayRef = Arc::new(Int16Array::from(vec![-3, 7]));
+        let inner = StructArray::from(vec![
+            (Arc::new(Field::new("item", DataType::Utf8, false)), item),
+            (Arc::new(Field::new("rank", DataType::Int16, false)), rank),
+        ]);
+        let batch = RecordBatch::try_from_iter([("list", Arc::new(inner) as ArrayRef)]).unwrap();
+        let mut writer =
+            ArrowWriter::try_new(File::create_new(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let file = crate::source::find_inputs(&[path.display().to_string()]).unwrap().remove(0);
+
+        let mut rows = Vec::new();
+        let table = Table::open(&file, &["list.item", "list.rank"]).unwrap();
+        table
+            .read(&mut |batch| {
+                rows.extend(batch);
+                true
+            })
+            .unwrap();
+
+        let row = |place, item, rank| TableRow {
+            place: Place::Row(place),
+            columns: Ok(json!({"list": {"item": item, "rank": rank}})),
+        };
+        assert_eq!(rows, [row(0, "a", -3), row(1, "b", 7)]);
     }
 }

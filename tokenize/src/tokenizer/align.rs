@@ -4,9 +4,38 @@ use std::ops::Range;
 
 use ratdata_schemas::TokenId;
 
-use super::{Tokenizer, json};
+use super::{EncodeError, Encoder, Tokenizer, json};
+
+/// Ids, and for each the bytes of the text that it stands for.
+pub type Aligned = (Vec<TokenId>, Vec<Range<usize>>);
 
 impl Tokenizer {
+    /// Returns the ids of a text, and for each the bytes of the text that it stands for.
+    ///
+    /// Where the engine covers the tokenizer its pieces spell the text. All else, such as a
+    /// normalizer that rewrites it, is told by the offsets of Hugging Face `tokenizers`. `None`
+    /// where neither says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::encode_into`].
+    pub fn encode_aligned(
+        &self,
+        text: &str,
+        encoder: &mut Encoder,
+    ) -> Result<Option<Aligned>, EncodeError> {
+        let mut ids = Vec::new();
+        if self.inner.engine.is_some() {
+            encoder.encode_into(text, &mut ids)?;
+            if let Some(places) = self.align(text, &ids) {
+                return Ok(Some((ids, places)));
+            }
+        }
+        let Some(aligned) = self.inner.oracle_encode_aligned(text)? else { return Ok(None) };
+        // The oracle's places are of the oracle's ids.
+        Ok((self.inner.engine.is_none() || aligned.0 == ids).then_some(aligned))
+    }
+
     /// Returns, for every id of `text`, the bytes of the text that it stands for.
     ///
     /// A `▁` that was put before the text stands for no byte. `None` where the ids cannot be laid

@@ -21,6 +21,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord};
 
 pub use crate::engine::width::IdWidth;
+pub use align::Aligned;
 pub use encoder::{Encoder, Oracle, SpecialInText};
 pub use error::{EncodeError, TokenizerError};
 
@@ -399,6 +400,18 @@ impl Inner {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// Returns the oracle's ids with the bytes that each stands for, where the file is JSON.
+    fn oracle_encode_aligned(&self, text: &str) -> Result<Option<Aligned>, EncodeError> {
+        if self.semantics != Semantics::Json {
+            return Ok(None);
+        }
+        let oracle = self.json_oracle().map_err(EncodeError::Oracle)?;
+        let encoding =
+            oracle.encode(text, false).map_err(|wrong| EncodeError::Oracle(wrong.to_string()))?;
+        let places = encoding.get_offsets().iter().map(|&(start, end)| start..end);
+        Ok(Some((encoding.get_ids().to_vec(), places.collect())))
+    }
+
     fn json_oracle(&self) -> Result<&tokenizers::Tokenizer, String> {
         let loaded = self.oracle.get_or_init(|| {
             let mut oracle =
@@ -406,6 +419,8 @@ impl Inner {
             // A file may ask for truncation or padding; documents are encoded whole.
             oracle.with_truncation(None).map_err(|wrong| wrong.to_string())?;
             oracle.with_padding(None);
+            // Without special tokens a post-processor does nothing but trim places in the text.
+            oracle.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
             Ok(Box::new(oracle))
         });
         loaded.as_deref().map_err(Clone::clone)

@@ -1,0 +1,152 @@
+//! `sft` and `pack`, killed at random points: the next run ends with the same bytes.
+//!
+//! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a seed that cannot be seen cannot be given again")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use ratdata_schemas::DirLock;
+
+/// How often each job is begun anew.
+const ROUNDS: u32 = 5;
+
+fn ratdata(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata"));
+    command
+        .args(arguments)
+        .args(["--quiet"])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// Numbers that look drawn: xorshift by Marsaglia.
+struct Draws(u64);
+
+impl Draws {
+    fn new() -> Self {
+        let given = std::env::var("RATDATA_SEED").ok().and_then(|seed| seed.parse().ok());
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let seed = given.unwrap_or_else(|| u64::from(clock.subsec_nanos())) | 1;
+        eprintln!("RATDATA_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % most.max(1)
+    }
+}
+
+/// The demo's tokenizer and bins, and a task over many questions.
+fn workshop() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let run = |arguments: &[&str]| assert!(ratdata(root, arguments).status().unwrap().success());
+    run(&["sample", "--out", "demo"]);
+    run(&["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus", "--out", "bins"]);
+    let mut lines = Vec::new();
+    for n in 0..6000_u32 {
+        let story = "a story that many questions share ".repeat(20 + n as usize % 7 / 3 * 40);
+        writeln!(lines, "{{\"s\": \"{story}\", \"q\": \"what is {n}?\", \"a\": \"it is {n}\"}}")
+            .unwrap();
+    }
+    fs::create_dir(root.join("data")).unwrap();
+    let write = |name: &str, text: &str| {
+        fs::File::create(root.join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    };
+    write("data/x.jsonl", &String::from_utf8(lines).unwrap());
+    let split = "source = \"data/x.jsonl\"\nanswers = [\"a\"]\nshuffle = 7\n";
+    write(
+        "task.toml",
+        &format!(
+            "prompt = \"{{s}}\\n\\nQ: {{q}}\\nA:\"\n[splits.train]\n{split}[splits.validation]\n{split}"
+        ),
+    );
+    folder
+}
+
+/// Every file of an artifact, but for the lock.
+fn content(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // A run that was killed at once has made no folder yet.
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with(DirLock::FILE) {
+                files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Kills a job at random points of its time, until one attempt ends, and compares its files.
+fn kill_often(arguments: &[&str]) {
+    let folder = workshop();
+    let root = folder.path();
+    let job = |out: &str| ratdata(root, &[arguments, &["--out", out]].concat());
+    let begun = Instant::now();
+    assert!(job("whole").status().unwrap().success());
+    let time = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    let whole = content(&root.join("whole"));
+    let mut draws = Draws::new();
+    let mut kills = 0;
+
+    for round in 0..ROUNDS {
+        let out = format!("killed-{round}");
+        for attempt in 0..3 {
+            let mut run = job(&out).spawn().unwrap();
+            std::thread::sleep(Duration::from_micros(draws.below(time)));
+            let ended = run.try_wait().unwrap();
+            run.kill().unwrap();
+            run.wait().unwrap();
+            kills += u32::from(ended.is_none());
+            let made = content(&root.join(&out));
+            if ended.is_none() && made.contains_key(Path::new("manifest.json")) {
+                let named = fs::read_to_string(root.join(&out).join("manifest.json")).unwrap();
+                assert!(named.ends_with('}') || named.ends_with("}\n"), "attempt {attempt}");
+            }
+        }
+        assert!(job(&out).status().unwrap().success(), "round {round}");
+        let found = content(&root.join(&out));
+        let names: Vec<_> = found.keys().collect();
+        assert!(found == whole, "round {round} has other bytes: {names:?}");
+    }
+    assert!(kills > 0, "no run was killed while it worked");
+}
+
+const SFT: [&str; 7] =
+    ["sft", "--task-file", "task.toml", "--tokenizer", "demo/tokenizer", "--max-length", "128"];
+
+#[test]
+fn pairs_that_were_killed_end_with_the_same_bytes() {
+    kill_often(&SFT);
+}
+
+#[test]
+fn packed_instruction_rows_that_were_killed_end_with_the_same_bytes() {
+    kill_often(&[&SFT[..], &["--packing", "best-fit", "--materialize"]].concat());
+}
+
+#[test]
+fn a_pack_that_was_killed_ends_with_the_same_bytes() {
+    kill_often(&["pack", "--input", "bins", "--seq-len", "64", "--seed", "3"]);
+}
+
+#[test]
+fn rows_written_out_that_were_killed_end_with_the_same_bytes() {
+    kill_often(&["pack", "--input", "bins", "--seq-len", "64", "--materialize"]);
+}

@@ -1,0 +1,323 @@
+//! Jinja as Hugging Face sets it up for chat templates: its settings, functions and blocks.
+//!
+//! What Python would write is written: `None` and `True`, numbers, lists and JSON. What reads a
+//! clock there reads the task's date here.
+
+use std::error::Error as _;
+use std::fmt;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value as JinjaValue, ValueKind, from_args};
+use minijinja::{Environment, Error, ErrorKind, State};
+use serde_json::Value;
+
+use super::date::Date;
+use super::error::SftError;
+use super::python_json::{self, Style};
+
+/// Marks that no text holds: the last two code points of the last private plane.
+pub(super) const BEGIN: char = '\u{10fffc}';
+pub(super) const END: char = '\u{10fffd}';
+
+/// A compiled template.
+#[derive(Debug)]
+pub(super) struct Jinja {
+    environment: Environment<'static>,
+    source: String,
+    marks_generation: bool,
+}
+
+/// Why a conversation was not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenderError {
+    /// The template is at fault, whatever the conversation.
+    Template(String),
+    /// The conversation is one that the template does not write.
+    Conversation(String),
+}
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Template(reason) | Self::Conversation(reason)) = self;
+        f.write_str(reason)
+    }
+}
+
+/// The template called `raise_exception`.
+#[derive(Debug)]
+struct Raised;
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("raised by the template")
+    }
+}
+
+impl std::error::Error for Raised {}
+
+impl Jinja {
+    /// Compiles a template.
+    ///
+    /// # Errors
+    ///
+    /// It is malformed; the message has its line and column.
+    pub(super) fn compile(source: &str, date: Date) -> Result<Self, SftError> {
+        let (source, marks_generation) = rename_generation(source);
+        let malformed = |wrong: &Error| SftError::ChatTemplate { reason: told(&source, wrong) };
+        let mut environment = Environment::new();
+        let blocks = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .map_err(|wrong| malformed(&wrong))?;
+        environment.set_syntax(blocks);
+        environment.set_unknown_method_callback(method);
+        environment
+            .set_formatter(|out, _, value| out.write_str(&text_of(value)?).map_err(Error::from));
+        environment.add_function("raise_exception", |text: String| -> Result<(), Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, text).with_source(Raised))
+        });
+        environment.add_function("strftime_now", move |format: &str| {
+            date.format(format).map_err(|wrong| Error::new(ErrorKind::InvalidOperation, wrong))
+        });
+        environment
+            .add_filter("tojson", |value: &JinjaValue, options: Kwargs| to_json(value, &options));
+        environment.add_filter("string", |value: JinjaValue| text_of(&value));
+        // To Python a text is a sequence of characters, and a mapping is one of keys.
+        environment.add_test("sequence", |value: &JinjaValue| is_collection(value));
+        environment.add_test("iterable", |value: &JinjaValue| {
+            is_collection(value) || value.is_undefined() || value.kind() == ValueKind::Iterable
+        });
+        environment.add_filter(GENERATION_FILTER, |body: &str| format!("{BEGIN}{body}{END}"));
+        environment
+            .add_template_owned("chat", source.clone())
+            .map_err(|wrong| malformed(&wrong))?;
+        Ok(Self { environment, source, marks_generation })
+    }
+
+    /// Returns whether the template has `{% generation %}` blocks, which stand between marks.
+    pub(super) fn marks_generation(&self) -> bool {
+        self.marks_generation
+    }
+
+    /// Writes a conversation.
+    pub(super) fn write(&self, context: JinjaValue) -> Result<String, RenderError> {
+        let template = self.environment.get_template("chat");
+        template.and_then(|template| template.render(context)).map_err(|wrong| self.blame(&wrong))
+    }
+
+    /// Tells a template's mistake from a conversation that it was not made for.
+    fn blame(&self, wrong: &Error) -> RenderError {
+        let mut cause = wrong.source();
+        while let Some(inner) = cause {
+            if inner.is::<Raised>() {
+                let text = wrong.detail().unwrap_or("it says no more");
+                return RenderError::Conversation(format!("the chat template refuses it: {text}"));
+            }
+            cause = inner.source();
+        }
+        let reason = told(&self.source, wrong);
+        let of_nothing = wrong
+            .detail()
+            .is_some_and(|detail| detail.starts_with("none ") || detail.starts_with("undefined "));
+        match wrong.kind() {
+            ErrorKind::UnknownMethod if of_nothing => {
+                RenderError::Conversation(format!("chat template: {reason}"))
+            }
+            ErrorKind::UnknownFilter
+            | ErrorKind::UnknownFunction
+            | ErrorKind::UnknownMethod
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownBlock
+            | ErrorKind::MissingArgument
+            | ErrorKind::TooManyArguments
+            | ErrorKind::SyntaxError
+            | ErrorKind::TemplateNotFound => RenderError::Template(reason),
+            _ => RenderError::Conversation(format!("chat template: {reason}")),
+        }
+    }
+}
+
+/// Tells what is wrong with a template, and where.
+fn told(source: &str, wrong: &Error) -> String {
+    let place = match (wrong.line(), wrong.range()) {
+        (Some(line), Some(range)) => {
+            let before = source.get(..range.start).unwrap_or(source);
+            let column = before.chars().rev().take_while(|&char| char != '\n').count() + 1;
+            format!("line {line}, column {column}: ")
+        }
+        (Some(line), None) => format!("line {line}: "),
+        _ => String::new(),
+    };
+    let kind = wrong.kind();
+    wrong
+        .detail()
+        .map_or_else(|| format!("{place}{kind}"), |detail| format!("{place}{kind}: {detail}"))
+}
+
+/// Returns what Python writes for a value; nothing for what is not defined.
+fn text_of(value: &JinjaValue) -> Result<String, Error> {
+    if value.is_undefined() {
+        return Ok(String::new());
+    }
+    if let Some(text) = value.as_str() {
+        return Ok(text.to_owned());
+    }
+    // What is no data, such as a namespace or a macro, has a form of its own.
+    Ok(json_of(value).map_or_else(|_| value.to_string(), |json| python_json::str_of(&json)))
+}
+
+fn json_of(value: &JinjaValue) -> Result<Value, Error> {
+    serde_json::to_value(value)
+        .map_err(|wrong| Error::new(ErrorKind::BadSerialization, wrong.to_string()))
+}
+
+fn is_collection(value: &JinjaValue) -> bool {
+    matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
+}
+
+/// Hugging Face's filter `tojson`: `json.dumps` with its named arguments.
+fn to_json(value: &JinjaValue, options: &Kwargs) -> Result<JinjaValue, Error> {
+    if value.is_undefined() {
+        let reason = "`tojson` was given what is not defined";
+        return Err(Error::new(ErrorKind::UndefinedError, reason));
+    }
+    let indent: Option<JinjaValue> = options.get("indent")?;
+    let indent = match indent.filter(|indent| !indent.is_none()) {
+        None => None,
+        Some(indent) => Some(match indent.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(indent)?),
+        }),
+    };
+    let mut style = Style::new(indent);
+    style.ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    style.sorted = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    if let Some(separators) = options.get::<Option<Vec<String>>>("separators")? {
+        let [between_items, behind_key] = separators
+            .try_into()
+            .map_err(|_| Error::new(ErrorKind::InvalidOperation, "`separators` are two texts"))?;
+        (style.between_items, style.behind_key) = (between_items, behind_key);
+    }
+    options.assert_all_used()?;
+    Ok(JinjaValue::from_safe_string(python_json::dumps(&json_of(value)?, &style)))
+}
+
+/// The methods of Python's strings that templates call, those of `minijinja_contrib` included.
+fn method(
+    state: &mut State<'_, '_>,
+    value: &JinjaValue,
+    name: &str,
+    arguments: &[JinjaValue],
+) -> Result<JinjaValue, Error> {
+    let Some(text) = value.as_str() else {
+        return minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments);
+    };
+    match name {
+        "removeprefix" => {
+            let (prefix,): (&str,) = from_args(arguments)?;
+            Ok(text.strip_prefix(prefix).unwrap_or(text).into())
+        }
+        "removesuffix" => {
+            let (suffix,): (&str,) = from_args(arguments)?;
+            Ok(text.strip_suffix(suffix).unwrap_or(text).into())
+        }
+        "partition" => {
+            let (separator,): (&str,) = from_args(arguments)?;
+            let parts = text.split_once(separator);
+            Ok(three(parts.map_or([text, "", ""], |(before, after)| [before, separator, after])))
+        }
+        "rpartition" => {
+            let (separator,): (&str,) = from_args(arguments)?;
+            let parts = text.rsplit_once(separator);
+            Ok(three(parts.map_or(["", "", text], |(before, after)| [before, separator, after])))
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments),
+    }
+}
+
+fn three(parts: [&str; 3]) -> JinjaValue {
+    parts.map(JinjaValue::from).to_vec().into()
+}
+
+/// The filter that a `generation` block becomes; as long as the rest of the word allows.
+const GENERATION_FILTER: &str = "gen";
+
+/// Turns `{% generation %}` into a block that any Jinja has, and says whether there was one.
+///
+/// It stays a block, so that the white space around it is trimmed as around any; and each
+/// replacement is as long as what it replaces, so that places in the template stay true.
+fn rename_generation(source: &str) -> (String, bool) {
+    let mut renamed = String::with_capacity(source.len());
+    let mut rest = source;
+    let mut any = false;
+    let mut raw = false;
+    while let Some(open) = rest.find('{') {
+        let (before, tag) = rest.split_at(open);
+        renamed.push_str(before);
+        let end = match tag.as_bytes().get(1) {
+            Some(b'%') => end_of_tag(tag, "%}"),
+            Some(b'{') if !raw => end_of_tag(tag, "}}"),
+            Some(b'#') if !raw => tag.find("#}").map_or(tag.len(), |end| end + 2),
+            _ => 1,
+        };
+        let (tag, after) = tag.split_at(end);
+        let word = tag
+            .strip_prefix("{%")
+            .and_then(|inside| inside.strip_suffix("%}"))
+            .map_or("", |inside| inside.trim_matches(['-', '+']).trim());
+        match word {
+            "generation" if !raw => {
+                renamed.push_str(&tag.replace("generation", "filter gen"));
+                any = true;
+            }
+            "endgeneration" if !raw => {
+                renamed.push_str(&tag.replace("endgeneration", "endfilter    "));
+            }
+            _ => {
+                raw = word == "raw" || (raw && word != "endraw");
+                renamed.push_str(tag);
+            }
+        }
+        rest = after;
+    }
+    renamed.push_str(rest);
+    (renamed, any)
+}
+
+/// Returns where a tag ends that begins a text: behind `close`, unless that stands in a string.
+fn end_of_tag(tag: &str, close: &str) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, char) in tag.char_indices().skip(2) {
+        match quote {
+            None if tag[at..].starts_with(close) => return at + close.len(),
+            None if char == '"' || char == '\'' => quote = Some(char),
+            Some(open) if char == open && !escaped => quote = None,
+            _ => {}
+        }
+        escaped = char == '\\' && !escaped;
+    }
+    // It is never closed, which the compiler tells.
+    2.min(tag.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tags_are_renamed_and_their_length_stays() {
+        let source = "{# {% generation %} #}{{ '{% generation %}' }}{% raw %}{% generation %}{% endraw %}{%- generation -%}x{%+ endgeneration %}{ {% if '%}' %}";
+
+        let (renamed, any) = rename_generation(source);
+
+        assert!(any);
+        assert_eq!(renamed.len(), source.len());
+        assert_eq!(
+            renamed,
+            "{# {% generation %} #}{{ '{% generation %}' }}{% raw %}{% generation %}{% endraw %}{%- filter gen -%}x{%+ endfilter     %}{ {% if '%}' %}"
+        );
+        assert!(!rename_generation("{{ generation }} {% set generation = 1 %}").1);
+    }
+}
