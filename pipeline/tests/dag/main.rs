@@ -3,6 +3,7 @@
 
 mod crashes;
 mod scale;
+mod shares;
 mod support;
 
 use std::collections::BTreeMap;

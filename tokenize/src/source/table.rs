@@ -59,6 +59,16 @@ impl Table {
         Ok(Self { path: file.path.clone(), kind })
     }
 
+    /// Returns how many rows there are, where that is known without reading them.
+    pub fn num_rows(&self) -> Option<u64> {
+        match &self.kind {
+            TableKind::Parquet { metadata, .. } => {
+                u64::try_from(metadata.metadata().file_metadata().num_rows()).ok()
+            }
+            TableKind::Lines(_) => None,
+        }
+    }
+
     /// Gives the rows batch by batch to `each` until that returns `false`: the number of the
     /// first, and the rows.
     ///
@@ -66,9 +76,24 @@ impl Table {
     ///
     /// The file cannot be read or is damaged, or a line of it is no JSON object.
     pub fn read(&self, each: &mut dyn FnMut(u64, Vec<Value>) -> bool) -> Result<(), SourceError> {
+        self.read_wanted(&|_| true, each)
+    }
+
+    /// As [`Table::read`], with null in the place of every row that is not wanted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::read`]; of a line that is not wanted it is not known what it holds.
+    pub fn read_wanted(
+        &self,
+        wanted: &dyn Fn(u64) -> bool,
+        each: &mut dyn FnMut(u64, Vec<Value>) -> bool,
+    ) -> Result<(), SourceError> {
         match &self.kind {
-            TableKind::Parquet { metadata, mask } => self.read_parquet(metadata, mask, each),
-            TableKind::Lines(lines) => self.read_lines(lines, each),
+            TableKind::Parquet { metadata, mask } => {
+                self.read_parquet(metadata, mask, wanted, each)
+            }
+            TableKind::Lines(lines) => self.read_lines(lines, wanted, each),
         }
     }
 
@@ -76,6 +101,7 @@ impl Table {
         &self,
         metadata: &ArrowReaderMetadata,
         mask: &ProjectionMask,
+        wanted: &dyn Fn(u64) -> bool,
         each: &mut dyn FnMut(u64, Vec<Value>) -> bool,
     ) -> Result<(), SourceError> {
         let damaged = |first: u64, reason: String| SourceError::Damaged {
@@ -94,7 +120,8 @@ impl Table {
         let mut first = 0;
         for batch in reader {
             let batch = batch.map_err(|wrong| damaged(first, wrong.to_string()))?;
-            let rows = rows_of(&batch).map_err(|wrong| damaged(first, wrong))?;
+            let rows =
+                rows_of(&batch, &|at| wanted(first + at)).map_err(|wrong| damaged(first, wrong))?;
             let count = rows.len() as u64;
             if !each(first, rows) {
                 break;
@@ -107,13 +134,18 @@ impl Table {
     fn read_lines(
         &self,
         lines: &LinesSource,
+        wanted: &dyn Fn(u64) -> bool,
         each: &mut dyn FnMut(u64, Vec<Value>) -> bool,
     ) -> Result<(), SourceError> {
         let mut wrong = None;
         lines.read(&mut |rows| {
             let mut values = Vec::with_capacity(rows.cells.len());
-            for cell in &rows.cells {
+            for (row, cell) in (rows.first..).zip(&rows.cells) {
                 let Cell::Line(number, line) = cell else { continue };
+                if !wanted(row) {
+                    values.push(Value::Null);
+                    continue;
+                }
                 match serde_json::from_slice(line) {
                     Ok(Value::Object(row)) => values.push(Value::Object(row)),
                     other => {
@@ -225,9 +257,10 @@ pub fn text_at<'a>(row: &'a Value, path: &str) -> Option<&'a str> {
     value.as_str()
 }
 
-fn rows_of(batch: &RecordBatch) -> Result<Vec<Value>, String> {
+fn rows_of(batch: &RecordBatch, wanted: &dyn Fn(u64) -> bool) -> Result<Vec<Value>, String> {
     let row: StructArray = batch.clone().into();
-    (0..batch.num_rows()).map(|at| object(&row, at)).collect()
+    let value = |at| if wanted(at as u64) { object(&row, at) } else { Ok(Value::Null) };
+    (0..batch.num_rows()).map(value).collect()
 }
 
 fn object(array: &StructArray, at: usize) -> Result<Value, String> {
