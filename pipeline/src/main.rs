@@ -13,7 +13,6 @@ mod quantity;
 #[cfg(test)]
 mod reference;
 mod report;
-mod share;
 mod store;
 mod transcode;
 mod ui;

@@ -32,6 +32,7 @@ fn run(shared: &Path, task: &str, out: &Path, threads: usize) -> SftOutcome {
         threads,
         out: out.to_owned(),
         force: false,
+        share: None,
     };
     let never = AtomicBool::new(false);
     job.run(&tokenizer, "llama", &Silent, &SftProgress::default(), &never).unwrap()

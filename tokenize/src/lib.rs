@@ -7,6 +7,9 @@ pub mod hub;
 pub mod order;
 pub mod pack;
 pub mod sft;
+mod share;
 pub mod source;
 mod staging;
 pub mod tokenizer;
+
+pub use share::Share;

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
+use ratdata_tokenize::Share;
 
 use super::tokenize::threads_of;
 use crate::dag::error::pipeline_failure;
@@ -12,9 +13,8 @@ use crate::dag::plan::Plan;
 use crate::executor::local::{self, Limits};
 use crate::executor::run::Run;
 use crate::executor::slurm;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::interrupt;
-use crate::share::Share;
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -123,6 +123,12 @@ impl PipelineArgs {
 
 /// Runs the command.
 pub(crate) fn run(ui: &Ui, args: &RunArgs) -> Result<(), Failure> {
+    if args.executor == ExecutorArg::Slurm && args.shard.is_some() {
+        let message =
+            "`--shard` is what a cluster's tasks are given, so `--executor slurm` takes none";
+        return Err(Failure::message(Kind::Usage, message)
+            .hinted(Some("`executor.slurm.array` in the pipeline says how many tasks there are")));
+    }
     let (pipeline, store, plan) = args.pipeline.plan()?;
     let run = Run::begin(ui, &pipeline, &plan, &store)?;
     if args.executor == ExecutorArg::Slurm {

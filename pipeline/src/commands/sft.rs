@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::{fetch_tokenizer_config, resolve_tokenizer};
 use ratdata_tokenize::pack::PackJob;
 use ratdata_tokenize::sft::{Form, SftError, SftJob, SftProgress, Task, Truncate};
@@ -75,6 +76,11 @@ pub(crate) struct SftArgs {
 
     #[command(flatten)]
     pack: PackingArgs,
+
+    /// Encode only share I of N (from 0) of the rows, and leave the artifact to a later run
+    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    #[arg(long, value_name = "I/N", conflicts_with = "force")]
+    shard: Option<Share>,
 
     /// Replace what another job left in the folder
     #[arg(long)]
@@ -145,11 +151,16 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         threads: threads_of(args.num_proc),
         out: if packed { out.join("tokens") } else { out.clone() },
         force: args.force,
+        share: args.shard,
     };
     let progress = SftProgress::default();
     let outcome = RowProgress::new(ui, &progress)
         .watch(|| job.run(&tokenizer, &found.name, &bars, &progress, interrupt::flag()))
         .map_err(|wrong| sft_failure(&wrong))?;
+    if let Some(share) = args.shard {
+        ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
+        return Ok(());
+    }
     tell(ui, &progress);
     if outcome.made.is_empty() {
         ui.note(&format!("{}: already done", job.out.display()));

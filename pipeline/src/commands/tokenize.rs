@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
     self, DtypeChoice, Estimate, Job, JobConfig, JobError, OnBadRow, Order, Outcome, Progress,
     Specials,
@@ -19,7 +20,6 @@ use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::progress::{FetchBars, JobProgress};
 use crate::quantity::{grouped, sized, sized_f};
-use crate::share::Share;
 use crate::ui::Ui;
 
 /// Turn text into memory-mapped token bins

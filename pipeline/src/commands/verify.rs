@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ratdata_schemas::Manifest;
+use ratdata_schemas::bin_set::manifest_checksum;
+use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
+use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::resolve_inputs;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, Kind, hub_failure};
 use crate::inspect::find_tokenizer;
@@ -15,14 +18,16 @@ use crate::progress::FetchBars;
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 use crate::verify::{
-    Ended, Offence, Retokenize, check_files, check_structure, check_values, retokenize,
+    Ended, Offence, Portion, Portions, Retokenize, check_files, check_structure, check_values,
+    retokenize,
 };
 
 /// Prove that an artifact is what its manifest says
 ///
 /// Checks sizes and checksums, indexes against bins, spans against rows, and every id against the
 /// vocabulary. With `--retokenize`, a random share of the source documents is encoded again by the
-/// slow twin and compared. Ends with status 3 and the first offence's place where something is wrong.
+/// slow twin and compared. Ends with status 3 and the first offence's place where something is wrong;
+/// a share ends with 0 and leaves that to the run without `--shard`, which joins what shares found.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyArgs {
@@ -44,12 +49,22 @@ pub(crate) struct VerifyArgs {
     /// The seed with which documents are drawn
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     sample: u64,
+
+    /// A folder that gets `report.json`, and keeps what shares have found until then
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Do only share I of N (from 0) of the work, and leave the report to a later run
+    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    #[arg(long, value_name = "I/N", requires = "out")]
+    shard: Option<Share>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   ratdata verify data/tokens
-  ratdata verify data/tokens --retokenize 0.1% --input corpus/ --tokenizer llama";
+  ratdata verify data/tokens --retokenize 0.1% --input corpus/ --tokenizer llama
+  ratdata verify data/tokens --out data/verified --shard 0/8";
 
 fn share(text: &str) -> Result<f64, String> {
     let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
@@ -59,46 +74,103 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What was looked at: the same for the same artifact, whoever looks and when.
 #[derive(Debug, Serialize)]
-struct Verified {
-    path: PathBuf,
+struct Report {
+    /// The checksum of the artifact's manifest.
+    manifest: Checksum,
     files: usize,
     bytes: u64,
     ids: u64,
     documents_retokenized: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    path: PathBuf,
+    #[serde(flatten)]
+    report: Report,
     seconds: f64,
 }
 
 /// Runs the command.
 pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
     let begun = Instant::now();
-    let root = &args.path;
-    let manifest = Manifest::read(root)
-        .map_err(|wrong| Failure::new(Kind::Untrue, &wrong).hinted(wrong.hint()))?;
-    let bytes = check_files(root, &manifest).map_err(|offence| untrue(&offence))?;
-    check_structure(root, &manifest).map_err(|offence| untrue(&offence))?;
-    let ids = check_values(root, &manifest).map_err(|offence| untrue(&offence))?;
-    let documents_retokenized = match args.retokenize {
-        None => None,
-        Some(share) => Some(compare(ui, args, &manifest, share)?),
-    };
-    ui.emit(&Verified {
-        path: root.clone(),
+    let unreadable = |wrong: &ManifestError| Failure::new(Kind::Untrue, wrong).hinted(wrong.hint());
+    let manifest = Manifest::read(&args.path).map_err(|wrong| unreadable(&wrong))?;
+    let checksum = manifest_checksum(&args.path).map_err(|wrong| unreadable(&wrong))?;
+    let portions = args.out.as_ref().map(|out| Portions::open(out, &described(args, &checksum)));
+    let portions = portions.transpose().map_err(|wrong| failed(&wrong))?;
+    if let (Some(share), Some(portions)) = (args.shard, &portions) {
+        let portion = look(ui, args, &manifest, share)?;
+        portions.record(&portion).map_err(|wrong| failed(&wrong))?;
+        if let Some(finding) = portion.finding {
+            ui.warn(&finding.offence.to_string());
+        }
+        ui.note(&format!("share {share} is done; run without `--shard` to make the report"));
+        return Ok(());
+    }
+    let (mut found, missing) =
+        portions.as_ref().map_or_else(|| (Vec::new(), vec![Share::WHOLE]), Portions::known);
+    for share in missing {
+        found.push(look(ui, args, &manifest, share)?);
+    }
+    let whole = Portion::joined(found);
+    if let Some(finding) = whole.finding {
+        // What is mended is looked at again.
+        portions.as_ref().map_or(Ok(()), Portions::forget).map_err(|wrong| failed(&wrong))?;
+        return Err(untrue(&finding.offence));
+    }
+    let report = Report {
+        manifest: checksum,
         files: manifest.files().len(),
-        bytes,
-        ids,
-        documents_retokenized,
-        seconds: begun.elapsed().as_secs_f64(),
-    })
+        bytes: whole.bytes,
+        ids: whole.ids,
+        documents_retokenized: whole.documents,
+    };
+    portions.map_or(Ok(()), |portions| portions.finish(&report)).map_err(|wrong| failed(&wrong))?;
+    ui.emit(&Verified { path: args.path.clone(), report, seconds: begun.elapsed().as_secs_f64() })
 }
 
-fn compare(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: f64) -> Result<u64, Failure> {
+/// Returns what decides the findings of a check.
+fn described(args: &VerifyArgs, manifest: &Checksum) -> Value {
+    json!([manifest, args.retokenize, args.sample, args.input, args.tokenizer])
+}
+
+/// Looks at a share of the artifact, up to the first thing that is not as recorded.
+fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result<Portion, Failure> {
+    let root = &args.path;
+    let mut portion = Portion::new(share);
+    let mut checks = || -> Result<(), Ended> {
+        portion.bytes = check_files(root, manifest, share).map_err(Ended::Differs)?;
+        check_structure(root, manifest, share).map_err(Ended::Differs)?;
+        portion.ids = check_values(root, manifest, share).map_err(Ended::Differs)?;
+        if let Some(drawn) = args.retokenize {
+            portion.documents = Some(compare(ui, args, manifest, drawn, share)?);
+        }
+        Ok(())
+    };
+    match checks() {
+        Ok(()) => Ok(portion),
+        Err(Ended::Differs(finding)) => Ok(Portion { finding: Some(finding), ..portion }),
+        Err(Ended::Failed(failure)) => Err(failure),
+    }
+}
+
+fn compare(
+    ui: &Ui,
+    args: &VerifyArgs,
+    manifest: &Manifest,
+    drawn: f64,
+    share: Share,
+) -> Result<u64, Ended> {
     let record = Some(&manifest.tokenizer);
     let found = find_tokenizer(ui, args.tokenizer.as_deref(), record, &args.path)?;
     let Some(tokenizer) = found else {
         let message = "no tokenizer was found to encode the documents with";
         return Err(Failure::message(Kind::Usage, message)
-            .hinted(Some("name the one that made them with `--tokenizer`")));
+            .hinted(Some("name the one that made them with `--tokenizer`"))
+            .into());
     };
     let files =
         resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))?;
@@ -107,14 +179,16 @@ fn compare(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: f64) -> Resul
         manifest,
         tokenizer: &tokenizer,
         files: &files,
-        share,
+        drawn,
         seed: args.sample,
+        share,
         interrupted: interrupt::flag(),
     };
-    retokenize(&check).map_err(|ended| match ended {
-        Ended::Differs(offence) => untrue(&offence),
-        Ended::Failed(failure) => failure,
-    })
+    retokenize(&check)
+}
+
+fn failed(wrong: &ArtifactError) -> Failure {
+    Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
 }
 
 fn untrue(offence: &Offence) -> Failure {
@@ -124,14 +198,15 @@ fn untrue(offence: &Offence) -> Failure {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { report, .. } = self;
         write!(
             f,
             "{} files ({}), {} ids: all as recorded",
-            self.files,
-            sized(self.bytes),
-            grouped(self.ids)
+            report.files,
+            sized(report.bytes),
+            grouped(report.ids)
         )?;
-        if let Some(documents) = self.documents_retokenized {
+        if let Some(documents) = report.documents_retokenized {
             write!(f, "\n{} documents encoded again: the same ids", grouped(documents))?;
         }
         write!(f, "\n{:.2} s\n{}", self.seconds, self.path.display())

@@ -107,6 +107,7 @@ impl Pipeline {
         if let Some(key) = table.keys().find(|key| !top.contains(&key.as_str())) {
             return Err(unknown(path, &[key], "the pipeline", &top));
         }
+        check_settings(path, &table, &ours)?;
         let resources: Resources = section(path, &table, "resources")?.unwrap_or_default();
         let executor: Option<Executor> = section(path, &table, "executor")?;
         let store: Option<PathBuf> = section(path, &table, "store")?;
@@ -371,6 +372,34 @@ fn steps_of<'a>(
         Ok((name.as_str(), table))
     };
     tables.iter().map(step).collect()
+}
+
+/// Checks the names in `[resources]` and `[executor]`, so that each wrong one has its own line.
+fn check_settings(path: &Path, table: &Table, ours: &clap::Command) -> Result<(), PipelineError> {
+    let kinds = kinds::all(ours);
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+    // A kind has no kinds of its own.
+    let of_kind = SlurmSettings::KEYS.split_last().map_or(&[][..], |(_, own)| own);
+    let mut known: Vec<(Vec<&str>, &[&str])> = vec![
+        (vec!["resources"], &["memory_gb", "threads"][..]),
+        (vec!["executor"], &["slurm"][..]),
+        (vec!["executor", "slurm"], &SlurmSettings::KEYS[..]),
+        (vec!["executor", "slurm", "kinds"], &kinds[..]),
+    ];
+    known.extend(kinds.iter().map(|kind| (vec!["executor", "slurm", "kinds", *kind], of_kind)));
+    for (keys, known) in known {
+        let mut found = Some(table);
+        for key in &keys {
+            found = found.and_then(|table| table.get(*key)?.as_table());
+        }
+        let mut wrong = found.into_iter().flat_map(Table::keys);
+        if let Some(key) = wrong.find(|key| !known.contains(&key.as_str())) {
+            let shown = format!("`{}`", keys.join("."));
+            let place = [&keys[..], &[key.as_str()]].concat();
+            return Err(unknown(path, &place, &shown, known));
+        }
+    }
+    Ok(())
 }
 
 fn section<T: for<'de> Deserialize<'de>>(

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Checksum;
+use ratdata_tokenize::sft::Task;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -118,7 +119,42 @@ impl<'a> Outside<'a> {
                 }
             }
         }
+        self.of_task(step, &mut found)?;
         Ok(found)
+    }
+
+    /// Adds the fingerprints of the files that a task file of instruction data names by itself.
+    fn of_task(
+        &mut self,
+        step: &Step,
+        found: &mut BTreeMap<String, String>,
+    ) -> Result<(), PipelineError> {
+        let file = step.config.get("task_file").and_then(Value::as_str);
+        let own = step.kind.name == "sft" && !step.config.contains_key("input");
+        let Some(file) = file.filter(|file| own && reference(file).is_none()) else {
+            return Ok(());
+        };
+        let mut wanted = Vec::new();
+        texts(&step.config, &mut |key, text| {
+            wanted.extend((key == "split").then_some(text));
+        });
+        // What is wrong with the task is told by the step that reads it.
+        let task = Task::read(&self.base.join(file));
+        for (name, split) in task.into_iter().flat_map(|task| task.splits) {
+            let skipped = !wanted.is_empty() && !wanted.contains(&name.as_str());
+            if skipped || split.source.contains("://") {
+                continue;
+            }
+            let path = PathBuf::from(&split.source);
+            let fingerprint =
+                self.fingerprint(&path)?.ok_or_else(|| PipelineError::MissingInput {
+                    place: Place::of(self.pipeline, &["steps", &step.name, "task_file"]),
+                    step: step.name.clone(),
+                    input: path.strip_prefix(self.base).unwrap_or(&path).to_owned(),
+                })?;
+            found.insert(format!("{file}: {name}"), fingerprint);
+        }
+        Ok(())
     }
 
     /// Returns the fingerprint of what a path or pattern names; none where that is nothing.

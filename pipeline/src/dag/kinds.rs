@@ -25,10 +25,10 @@ const OURS: [Ours; 9] = [
     Ours { name: "merge", version: 1, resumes: false },
     Ours { name: "pack", version: 1, resumes: false },
     Ours { name: "sample", version: 1, resumes: false },
-    Ours { name: "sft", version: 1, resumes: false },
+    Ours { name: "sft", version: 1, resumes: true },
     Ours { name: "tokenize", version: 1, resumes: true },
     Ours { name: "train", version: 1, resumes: true },
-    Ours { name: "verify", version: 1, resumes: false },
+    Ours { name: "verify", version: 2, resumes: false },
 ];
 
 /// Options that the executor gives, so that no step may.
@@ -104,9 +104,7 @@ pub(crate) struct Kind {
     pub(crate) resumes: bool,
     /// Whether it has an option that sets the number of threads.
     pub(crate) threads: bool,
-    /// Whether it writes a folder, and not its result on stdout.
-    pub(crate) writes: bool,
-    /// Whether it can do a share of its input files.
+    /// Whether it can do a share of its work, and leave the result to a run that joins them.
     pub(crate) shards: bool,
     /// Whether the options are those of this program's definitions.
     checked: bool,
@@ -123,7 +121,6 @@ pub(crate) fn all(cli: &Command) -> Vec<Kind> {
             keys: command.get_arguments().filter_map(Key::of).collect(),
             resumes: ours.resumes,
             threads: has("num-proc"),
-            writes: has("out"),
             shards: has("shard"),
             checked: true,
         };
@@ -135,7 +132,7 @@ pub(crate) fn all(cli: &Command) -> Vec<Kind> {
             Key::new("device", Spot::Option("device".into()), false),
         ];
         let trainer = ours.name == "train";
-        Some(if trainer { Kind { keys, writes: true, checked: false, ..kind } } else { kind })
+        Some(if trainer { Kind { keys, checked: false, ..kind } } else { kind })
     });
     let command = Kind {
         name: COMMAND,
@@ -148,7 +145,6 @@ pub(crate) fn all(cli: &Command) -> Vec<Kind> {
         ],
         resumes: false,
         threads: false,
-        writes: true,
         shards: false,
         checked: false,
     };
@@ -218,7 +214,7 @@ impl Kind {
                 _ => Ok(()),
             };
         }
-        let out = self.writes.then(|| "--out=x".to_owned());
+        let out = ["--out=x".to_owned()];
         let words = ["ratdata".to_owned()].into_iter().chain(arguments.iter().cloned()).chain(out);
         let Err(wrong) = cli.clone().try_get_matches_from(words) else { return Ok(()) };
         let text = wrong.to_string();

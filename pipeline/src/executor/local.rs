@@ -6,11 +6,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use ratdata_schemas::Happening;
+use ratdata_tokenize::Share;
 
 use super::run::{Run, Totals};
 use super::task::{Done, TaskError};
 use crate::failure::Failure;
-use crate::share::Share;
 use crate::store;
 
 /// What the steps of a run may use together.

@@ -5,8 +5,10 @@ use std::process::Command;
 
 use ratdata_schemas::StagedFile;
 use ratdata_schemas::run_event::Happening;
+use ratdata_tokenize::Share;
 
 use super::run::{Run, Totals, failed};
+use super::things::things;
 use crate::dag::settings::SlurmSettings;
 use crate::failure::{Failure, Kind};
 
@@ -26,8 +28,11 @@ const TASKS: usize = 16;
 pub(crate) fn submit(run: &Run<'_>, arguments: &[String]) -> Result<Totals, Failure> {
     let queue = queue()?;
     // An array makes shares; the job after it makes the result.
-    let queued: BTreeMap<&str, u64> =
-        queue.iter().filter(|job| !job.is_task).map(|job| (job.name.as_str(), job.id)).collect();
+    let named = |is_task: bool| -> BTreeMap<&str, u64> {
+        let jobs = queue.iter().filter(|job| job.is_task == is_task);
+        jobs.map(|job| (job.name.as_str(), job.id)).collect()
+    };
+    let (queued, arrays) = (named(false), named(true));
     let most = max_array_size()?;
     let mut totals = Totals { submitted: true, ..Totals::default() };
     let mut jobs: Vec<Option<u64>> = vec![None; run.plan.steps.len()];
@@ -53,11 +58,15 @@ pub(crate) fn submit(run: &Run<'_>, arguments: &[String]) -> Result<Totals, Fail
             words.iter().map(|word| quoted(word)).chain(share.map(ToOwned::to_owned)).collect()
         };
         let mut job = Job { run, settings: &settings, name: &name, after, array: None };
-        let tasks = settings.array.unwrap_or(TASKS).min(most).max(1);
+        let most = settings.array.unwrap_or(TASKS).min(most);
+        let missing = missing(run, number, most);
+        let tasks = missing.len();
         let mut array = None;
-        if run.tasks[number].shards && tasks > 1 {
-            let share = format!("--shard=\"$SLURM_ARRAY_TASK_ID\"/{tasks}");
-            job.array = Some(tasks);
+        if let Some(&there) = arrays.get(name.as_str()) {
+            job.after.push(there); // the job after it is gone, as when it was cancelled alone
+        } else if let [first, ..] = missing[..] {
+            let share = format!("--shard=\"$SLURM_ARRAY_TASK_ID\"/{}", first.count);
+            job.array = Some(indexes(&missing));
             let id = job.submit(&planned.name, &words(Some(&share)))?;
             array = Some(id);
             job.array = None;
@@ -81,7 +90,37 @@ struct Job<'a> {
     settings: &'a SlurmSettings,
     name: &'a str,
     after: Vec<u64>,
-    array: Option<usize>,
+    /// The numbers of an array's tasks, as `sbatch` reads them.
+    array: Option<String>,
+}
+
+/// Returns the shares of a step that are to be made, of at most `most`: none where it is not shared.
+fn missing(run: &Run<'_>, step: usize, most: usize) -> Vec<Share> {
+    let task = &run.tasks[step];
+    if !task.shards {
+        return Vec::new();
+    }
+    // A task without work would wait in the queue all the same.
+    let count = things(run, step).map_or(most, |things| things.min(most));
+    if count < 2 {
+        return Vec::new();
+    }
+    Share::all(count).filter(|share| !run.store.is_shared(&task.object, *share)).collect()
+}
+
+/// Returns the numbers of shares as ranges: `0-2,5`.
+fn indexes(shares: &[Share]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for share in shares {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == share.number => *last = share.number,
+            _ => ranges.push((share.number, share.number)),
+        }
+    }
+    let shown = |(first, last): (usize, usize)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    ranges.into_iter().map(shown).collect::<Vec<_>>().join(",")
 }
 
 impl Job<'_> {
@@ -97,8 +136,8 @@ impl Job<'_> {
         directive(format!("--output={}/slurm-{step}-{output}.out", folder.display()));
         directive("--requeue".into());
         directive("--kill-on-invalid-dep=yes".into());
-        if let Some(tasks) = self.array {
-            directive(format!("--array=0-{}", tasks - 1));
+        if let Some(tasks) = &self.array {
+            directive(format!("--array={tasks}"));
         }
         if !self.after.is_empty() {
             let ids: Vec<String> = self.after.iter().map(ToString::to_string).collect();
@@ -133,6 +172,7 @@ impl Job<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct Queued {
     pub(crate) name: String,
+    /// Its number, or that of its array.
     pub(crate) id: u64,
     /// Whether it is one task of an array.
     pub(crate) is_task: bool,
@@ -146,7 +186,7 @@ pub(crate) struct Queued {
 ///
 /// `squeue` is not there or fails.
 pub(crate) fn queue() -> Result<Vec<Queued>, Failure> {
-    let text = ask("squeue", &["--noheader", "--array", "--format=%A|%K|%j|%T|%r"])?;
+    let text = ask("squeue", &["--noheader", "--array", "--format=%F|%K|%j|%T|%r"])?;
     let job = |line: &str| {
         let mut fields = line.split('|');
         let id = fields.next()?.trim().parse().ok()?;
@@ -216,7 +256,19 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use ratdata_tokenize::Share;
+
+    use super::{indexes, quoted};
+
+    #[test]
+    fn the_tasks_of_an_array_are_told_as_ranges() {
+        let shares = |numbers: &[usize]| -> Vec<Share> {
+            numbers.iter().map(|&number| Share { number, count: 9 }).collect()
+        };
+
+        assert_eq!(indexes(&shares(&[0, 1, 2])), "0-2");
+        assert_eq!(indexes(&shares(&[1, 3, 4, 8])), "1,3-4,8");
+    }
 
     #[test]
     fn a_word_survives_the_shell() {

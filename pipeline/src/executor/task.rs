@@ -9,22 +9,22 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{ArtifactError, StagedFile};
+use ratdata_schemas::ArtifactError;
+use ratdata_tokenize::Share;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::gather::gather;
 use crate::dag::file::{Pipeline, reference};
 use crate::dag::fingerprint::Recipe;
 use crate::dag::kinds::{COMMAND, Wrong};
 use crate::dag::plan::{Plan, Planned};
-use crate::share::Share;
 use crate::store::{Store, remove};
 
 /// How long a step may take to end after it was asked to.
@@ -33,7 +33,6 @@ const GRACE: Duration = Duration::from_mins(1);
 /// One step, ready to be run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a command")]
 pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) kind: String,
@@ -50,7 +49,6 @@ pub(crate) struct Task {
     store: PathBuf,
     /// Whether `--num-proc` is understood.
     pub(crate) threads: bool,
-    writes: bool,
     resumes: bool,
     pub(crate) shards: bool,
 }
@@ -130,7 +128,6 @@ impl Task {
             base: pipeline.base.clone(),
             store: store.root().to_owned(),
             threads: step.kind.threads,
-            writes: step.kind.writes,
             resumes: step.kind.resumes,
             // A limit counts documents over all files, in their order.
             shards: step.kind.shards && !step.config.contains_key("limit_docs"),
@@ -163,7 +160,8 @@ impl Task {
         if !found {
             let staging = store.staging(&self.object);
             let shares = store.shares(&self.object);
-            if !self.resumes {
+            // What was gathered of shares is nowhere else.
+            if !self.resumes && !shares.exists() {
                 remove(&staging)?;
             }
             fs::create_dir_all(&staging).map_err(self.io(&staging))?;
@@ -174,14 +172,13 @@ impl Task {
             if self.resumes && self.kind == "train" {
                 words.push("--resume".into());
             }
-            self.process(
-                &words,
-                &staging,
-                threads,
-                log,
-                lock.try_clone().map_err(self.io(&staging))?,
-                stop,
-            )?;
+            let lock = lock.try_clone().map_err(self.io(&staging))?;
+            let ended = self.process(&words, &staging, threads, log, lock, stop);
+            if let (Err(TaskError::Failed { .. }), false) = (&ended, self.resumes) {
+                // It begins anew, and so do its shares.
+                remove(&shares)?;
+            }
+            ended?;
             for output in &self.outputs {
                 let path = staging.join(output);
                 if !path.exists() {
@@ -208,36 +205,26 @@ impl Task {
         stop: &AtomicBool,
     ) -> Result<Done, TaskError> {
         let store = self.store();
-        let name = share_name(share);
-        let shares = store.shares(&self.object);
-        let lock_name = format!("{}.{name}", self.object);
+        let lock_name = format!("{}.{}", self.object, share.name());
         let lock = store.lock(&lock_name, stop, &mut || {}).map_err(self.io(store.root()))?;
         let Some(lock) = lock else { return Err(TaskError::Interrupted) };
-        if store.object(&self.object).is_dir() || self.is_shared(share) {
+        if store.object(&self.object).is_dir() || store.is_shared(&self.object, share) {
             return Ok(Done::Found);
         }
-        let folder = shares.join(&name);
+        let folder = store.share(&self.object, share);
         fs::create_dir_all(&folder).map_err(self.io(&folder))?;
         let mut words = self.given(&folder, threads);
         words.push(format!("--shard={share}"));
-        self.process(
-            &words,
-            &folder,
-            threads,
-            log,
-            lock.try_clone().map_err(self.io(&folder))?,
-            stop,
-        )?;
-        let mut marker = StagedFile::create(&marker(&shares, share))?;
-        marker.write(b"done\n")?;
-        marker.commit()?;
+        let held = lock.try_clone().map_err(self.io(&folder))?;
+        let ended = self.process(&words, &folder, threads, log, held, stop);
+        if store.object(&self.object).is_dir() {
+            // Another run made the result without this share, and took its folder away.
+            return Ok(Done::Found);
+        }
+        ended?;
+        store.mark_shared(&self.object, share)?;
         drop(lock);
         Ok(Done::Made)
-    }
-
-    /// Returns whether a share was made.
-    pub(crate) fn is_shared(&self, share: Share) -> bool {
-        marker(&self.store().shares(&self.object), share).exists()
     }
 
     /// Returns the arguments that no step may give.
@@ -245,10 +232,8 @@ impl Task {
         if self.kind == COMMAND {
             return Vec::new();
         }
-        let out = self.writes.then(|| format!("--out={}", out.display()));
-        let json = (!self.writes).then(|| "--json".to_owned());
         let threads = self.threads.then(|| format!("--num-proc={threads}"));
-        out.into_iter().chain(json).chain(threads).collect()
+        std::iter::once(format!("--out={}", out.display())).chain(threads).collect()
     }
 
     /// Runs the step's program to its end, in a process group of its own.
@@ -284,10 +269,6 @@ impl Task {
         io::Write::write_all(&mut file, format!("$ {shown} {}\n", words.join(" ")).as_bytes())
             .map_err(self.io(log))?;
         command.stderr(file.try_clone().map_err(self.io(log))?).stdout(file);
-        if !self.writes {
-            let path = staging.join("report.json");
-            command.stdout(Stdio::from(File::create(&path).map_err(self.io(&path))?));
-        }
         let child = command.spawn();
         drop(command); // and with it our copies of the lock and the log
         let child = child.map_err(|source| TaskError::Start { program: shown.clone(), source })?;
@@ -303,10 +284,6 @@ impl Task {
         let path = path.to_owned();
         move |source| TaskError::Io { path: path.clone(), source }
     }
-}
-
-fn share_name(share: Share) -> String {
-    format!("{}-of-{}", share.number, share.count)
 }
 
 /// Waits for a process, and passes the user's wish to stop on to all of its group.
@@ -333,49 +310,4 @@ fn wait(mut child: Child, stop: &AtomicBool) -> io::Result<ExitStatus> {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-}
-
-fn marker(shares: &Path, share: Share) -> PathBuf {
-    shares.join("done").join(share_name(share))
-}
-
-/// Moves what the shares hold into the staging folder: shards first, receipts after them.
-///
-/// A gathering that was cut off is gone on with: what was moved is not there to be moved again.
-fn gather(shares: &Path, staging: &Path) -> Result<(), TaskError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TaskError::Io { path, source }
-    };
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(shares).map_err(io(shares))? {
-        let path = entry.map_err(io(shares))?.path();
-        if path.join(".job").is_dir() {
-            folders.push(path);
-        }
-    }
-    folders.sort();
-    for folder in folders {
-        for part in ["shards", ".job/done"] {
-            let (from, to) = (folder.join(part), staging.join(part));
-            if !from.is_dir() {
-                continue;
-            }
-            fs::create_dir_all(&to).map_err(io(&to))?;
-            for entry in fs::read_dir(&from).map_err(io(&from))? {
-                let path = entry.map_err(io(&from))?.path();
-                if path.extension().is_some_and(|ending| ending == StagedFile::ENDING) {
-                    continue; // of a file that is not whole
-                }
-                let target = to.join(path.file_name().unwrap_or_default());
-                fs::rename(&path, &target).map_err(io(&target))?;
-            }
-            sync_folder_of(&to.join("."))?;
-        }
-        let job = staging.join(".job/job.json");
-        if !job.exists() {
-            fs::rename(folder.join(".job/job.json"), &job).map_err(io(&job))?;
-        }
-    }
-    Ok(())
 }

@@ -19,12 +19,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ratdata_schemas::artifact::sync_folder_of;
 use ratdata_schemas::{ArtifactError, Checksum, DirLock, StagedFile};
+use ratdata_tokenize::Share;
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 const STAGING: &str = ".staging-";
 const SHARES: &str = ".shares-";
+
+/// Where the folder of a result's shares says which of them are done.
+pub(crate) const DONE: &str = "done";
 
 /// A folder of results that pipelines share.
 #[derive(Clone, Debug)]
@@ -70,6 +74,27 @@ impl Store {
     /// Returns the folder of a result's shares.
     pub(crate) fn shares(&self, object: &str) -> PathBuf {
         self.root.join(format!("{SHARES}{object}"))
+    }
+
+    /// Returns the folder of one share of a result.
+    pub(crate) fn share(&self, object: &str, share: Share) -> PathBuf {
+        self.shares(object).join(share.name())
+    }
+
+    /// Returns whether a share of a result was made.
+    pub(crate) fn is_shared(&self, object: &str, share: Share) -> bool {
+        self.marker(object, share).exists()
+    }
+
+    /// Records that a share of a result was made.
+    pub(crate) fn mark_shared(&self, object: &str, share: Share) -> Result<(), ArtifactError> {
+        let mut marker = StagedFile::create(&self.marker(object, share))?;
+        marker.write(b"done\n")?;
+        marker.commit().map(drop)
+    }
+
+    fn marker(&self, object: &str, share: Share) -> PathBuf {
+        self.shares(object).join(DONE).join(share.name())
     }
 
     /// Returns the names of the finished results, read in one go.
@@ -153,7 +178,7 @@ impl Store {
 
     /// Returns how many shares of a result are done.
     pub(crate) fn shares_done(&self, object: &str) -> usize {
-        names(&self.shares(object).join("done")).len()
+        names(&self.shares(object).join(DONE)).len()
     }
 
     /// Makes a staged folder the step's result, in one rename.

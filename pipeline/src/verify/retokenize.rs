@@ -1,33 +1,37 @@
-//! Encodes a random share of the source documents with the slow twin and compares.
+//! Encodes randomly drawn source documents with the slow twin and compares.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, Checksum, Manifest, TokenId};
+use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{JobConfig, Origins};
 use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 use rayon::prelude::*;
 
-use super::Offence;
+use super::{Check, Finding, Offence};
 use crate::failure::{Failure, Kind};
 
-/// A check of a share of an artifact's documents.
+/// A check of randomly drawn documents of an artifact.
 pub(crate) struct Retokenize<'a> {
     pub(crate) root: &'a Path,
     pub(crate) manifest: &'a Manifest,
     pub(crate) tokenizer: &'a Tokenizer,
     /// The source files, found by name.
     pub(crate) files: &'a [SourceFile],
-    /// The share of the documents, and the seed with which they are drawn.
-    pub(crate) share: f64,
+    /// How many of the documents are drawn, from 0 to 1, and the seed with which they are.
+    pub(crate) drawn: f64,
     pub(crate) seed: u64,
+    /// Which of those that are drawn are compared: by source where there are enough of them, and
+    /// by document where there are not.
+    pub(crate) share: Share,
     pub(crate) interrupted: &'a AtomicBool,
 }
 
 /// Why the check ended early: a document differs, or the check itself failed.
 pub(crate) enum Ended {
-    Differs(Offence),
+    Differs(Finding),
     Failed(Failure),
 }
 
@@ -38,11 +42,11 @@ impl From<Failure> for Ended {
 }
 
 /// Returns whether a document is drawn: by its place and the seed, so the same ones every time.
-pub(crate) fn share_of_documents(share: f64, seed: u64, source: usize, document: u32) -> bool {
+pub(crate) fn is_drawn(drawn: f64, seed: u64, source: usize, document: u32) -> bool {
     let key = format!("{seed} {source} {document}");
     let checksum = blake3::hash(key.as_bytes());
     let word = u64::from_le_bytes(*checksum.as_bytes().first_chunk().unwrap_or(&[0; 8]));
-    (word >> 11) as f64 / (1_u64 << 53) as f64 <= share
+    (word >> 11) as f64 / (1_u64 << 53) as f64 <= drawn
 }
 
 /// Compares; returns how many documents were compared.
@@ -51,33 +55,64 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
     let config: JobConfig = serde_json::from_value(check.manifest.config.clone())
         .map_err(|wrong| failed(&wrong).hinted(Some("only what `tokenize` made has sources")))?;
     let mut compared = 0;
-    for split in check.manifest.splits.keys() {
+    for (place, split) in check.manifest.splits.keys().enumerate() {
         let origins = Origins::of(check.manifest, split).map_err(|wrong| failed(&wrong))?;
         let set = BinSet::from_manifest(check.root, check.manifest, split)
             .map_err(|wrong| failed(&wrong))?;
         for (number, record) in check.manifest.sources.iter().enumerate() {
+            if check.by_source() && !check.share.has(number) {
+                continue;
+            }
             let file =
                 check.files.iter().find(|file| file.name == record.name).ok_or_else(|| {
                     let message = format!("source `{}` is not among the files given", record.name);
                     let hint = "name the folder of the sources with `--input`";
                     Failure::message(Kind::Usage, message).hinted(Some(hint))
                 })?;
-            same_file(file, &record.fingerprint)?;
-            compared += compare_source(check, &config, &origins, &set, (split, number), file)?;
+            let part = Part { place, split, number };
+            same_file(file, &record.fingerprint, &part)?;
+            compared += compare_source(check, &config, &origins, &set, &part, file)?;
         }
     }
     Ok(compared)
 }
 
-fn same_file(file: &SourceFile, recorded: &Checksum) -> Result<(), Ended> {
+/// One source's documents in one split.
+struct Part<'a> {
+    /// The place of the split among all.
+    place: usize,
+    split: &'a str,
+    /// The source's place in the manifest.
+    number: usize,
+}
+
+impl Part<'_> {
+    /// An offence that was found at a row of the source.
+    fn differs(&self, row: u64, file: &SourceFile, what: String) -> Ended {
+        let row = usize::try_from(row).unwrap_or(usize::MAX);
+        let offence = Offence { path: file.path.clone(), what };
+        Ended::Differs(offence.at(Check::Documents, &[self.place, self.number, row]))
+    }
+}
+
+impl Retokenize<'_> {
+    fn by_source(&self) -> bool {
+        self.manifest.sources.len() >= self.share.count
+    }
+
+    fn has(&self, source: usize, document: u32) -> bool {
+        (self.by_source() || self.share.has(document as usize))
+            && is_drawn(self.drawn, self.seed, source, document)
+    }
+}
+
+fn same_file(file: &SourceFile, recorded: &Checksum, part: &Part<'_>) -> Result<(), Ended> {
     let found = fingerprint(file).map_err(|wrong| Failure::new(Kind::Failed, &wrong))?;
     if found == *recorded {
         return Ok(());
     }
-    Err(Ended::Differs(Offence {
-        path: file.path.clone(),
-        what: "another file than the one that was tokenized: its fingerprint differs".into(),
-    }))
+    let what = "another file than the one that was tokenized: its fingerprint differs";
+    Err(part.differs(0, file, what.into()))
 }
 
 /// Compares the drawn documents of one source with what one split has of them.
@@ -86,14 +121,15 @@ fn compare_source(
     config: &JobConfig,
     origins: &Origins,
     set: &BinSet,
-    (split, number): (&str, usize),
+    part: &Part<'_>,
     file: &SourceFile,
 ) -> Result<u64, Ended> {
+    let number = part.number;
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     // Where each drawn document of the file stands in the split.
     let mut wanted: Vec<Option<u64>> = vec![None; origins.documents(number) as usize];
     for (place, document) in origins.of_source(number) {
-        if share_of_documents(check.share, check.seed, number, document) {
+        if check.has(number, document) {
             wanted[document as usize] = Some(place);
         }
     }
@@ -101,9 +137,9 @@ fn compare_source(
     let mut kept = 0_usize;
     let mut compared = 0;
     let mut wrong: Option<Ended> = None;
-    for part in 0..source.num_parts() {
+    for group in 0..source.num_parts() {
         source
-            .read_part(part, &mut |rows| {
+            .read_part(group, &mut |rows| {
                 let mut drawn = Vec::new();
                 for (row, cell) in (rows.first..).zip(&rows.cells) {
                     // A row without text was left out, and is no document.
@@ -118,10 +154,8 @@ fn compare_source(
                 });
                 compared += drawn.len() as u64;
                 if let Some((row, place, what)) = found {
-                    wrong = Some(Ended::Differs(Offence {
-                        path: file.path.clone(),
-                        what: format!("row {row}, document {place} of `{split}`: {what}"),
-                    }));
+                    let what = format!("row {row}, document {place} of `{}`: {what}", part.split);
+                    wrong = Some(part.differs(row, file, what));
                 }
                 wrong.is_none() && !check.interrupted.load(Ordering::Relaxed)
             })

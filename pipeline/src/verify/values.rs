@@ -1,64 +1,110 @@
 //! Values: every id below the vocabulary's size, every label an id or the one that does not count.
 
+use std::ops::Range;
 use std::path::Path;
 
 use ratdata_schemas::{
     BinSet, IGNORE_INDEX, Manifest, Row, RowSet, Shard, SplitRecord, TokenId, Tokens,
 };
+use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::Offence;
+use super::{Check, Finding, Offence};
 
-/// How many tokens or rows a thread takes at a time.
+/// How many tokens a thread takes at a time.
 const TAKEN: usize = 1 << 20;
 
-/// Checks all ids and labels; returns how many ids were read.
-pub(crate) fn check_values(root: &Path, manifest: &Manifest) -> Result<u64, Offence> {
-    let offence = |what: String| Offence { path: root.to_owned(), what };
+/// How many tokens or rows are one unit of a share.
+const STRETCH: usize = 64 * TAKEN;
+const ROWS: usize = 1 << 12;
+
+/// Checks a share of the ids and labels; returns how many ids were read.
+pub(crate) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Result<u64, Finding> {
     let vocab_size = manifest.tokenizer.vocab_size;
+    let mut units = 0;
     let mut read = 0;
     for (name, split) in &manifest.splits {
+        let offence = |what: String| Offence { path: root.to_owned(), what };
+        let first = units;
+        let wrong = |what: String| offence(what).at(Check::Values, &[first]);
+        // Opening first: lengths are those of the files, whatever the manifest says.
         if matches!(split, SplitRecord::Shards { .. }) {
             let set = BinSet::from_manifest(root, manifest, name)
-                .map_err(|wrong| offence(wrong.to_string()))?;
+                .map_err(|error| wrong(error.to_string()))?;
             for shard in set.shards() {
-                if let Some((at, id)) = first_beyond(shard, vocab_size) {
-                    return Err(Offence {
-                        path: shard.bin().path().to_owned(),
-                        what: format!("token {at}: id {id}, expected below {vocab_size}"),
-                    });
+                for (unit, range) in ours(share, &mut units, shard.bin().tokens().len(), STRETCH) {
+                    read += range.len() as u64;
+                    if let Some((at, id)) = first_beyond(shard, range, vocab_size) {
+                        let path = shard.bin().path().to_owned();
+                        let what = format!("token {at}: id {id}, expected below {vocab_size}");
+                        return Err(Offence { path, what }.at(Check::Values, &[unit]));
+                    }
                 }
             }
-            read += set.num_tokens();
         } else {
-            let set = RowSet::open(root, name).map_err(|wrong| offence(wrong.to_string()))?;
-            check_rows(root, name, &set, vocab_size)?;
-            read += set.num_rows() * set.seq_len() as u64;
+            let set = RowSet::open(root, name).map_err(|error| wrong(error.to_string()))?;
+            let rows = usize::try_from(set.num_rows()).unwrap_or(usize::MAX);
+            for (unit, range) in ours(share, &mut units, rows, ROWS) {
+                read += range.len() as u64 * set.seq_len() as u64;
+                check_rows(name, &set, range, vocab_size)
+                    .map_err(|what| offence(what).at(Check::Values, &[unit]))?;
+            }
         }
     }
     Ok(read)
 }
 
-/// Returns the first id of a shard at or beyond the vocabulary's size.
-fn first_beyond(shard: &Shard, vocab_size: u32) -> Option<(usize, TokenId)> {
+/// Returns how many units there are by the manifest.
+pub(super) fn units(manifest: &Manifest) -> usize {
+    let count = |len: u64, size: usize| usize::try_from(len).unwrap_or(usize::MAX).div_ceil(size);
+    let of = |split: &SplitRecord| match split {
+        SplitRecord::Shards { shards } => {
+            shards.iter().map(|shard| count(shard.tokens, STRETCH)).fold(0, usize::saturating_add)
+        }
+        SplitRecord::Pairs(pairs) => count(pairs.rows, ROWS),
+        SplitRecord::Pack(pack) => count(pack.rows, ROWS),
+        SplitRecord::Rows(rows) => count(rows.pack.rows, ROWS),
+    };
+    manifest.splits.values().map(of).fold(0, usize::saturating_add)
+}
+
+/// Cuts `len` things into units of `size`, counts them, and returns those of a share.
+fn ours(share: Share, units: &mut usize, len: usize, size: usize) -> Vec<(usize, Range<usize>)> {
+    let first = *units;
+    let count = len.div_ceil(size);
+    *units += count;
+    (0..count)
+        .filter(|unit| share.has(first + unit))
+        .map(|unit| (first + unit, unit * size..len.min((unit + 1) * size)))
+        .collect()
+}
+
+/// Returns the first id in a range of a shard at or beyond the vocabulary's size.
+fn first_beyond(shard: &Shard, range: Range<usize>, vocab_size: u32) -> Option<(usize, TokenId)> {
     let tokens = shard.bin().tokens();
-    let starts: Vec<usize> = (0..tokens.len()).step_by(TAKEN).collect();
+    let starts: Vec<usize> = range.clone().step_by(TAKEN).collect();
     starts.into_par_iter().find_map_first(|start| {
-        let stretch = tokens.slice(start..tokens.len().min(start + TAKEN))?;
-        let within = match stretch {
+        let stretch = tokens.slice(start..range.end.min(start + TAKEN))?;
+        let beyond = match stretch {
             // The largest first: looking for a place is only for what is wrong.
             Tokens::U16(ids) => ids.iter().max().is_some_and(|&most| u32::from(most) >= vocab_size),
             Tokens::U32(ids) => ids.iter().max().is_some_and(|&most| most >= vocab_size),
         };
-        let place = within.then(|| stretch.iter().position(|id| id >= vocab_size))??;
+        let place = beyond.then(|| stretch.iter().position(|id| id >= vocab_size))??;
         Some((start + place, stretch.get(place)?))
     })
 }
 
-fn check_rows(root: &Path, split: &str, set: &RowSet, vocab_size: u32) -> Result<(), Offence> {
-    let wrong = (0..set.num_rows()).into_par_iter().find_map_first(|number| {
+/// Returns what is wrong with the first row in a range that holds an id beyond the vocabulary.
+fn check_rows(
+    split: &str,
+    set: &RowSet,
+    range: Range<usize>,
+    vocab_size: u32,
+) -> Result<(), String> {
+    let wrong = range.into_par_iter().find_map_first(|number| {
         let mut row = Row::default();
-        set.read(number, &mut row);
+        set.read(number as u64, &mut row);
         let bad_id = row.inputs.iter().position(|&id| id >= vocab_size);
         let bad_label = row.labels.iter().position(|&label| {
             label != IGNORE_INDEX && u32::try_from(label).map_or(true, |id| id >= vocab_size)
@@ -69,11 +115,8 @@ fn check_rows(root: &Path, split: &str, set: &RowSet, vocab_size: u32) -> Result
             .or_else(|| bad_label.map(|place| told(place, format!("label {}", row.labels[place]))))
     });
     wrong.map_or(Ok(()), |(row, column, what)| {
-        Err(Offence {
-            path: root.to_owned(),
-            what: format!(
-                "split `{split}`, row {row}, column {column}: {what}, expected below {vocab_size}"
-            ),
-        })
+        Err(format!(
+            "split `{split}`, row {row}, column {column}: {what}, expected below {vocab_size}"
+        ))
     })
 }

@@ -3,6 +3,7 @@
 
 mod crashes;
 mod scale;
+mod shares;
 mod support;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,28 @@ fn a_changed_value_is_told_with_the_old_and_the_new() {
     assert!(source["merged"].1.contains("tokens"), "{}", source["merged"].1);
 }
 
+/// A task file may name its data by itself, and that decides the rows as much as the task.
+#[test]
+fn changed_data_of_a_task_file_is_an_input_like_any_other() {
+    let step = "[steps.rows]\nkind = \"sft\"\ntask_file = \"task.toml\"\nmax_length = 64\n";
+    let folder = workshop(&format!("{step}tokenizer = \"sample/tokenizer\"\n"));
+    let root = folder.path();
+    let splits = "[splits.train]\nsource = \"data.jsonl\"\nanswers = [\"a\"]\n";
+    write(&root.join("task.toml"), &format!("prompt = \"{{q}}\"\n{splits}"));
+    let missing = ratdata(&["plan"], root);
+    write(&root.join("data.jsonl"), "{\"q\": \"why?\", \"a\": \"so\"}\n");
+    said(&["run", "--quiet"], root);
+    let before = states(root, &[]);
+
+    write(&root.join("data.jsonl"), "{\"q\": \"why?\", \"a\": \"not so\"}\n");
+    let after = states(root, &[]);
+
+    let text = String::from_utf8(missing.stderr).unwrap();
+    assert!(text.contains("pipeline.toml:3: step `rows` takes `data.jsonl`"), "{text}");
+    assert_eq!(before["rows"].0, "fresh");
+    assert!(after["rows"].1.contains("input task.toml: train: "), "{}", after["rows"].1);
+}
+
 /// An experiment by its name is not a folder that happens to have it.
 #[test]
 fn a_name_is_no_folder_of_that_name() {
@@ -118,6 +141,21 @@ fn each_mistake_is_one_error_that_names_its_line() {
         ),
         ("[steps.a]\nkind = \"pack\"\nseq_len = 8\n".into(), "", "input", ""),
         ("[steps.a\n".into(), "", "line 1", "unclosed"),
+        ("[resources]\nthread = 2\n".into(), ":2", "unknown key `thread`", "`threads`"),
+        ("[executor.slrm]\n".into(), ":1", "unknown key `slrm`", "`slurm`"),
+        (
+            "[executor.slurm]\narray = 2\npartitoin = \"x\"\n".into(),
+            ":3",
+            "unknown key `partitoin` in `executor.slurm`",
+            "`partition`",
+        ),
+        ("[executor.slurm.kinds.trian]\ncpus = 2\n".into(), ":1", "unknown key `trian`", "`train`"),
+        (
+            "[executor.slurm.kinds.train]\ncpu = 2\n".into(),
+            ":2",
+            "unknown key `cpu` in `executor.slurm.kinds.train`",
+            "`cpus`",
+        ),
     ];
 
     for (text, line, what, hint) in cases {

@@ -111,6 +111,14 @@ pub enum SftError {
         /// What the system said.
         source: io::Error,
     },
+    /// What a share of the job left cannot be read.
+    #[error("{}: cannot read the rows of a share: {source}", .path.display())]
+    Portion {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The user stopped the run.
     #[error("interrupted; splits that were done stay done")]
     Interrupted,
@@ -139,6 +147,9 @@ impl SftError {
             }
             Self::OtherJob { .. } => {
                 Some("choose another `--out`, or replace it with `--force`".into())
+            }
+            Self::Portion { .. } => {
+                Some("remove the file: its rows are then encoded again".into())
             }
             Self::NoEos
             | Self::Encode { .. }

@@ -15,12 +15,14 @@ use super::clip::Truncate;
 use super::documents::write_documents;
 use super::error::SftError;
 use super::pairs::{MOST_IDS, PairFiles, write_pairs};
+use super::portions::{BLOCK, Portions};
 use super::rows::RowEncoder;
-use super::staged::{Reading, SftProgress, Staged};
+use super::staged::{Reading, SftProgress, Staged, encode_share};
 use super::task::{Split, Task};
+use crate::Share;
 use crate::difference::difference;
 use crate::hub::{FetchProgress, resolve_inputs};
-use crate::source::{SourceFile, fingerprint};
+use crate::source::{Compression, InputKind, SourceFile, Table, fingerprint};
 use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
 
 /// What a job writes.
@@ -55,6 +57,9 @@ pub struct SftJob {
     pub out: PathBuf,
     /// Whether what another job left there is replaced.
     pub force: bool,
+    /// The share of the rows that is encoded, with the artifact left to a run of the same job
+    /// without it; none where the artifact is made.
+    pub share: Option<Share>,
 }
 
 /// What a job has done.
@@ -72,7 +77,8 @@ fn artifact_split(split: &str) -> &str {
 }
 
 impl SftJob {
-    /// Makes the splits that are not there yet; `name` is what the user calls the tokenizer.
+    /// Makes the splits that are not there yet, or encodes its share of them; `name` is what the
+    /// user calls the tokenizer.
     ///
     /// # Errors
     ///
@@ -105,6 +111,7 @@ impl SftJob {
                 SftError::Staging { folder: out.clone(), source }
             },
         )?;
+        let portions = Portions::of(out, described(&manifest));
         let mut made = Vec::new();
         for name in &self.splits {
             let split = self.task.split(name)?;
@@ -127,9 +134,15 @@ impl SftJob {
                 pool: &pool,
                 skip_bad: self.skip_bad,
                 folder: out,
+                portions: &portions,
                 progress,
                 interrupted,
             };
+            if let Some(share) = self.share {
+                encode_share(&reading, &files, share)?;
+                made.push(name.clone());
+                continue;
+            }
             let (record, sources) = match (self.form, manifest.dtype) {
                 (Form::Pairs, _) => self.pairs(&reading, &files, &manifest.name, eos)?,
                 (Form::Documents, Dtype::U16) => {
@@ -144,6 +157,9 @@ impl SftJob {
             manifest.config["splits"][name] = inputs;
             manifest.write(out)?;
             made.push(name.clone());
+        }
+        if self.share.is_none() {
+            portions.clear()?;
         }
         Ok(SftOutcome { manifest, made })
     }
@@ -210,11 +226,6 @@ impl SftJob {
             remove(out, &there)?;
             return Ok(fresh);
         }
-        let described = |manifest: &Manifest| {
-            let mut config = manifest.config.clone();
-            config["splits"] = Value::Null;
-            json!({"config": config, "tokenizer": manifest.tokenizer.fingerprint})
-        };
         match difference(&described(&there), &described(&fresh)) {
             None => Ok(there),
             Some(difference) => Err(SftError::OtherJob { out: out.clone(), difference }),
@@ -222,11 +233,7 @@ impl SftJob {
     }
 
     fn files(&self, split: &Split, fetch: &dyn FetchProgress) -> Result<Vec<SourceFile>, SftError> {
-        let source = match (&self.input, &split.local) {
-            (Some(folder), Some(local)) => folder.join(local).display().to_string(),
-            (Some(folder), None) => folder.display().to_string(),
-            (None, _) => split.source.clone(),
-        };
+        let source = source_of(split, self.input.as_deref());
         Ok(resolve_inputs(&[source], fetch)?)
     }
 
@@ -254,6 +261,34 @@ impl SftJob {
         let shard = write_documents(&self.out, &stem, &staged)?;
         Ok((SplitRecord::Shards { shards: vec![shard] }, staged.sources))
     }
+}
+
+/// Returns what a split is made from: its own source, or what stands for it in a folder.
+pub fn source_of(split: &Split, input: Option<&Path>) -> String {
+    match (input, &split.local) {
+        (Some(folder), Some(local)) => folder.join(local).display().to_string(),
+        (Some(folder), None) => folder.display().to_string(),
+        (None, _) => split.source.clone(),
+    }
+}
+
+/// Returns how many shares of a split made from these files could have rows.
+pub fn most_shares(files: &[SourceFile]) -> usize {
+    // A row takes three bytes at least, and of a compressed file nothing is known.
+    let rows = |file: &SourceFile| match &file.kind {
+        InputKind::Lines(Compression::None) => Some(file.bytes.div_ceil(3)),
+        _ => Table::open(file, &[]).ok()?.num_rows(),
+    };
+    let blocks = |file: &SourceFile| rows(file).map_or(u64::MAX, |rows| rows.div_ceil(BLOCK));
+    let blocks = files.iter().map(blocks).max().unwrap_or(0);
+    files.len().max(usize::try_from(blocks).unwrap_or(usize::MAX))
+}
+
+/// Returns what decides a job's rows beside its inputs.
+fn described(manifest: &Manifest) -> Value {
+    let mut config = manifest.config.clone();
+    config["splits"] = Value::Null;
+    json!({"config": config, "tokenizer": manifest.tokenizer.fingerprint})
 }
 
 /// Returns what a split is made from, for its manifest.

@@ -6,6 +6,7 @@
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
 //!   chat    -> text, learnt bytes  chat.rs       by a Jinja template, as jinja.rs sets it up
 //!   ids     -> row                 clip.rs       cut to length as the reference does
+//! rows      -> portions            portions.rs   encoded by the tasks of an array
 //! examples  -> order               staged.rs     shuffled and sampled
 //!           -> pairs               pairs.rs      the reference's two files
 //!           -> documents           documents.rs  a token bin with a loss mask, to be packed
@@ -20,6 +21,7 @@ mod error;
 mod jinja;
 mod job;
 mod pairs;
+mod portions;
 mod prompt;
 mod python_json;
 mod rows;
@@ -32,7 +34,7 @@ pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
 pub use date::Date;
 pub use error::SftError;
 pub use jinja::RenderError;
-pub use job::{Form, SftJob, SftOutcome};
+pub use job::{Form, SftJob, SftOutcome, most_shares, source_of};
 pub use staged::SftProgress;
 pub use task::{Chat, Sample, Split, TASKS, Task, TaskError};
 pub use template::{Part, Template, TemplateError};

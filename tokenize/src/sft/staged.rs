@@ -9,10 +9,12 @@ use rayon::prelude::*;
 
 use super::clip::{Cut, Example};
 use super::error::SftError;
+use super::portions::{FilePortions, Portions, RowResult, has_row};
 use super::rows::{RowEncoder, RowError, RowExamples};
 use super::task::Split;
+use crate::Share;
 use crate::order::{permutation, sample};
-use crate::source::{Place, SourceFile, Table, TableRow, fingerprint};
+use crate::source::{SourceFile, Table, TableRow, fingerprint};
 use crate::staging::Staging;
 use crate::tokenizer::{Encoder, IdWidth};
 
@@ -63,6 +65,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) pool: &'a rayon::ThreadPool,
     pub(crate) skip_bad: bool,
     pub(crate) folder: &'a Path,
+    pub(crate) portions: &'a Portions,
     pub(crate) progress: &'a SftProgress,
     pub(crate) interrupted: &'a AtomicBool,
 }
@@ -105,7 +108,6 @@ impl<W: IdWidth> Staged<W> {
         file: &SourceFile,
         columns: &mut [Vec<u32>],
     ) -> Result<SourceRecord, SftError> {
-        let table = Table::open(file, &reading.rows.columns())?;
         let mut record = SourceRecord {
             name: file.name.clone(),
             bytes: file.bytes,
@@ -114,43 +116,27 @@ impl<W: IdWidth> Staged<W> {
             text_bytes: 0,
             fingerprint: fingerprint(file)?,
         };
-        std::thread::scope(|scope| {
-            let (sender, batches) = mpsc::sync_channel::<Vec<TableRow>>(2);
-            let reader = scope.spawn(move || table.read(&mut |rows| sender.send(rows).is_ok()));
-            for rows in batches {
-                if reading.interrupted.load(Ordering::Relaxed) {
-                    return Err(SftError::Interrupted);
-                }
-                record.rows += rows.len() as u64;
-                let made = encode_batch(reading, &rows);
-                for (place, made) in rows.iter().map(|row| row.place).zip(made) {
-                    match made {
-                        Ok(made) => self.push(reading, made, columns)?,
-                        Err(RowError::Bad(reason)) if reading.skip_bad => {
-                            record.bad_rows += 1;
-                            reading.progress.tell_bad(file, place, &reason);
-                        }
-                        Err(RowError::Bad(reason)) => {
-                            return Err(SftError::Row { path: file.path.clone(), place, reason });
-                        }
-                        Err(RowError::Template(reason)) => {
-                            return Err(SftError::ChatTemplate { reason });
-                        }
-                        Err(RowError::Encode(source)) => {
-                            return Err(SftError::Encode {
-                                path: file.path.clone(),
-                                place,
-                                source,
-                            });
-                        }
-                    }
-                }
-                reading.progress.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let mut bad_rows = 0;
+        let mut take = |made: RowResult| match made {
+            Ok(made) => self.push(reading, made, columns),
+            Err(reason) => {
+                bad_rows += 1;
+                reading.progress.tell_bad(file, &reason);
+                Ok(())
             }
-            // A reader that panicked has told so; its file is then as good as damaged.
-            reader.join().unwrap_or(Ok(()))?;
-            Ok(record)
-        })
+        };
+        let portions = reading.portions.file(reading.split_name, file, &record.fingerprint);
+        record.rows = match portions.cut() {
+            Some(count) => {
+                for share in Share::all(count).filter(|share| !portions.has(*share)) {
+                    encode_portion(reading, file, &portions, share)?;
+                }
+                portions.read(count, &mut take)?
+            }
+            None => encode_file(reading, file, Share::WHOLE, &mut take)?,
+        };
+        record.bad_rows = bad_rows;
+        Ok(record)
     }
 
     fn push(
@@ -211,6 +197,91 @@ impl<W: IdWidth> Staged<W> {
     }
 }
 
+/// Encodes a share of a split's rows and leaves them as portions: whole files where there are enough
+/// of them, and every N-th block of rows of each file where there are not.
+pub(crate) fn encode_share(
+    reading: &Reading<'_>,
+    files: &[SourceFile],
+    share: Share,
+) -> Result<(), SftError> {
+    let by_file = files.len() >= share.count;
+    for (number, file) in files.iter().enumerate() {
+        if by_file && !share.has(number) {
+            continue;
+        }
+        let portions = reading.portions.file(reading.split_name, file, &fingerprint(file)?);
+        let portion = if by_file { Share::WHOLE } else { share };
+        if !portions.has(portion) {
+            encode_portion(reading, file, &portions, portion)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_portion(
+    reading: &Reading<'_>,
+    file: &SourceFile,
+    portions: &FilePortions<'_>,
+    share: Share,
+) -> Result<(), SftError> {
+    let mut writer = portions.create(share)?;
+    let rows = encode_file(reading, file, share, &mut |made| Ok(writer.push(&made)?))?;
+    Ok(writer.finish(rows)?)
+}
+
+/// Reads a file and gives the rows of a share of it, encoded, to `each` in their order; returns how
+/// many rows the file has.
+fn encode_file(
+    reading: &Reading<'_>,
+    file: &SourceFile,
+    share: Share,
+    each: &mut dyn FnMut(RowResult) -> Result<(), SftError>,
+) -> Result<u64, SftError> {
+    let table = Table::open(file, &reading.rows.columns())?;
+    std::thread::scope(|scope| {
+        let (sender, batches) = mpsc::sync_channel::<(u64, Vec<TableRow>)>(2);
+        let reader = scope.spawn(move || {
+            let wanted = |row| has_row(share, row);
+            table.read_wanted(&wanted, &mut |first, rows| sender.send((first, rows)).is_ok())
+        });
+        let mut count = 0;
+        for (first, rows) in batches {
+            if reading.interrupted.load(Ordering::Relaxed) {
+                return Err(SftError::Interrupted);
+            }
+            count += rows.len() as u64;
+            let ours: Vec<TableRow> = (first..)
+                .zip(rows)
+                .filter(|(row, _)| has_row(share, *row))
+                .map(|(_, row)| row)
+                .collect();
+            let made = encode_batch(reading, &ours);
+            for (place, made) in ours.iter().map(|row| row.place).zip(made) {
+                let path = || file.path.clone();
+                match made {
+                    Ok(made) => each(Ok(made))?,
+                    Err(RowError::Bad(reason)) if reading.skip_bad => {
+                        each(Err(format!("{place}: {reason}")))?;
+                    }
+                    Err(RowError::Bad(reason)) => {
+                        return Err(SftError::Row { path: path(), place, reason });
+                    }
+                    Err(RowError::Template(reason)) => {
+                        return Err(SftError::ChatTemplate { reason });
+                    }
+                    Err(RowError::Encode(source)) => {
+                        return Err(SftError::Encode { path: path(), place, source });
+                    }
+                }
+            }
+            reading.progress.rows.fetch_add(ours.len() as u64, Ordering::Relaxed);
+        }
+        // A reader that panicked has told so; its file is then as good as damaged.
+        reader.join().unwrap_or(Ok(()))?;
+        Ok(count)
+    })
+}
+
 fn encode_batch(reading: &Reading<'_>, rows: &[TableRow]) -> Vec<Result<RowExamples, RowError>> {
     let encode = |row: &TableRow| {
         let row = row.columns.as_ref().map_err(|reason| RowError::Bad(reason.clone()))?;
@@ -243,11 +314,12 @@ fn draw(reading: &Reading<'_>, mut examples: Vec<u32>) -> Result<Vec<u32>, SftEr
 }
 
 impl SftProgress {
-    fn tell_bad(&self, file: &SourceFile, place: Place, reason: &str) {
+    /// `reason` begins with the row's place.
+    fn tell_bad(&self, file: &SourceFile, reason: &str) {
         self.bad_rows.fetch_add(1, Ordering::Relaxed);
         let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
         if first.len() < 3 {
-            first.push(format!("{}: {place}: {reason}", file.path.display()));
+            first.push(format!("{}: {reason}", file.path.display()));
         }
     }
 }

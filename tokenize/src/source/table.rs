@@ -91,6 +91,16 @@ impl Table {
         Ok(Self { path: file.path.clone(), kind })
     }
 
+    /// Returns how many rows there are, where that is known without reading them.
+    pub fn num_rows(&self) -> Option<u64> {
+        match &self.kind {
+            TableKind::Parquet { metadata, .. } => {
+                u64::try_from(metadata.metadata().file_metadata().num_rows()).ok()
+            }
+            TableKind::Lines(_) => None,
+        }
+    }
+
     /// Gives the rows batch by batch to `each` until that returns `false`.
     ///
     /// A line that is no JSON object is a row without columns, with the reason in their place.
@@ -99,9 +109,25 @@ impl Table {
     ///
     /// The file cannot be read or is damaged.
     pub fn read(&self, each: &mut dyn FnMut(Vec<TableRow>) -> bool) -> Result<(), SourceError> {
+        self.read_wanted(&|_| true, &mut |_, rows| each(rows))
+    }
+
+    /// As [`Table::read`], with the number of the first row of each batch, and null in the place of
+    /// the columns of every row that is not wanted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::read`].
+    pub fn read_wanted(
+        &self,
+        wanted: &dyn Fn(u64) -> bool,
+        each: &mut dyn FnMut(u64, Vec<TableRow>) -> bool,
+    ) -> Result<(), SourceError> {
         match &self.kind {
-            TableKind::Parquet { metadata, mask } => self.read_parquet(metadata, mask, each),
-            TableKind::Lines(lines) => self.read_lines(lines, each),
+            TableKind::Parquet { metadata, mask } => {
+                self.read_parquet(metadata, mask, wanted, each)
+            }
+            TableKind::Lines(lines) => self.read_lines(lines, wanted, each),
         }
     }
 
@@ -109,7 +135,8 @@ impl Table {
         &self,
         metadata: &ArrowReaderMetadata,
         mask: &ProjectionMask,
-        each: &mut dyn FnMut(Vec<TableRow>) -> bool,
+        wanted: &dyn Fn(u64) -> bool,
+        each: &mut dyn FnMut(u64, Vec<TableRow>) -> bool,
     ) -> Result<(), SourceError> {
         let damaged = |first: u64, reason: String| SourceError::Damaged {
             path: self.path.clone(),
@@ -127,11 +154,12 @@ impl Table {
         let mut first = 0;
         for batch in reader {
             let batch = batch.map_err(|wrong| damaged(first, wrong.to_string()))?;
-            let rows = rows_of(&batch).map_err(|wrong| damaged(first, wrong))?;
+            let rows =
+                rows_of(&batch, &|at| wanted(first + at)).map_err(|wrong| damaged(first, wrong))?;
             let count = rows.len() as u64;
             let place = (first..).map(Place::Row);
             let rows = place.zip(rows).map(|(place, row)| TableRow { place, columns: Ok(row) });
-            if !each(rows.collect()) {
+            if !each(first, rows.collect()) {
                 break;
             }
             first += count;
@@ -142,16 +170,18 @@ impl Table {
     fn read_lines(
         &self,
         lines: &LinesSource,
-        each: &mut dyn FnMut(Vec<TableRow>) -> bool,
+        wanted: &dyn Fn(u64) -> bool,
+        each: &mut dyn FnMut(u64, Vec<TableRow>) -> bool,
     ) -> Result<(), SourceError> {
         lines.read(&mut |rows| {
-            let lines = rows.cells.iter().filter_map(|cell| match cell {
+            let lines = (rows.first..).zip(&rows.cells).filter_map(|(row, cell)| match cell {
                 Cell::Line(number, line) => {
-                    Some(TableRow { place: Place::Line(*number), columns: object_of(line) })
+                    let columns = if wanted(row) { object_of(line) } else { Ok(Value::Null) };
+                    Some(TableRow { place: Place::Line(*number), columns })
                 }
                 _ => None,
             });
-            each(lines.collect())
+            each(rows.first, lines.collect())
         })
     }
 }
@@ -308,9 +338,10 @@ pub fn text_at<'a>(row: &'a Value, path: &str) -> Option<&'a str> {
     value.as_str()
 }
 
-fn rows_of(batch: &RecordBatch) -> Result<Vec<Value>, String> {
+fn rows_of(batch: &RecordBatch, wanted: &dyn Fn(u64) -> bool) -> Result<Vec<Value>, String> {
     let row: StructArray = batch.clone().into();
-    (0..batch.num_rows()).map(|at| object(&row, at)).collect()
+    let value = |at| if wanted(at as u64) { object(&row, at) } else { Ok(Value::Null) };
+    (0..batch.num_rows()).map(value).collect()
 }
 
 fn object(array: &StructArray, at: usize) -> Result<Value, String> {

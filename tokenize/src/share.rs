@@ -1,22 +1,40 @@
-//! A share of a job's input files: what one task of an array of tasks does.
+//! A share of a job: what one task of an array of tasks does of it.
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 /// Where schedulers tell a task its number: Slurm's arrays, and Kubernetes' indexed jobs.
 const NUMBER: [&str; 2] = ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"];
 
 /// A share of a job: `number` of `count`, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Share {
-    pub(crate) number: usize,
-    pub(crate) count: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// Which of the shares.
+    pub number: usize,
+    /// How many there are.
+    pub count: usize,
 }
 
 impl Share {
-    /// Returns whether the input file with this number is in the share.
-    pub(crate) fn has(self, file: usize) -> bool {
-        file % self.count == self.number
+    /// The only share of a job that is not shared.
+    pub const WHOLE: Self = Self { number: 0, count: 1 };
+
+    /// Returns whether the input file, or whatever else is counted, is in the share.
+    pub fn has(self, thing: usize) -> bool {
+        thing % self.count == self.number
+    }
+
+    /// Returns all shares of a job that is cut into so many.
+    pub fn all(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(move |number| Self { number, count })
+    }
+
+    /// Returns its name in files: `2-of-8`.
+    pub fn name(self) -> String {
+        format!("{}-of-{}", self.number, self.count)
     }
 
     fn read(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
