@@ -78,6 +78,11 @@ fn a_dry_run_counts_and_writes_nothing() {
     assert_eq!(plan["parameters"], 26_688);
     assert_eq!((&plan["iterations"], &plan["train_sequences"]), (&8.into(), &124.into()));
     assert!(plan["flops"].as_f64().unwrap() > 1e6);
+    let of = |key: &str| plan[key].as_u64().unwrap();
+    // Weights, gradients twice, two moments, all in f32; two micro-batches are added up.
+    assert_eq!(of("state_bytes"), 20 * 26_688);
+    assert_eq!(of("memory_bytes"), of("state_bytes") + of("activation_bytes"));
+    assert!(of("free_bytes") > of("memory_bytes"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -115,6 +120,15 @@ fn each_mistake_has_its_own_message_and_status() {
         (&data, "model.vocab_size=60", 1, "found the id 60", "model.vocab_size=N"),
         (&data, "model.vocabsize=60", 2, "expected `model.vocab_size` perhaps", "docs/"),
         (&data, "nonsense", 2, "expected `key=value`", ""),
+        (&data, "optimizer.beta_1=1", 2, "`optimizer.beta_1` is 1, expected", ""),
+        (&data, "training.init_from=gone", 1, "gone: no run, checkpoint or weights", "train the"),
+        (
+            &["tiny-rat", "--data", "x.bin", "--dry-run"],
+            "training.init_from=gone",
+            1,
+            "gone: no run, checkpoint or weights",
+            "train the",
+        ),
         #[cfg(not(feature = "cuda"))]
         (
             &["tiny-rat", "--data", "x.bin", "--device", "cuda"],
