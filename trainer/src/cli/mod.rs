@@ -56,6 +56,7 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         DeviceChoice::Cuda(_) => true,
     });
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
+    let recomputes = experiment.training.recompute;
     let job = Job::open(&name, experiment, on_gpu)?;
     if let Some(iteration) = args.draws {
         return terminal.emit(&Draws(job.drawn_at(iteration)?));
@@ -64,11 +65,12 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     if let Some(free) = free_bytes
         && job.plan().memory() > free
     {
-        let (needed, where_to) =
-            (gib(job.plan().memory()), if on_gpu { "the GPU" } else { "the CPU" });
+        let needed = gib(job.plan().memory());
+        let where_to = if on_gpu { "the GPU" } else { "the CPU" };
+        let less = if recomputes { "" } else { " or `--set training.recompute=true`" };
         terminal.warn(&format!(
             "about {needed:.1} GiB of memory are needed on {where_to} and {:.1} GiB are free; a \
-             smaller `--set training.micro_batch=N` or `--set training.recompute=true` needs less",
+             smaller `--set training.micro_batch=N`{less} needs less",
             gib(free)
         ));
     }
