@@ -107,6 +107,7 @@ fn each_mistake_has_its_own_message_and_status() {
     bin(folder.path(), 4_000);
     std::fs::write(folder.path().join("empty.bin"), "").unwrap();
     std::fs::write(folder.path().join("short.bin"), [1, 0, 2, 0]).unwrap();
+    std::fs::write(folder.path().join("odd.bin"), [1, 0, 2]).unwrap();
     let data = ["tiny-rat", "--data", "x.bin"];
 
     for (args, set, status, message, hint) in [
@@ -114,6 +115,7 @@ fn each_mistake_has_its_own_message_and_status() {
         (&["tiny-rat"], "", 2, "no data was named", "--data DIR"),
         (&["tiny-rat", "--data", "nowhere"], "", 2, "nowhere: there is no such file", ""),
         (&["tiny-rat", "--data", "empty.bin"], "", 1, "split `train` is empty", "tokenize"),
+        (&["tiny-rat", "--data", "odd.bin"], "", 1, "not a multiple of 2", "--set data.dtype=u32"),
         (&["tiny-rat", "--data", "short.bin"], "", 1, "has 2 tokens, a sequence takes 33", ""),
         (&data, "training.global_batch=500", 1, "fewer than a batch of 500", "global_batch"),
         (&data, "model.seq_len=36", 2, "`seq_len` is 36, expected a multiple", "chunk_len"),
