@@ -1,6 +1,8 @@
 //! Which device a run computes on.
 
 use std::fmt;
+use std::path::Path;
+use std::process::Command;
 use std::str::FromStr;
 
 use burn::tensor::Device;
@@ -34,8 +36,14 @@ pub enum DeviceError {
         /// What was asked for.
         choice: DeviceChoice,
     },
-    /// The driver finds no GPU, or there is no driver.
-    #[error("`{choice}` was asked for, and no NVIDIA GPU was found")]
+    /// There is no driver.
+    #[error("`{choice}` was asked for, and no NVIDIA driver is loaded")]
+    NoDriver {
+        /// What was asked for.
+        choice: DeviceChoice,
+    },
+    /// The driver finds no GPU.
+    #[error("`{choice}` was asked for, and the NVIDIA driver finds no GPU")]
     NoGpu {
         /// What was asked for.
         choice: DeviceChoice,
@@ -57,7 +65,12 @@ impl DeviceError {
             Self::NotBuilt { .. } => {
                 Some("build with `--features cuda`, see docs/cuda.md, or train with `--device cpu`")
             }
-            Self::NoGpu { .. } => Some("see that `nvidia-smi` lists a GPU"),
+            Self::NoDriver { .. } => {
+                Some("install NVIDIA's driver, until `nvidia-smi` runs, or take `--device cpu`")
+            }
+            Self::NoGpu { .. } => {
+                Some("see that `nvidia-smi` lists a GPU and CUDA_VISIBLE_DEVICES does not hide it")
+            }
             Self::Name { .. } | Self::Index { .. } => None,
         }
     }
@@ -108,13 +121,63 @@ impl DeviceChoice {
                     return Err(DeviceError::NotBuilt { choice: self });
                 }
                 match gpus() {
-                    0 => Err(DeviceError::NoGpu { choice: self }),
+                    0 => Err(self.without_gpu(has_driver())),
                     found if index >= found => Err(DeviceError::Index { choice: self, found }),
                     _ => cuda(index),
                 }
             }
         }
     }
+}
+
+impl DeviceChoice {
+    fn without_gpu(self, driver: bool) -> DeviceError {
+        if driver {
+            DeviceError::NoGpu { choice: self }
+        } else {
+            DeviceError::NoDriver { choice: self }
+        }
+    }
+
+    /// Returns the bytes that are free on the device, where the system tells.
+    pub fn free_memory(self) -> Option<u64> {
+        match self {
+            Self::Auto if gpus() > 0 => free_on_gpu(0),
+            Self::Auto | Self::Cpu => {
+                let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+                let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+                line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+            }
+            Self::Cuda(index) => free_on_gpu(index),
+        }
+    }
+}
+
+/// Whether NVIDIA's kernel driver is loaded, natively or under Windows.
+fn has_driver() -> bool {
+    ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"]
+        .iter()
+        .any(|path| Path::new(path).exists())
+}
+
+/// Asks `nvidia-smi`, which comes with the driver, for a GPU as CUDA counts them.
+fn free_on_gpu(index: usize) -> Option<u64> {
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().filter(|list| !list.is_empty());
+    let id = match &visible {
+        Some(list) => list.split(',').nth(index)?.trim().to_owned(),
+        None => index.to_string(),
+    };
+    let output = Command::new("nvidia-smi")
+        .args(["--query-gpu=memory.free", "--format=csv,noheader,nounits", "--id", &id])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    mebibytes(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Reads a number of MiB on a line of its own, and returns bytes.
+fn mebibytes(text: &str) -> Option<u64> {
+    text.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
 }
 
 /// Counts the GPUs that this build can use.
@@ -159,5 +222,23 @@ mod tests {
 
         assert_eq!(error.to_string(), "`cuda:1` was asked for, and this build has no CUDA");
         assert!(error.hint().unwrap().contains("--features cuda"));
+    }
+
+    #[test]
+    fn a_missing_driver_and_a_missing_gpu_are_two_errors() {
+        let choice = DeviceChoice::Cuda(0);
+
+        let [driver, gpu] = [false, true].map(|driver| choice.without_gpu(driver));
+
+        assert!(driver.to_string().contains("no NVIDIA driver"), "{driver}");
+        assert!(gpu.to_string().contains("finds no GPU"), "{gpu}");
+        assert_ne!(driver.hint(), gpu.hint());
+    }
+
+    #[test]
+    fn free_memory_is_told_in_bytes() {
+        assert_eq!(mebibytes("80995\n"), Some(80_995 << 20));
+        assert_eq!(mebibytes("[N/A]"), None);
+        assert!(DeviceChoice::Cpu.free_memory().is_none_or(|free| free > 1 << 20));
     }
 }

@@ -78,6 +78,11 @@ fn a_dry_run_counts_and_writes_nothing() {
     assert_eq!(plan["parameters"], 26_688);
     assert_eq!((&plan["iterations"], &plan["train_sequences"]), (&8.into(), &124.into()));
     assert!(plan["flops"].as_f64().unwrap() > 1e6);
+    let of = |key: &str| plan[key].as_u64().unwrap();
+    // Weights, gradients twice, two moments, all in f32; two micro-batches are added up.
+    assert_eq!(of("state_bytes"), 20 * 26_688);
+    assert_eq!(of("memory_bytes"), of("state_bytes") + of("activation_bytes"));
+    assert!(of("free_bytes") > of("memory_bytes"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -102,6 +107,7 @@ fn each_mistake_has_its_own_message_and_status() {
     bin(folder.path(), 4_000);
     std::fs::write(folder.path().join("empty.bin"), "").unwrap();
     std::fs::write(folder.path().join("short.bin"), [1, 0, 2, 0]).unwrap();
+    std::fs::write(folder.path().join("odd.bin"), [1, 0, 2]).unwrap();
     let data = ["tiny-rat", "--data", "x.bin"];
 
     for (args, set, status, message, hint) in [
@@ -109,12 +115,22 @@ fn each_mistake_has_its_own_message_and_status() {
         (&["tiny-rat"], "", 2, "no data was named", "--data DIR"),
         (&["tiny-rat", "--data", "nowhere"], "", 2, "nowhere: there is no such file", ""),
         (&["tiny-rat", "--data", "empty.bin"], "", 1, "split `train` is empty", "tokenize"),
+        (&["tiny-rat", "--data", "odd.bin"], "", 1, "not a multiple of 2", "--set data.dtype=u32"),
         (&["tiny-rat", "--data", "short.bin"], "", 1, "has 2 tokens, a sequence takes 33", ""),
         (&data, "training.global_batch=500", 1, "fewer than a batch of 500", "global_batch"),
         (&data, "model.seq_len=36", 2, "`seq_len` is 36, expected a multiple", "chunk_len"),
         (&data, "model.vocab_size=60", 1, "found the id 60", "model.vocab_size=N"),
         (&data, "model.vocabsize=60", 2, "expected `model.vocab_size` perhaps", "docs/"),
         (&data, "nonsense", 2, "expected `key=value`", ""),
+        (&data, "optimizer.beta_1=1", 2, "`optimizer.beta_1` is 1, expected", ""),
+        (&data, "training.init_from=gone", 1, "gone: no run, checkpoint or weights", "train the"),
+        (
+            &["tiny-rat", "--data", "x.bin", "--dry-run"],
+            "training.init_from=gone",
+            1,
+            "gone: no run, checkpoint or weights",
+            "train the",
+        ),
         #[cfg(not(feature = "cuda"))]
         (
             &["tiny-rat", "--data", "x.bin", "--device", "cuda"],

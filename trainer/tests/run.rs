@@ -77,8 +77,21 @@ fn watched(
     watch: &mut Watch<'_>,
     stop: &AtomicBool,
 ) -> Result<Summary, TrainError> {
-    let options = RunOptions { out, devices: &[Device::flex()], on_gpu: false, resume };
-    Job::open("test", experiment)?.run(options, watch, stop)
+    let options = RunOptions { out, devices: &[Device::flex()], resume };
+    Job::open("test", experiment, false)?.run(options, watch, stop)
+}
+
+/// Runs on several copies of the CPU.
+fn on_devices(
+    experiment: Experiment,
+    out: &Path,
+    devices: usize,
+    resume: bool,
+    (watch, stop): (&mut Watch<'_>, &AtomicBool),
+) -> Result<Summary, TrainError> {
+    let devices = vec![Device::flex(); devices];
+    let options = RunOptions { out, devices: &devices, resume };
+    Job::open("test", experiment, false)?.run(options, watch, stop)
 }
 
 fn weights(folder: &Path) -> Vec<u8> {
@@ -160,12 +173,10 @@ fn several_devices_share_a_batch_and_change_nothing_else() {
     let data = bin(folder.path(), "x.bin", 4_000);
     let loss = |devices: usize| {
         let sets = "training.micro_batch=1 training.global_batch=6";
-        let job = Job::open("test", experiment("tiny-rat", &data, sets)).unwrap();
-        let out = folder.path().join(devices.to_string());
-        let devices = vec![Device::flex(); devices];
-        let options = RunOptions { out: &out, devices: &devices, on_gpu: false, resume: false };
-        let never = AtomicBool::new(false);
-        job.run(options, &mut Watch::default(), &never).unwrap().train_loss.unwrap()
+        let (out, never) = (folder.path().join(devices.to_string()), AtomicBool::new(false));
+        let run = (&mut Watch::default(), &never);
+        let experiment = experiment("tiny-rat", &data, sets);
+        on_devices(experiment, &out, devices, false, run).unwrap().train_loss.unwrap()
     };
 
     let alone = loss(1);
@@ -174,6 +185,44 @@ fn several_devices_share_a_batch_and_change_nothing_else() {
         let together = loss(devices);
         assert!((alone - together).abs() < 1e-4, "{alone} and {together}");
     }
+}
+
+/// The cursor counts sequences, not batches of a device: a run may go on with more or fewer.
+#[test]
+fn a_run_goes_on_with_another_number_of_devices() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x.bin", 4_000);
+    let tiny = || experiment("tiny-rat", &data, "training.micro_batch=1 training.global_batch=6");
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let never = AtomicBool::new(false);
+
+    let whole = on_devices(tiny(), &whole, 1, false, (&mut Watch::default(), &never)).unwrap();
+    let stop = AtomicBool::new(false);
+    let mut watch = Watch { stop_after: Some((10, &stop)), ..Watch::default() };
+    let stopped = on_devices(tiny(), &parts, 3, false, (&mut watch, &stop)).unwrap_err();
+    let gone_on = on_devices(tiny(), &parts, 2, true, (&mut Watch::default(), &never)).unwrap();
+
+    assert!(matches!(stopped, TrainError::Interrupted { iteration: 10, .. }), "{stopped}");
+    let cursor = |summary: &Summary| Record::read(&summary.checkpoint).unwrap().cursor;
+    assert_eq!(cursor(&whole), cursor(&gone_on));
+    let (whole, gone_on) = (whole.train_loss.unwrap(), gone_on.train_loss.unwrap());
+    assert!((whole - gone_on).abs() < 1e-4, "{whole} and {gone_on}");
+}
+
+#[test]
+fn blocks_that_are_computed_again_change_memory_and_not_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x.bin", 4_000);
+    let loss = |how: bool| {
+        let sets = format!("training.recompute={how}");
+        let out = folder.path().join(how.to_string());
+        let experiment = experiment("tiny-rat_localattention_interleave", &data, &sets);
+        run(experiment, &out, false).unwrap().train_loss.unwrap()
+    };
+
+    let (kept, computed_again) = (loss(false), loss(true));
+
+    assert!((kept - computed_again).abs() < 1e-5, "{kept} and {computed_again}");
 }
 
 #[test]
@@ -239,6 +288,107 @@ fn a_checkpoint_of_another_model_or_of_other_data_is_refused() {
 }
 
 #[test]
+fn a_run_does_not_go_on_over_data_in_another_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x.bin", 4_000);
+    let begun = |name: &str, sets: &str| {
+        let out = folder.path().join(name);
+        let sets = format!("training.iterations=2 {sets}");
+        run(experiment("tiny-rnn", &data, &sets), &out, false).unwrap();
+        out
+    };
+    let (shuffled, ordered) = (begun("s", ""), begun("o", "data.order=ordered data.shares=4"));
+
+    for (out, sets, said) in [
+        (&shuffled, "data.seed=7", "`data.seed` 1005, the experiment's is 7"),
+        (
+            &shuffled,
+            "data.order=random",
+            "`data.order` \"shuffled\", the experiment's is \"random\"",
+        ),
+        (&ordered, "data.order=ordered data.shares=2", "`data.shares` 4, the experiment's is 2"),
+    ] {
+        let refused = run(experiment("tiny-rnn", &data, sets), out, true).unwrap_err();
+
+        assert!(matches!(refused, TrainError::OtherOrder { .. }), "{refused}");
+        assert!(refused.to_string().contains(said), "{refused}");
+        assert!(refused.hint().unwrap().contains("training.init_from"));
+    }
+    // Shares are of `ordered` alone, and `ordered` has no seed.
+    run(experiment("tiny-rnn", &data, "data.shares=2"), &shuffled, true).unwrap();
+    let sets = "data.order=ordered data.shares=4 data.seed=7";
+    run(experiment("tiny-rnn", &data, sets), &ordered, true).unwrap();
+}
+
+#[test]
+fn a_place_of_a_bad_batch_goes_when_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x.bin", 4_000);
+    let out = folder.path().join("run");
+    run(experiment("tiny-rat", &data, "schedule.peak=1e30"), &out, false).unwrap_err();
+    assert!(out.join(BAD_BATCH_FILE).is_file());
+
+    run(experiment("tiny-rat", &data, ""), &out, true).unwrap();
+
+    assert!(!out.join(BAD_BATCH_FILE).exists());
+}
+
+/// A stop right after a checkpoint was kept must not take that one away to write it again.
+#[test]
+fn a_checkpoint_that_is_there_is_left_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x.bin", 4_000);
+    let out = folder.path().join("run");
+    let first = run(experiment("tiny-rnn", &data, "training.iterations=10"), &out, false).unwrap();
+    let inode = || std::fs::metadata(first.checkpoint.join(WEIGHTS_FILE)).unwrap().ino();
+    let before = inode();
+
+    let stop = AtomicBool::new(true);
+    let longer = experiment("tiny-rnn", &data, "training.iterations=12");
+    let stopped = watched(longer, &out, true, &mut Watch::default(), &stop).unwrap_err();
+
+    assert!(matches!(stopped, TrainError::Interrupted { iteration: 10, .. }), "{stopped}");
+    assert_eq!(inode(), before);
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x.bin", 4_000);
+    let out = folder.path().join("run");
+    let refused = |sets: &str| {
+        let wrong = run(experiment("tiny-rat", &data, sets), &out, false).unwrap_err();
+        assert!(!out.exists(), "{sets}");
+        wrong.to_string()
+    };
+
+    let high = refused("model.vocab_size=60");
+    assert!(high.contains("found the id 60, the model's `vocab_size` is 60"), "{high}");
+    let nowhere = refused("training.init_from=nowhere");
+    assert!(nowhere.contains("nowhere: no run, checkpoint or weights"), "{nowhere}");
+    let model = experiment("tiny-attention", &data, "").model.init(&Device::flex(), 1);
+    let other = folder.path().join("other.safetensors");
+    model.save_safetensors(&other).unwrap();
+    let other = refused(&format!("training.init_from='{}'", other.display()));
+    assert!(other.contains("weights of another model"), "{other}");
+}
+
+/// As an artifact's: the run goes on without, and the program says so.
+#[test]
+fn a_validation_bin_without_a_sequence_is_no_validation_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x-train.bin", 4_000);
+    for tokens in [0, 20] {
+        bin(folder.path(), "x-val.bin", tokens);
+
+        let job = Job::open("test", experiment("tiny-rat", &data, ""), false).unwrap();
+
+        assert!(job.sources()[0].validation.is_none(), "{tokens} tokens");
+    }
+}
+
+#[test]
 fn a_run_can_begin_with_the_weights_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let data = bin(folder.path(), "x.bin", 4_000);
@@ -269,7 +419,7 @@ fn data_that_does_not_fit_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |tokens: usize, sets: &str| {
         let data = bin(folder.path(), "x.bin", tokens);
-        match Job::open("test", experiment("tiny-rat", &data, sets)).unwrap_err() {
+        match Job::open("test", experiment("tiny-rat", &data, sets), false).unwrap_err() {
             TrainError::Data(wrong) => wrong,
             other => panic!("{other}"),
         }
@@ -280,7 +430,8 @@ fn data_that_does_not_fit_is_refused_before_anything_is_written() {
     let small = refused(100, "");
     assert!(matches!(small, DataError::SmallerThanBatch { found: 3, expected: 4, .. }));
     let data = bin(folder.path(), "x.bin", 4_000);
-    let job = Job::open("test", experiment("tiny-rat", &data, "model.vocab_size=50")).unwrap();
+    let job =
+        Job::open("test", experiment("tiny-rat", &data, "model.vocab_size=50"), false).unwrap();
     let high = job.check(1_000).unwrap_err();
     assert!(high.to_string().contains("`vocab_size` is 50"), "{high}");
 }

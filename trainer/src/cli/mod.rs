@@ -20,9 +20,7 @@ use ratdata_train::data::Place;
 use ratdata_train::device::DeviceChoice;
 use ratdata_train::device::gpus;
 use ratdata_train::experiment::{Found, find, names};
-use ratdata_train::train::{
-    Job, Plan, Report as _, RunOptions, Summary, available_memory, grouped,
-};
+use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, Summary, grouped};
 
 /// Does what the command line asks for and returns the exit status.
 pub(crate) fn main() -> ExitCode {
@@ -58,32 +56,36 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         DeviceChoice::Cuda(_) => true,
     });
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
-    let job = Job::open(&name, experiment)?;
+    let recomputes = experiment.training.recompute;
+    let job = Job::open(&name, experiment, on_gpu)?;
     if let Some(iteration) = args.draws {
         return terminal.emit(&Draws(job.drawn_at(iteration)?));
     }
-    if let (false, Some(free)) = (on_gpu, available_memory())
+    let free_bytes = args.device.iter().filter_map(|choice| choice.free_memory()).min();
+    if let Some(free) = free_bytes
         && job.plan().memory() > free
     {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1_u32 << 30);
         let needed = gib(job.plan().memory());
+        let where_to = if on_gpu { "the GPU" } else { "the CPU" };
+        let less = if recomputes { "" } else { " or `--set training.recompute=true`" };
         terminal.warn(&format!(
-            "about {needed:.1} GiB of memory are needed and {:.1} GiB are free; a smaller \
-             `--set training.micro_batch=N` needs less",
+            "about {needed:.1} GiB of memory are needed on {where_to} and {:.1} GiB are free; a \
+             smaller `--set training.micro_batch=N`{less} needs less",
             gib(free)
         ));
     }
     if args.dry_run {
-        let most = CHECKED_TOKENS / job.plan().seq_len.max(1);
-        let checked_sequences = job.check(most)?;
-        return terminal.emit(&DryRun { plan: job.plan().clone(), checked_sequences });
+        job.check_start()?;
+        let checked_sequences = job.check(CHECKED_TOKENS / job.plan().seq_len.max(1))?;
+        let (plan, memory_bytes) = (job.plan().clone(), job.plan().memory());
+        return terminal.emit(&DryRun { plan, memory_bytes, free_bytes, checked_sequences });
     }
     for source in job.sources().iter().filter(|source| source.validation.is_none()) {
         let path = source.train.path().display();
         terminal.note(&format!("{path}: no validation part of a sequence or more"));
     }
     interrupt::watch();
-    let options = RunOptions { out: &out, devices: &devices, on_gpu, resume: args.resume };
+    let options = RunOptions { out: &out, devices: &devices, resume: args.resume };
     let summary = if on_gpu {
         device_panics::caught(|| job.run(options, terminal, interrupt::flag()))?
     } else {
@@ -93,25 +95,31 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     terminal.emit(&Ended(summary?))
 }
 
-/// Tokens of each part that a dry run reads, at most: seconds.
-const CHECKED_TOKENS: u64 = 2_000_000_000;
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1_u32 << 30)
+}
 
 /// What a run would do, and how much of its data was read to see that it fits.
 #[derive(Serialize)]
 struct DryRun {
     #[serde(flatten)]
     plan: Plan,
+    /// What the run needs at once, about.
+    memory_bytes: u64,
+    /// What the device has left, where the system tells.
+    free_bytes: Option<u64>,
     checked_sequences: u64,
 }
 
 impl fmt::Display for DryRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, checked_sequences } = self;
-        write!(
-            f,
-            "{plan}\nchecked      {} sequences; nothing was written",
-            grouped(*checked_sequences)
-        )
+        let Self { plan, memory_bytes, free_bytes, checked_sequences } = self;
+        write!(f, "{plan}\nneeded       about {:.2} GiB", gib(*memory_bytes))?;
+        if let Some(free) = free_bytes {
+            write!(f, " of {:.2} GiB that are free on the device", gib(*free))?;
+        }
+        let checked = grouped(*checked_sequences);
+        write!(f, "\nchecked      {checked} sequences; nothing was written")
     }
 }
 

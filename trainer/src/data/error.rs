@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ratdata_schemas::{BinSetError, ManifestError, RowSetError};
+use ratdata_schemas::{BinError, BinSetError, ManifestError, RowSetError};
 use thiserror::Error;
 
 /// An error of opening or reading the data of a run.
@@ -140,6 +140,10 @@ impl DataError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Manifest(wrong) => wrong.hint(),
+            // The tools' own option has another name here.
+            Self::Bins(BinSetError::Bin(BinError::Ragged { .. })) => {
+                Some("is the dtype right? `--set data.dtype=u32` says how wide the ids are")
+            }
             Self::Bins(wrong) => wrong.hint(),
             Self::Rows(wrong) => wrong.hint(),
             Self::None => {

@@ -29,6 +29,8 @@ pub struct Source {
     pub train: Split,
     /// What is validated on, where there is such a part.
     pub validation: Option<Split>,
+    /// Whether it is a headerless bin, of which nothing is known but its ids.
+    pub bare: bool,
     /// Tells it from other data: the checksum of its manifest, or of a bin's length and ends.
     pub fingerprint: Checksum,
 }
@@ -59,7 +61,8 @@ impl Source {
         } else {
             return Err(DataError::Missing { path: path.to_owned() });
         };
-        Ok(Self { name: name.to_owned(), weight, train, validation, fingerprint })
+        let bare = path.is_file();
+        Ok(Self { name: name.to_owned(), weight, train, validation, bare, fingerprint })
     }
 }
 
@@ -87,11 +90,7 @@ fn open_artifact(root: &Path, data: &DataConfig, shape: [usize; 2]) -> Result<Op
     }
     let train = open("train")?;
     let validation = VALIDATION.iter().find(|name| manifest.splits.contains_key(**name));
-    let validation = match validation.map(|name| open(name)) {
-        // A sample of a corpus can be so small that its validation part has no sequence.
-        None | Some(Err(DataError::Empty { .. } | DataError::Short { .. })) => None,
-        Some(opened) => Some(opened?),
-    };
+    let validation = optional(validation.map(|name| open(name)))?;
     Ok((train, validation, manifest_checksum(root)?))
 }
 
@@ -101,14 +100,19 @@ fn open_file(path: &Path, data: &DataConfig, shape: [usize; 2]) -> Result<Opened
         Split::windows(path, name, bins, Some(data.eos), shape)
     };
     let train = open(path, "train")?;
-    let validation = match beside(path) {
-        Some(path) => Some(open(&path, "val")?),
-        None => None,
-    };
+    let validation = optional(beside(path).map(|path| open(&path, "val")))?;
     let fingerprint = fingerprint(path).map_err(|source| {
         DataError::Bins(BinSetError::Bin(BinError::Io { path: path.to_owned(), source }))
     })?;
     Ok((train, validation, fingerprint))
+}
+
+/// Takes a validation part, unless it has no sequence: a sample of a corpus can be so small.
+fn optional(opened: Option<Result<Split, DataError>>) -> Result<Option<Split>, DataError> {
+    match opened {
+        None | Some(Err(DataError::Empty { .. } | DataError::Short { .. })) => Ok(None),
+        Some(opened) => opened.map(Some),
+    }
 }
 
 /// Returns the validation bin that lies beside a training bin.

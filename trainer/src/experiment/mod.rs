@@ -55,6 +55,9 @@ pub struct TrainingConfig {
     pub global_batch: NonZeroUsize,
     /// Sequences that go through the model together; gradients of the rest are added up.
     pub micro_batch: NonZeroUsize,
+    /// Whether the backward pass computes each block again instead of keeping what it computed:
+    /// memory for one block instead of all, for about a third more time.
+    pub recompute: bool,
     /// The type in which the layers compute: bf16 on a GPU and f32 on a CPU where none is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<crate::model::Precision>,
@@ -89,6 +92,7 @@ impl Default for TrainingConfig {
             epochs: None,
             global_batch: non_zero(512),
             micro_batch: non_zero(8),
+            recompute: false,
             precision: None,
             seed: 1005,
             log_every: NonZeroU64::MIN.saturating_add(99),

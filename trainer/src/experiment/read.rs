@@ -1,6 +1,7 @@
 //! From a name, a file and `--set` to an experiment: layers, unknown keys, values that do not fit.
 
 use std::cell::Cell;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ratdata_schemas::layered::{
@@ -183,6 +184,7 @@ impl Experiment {
             ("training.epochs", training.epochs.unwrap_or(1.0)),
             ("training.peak_tflops", training.peak_tflops),
             ("optimizer.max_norm", optimizer.max_norm),
+            ("optimizer.eps", f64::from(optimizer.eps)),
             ("schedule.peak", self.schedule.peak),
         ];
         for (key, found) in positive {
@@ -191,14 +193,31 @@ impl Experiment {
                 return Err(ExperimentError::Value { origin: origin(), reason });
             }
         }
-        if !(0.0..=1.0).contains(&self.schedule.warmup) {
-            let found = self.schedule.warmup;
-            let reason = format!("`schedule.warmup` is {found}, expected a part from 0 to 1");
-            return Err(ExperimentError::Value { origin: origin(), reason });
+        let floor = self.schedule.floor;
+        let ranges = [
+            ("schedule.warmup", self.schedule.warmup, 0.0..=1.0, "a part from 0 to 1"),
+            ("schedule.floor", floor, 0.0..=f64::MAX, "0 or a positive number"),
+            ("optimizer.beta_1", f64::from(optimizer.beta_1), BETAS, "0 or more and less than 1"),
+            ("optimizer.beta_2", f64::from(optimizer.beta_2), BETAS, "0 or more and less than 1"),
+            (
+                "optimizer.weight_decay",
+                f64::from(optimizer.weight_decay),
+                0.0..=f64::MAX,
+                "0 or a positive number",
+            ),
+        ];
+        for (key, found, range, expected) in ranges {
+            if !range.contains(&found) {
+                let reason = format!("`{key}` is {found}, expected {expected}");
+                return Err(ExperimentError::Value { origin: origin(), reason });
+            }
         }
         Ok(())
     }
 }
+
+/// What the decay of a moment may be: with 1 it would never take a gradient in.
+const BETAS: RangeInclusive<f64> = 0.0..=1.0 - f64::EPSILON;
 
 /// Returns the first key of a table that its schema does not know, and the nearest that it does.
 fn unknown_key(
@@ -295,6 +314,21 @@ mod tests {
         let wrong = refused("tiny-rat", &["model.layers=four"]).to_string();
 
         assert!(wrong.contains("layers"), "{wrong}");
+    }
+
+    #[test]
+    fn a_recipe_that_cannot_work_is_refused_with_its_key() {
+        for (set, found) in [
+            ("optimizer.beta_1=1", "`optimizer.beta_1` is 1, expected 0 or more and less than 1"),
+            ("optimizer.beta_2=-0.5", "`optimizer.beta_2` is -0.5"),
+            ("optimizer.eps=0", "`optimizer.eps` is 0, expected a positive number"),
+            ("optimizer.weight_decay=-1", "`optimizer.weight_decay` is -1"),
+            ("schedule.warmup=2", "`schedule.warmup` is 2, expected a part from 0 to 1"),
+        ] {
+            let wrong = refused("tiny-rat", &[set]).to_string();
+
+            assert!(wrong.contains(found), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Causal softmax attention, over all earlier tokens or over a window of them.
 
-use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Device, FloatDType, Int, Tensor};
+use burn::tensor::Tensor;
 
 use super::block::MixerShape;
-use super::blockwise::window_attention;
-use super::context::{Geometry, Packed, signed};
-use super::rms_norm::to_dtype;
+use super::blockwise::{packed_attention, window_attention};
+use super::context::Geometry;
 
 /// Mixes by attention: query i sees the keys j with 0 <= i - j, and i - j <= `window` where there
 /// is one.
@@ -23,37 +21,18 @@ pub(crate) fn mix(
     let width = shape.heads * shape.head_dim;
     let part = |index: usize| split_heads(projected.clone().narrow(2, index * width, width), shape);
     let (v, q, k) = (part(0), part(1), part(2));
-    let q = geometry.by_position.apply(q);
-    let k = geometry.by_position.apply(k);
-    let window = window.unwrap_or(usize::MAX);
-    merge_heads(match &geometry.packed {
-        None => window_attention(q, k, v, window),
-        Some(packed) => {
-            let hidden = hidden(q.dims()[2], window, packed, &q.device());
-            attend(q, k, v, hidden)
-        }
+    let (q, k) = match &geometry.by_position {
+        Some(rotation) => (rotation.apply(q), rotation.apply(k)),
+        None => (q, k),
+    };
+    let packed = match window {
+        None => &geometry.packed_whole,
+        Some(_) => &geometry.packed_window,
+    };
+    merge_heads(match packed {
+        None => window_attention(q, k, v, window.unwrap_or(usize::MAX)),
+        Some(sight) => packed_attention(q, k, v, sight),
     })
-}
-
-/// Softmax attention with all scores at once, for packed documents; `hidden` marks the keys a query must not see.
-fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, hidden: Tensor<4, Bool>) -> Tensor<4> {
-    let (scale, dtype) = ((q.dims()[3] as f64).powf(-0.5), q.dtype());
-    let scores = q.matmul(k.swap_dims(2, 3)).cast(FloatDType::F32) * scale;
-    let [batch, heads, rows, columns] = scores.dims();
-    let scores = scores.mask_fill(hidden.expand([batch, heads, rows, columns]), f32::NEG_INFINITY);
-    to_dtype(softmax(scores, 3), dtype).matmul(v)
-}
-
-/// Marks the keys that a query must not see: [batch, 1, seq, seq].
-fn hidden(seq: usize, window: usize, packed: &Packed, device: &Device) -> Tensor<4, Bool> {
-    let positions = Tensor::<1, Int>::arange(0..signed(seq), device);
-    let back = positions.clone().unsqueeze_dim::<2>(1) - positions.unsqueeze_dim::<2>(0);
-    let far = back.clone().greater_elem(signed(window.min(seq)));
-    let hidden = back.lower_elem(0).bool_or(far).unsqueeze::<4>();
-    let rows = packed.document.clone().unsqueeze_dim::<3>(2);
-    let columns = packed.document.clone().unsqueeze_dim::<3>(1);
-    let other = rows.not_equal(columns).unsqueeze_dim::<4>(1);
-    hidden.expand(other.shape()).bool_or(other)
 }
 
 /// Parts the channels into heads: [batch, seq, width] to [batch, heads, seq, `head_dim`].

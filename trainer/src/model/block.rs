@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::config::{MixerKind, ModelConfig};
-use super::context::{Context, Geometry};
+use super::context::Geometry;
 use super::ffn::FeedForward;
 use super::init::Initializer;
 use super::linear::linear;
@@ -109,21 +109,11 @@ impl SequenceLayer {
         }
     }
 
-    /// Applies the layer on its own and adds its input.
-    ///
-    /// # Shapes
-    /// Input and output: [batch, seq, `d_model`].
-    pub fn forward_at(&self, config: &ModelConfig, x: Tensor<3>, context: &Context) -> Tensor<3> {
-        let [batch, seq, _] = x.dims();
-        let geometry = Geometry::new(config, context, [batch, seq], &x.device());
-        self.forward(x, &geometry)
-    }
-
     /// Applies the layer and adds its input.
     ///
     /// # Shapes
     /// Input and output: [batch, seq, `d_model`].
-    pub(crate) fn forward(&self, x: Tensor<3>, geometry: &Geometry) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, geometry: &Geometry) -> Tensor<3> {
         let normed = rms_norm(x.clone(), self.input_norm.val(), self.shape.eps);
         let projected = &linear(normed, self.in_proj.val());
         let bias = self.gate_bias.as_ref().map(Param::val);

@@ -1,34 +1,16 @@
 //! Softmax attention by blocks of queries, recomputed in the backward pass: no T×T is ever kept.
-//!
-//! Longer than 500 lines because the forward pass, its recomputation and the backward pass of one
-//! operation read best side by side.
+
+use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::{BoolTensor, FloatTensor};
-use burn::backend::{
-    Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
-    get_or_init_device_settings,
-};
-use burn::tensor::{DType, FloatDType, Shape, Slice, Tensor};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, Device, FloatDType, Int, Shape, Slice, Tensor};
 
-use super::context::signed;
-
-/// Scores that are in memory at a time, at most: 256 MiB in f32.
-const SCORES_AT_A_TIME: usize = 1 << 26;
-
-/// Queries in a block, at least: fewer leave the matrix products too thin.
-const FEWEST_QUERIES: usize = 64;
-
-/// Which keys a query sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sight {
-    /// The keys j with 0 <= i - j <= window.
-    Window(usize),
-    /// The last key of every earlier chunk of this length, and the query's own.
-    ChunkEnds(usize),
-}
+use super::sight::{Block, Packed, Sight};
+use super::spans::Spans;
 
 /// The backends that attend by blocks: the operation as the dispatcher sees it.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
@@ -47,6 +29,16 @@ pub(crate) trait AttentionBackend: Backend {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         chunk_len: usize,
+    ) -> FloatTensor<Self>;
+
+    /// Attends within the documents of packed rows.
+    fn packed_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        bounds: IntTensor<Self>,
+        ends: IntTensor<Self>,
+        spans: Arc<Spans>,
     ) -> FloatTensor<Self>;
 }
 
@@ -78,6 +70,46 @@ pub(crate) fn chunk_attention(
     Tensor::from_dispatch(<Dispatch as AttentionBackend>::chunk_attention(q, k, v, chunk_len))
 }
 
+/// What the queries of packed rows see, on the device and on the host.
+#[derive(Clone, Debug)]
+pub(crate) struct PackedSight {
+    /// The first key and the one after the last of each query: [batch, 2, seq].
+    bounds: Tensor<3, Int>,
+    /// The ends of chunks, if those are the keys: [batch, chunks].
+    ends: Tensor<2, Int>,
+    spans: Arc<Spans>,
+}
+
+impl PackedSight {
+    pub(crate) fn new(spans: Spans, device: &Device) -> Self {
+        let (bounds, ends) = spans.to_device(device);
+        Self { bounds, ends, spans: Arc::new(spans) }
+    }
+}
+
+/// Attends to the keys that `sight` shows, and to the query's own where those are ends of chunks.
+///
+/// Blocks of keys that lie wholly in other documents are not computed.
+///
+/// # Shapes
+/// `q`, `k`, `v` and the output: [batch, heads, seq, `head_dim`].
+pub(crate) fn packed_attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    sight: &PackedSight,
+) -> Tensor<4> {
+    let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as AttentionBackend>::packed_attention(
+        q,
+        k,
+        v,
+        sight.bounds.clone().into_dispatch(),
+        sight.ends.clone().into_dispatch(),
+        Arc::clone(&sight.spans),
+    ))
+}
+
 macro_rules! attend_on {
     ($backend:ty) => {
         impl AttentionBackend for $backend {
@@ -97,6 +129,18 @@ macro_rules! attend_on {
                 chunk_len: usize,
             ) -> FloatTensor<Self> {
                 forward::<Self>(&q, &k, &v, Sight::ChunkEnds(chunk_len)).0
+            }
+
+            fn packed_attention(
+                q: FloatTensor<Self>,
+                k: FloatTensor<Self>,
+                v: FloatTensor<Self>,
+                bounds: IntTensor<Self>,
+                ends: IntTensor<Self>,
+                spans: Arc<Spans>,
+            ) -> FloatTensor<Self> {
+                let packed = Packed { bounds, ends, spans, row: 0 };
+                forward::<Self>(&q, &k, &v, Sight::Packed(packed)).0
             }
         }
     };
@@ -124,12 +168,23 @@ impl<B: Backend, C: CheckpointStrategy> AttentionBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         attend::<B, C>([q, k, v], Sight::ChunkEnds(chunk_len))
     }
+
+    fn packed_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        bounds: IntTensor<Self>,
+        ends: IntTensor<Self>,
+        spans: Arc<Spans>,
+    ) -> FloatTensor<Self> {
+        attend::<B, C>([q, k, v], Sight::Packed(Packed { bounds, ends, spans, row: 0 }))
+    }
 }
 
 #[derive(Debug)]
-struct Attend(Sight);
+struct Attend<B: Backend>(Sight<B>);
 
-impl<B: Backend> Backward<B, 3> for Attend {
+impl<B: Backend> Backward<B, 3> for Attend<B> {
     /// Queries, keys, values, output and the logarithms of the softmax's sums.
     type State = [FloatTensor<B>; 5];
 
@@ -151,125 +206,14 @@ impl<B: Backend> Backward<B, 3> for Attend {
 
 fn attend<B: Backend, C: CheckpointStrategy>(
     inputs: [FloatTensor<Autodiff<B, C>>; 3],
-    sight: Sight,
+    sight: Sight<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes = [inputs[0].node(), inputs[1].node(), inputs[2].node()];
     let [q, k, v] = inputs.map(FloatTensor::<Autodiff<B, C>>::into_primitive);
-    let (out, logs) = forward::<B>(&q, &k, &v, sight);
+    let (out, logs) = forward::<B>(&q, &k, &v, sight.clone());
     match Attend(sight).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish([q, k, v, out.clone(), logs], out),
         OpsKind::UnTracked(prep) => prep.finish(out),
-    }
-}
-
-/// One block: the queries `rows` and, among the keys that are shared, `columns`.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    rows: (usize, usize),
-    columns: (usize, usize),
-}
-
-impl Sight {
-    /// Cuts the queries into blocks whose scores fit in memory.
-    fn blocks(self, heads: usize, seq: usize) -> Vec<Block> {
-        let span = match self {
-            Self::Window(window) => seq.min(window.saturating_add(FEWEST_QUERIES)),
-            Self::ChunkEnds(chunk_len) => seq / chunk_len,
-        };
-        let fitting = (SCORES_AT_A_TIME / (heads * span.max(1)).max(1)).max(FEWEST_QUERIES);
-        let count = match self {
-            Self::Window(window) => fitting.min(window.max(FEWEST_QUERIES)),
-            Self::ChunkEnds(chunk_len) => (fitting / chunk_len).max(1) * chunk_len,
-        };
-        (0..seq)
-            .step_by(count)
-            .map(|start| {
-                let end = (start + count).min(seq);
-                let columns = match self {
-                    Self::Window(window) => (start.saturating_sub(window), end),
-                    Self::ChunkEnds(chunk_len) => (0, end / chunk_len - 1),
-                };
-                Block { rows: (start, end), columns }
-            })
-            .collect()
-    }
-
-    /// Marks what a block's queries must not see: [1, 1, rows, columns].
-    fn hidden<B: Backend>(self, block: Block, device: &B::Device) -> BoolTensor<B> {
-        let settings = get_or_init_device_settings::<B>(device);
-        let shape = [block.rows.1 - block.rows.0, block.columns.1 - block.columns.0];
-        let numbers = |from: usize, to: usize, step: usize, column: bool| {
-            let range = signed(from)..signed(to);
-            let line = B::int_arange_step(range, step, device, settings.int_dtype);
-            let length = (to - from) / step;
-            let line =
-                B::int_reshape(line, Shape::from(if column { [length, 1] } else { [1, length] }));
-            B::int_expand(line, Shape::from(shape))
-        };
-        let rows = numbers(block.rows.0, block.rows.1, 1, true);
-        let bool_dtype = settings.bool_dtype;
-        let hidden = match self {
-            Self::Window(window) => {
-                let columns = numbers(block.columns.0, block.columns.1, 1, false);
-                let back = B::int_sub(rows, columns);
-                let later = B::int_lower_elem(back.clone(), 0.into(), bool_dtype);
-                if window >= block.rows.1 {
-                    later
-                } else {
-                    let far = B::int_greater_elem(back, signed(window).into(), bool_dtype);
-                    B::bool_or(later, far)
-                }
-            }
-            Self::ChunkEnds(chunk_len) => {
-                // Chunk j ends before token (j + 1) · chunk_len.
-                let after = numbers(
-                    (block.columns.0 + 1) * chunk_len,
-                    (block.columns.1 + 1) * chunk_len,
-                    chunk_len,
-                    false,
-                );
-                B::int_lower(rows, after, bool_dtype)
-            }
-        };
-        B::bool_reshape(hidden, Shape::from([1, 1, shape[0], shape[1]]))
-    }
-
-    /// Returns the keys that queries share: all of them, or the ends of the chunks.
-    fn shared<B: Backend>(self, x: &FloatTensor<B>) -> FloatTensor<B> {
-        match self {
-            Self::Window(_) => x.clone(),
-            Self::ChunkEnds(chunk_len) => {
-                let [batch, heads, seq, width] = x.shape().dims();
-                let chunks = Shape::from([batch, heads, seq / chunk_len, chunk_len * width]);
-                let ends = part::<B>(
-                    &B::float_reshape(x.clone(), chunks),
-                    3,
-                    ((chunk_len - 1) * width, chunk_len * width),
-                );
-                B::float_reshape(ends, Shape::from([batch, heads, seq / chunk_len, width]))
-            }
-        }
-    }
-
-    /// Adds the derivatives by shared keys to those by all keys.
-    fn unshare<B: Backend>(self, own: FloatTensor<B>, shared: FloatTensor<B>) -> FloatTensor<B> {
-        match self {
-            Self::Window(_) => shared,
-            Self::ChunkEnds(chunk_len) => {
-                let shape = own.shape();
-                let [batch, heads, seq, width] = shape.dims();
-                let chunks = Shape::from([batch, heads, seq / chunk_len, chunk_len * width]);
-                let own = B::float_reshape(own, chunks);
-                let ends = ((chunk_len - 1) * width, chunk_len * width);
-                let shared = B::float_add(part::<B>(&own, 3, ends), shared);
-                let whole = assign::<B>(own, 3, ends, shared);
-                B::float_reshape(whole, shape)
-            }
-        }
-    }
-
-    fn has_own(self) -> bool {
-        matches!(self, Self::ChunkEnds(_))
     }
 }
 
@@ -278,13 +222,27 @@ fn forward<B: Backend>(
     q: &FloatTensor<B>,
     k: &FloatTensor<B>,
     v: &FloatTensor<B>,
-    sight: Sight,
+    sight: Sight<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let items = sight.items(q.shape()[0]).into_iter().map(|(rows, sight)| {
+        let [q, k, v] = [q, k, v].map(|tensor| part::<B>(tensor, 0, rows));
+        forward_item::<B>(&q, &k, &v, &sight)
+    });
+    let (outs, logs) = items.unzip();
+    (join::<B>(outs, 0), join::<B>(logs, 0))
+}
+
+fn forward_item<B: Backend>(
+    q: &FloatTensor<B>,
+    k: &FloatTensor<B>,
+    v: &FloatTensor<B>,
+    sight: &Sight<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let [batch, heads, seq, _] = q.shape().dims();
-    let (keys, values) = (sight.shared::<B>(k), sight.shared::<B>(v));
+    let (keys, values) = (sight.shared(k), sight.shared(v));
     let (mut outs, mut logs) = (Vec::new(), Vec::new());
     for block in sight.blocks(batch * heads, seq) {
-        let scores = scores::<B>(q, k, &keys, block, sight);
+        let scores = scores::<B>(&part::<B>(q, 2, block.rows), k, &keys, block, sight);
         let highest = B::float_max_dim(scores.clone(), 3);
         let powers = B::float_exp(B::float_sub(scores, highest.clone()));
         let total = B::float_sum_dim(powers.clone(), 3);
@@ -307,13 +265,29 @@ fn forward<B: Backend>(
 
 /// Computes the derivatives by queries, keys and values.
 fn backward<B: Backend>(
+    state: &[FloatTensor<B>; 5],
+    grad: &FloatTensor<B>,
+    sight: Sight<B>,
+) -> [FloatTensor<B>; 3] {
+    let mut found = [Vec::new(), Vec::new(), Vec::new()];
+    for (rows, sight) in sight.items(grad.shape()[0]) {
+        let state = state.each_ref().map(|tensor| part::<B>(tensor, 0, rows));
+        let item = backward_item::<B>(&state, &part::<B>(grad, 0, rows), &sight);
+        for (all, item) in found.iter_mut().zip(item) {
+            all.push(item);
+        }
+    }
+    found.map(|parts| join::<B>(parts, 0))
+}
+
+fn backward_item<B: Backend>(
     [q, k, v, out, logs]: &[FloatTensor<B>; 5],
     grad: &FloatTensor<B>,
-    sight: Sight,
+    sight: &Sight<B>,
 ) -> [FloatTensor<B>; 3] {
     let [batch, heads, seq, width] = q.shape().dims();
     let (device, dtype) = (q.device(), q.dtype());
-    let (keys, values) = (sight.shared::<B>(k), sight.shared::<B>(v));
+    let (keys, values) = (sight.shared(k), sight.shared(v));
     // Several blocks add to one key, so these sums are kept in f32.
     let empty = || B::float_zeros(keys.shape(), &device, FloatDType::F32);
     let (mut by_keys, mut by_values) = (empty(), empty());
@@ -323,9 +297,7 @@ fn backward<B: Backend>(
         let count = block.columns.1 - block.columns.0;
         let [q, out, logs, grad] =
             [q, out, logs, grad].map(|tensor| part::<B>(tensor, 2, block.rows));
-        let whole = [batch, heads, block.rows.1 - block.rows.0, width];
-        debug_assert_eq!(q.shape().dims::<4>(), whole);
-        let scores = block_scores::<B>(&q, k, &keys, block, sight);
+        let scores = scores::<B>(&q, k, &keys, block, sight);
         let weights = B::float_exp(B::float_sub(scores, logs));
 
         let dot = |a: &FloatTensor<B>, b: &FloatTensor<B>| {
@@ -351,27 +323,35 @@ fn backward<B: Backend>(
             by_own_k.push(B::float_mul(slope.clone(), q.clone()));
             B::float_mul(slope, part::<B>(k, 2, block.rows))
         });
-        let others = (count > 0).then(|| {
+        let mut others = None;
+        if count > 0 {
             let weights = part::<B>(&weights, 3, (0, count));
             let slopes = part::<B>(&by_scores, 3, (0, count));
-            let add = |sum: FloatTensor<B>, left: &FloatTensor<B>, right: &FloatTensor<B>| {
-                let left = B::float_swap_dims(left.clone(), 2, 3);
-                let more = cast::<B>(B::float_matmul(left, right.clone()), DType::F32);
-                let more = B::float_add(part::<B>(&sum, 2, block.columns), more);
-                assign::<B>(sum, 2, block.columns, more)
-            };
-            by_values = add(by_values.clone(), &weights, &grad);
-            by_keys = add(by_keys.clone(), &slopes, &q);
-            B::float_matmul(slopes, block_keys)
-        });
+            by_values = add::<B>(by_values, block.columns, &weights, grad);
+            by_keys = add::<B>(by_keys, block.columns, &slopes, q);
+            others = Some(B::float_matmul(slopes, block_keys));
+        }
         by_q.extend(sum::<B>(others, own));
     }
     let by_q = join::<B>(by_q, 2);
     let [by_k, by_v] = [(by_keys, by_own_k), (by_values, by_own_v)].map(|(shared, own)| {
         let shared = cast::<B>(shared, dtype);
-        if own.is_empty() { shared } else { sight.unshare::<B>(join::<B>(own, 2), shared) }
+        if own.is_empty() { shared } else { sight.unshare(join::<B>(own, 2), shared) }
     });
     [by_q, by_k, by_v]
+}
+
+/// Adds `left`ᵀ · `right` to some columns of a sum, which is given up and so changed in place.
+fn add<B: Backend>(
+    sum: FloatTensor<B>,
+    columns: (usize, usize),
+    left: &FloatTensor<B>,
+    right: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let left = B::float_swap_dims(left.clone(), 2, 3);
+    let more = cast::<B>(B::float_matmul(left, right), DType::F32);
+    let more = B::float_add(part::<B>(&sum, 2, columns), more);
+    assign::<B>(sum, 2, columns, more)
 }
 
 /// The scaled scores of a block in f32, those of the queries' own keys as the last column.
@@ -380,17 +360,7 @@ fn scores<B: Backend>(
     k: &FloatTensor<B>,
     keys: &FloatTensor<B>,
     block: Block,
-    sight: Sight,
-) -> FloatTensor<B> {
-    block_scores::<B>(&part::<B>(q, 2, block.rows), k, keys, block, sight)
-}
-
-fn block_scores<B: Backend>(
-    q: &FloatTensor<B>,
-    k: &FloatTensor<B>,
-    keys: &FloatTensor<B>,
-    block: Block,
-    sight: Sight,
+    sight: &Sight<B>,
 ) -> FloatTensor<B> {
     let [batch, heads, rows, width] = q.shape().dims();
     let count = block.columns.1 - block.columns.0;
@@ -399,7 +369,7 @@ fn block_scores<B: Backend>(
     let others = (count > 0).then(|| {
         let keys = B::float_swap_dims(part::<B>(keys, 2, block.columns), 2, 3);
         let scores = scaled(cast::<B>(B::float_matmul(q.clone(), keys), DType::F32));
-        let hidden = sight.hidden::<B>(block, &q.device());
+        let hidden = sight.hidden(block, &q.device());
         let hidden = B::bool_expand(hidden, Shape::from([batch, heads, rows, count]));
         B::float_mask_fill(scores, hidden, f32::NEG_INFINITY.into())
     });
@@ -411,14 +381,18 @@ fn block_scores<B: Backend>(
 }
 
 /// Cuts `range` out of one of four dimensions.
-fn part<B: Backend>(x: &FloatTensor<B>, dim: usize, range: (usize, usize)) -> FloatTensor<B> {
+pub(super) fn part<B: Backend>(
+    x: &FloatTensor<B>,
+    dim: usize,
+    range: (usize, usize),
+) -> FloatTensor<B> {
     if range == (0, x.shape()[dim]) {
         return x.clone();
     }
     B::float_slice(x.clone(), &slices(&x.shape(), dim, range))
 }
 
-fn assign<B: Backend>(
+pub(super) fn assign<B: Backend>(
     x: FloatTensor<B>,
     dim: usize,
     range: (usize, usize),
@@ -453,30 +427,35 @@ fn cast<B: Backend>(x: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::activation::softmax;
-    use burn::tensor::{Bool, Device, Distribution, TensorData};
+    use burn::tensor::{Bool, Distribution, TensorData};
+    use proptest::prelude::*;
 
     use super::*;
 
-    /// Attention with all scores at once, over the keys that `sees` allows.
-    fn at_once([q, k, v]: [Tensor<4>; 3], sees: impl Fn(usize, usize) -> bool) -> Tensor<4> {
+    /// Attention with all scores at once, over the keys that `sees` allows in each row.
+    fn at_once([q, k, v]: [Tensor<4>; 3], sees: impl Fn(usize, usize, usize) -> bool) -> Tensor<4> {
         let [batch, heads, seq, width] = q.dims();
-        let hidden: Vec<bool> = (0..seq * seq).map(|at| !sees(at / seq, at % seq)).collect();
-        let hidden =
-            Tensor::<4, Bool>::from_data(TensorData::new(hidden, [1, 1, seq, seq]), &q.device());
+        let hidden: Vec<bool> = (0..batch * seq * seq)
+            .map(|at| !sees(at / (seq * seq), at / seq % seq, at % seq))
+            .collect();
+        let hidden = TensorData::new(hidden, [batch, 1, seq, seq]);
+        let hidden = Tensor::<4, Bool>::from_data(hidden, &q.device());
         let scores = q.matmul(k.swap_dims(2, 3)) * (width as f64).powf(-0.5);
         let hidden = hidden.expand([batch, heads, seq, seq]);
         softmax(scores.mask_fill(hidden, f32::NEG_INFINITY), 3).matmul(v)
     }
 
+    const SEQ: usize = 192;
+
     fn hold(
         fast: impl Fn([Tensor<4>; 3]) -> Tensor<4>,
-        sees: impl Fn(usize, usize) -> bool,
+        sees: impl Fn(usize, usize, usize) -> bool,
         what: &str,
     ) {
         let device = Device::flex().autodiff();
         let draw = || {
             let spread = Distribution::Uniform(-1.0, 1.0);
-            Tensor::<4>::random([2, 3, 192, 4], spread, &device).require_grad()
+            Tensor::<4>::random([2, 3, SEQ, 4], spread, &device).require_grad()
         };
         let inputs = [draw(), draw(), draw()];
         let cotangent = draw().detach();
@@ -496,30 +475,72 @@ mod tests {
     #[test]
     fn a_window_by_blocks_is_the_window_at_once() {
         for window in [0, 1, 40, 64, 100, 191, usize::MAX] {
+            let blocks = Sight::<Flex>::Window(window).blocks(6, SEQ);
+            assert!(blocks.len() > 1, "window {window}");
             let fast = |[q, k, v]: [Tensor<4>; 3]| window_attention(q, k, v, window);
-            hold(fast, |i, j| j <= i && i - j <= window, &format!("window {window}"));
+            hold(fast, |_, i, j| j <= i && i - j <= window, &format!("window {window}"));
         }
     }
 
     #[test]
     fn chunks_by_blocks_are_the_chunks_at_once() {
         for chunk_len in [1, 8, 64, 192] {
+            let blocks = Sight::<Flex>::ChunkEnds(chunk_len).blocks(6, SEQ);
+            assert!(blocks.len() > 1 || chunk_len == 192, "chunks of {chunk_len}");
             let fast = |[q, k, v]: [Tensor<4>; 3]| chunk_attention(q, k, v, chunk_len);
-            let sees = |i: usize, j: usize| {
+            let sees = |_, i: usize, j: usize| {
                 i == j || (j / chunk_len < i / chunk_len && j % chunk_len == chunk_len - 1)
             };
             hold(fast, sees, &format!("chunks of {chunk_len}"));
         }
     }
 
-    #[test]
-    fn long_sequences_are_cut_into_several_blocks() {
-        let blocks = Sight::Window(usize::MAX).blocks(64, 4096);
-        assert!(blocks.len() > 8);
-        assert_eq!(blocks.last().unwrap().rows.1, 4096);
+    /// Where documents begin in each of two rows: the first of them at 0.
+    fn starts() -> impl Strategy<Value = Vec<Vec<usize>>> {
+        let row = prop::collection::btree_set(1..SEQ, 0..12)
+            .prop_map(|starts| std::iter::once(0).chain(starts).collect());
+        prop::collection::vec(row, 2)
+    }
 
-        let blocks = Sight::ChunkEnds(16).blocks(64, 131_072);
-        assert!(blocks.len() > 8);
-        assert!(blocks.iter().all(|block| block.rows.0 % 16 == 0));
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn packed_windows_by_blocks_are_those_at_once(
+            starts in starts(),
+            window in prop_oneof![0..SEQ, Just(usize::MAX)],
+        ) {
+            let spans = Spans::windows(&starts, SEQ, window);
+            let sight = PackedSight::new(spans, &Device::flex().autodiff());
+            let document = |row: usize, t: usize| starts[row].partition_point(|&start| start <= t);
+            let sees = |row: usize, i: usize, j: usize| {
+                j <= i && i - j <= window && document(row, i) == document(row, j)
+            };
+
+            hold(|[q, k, v]| packed_attention(q, k, v, &sight), sees, "packed windows");
+        }
+
+        #[test]
+        fn packed_chunks_by_blocks_are_those_at_once(
+            starts in starts(),
+            chunk_len in prop::sample::select(vec![1, 3, 8, 64, 192]),
+        ) {
+            let spans = Spans::chunks(&starts, SEQ, chunk_len);
+            let sight = PackedSight::new(spans, &Device::flex().autodiff());
+            // The document of a token, where it begins, and where the next one does.
+            let document = |row: usize, t: usize| {
+                let number = starts[row].partition_point(|&start| start <= t);
+                let end = starts[row].get(number).copied().unwrap_or(SEQ);
+                (starts[row][number - 1], end)
+            };
+            let sees = |row: usize, i: usize, j: usize| {
+                let (start, end) = document(row, i);
+                let chunk = |t: usize| (t - start) / chunk_len;
+                let other = (start..end).contains(&j) && chunk(j) < chunk(i);
+                i == j || (other && (j + 1 == end || chunk(j + 1) != chunk(j)))
+            };
+
+            hold(|[q, k, v]| packed_attention(q, k, v, &sight), sees, "packed chunks");
+        }
     }
 }

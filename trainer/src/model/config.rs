@@ -1,5 +1,6 @@
 //! What a model is made of: the part of an experiment that decides its parameters.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
@@ -221,6 +222,32 @@ impl ModelConfig {
             MixerKind::Attention | MixerKind::LocalAttention | MixerKind::Rnn => 3 * d_model,
             MixerKind::Rat => 3 * d_model + 2 * self.kv_groups.get() * self.head_dim.get(),
         }
+    }
+
+    /// Returns the name and the shape of each parameter, as files have them.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        let width = self.d_model.get();
+        let inner = width * self.ffn_mult.get();
+        let mut shapes = BTreeMap::from([
+            ("wte".to_owned(), vec![self.vocab_size.get(), width]),
+            ("ln".to_owned(), vec![width]),
+        ]);
+        for layer in 0..self.layers.get() {
+            let kind = self.mixer(layer);
+            let mut add = |name: &str, shape: &[usize]| {
+                shapes.insert(format!("layers.{layer}.{name}"), shape.to_vec());
+            };
+            add("seq.input_norm", &[width]);
+            add("seq.in_proj", &[self.in_proj_width(kind), width]);
+            add("seq.out_proj", &[width, width]);
+            if kind.is_gated() {
+                add("seq.gate_bias", &[width]);
+            }
+            add("ffn.ln", &[width]);
+            add("ffn.fc1", &[inner, width]);
+            add("ffn.fc2", &[width, inner]);
+        }
+        shapes
     }
 
     /// Returns the number of parameters; the tied embedding counts once.

@@ -1,9 +1,11 @@
 //! Where documents begin within the rows of a batch, and what the layers derive from it.
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::blockwise::PackedSight;
 use super::config::{MixerKind, ModelConfig};
-use super::rope::Rotation;
+use super::rope::{Angles, Rotation};
+use super::spans::{Spans, chunks, documents};
 
 /// Says how the rows of a batch are divided into documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,25 +21,22 @@ pub enum Context {
 }
 
 /// What the layers need to know about positions, computed once for a batch.
-#[derive(Clone, Debug)]
-pub(crate) struct Geometry {
+///
+/// Only what some layer of the model uses is there.
+#[derive(Clone, Debug, Default)]
+pub struct Geometry {
     /// Angles by position.
-    pub(crate) by_position: Rotation,
-    /// Angles by chunk, where the model has a layer that uses them.
+    pub(crate) by_position: Option<Rotation>,
+    /// Angles by chunk.
     pub(crate) by_chunk: Option<Rotation>,
-    /// The documents, where a row has several.
-    pub(crate) packed: Option<Packed>,
-}
-
-/// The division of a batch into documents, as tensors.
-#[derive(Clone, Debug)]
-pub(crate) struct Packed {
-    /// 0 at a document's first token, else 1: [batch, seq, 1].
-    pub(crate) keep: Tensor<3>,
-    /// The number of each token's document within its row: [batch, seq].
-    pub(crate) document: Tensor<2, Int>,
-    /// The same for the chunks, which begin anew with each document.
-    pub(crate) chunks: Option<PackedChunks>,
+    /// 0 at a document's first token, else 1, where a row has several: [batch, seq, 1].
+    pub(crate) keep: Option<Tensor<3>>,
+    /// What full attention sees of packed rows.
+    pub(crate) packed_whole: Option<PackedSight>,
+    /// What a window sees of packed rows.
+    pub(crate) packed_window: Option<PackedSight>,
+    /// The chunks of packed rows, which begin anew with each document.
+    pub(crate) packed_chunks: Option<PackedChunks>,
 }
 
 /// The chunks of packed documents.
@@ -45,124 +44,70 @@ pub(crate) struct Packed {
 pub(crate) struct PackedChunks {
     /// 0 at a chunk's first token, else 1: [batch, seq, 1].
     pub(crate) keep: Tensor<3>,
-    /// The last token of each chunk, padded with 0: [batch, chunks].
-    pub(crate) ends: Tensor<2, Int>,
-    /// Whether a query must not see a chunk's end: [batch, 1, seq, chunks].
-    pub(crate) hidden: Tensor<4, Bool>,
+    /// The ends of chunks that a query sees.
+    pub(crate) sight: PackedSight,
 }
 
 impl Geometry {
-    pub(crate) fn new(
+    /// Computes what the layers of a model need for a batch of this shape: [batch, seq].
+    pub fn new(
         config: &ModelConfig,
         context: &Context,
-        [batch, seq]: [usize; 2],
+        shape: [usize; 2],
         device: &Device,
     ) -> Self {
-        let rotation = |positions: &[Vec<usize>]| {
-            Rotation::new(positions, config.head_dim.get(), config.rope_base, device)
-        };
+        Self::with_angles(&Angles::default(), config, context, shape, device)
+    }
+
+    pub(crate) fn with_angles(
+        angles: &Angles,
+        config: &ModelConfig,
+        context: &Context,
+        [_, seq]: [usize; 2],
+        device: &Device,
+    ) -> Self {
         let chunk_len = config.chunk_len.get();
-        let by_position = rotation(&[(0..seq).collect()]);
-        let rat = config.has(MixerKind::Rat);
-        match context {
-            Context::Whole => Self {
-                by_position,
-                by_chunk: rat.then(|| rotation(&[(0..seq).map(|t| t / chunk_len).collect()])),
-                packed: None,
-            },
-            Context::Packed(starts) => {
-                let rows: Vec<Row> =
-                    (0..batch).map(|row| Row::new(&starts[row], seq, chunk_len)).collect();
-                let chunk_numbers: Vec<Vec<usize>> =
-                    rows.iter().map(|row| row.chunk.clone()).collect();
-                Self {
-                    by_position,
-                    by_chunk: rat.then(|| rotation(&chunk_numbers)),
-                    packed: Some(Packed::new(&rows, seq, rat, device)),
-                }
-            }
-        }
-    }
-}
-
-/// One row's division, on the host.
-struct Row {
-    document: Vec<usize>,
-    chunk: Vec<usize>,
-}
-
-impl Row {
-    fn new(starts: &[usize], seq: usize, chunk_len: usize) -> Self {
-        let (mut document, mut chunk) = (Vec::with_capacity(seq), Vec::with_capacity(seq));
-        let (mut number, mut start, mut chunks) = (0, 0, 0);
-        for t in 0..seq {
-            if starts.get(number + 1) == Some(&t) {
-                number += 1;
-                start = t;
-                chunks += 1;
-            } else if t > 0 && (t - start).is_multiple_of(chunk_len) {
-                chunks += 1;
-            }
-            document.push(number);
-            chunk.push(chunks);
-        }
-        Self { document, chunk }
-    }
-
-    fn ends(&self) -> Vec<usize> {
-        let last = self.chunk.len() - 1;
-        (0..=last).filter(|&t| t == last || self.chunk[t] != self.chunk[t + 1]).collect()
-    }
-}
-
-impl Packed {
-    fn new(rows: &[Row], seq: usize, rat: bool, device: &Device) -> Self {
-        let numbers: Vec<i64> =
-            rows.iter().flat_map(|row| row.document.iter().map(|&n| signed(n))).collect();
+        let has = |kind: MixerKind| config.has(kind);
+        let turned = has(MixerKind::Attention) || has(MixerKind::LocalAttention);
+        let by_position = turned.then(|| angles.by_position(config, seq, device));
+        let by_chunk =
+            |rows: Vec<Vec<usize>>| angles.by_number(config, numbers(&rows, seq, device), device);
+        let Context::Packed(starts) = context else {
+            let row = || vec![(0..seq).map(|t| t / chunk_len).collect()];
+            let by_chunk = has(MixerKind::Rat).then(|| by_chunk(row()));
+            return Self { by_position, by_chunk, ..Self::default() };
+        };
+        let windows = |window: usize| PackedSight::new(Spans::windows(starts, seq, window), device);
+        let all = |of: &dyn Fn(&Vec<usize>) -> Vec<usize>| starts.iter().map(of).collect();
+        let chunks: Vec<Vec<usize>> = all(&|starts| chunks(starts, seq, chunk_len));
+        let documents: Vec<Vec<usize>> = all(&|starts| documents(starts, seq));
         Self {
-            keep: keep(rows.iter().map(|row| &row.document), [rows.len(), seq], device),
-            document: Tensor::from_data(TensorData::new(numbers, [rows.len(), seq]), device),
-            chunks: rat.then(|| PackedChunks::new(rows, seq, device)),
+            by_position,
+            packed_chunks: has(MixerKind::Rat).then(|| PackedChunks {
+                keep: keep(&chunks, seq, device),
+                sight: PackedSight::new(Spans::chunks(starts, seq, chunk_len), device),
+            }),
+            by_chunk: has(MixerKind::Rat).then(|| by_chunk(chunks)),
+            keep: has(MixerKind::Rnn).then(|| keep(&documents, seq, device)),
+            packed_whole: has(MixerKind::Attention).then(|| windows(usize::MAX)),
+            packed_window: has(MixerKind::LocalAttention).then(|| windows(config.window.get())),
         }
     }
 }
 
-impl PackedChunks {
-    fn new(rows: &[Row], seq: usize, device: &Device) -> Self {
-        let all_ends: Vec<Vec<usize>> = rows.iter().map(Row::ends).collect();
-        let width = all_ends.iter().map(Vec::len).max().unwrap_or(0);
-        let mut ends = Vec::with_capacity(rows.len() * width);
-        let mut hidden = Vec::with_capacity(rows.len() * seq * width);
-        for (row, row_ends) in rows.iter().zip(&all_ends) {
-            ends.extend((0..width).map(|i| signed(row_ends.get(i).copied().unwrap_or(0))));
-            for t in 0..seq {
-                hidden.extend((0..width).map(|i| {
-                    row_ends.get(i).is_none_or(|&end| {
-                        row.document[end] != row.document[t] || row.chunk[end] >= row.chunk[t]
-                    })
-                }));
-            }
-        }
-        Self {
-            keep: keep(rows.iter().map(|row| &row.chunk), [rows.len(), seq], device),
-            ends: Tensor::from_data(TensorData::new(ends, [rows.len(), width]), device),
-            hidden: Tensor::from_data(TensorData::new(hidden, [rows.len(), 1, seq, width]), device),
-        }
-    }
+fn numbers(rows: &[Vec<usize>], seq: usize, device: &Device) -> Tensor<2, Int> {
+    let flat: Vec<i64> = rows.iter().flatten().map(|&number| signed(number)).collect();
+    Tensor::from_data(TensorData::new(flat, [rows.len(), seq]), device)
 }
 
 /// Marks where a row's numbers change, with 0, and where they stay, with 1.
-fn keep<'a>(
-    rows: impl Iterator<Item = &'a Vec<usize>>,
-    [batch, seq]: [usize; 2],
-    device: &Device,
-) -> Tensor<3> {
+fn keep(rows: &[Vec<usize>], seq: usize, device: &Device) -> Tensor<3> {
+    let stays = |row: &[usize], t: usize| t > 0 && row[t] == row[t - 1];
     let marks: Vec<f32> = rows
-        .flat_map(|row| {
-            (0..row.len()).map(|t| if t > 0 && row[t] == row[t - 1] { 1.0 } else { 0.0 })
-        })
+        .iter()
+        .flat_map(|row| (0..seq).map(|t| if stays(row, t) { 1.0 } else { 0.0 }))
         .collect();
-    Tensor::from_data(TensorData::new(marks, [batch, seq, 1]), device)
+    Tensor::from_data(TensorData::new(marks, [rows.len(), seq, 1]), device)
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "positions within a row are far below 2^63")]

@@ -1,11 +1,19 @@
 //! Weights from and to files: safetensors by our names, PyTorch checkpoints of the reference.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use burn::store::{ApplyResult, KeyRemapper, ModuleSnapshot, PytorchStore, SafetensorsStore};
+use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
-use super::Model;
+use super::{Model, ModelConfig};
+
+/// The longest head that the format allows.
+const LONGEST_HEAD: u64 = 100_000_000;
 
 /// An error of reading or writing a model's weights.
 #[derive(Debug, Error)]
@@ -104,6 +112,55 @@ impl Model {
     }
 }
 
+impl ModelConfig {
+    /// Checks by the head of a safetensors file that it holds the parameters of this model.
+    ///
+    /// # Errors
+    /// Returns [`WeightsError`] where the file cannot be read or is not of this model.
+    pub fn check_safetensors(&self, path: &Path) -> Result<(), WeightsError> {
+        let head = head(path).map_err(|wrong| read_error(path, &wrong))?;
+        let refuse =
+            |reason: String| Err(WeightsError::OtherModel { path: path.to_owned(), reason });
+        let shapes = self.shapes();
+        for (name, expected) in &shapes {
+            match head.get(name) {
+                None => return refuse(format!("`{name}` is not in the file")),
+                Some(found) if found != expected => {
+                    return refuse(format!("`{name}` is {found:?}, the model's is {expected:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+        match head.keys().find(|name| !shapes.contains_key(*name)) {
+            None => Ok(()),
+            Some(name) => refuse(format!("the file's `{name}` is not in the model")),
+        }
+    }
+}
+
+/// Reads the head of a safetensors file, eight bytes of length and as many of JSON, and returns the
+/// shape of each tensor by its name. The format's own reader wants all of the file.
+fn head(path: &Path) -> std::io::Result<BTreeMap<String, Vec<usize>>> {
+    #[derive(Deserialize)]
+    struct Info {
+        shape: Vec<usize>,
+    }
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST_HEAD {
+        let reason = format!("a head of {length} bytes, expected at most {LONGEST_HEAD}");
+        return Err(std::io::Error::other(reason));
+    }
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    let mut entries: BTreeMap<String, Value> = serde_json::from_slice(&bytes)?;
+    entries.remove("__metadata__");
+    let shape = |(name, info)| Ok((name, serde_json::from_value::<Info>(info)?.shape));
+    entries.into_iter().map(shape).collect()
+}
+
 fn read_error(path: &Path, error: &dyn std::fmt::Display) -> WeightsError {
     WeightsError::Read { path: path.to_owned(), reason: error.to_string() }
 }
@@ -127,7 +184,6 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::model::ModelConfig;
 
     fn config(d_model: usize, mixers: &str) -> ModelConfig {
         toml::from_str(&format!(
@@ -145,6 +201,7 @@ mod tests {
         let saved = config.init(&Device::flex(), 1);
         saved.save_safetensors(&path).unwrap();
 
+        config.check_safetensors(&path).unwrap();
         let mut found = config.init(&Device::flex(), 2);
         found.load_safetensors(&path).unwrap();
 
@@ -167,6 +224,8 @@ mod tests {
         for other in [config(16, "\"rat\""), config(8, "\"rnn\""), config(8, "\"attention\"")] {
             let error = other.init(&Device::flex(), 1).load_safetensors(&path).unwrap_err();
             assert!(matches!(error, WeightsError::OtherModel { .. }), "{error}");
+            let by_head = other.check_safetensors(&path).unwrap_err();
+            assert!(matches!(by_head, WeightsError::OtherModel { .. }), "{by_head}");
         }
     }
 }

@@ -12,9 +12,12 @@ mod import;
 mod init;
 mod linear;
 mod rat;
+mod recompute;
 mod rms_norm;
 mod rnn;
 mod rope;
+mod sight;
+mod spans;
 
 use burn::module::{Module, Param};
 use burn::tensor::module::embedding;
@@ -22,15 +25,15 @@ use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
 
 pub use block::{Block, MixerShape, SequenceLayer};
 pub use config::{MixerKind, ModelConfig, ModelConfigError};
-pub use context::Context;
+pub use context::{Context, Geometry};
 pub use ffn::FeedForward;
 pub use import::WeightsError;
 pub use rms_norm::rms_norm;
 pub use rope::Rotation;
 
-use context::Geometry;
 use cross_entropy::tied_cross_entropy;
 use init::Initializer;
+use rope::Angles;
 
 /// The label that no loss is taken at.
 pub const IGNORED: i64 = -100;
@@ -54,6 +57,9 @@ pub struct Model {
     /// The type in which the layers compute.
     #[module(skip)]
     precision: Precision,
+    /// The rotary angles, computed once.
+    #[module(skip)]
+    angles: Angles,
 }
 
 /// Names the type in which the layers compute; parameters and the loss are f32 always.
@@ -96,6 +102,7 @@ impl ModelConfig {
             ln: draw.ones("ln", self.d_model.get()),
             config: self.clone(),
             precision: Precision::F32,
+            angles: Angles::default(),
         }
     }
 }
@@ -118,7 +125,8 @@ impl Model {
     /// # Shapes
     /// `tokens`: [batch, seq], output: [batch, seq, `vocab_size`].
     pub fn forward(&self, tokens: Tensor<2, Int>, context: &Context) -> Tensor<3> {
-        linear::linear(self.hidden(tokens, context), self.wte.val()).cast(FloatDType::F32)
+        let hidden = rms_norm(self.hidden(tokens, context), self.ln.val(), self.config.norm_eps);
+        linear::linear(hidden, self.wte.val()).cast(FloatDType::F32)
     }
 
     /// Computes the loss of a batch, as a sum.
@@ -132,6 +140,12 @@ impl Model {
         context: &Context,
     ) -> LossOutput {
         let hidden = self.hidden(tokens, context);
+        self.head_loss(hidden, labels)
+    }
+
+    /// Computes the loss from the last block's output.
+    fn head_loss(&self, hidden: Tensor<3>, labels: Tensor<2, Int>) -> LossOutput {
+        let hidden = rms_norm(hidden, self.ln.val(), self.config.norm_eps);
         let [batch, seq, width] = hidden.dims();
         let labels = labels.reshape([batch * seq, 1]);
         let counted = labels.clone().not_equal_elem(IGNORED).int().sum();
@@ -139,17 +153,27 @@ impl Model {
         LossOutput { nll: tied_cross_entropy(hidden, self.wte.val(), labels), counted }
     }
 
-    /// Computes the last norm's output, in the type the layers compute in.
+    /// Computes the last block's output, in the type the layers compute in.
     fn hidden(&self, tokens: Tensor<2, Int>, context: &Context) -> Tensor<3> {
-        let geometry = Geometry::new(&self.config, context, tokens.dims(), &tokens.device());
+        let geometry = self.geometry(context, &tokens);
+        let mut x = self.embed(tokens);
+        for layer in &self.layers {
+            x = layer.forward(x, &geometry);
+        }
+        x
+    }
+
+    fn geometry(&self, context: &Context, tokens: &Tensor<2, Int>) -> Geometry {
+        let device = tokens.device();
+        Geometry::with_angles(&self.angles, &self.config, context, tokens.dims(), &device)
+    }
+
+    /// Looks the tokens up, in the type the layers compute in.
+    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let dtype = match self.precision {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
         };
-        let mut x = rms_norm::to_dtype(embedding(self.wte.val(), tokens), dtype);
-        for layer in &self.layers {
-            x = layer.forward(x, &geometry);
-        }
-        rms_norm(x, self.ln.val(), self.config.norm_eps)
+        rms_norm::to_dtype(embedding(self.wte.val(), tokens), dtype)
     }
 }

@@ -1,14 +1,12 @@
 //! RAT: a gated recurrence within chunks, softmax attention between them.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Bool, FloatDType};
+use burn::tensor::activation::sigmoid;
 
 use super::attention::{merge_heads, split_heads};
 use super::block::MixerShape;
-use super::blockwise::chunk_attention;
-use super::context::{Geometry, PackedChunks};
-use super::rms_norm::to_dtype;
+use super::blockwise::{chunk_attention, packed_attention};
+use super::context::Geometry;
 use super::rnn::{gate, recur};
 
 /// Mixes within chunks by a recurrence over values and keys, and between chunks by attention.
@@ -34,7 +32,7 @@ pub(crate) fn mix(
     let q = tile(part(3 * width, group_width));
     let k = tile(part(3 * width + group_width, group_width));
 
-    let packed = geometry.packed.as_ref().and_then(|packed| packed.chunks.as_ref());
+    let packed = geometry.packed_chunks.as_ref();
     let (k, v) = match packed {
         None => (by_chunk(gate.clone(), k, shape), by_chunk(gate, v, shape)),
         Some(chunks) => {
@@ -49,7 +47,7 @@ pub(crate) fn mix(
     }
     let mixed = match packed {
         None => chunk_attention(q, k, v, shape.chunk_len),
-        Some(chunks) => attend_packed(q, k, v, chunks),
+        Some(chunks) => packed_attention(q, k, v, &chunks.sight),
     };
     sigmoid(z) * merge_heads(mixed)
 }
@@ -59,38 +57,4 @@ fn by_chunk(gate: Tensor<3>, x: Tensor<3>, shape: &MixerShape) -> Tensor<3> {
     let [batch, seq, width] = x.dims();
     let chunks = [batch * (seq / shape.chunk_len), shape.chunk_len, width];
     recur(gate.reshape(chunks), x.reshape(chunks), None).reshape([batch, seq, width])
-}
-
-/// Attends where each document begins with a chunk of its own.
-fn attend_packed(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, chunks: &PackedChunks) -> Tensor<4> {
-    let [batch, heads, _, head_dim] = q.dims();
-    let count = chunks.ends.dims()[1];
-    let index =
-        chunks.ends.clone().reshape([batch, 1, count, 1]).expand([batch, heads, count, head_dim]);
-    let (end_keys, end_values) = (k.clone().gather(2, index.clone()), v.clone().gather(2, index));
-    attend(q, k, v, end_keys, end_values, chunks.hidden.clone())
-}
-
-/// One softmax over the scores of the chunks' ends and of the token's own state.
-///
-/// # Shapes
-/// `q`, `k`, `v`: [batch, heads, seq, `head_dim`]; `end_keys`, `end_values`: [batch, heads,
-/// chunks, `head_dim`]; `hidden`: [batch, 1, seq, chunks].
-fn attend(
-    q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    end_keys: Tensor<4>,
-    end_values: Tensor<4>,
-    hidden: Tensor<4, Bool>,
-) -> Tensor<4> {
-    let [batch, heads, seq, head_dim] = q.dims();
-    let (chunks, dtype) = (end_keys.dims()[2], q.dtype());
-    let scale = (head_dim as f64).powf(-0.5);
-    let own = (q.clone() * k).cast(FloatDType::F32).sum_dim(3) * scale;
-    let others = q.matmul(end_keys.swap_dims(2, 3)).cast(FloatDType::F32) * scale;
-    let others = others.mask_fill(hidden.expand([batch, heads, seq, chunks]), f32::NEG_INFINITY);
-    let weights = to_dtype(softmax(Tensor::cat(vec![others, own], 3), 3), dtype);
-    let of_others = weights.clone().narrow(3, 0, chunks).matmul(end_values);
-    of_others + weights.narrow(3, chunks, 1) * v
 }

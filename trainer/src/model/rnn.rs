@@ -17,8 +17,7 @@ pub(crate) fn mix(projected: &Tensor<3>, bias: Tensor<1>, geometry: &Geometry) -
     let part = |index: usize| projected.clone().narrow(2, index * width, width);
     let (z, v) = (part(0), part(1));
     let gate = gate(part(2), bias);
-    let keep = geometry.packed.as_ref().map(|packed| &packed.keep);
-    sigmoid(z) * recur(gate, v, keep)
+    sigmoid(z) * recur(gate, v, geometry.keep.as_ref())
 }
 
 /// Computes the gate in f32: `sigmoid(g + bias)`.

@@ -1,7 +1,10 @@
 //! Rotary position embedding by halves, with angles by position or by chunk.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::config::ModelConfig;
 use super::rms_norm::to_dtype;
 
 /// Holds the cosines and sines of one set of positions.
@@ -15,35 +18,6 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Computes the angles of the given positions: `position * base^(-2i / head_dim)`.
-    ///
-    /// The angles are computed in f64 and kept in f32, so position 100,000 is as exact as 1.
-    pub(crate) fn new(
-        positions: &[Vec<usize>],
-        head_dim: usize,
-        base: f64,
-        device: &Device,
-    ) -> Self {
-        let half = head_dim / 2;
-        let seq = positions.first().map_or(0, Vec::len);
-        let count = positions.len() * seq * half;
-        let (mut cos, mut sin) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let speeds: Vec<f64> =
-            (0..half).map(|i| base.powf(-2.0 * i as f64 / head_dim as f64)).collect();
-        for &position in positions.iter().flatten() {
-            for speed in &speeds {
-                let (s, c) = (position as f64 * speed).sin_cos();
-                cos.push(c);
-                sin.push(s);
-            }
-        }
-        let shape = [positions.len(), 1, seq, half];
-        let upload = |values: Vec<f64>| {
-            Tensor::from_data(TensorData::new(values, shape).convert::<f32>(), device)
-        };
-        Self { cos: upload(cos), sin: upload(sin) }
-    }
-
     /// Turns each pair (i, i + half) of channels by its angle.
     ///
     /// # Shapes
@@ -61,5 +35,118 @@ impl Rotation {
             ],
             3,
         )
+    }
+}
+
+/// The angles of positions 0 on, once for each length and device; copies of a model share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Angles {
+    tables: Arc<Mutex<Vec<Table>>>,
+}
+
+/// Cosines and sines by position: [positions, `head_dim` / 2].
+#[derive(Clone, Debug)]
+struct Table {
+    device: Device,
+    positions: usize,
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+}
+
+impl Angles {
+    /// Returns the rotation by position of sequences of this length.
+    pub(crate) fn by_position(
+        &self,
+        config: &ModelConfig,
+        seq: usize,
+        device: &Device,
+    ) -> Rotation {
+        let table = self.table(config, seq, device);
+        let shape = [1, 1, seq, config.head_dim.get() / 2];
+        Rotation { cos: table.cos.reshape(shape), sin: table.sin.reshape(shape) }
+    }
+
+    /// Returns the rotation by other numbers than positions, such as those of chunks.
+    ///
+    /// # Shapes
+    /// `numbers`: [rows, seq], each below seq.
+    pub(crate) fn by_number(
+        &self,
+        config: &ModelConfig,
+        numbers: Tensor<2, Int>,
+        device: &Device,
+    ) -> Rotation {
+        let [rows, seq] = numbers.dims();
+        let table = self.table(config, seq, device);
+        let flat = numbers.reshape([rows * seq]);
+        let of = |angles: Tensor<2>| {
+            angles.select(0, flat.clone()).reshape([rows, 1, seq, config.head_dim.get() / 2])
+        };
+        Rotation { cos: of(table.cos), sin: of(table.sin) }
+    }
+
+    fn table(&self, config: &ModelConfig, positions: usize, device: &Device) -> Table {
+        let plain = device.clone().inner();
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |table: &&Table| table.positions == positions && table.device == plain;
+        let found = tables.iter().find(known).cloned();
+        let mut table = found.unwrap_or_else(|| {
+            let table = Table::new(config, positions, plain.clone());
+            tables.push(table.clone());
+            table
+        });
+        if device.is_autodiff() {
+            (table.cos, table.sin) = (table.cos.autodiff(), table.sin.autodiff());
+        }
+        table
+    }
+}
+
+impl Table {
+    /// Computes the angles of the positions: `position * base^(-2i / head_dim)`.
+    ///
+    /// The angles are computed in f64 and kept in f32, so position 100,000 is as exact as 1.
+    fn new(config: &ModelConfig, positions: usize, device: Device) -> Self {
+        let (head_dim, half) = (config.head_dim.get(), config.head_dim.get() / 2);
+        let (mut cos, mut sin) =
+            (Vec::with_capacity(positions * half), Vec::with_capacity(positions * half));
+        let speeds: Vec<f64> =
+            (0..half).map(|i| config.rope_base.powf(-2.0 * i as f64 / head_dim as f64)).collect();
+        for position in 0..positions {
+            for speed in &speeds {
+                let (s, c) = (position as f64 * speed).sin_cos();
+                cos.push(c);
+                sin.push(s);
+            }
+        }
+        let upload = |values: Vec<f64>| {
+            let data = TensorData::new(values, [positions, half]).convert::<f32>();
+            Tensor::from_data(data, &device)
+        };
+        let (cos, sin) = (upload(cos), upload(sin));
+        Self { device, positions, cos, sin }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn angles_are_computed_once_for_each_length() {
+        let config: ModelConfig = toml::from_str(
+            "vocab_size = 9\nd_model = 8\nlayers = 1\nhead_dim = 4\nseq_len = 8\n\
+             mixers = [\"attention\"]",
+        )
+        .unwrap();
+        let (angles, device) = (Angles::default(), Device::flex());
+        let copy = angles.clone();
+
+        for seq in [8, 8, 4] {
+            drop(copy.by_position(&config, seq, &device));
+            drop(angles.by_position(&config, seq, &device.clone().autodiff()));
+        }
+
+        assert_eq!(angles.tables.lock().unwrap().len(), 2);
     }
 }

@@ -66,18 +66,6 @@ impl Gradients {
     }
 }
 
-/// Averages the gradients that several devices computed of the same parameters, on `device`.
-///
-/// The first in the list is added first, so the sum is the same in every run.
-pub fn average<M: Module>(all: Vec<Gradients>, model: &M, device: &Device) -> Gradients {
-    let factor = 1.0 / all.len().max(1) as f64;
-    all.into_iter()
-        .map(|grads| grads.to_device(device, model))
-        .reduce(|sum, grads| sum.plus(grads, model))
-        .unwrap_or_default()
-        .scaled(factor, model)
-}
-
 struct Add<'a> {
     sum: &'a mut GradientsParams,
     other: &'a mut GradientsParams,

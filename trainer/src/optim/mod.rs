@@ -2,8 +2,10 @@
 
 mod adamw;
 mod gradients;
+mod moments;
 mod schedule;
 
-pub use adamw::{OptimError, Optimizer, OptimizerConfig, Step};
-pub use gradients::{Gradients, average};
+pub use adamw::{Optimizer, OptimizerConfig, Step};
+pub use gradients::Gradients;
+pub use moments::OptimError;
 pub use schedule::{Schedule, ScheduleConfig};

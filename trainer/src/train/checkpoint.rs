@@ -10,18 +10,18 @@ use ratdata_schemas::{Checksum, StagedFile};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
-use crate::data::Cursor;
+use crate::data::{Cursor, DataConfig, Order};
 use crate::experiment::Experiment;
 use crate::model::{Model, ModelConfig};
 use crate::optim::Optimizer;
 
 /// The version of a checkpoint's record.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// The weights in a checkpoint's folder.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
-const OPTIMIZER_FILE: &str = "optimizer.bpk";
+const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 const RECORD_FILE: &str = "checkpoint.json";
 const FOLDER: &str = "checkpoints";
 const PREFIX: &str = "iteration-";
@@ -77,19 +77,21 @@ impl Record {
         Ok(record)
     }
 
-    /// Refuses to go on with another model or with other data.
+    /// Refuses to go on with another model, with other data, or with the data in another order.
     ///
     /// A source that is new is none of the checkpoint's business, and one that left is not read.
     ///
     /// # Errors
-    /// Returns [`TrainError::OtherModel`] or [`TrainError::OtherData`].
+    /// Returns [`TrainError::OtherModel`], [`TrainError::OtherData`] or
+    /// [`TrainError::OtherOrder`].
     pub fn check(
         &self,
         checkpoint: &Path,
-        model: &ModelConfig,
+        experiment: &Experiment,
         data: &BTreeMap<String, Checksum>,
     ) -> Result<(), TrainError> {
         let path = checkpoint.to_owned();
+        let model = &experiment.model;
         if let Some((key, found, expected)) = difference(&self.experiment.model, model) {
             return Err(TrainError::OtherModel { path, key, found, expected });
         }
@@ -98,23 +100,51 @@ impl Record {
                 return Err(TrainError::OtherData { path, name: name.clone() });
             }
         }
+        if let Some((key, found, expected)) = reordered(&self.experiment.data, &experiment.data) {
+            return Err(TrainError::OtherOrder { path, key, found, expected });
+        }
         Ok(())
     }
 }
 
+/// Returns the first key by which one draw would be another row, with both values.
+///
+/// A cursor counts draws: where they mean other rows, some would be read again and some never.
+fn reordered(found: &DataConfig, expected: &DataConfig) -> Option<(String, String, String)> {
+    let ordered = expected.order == Order::Ordered;
+    let keys = [
+        ("order", true),
+        ("seed", !ordered || expected.sources.len() > 1),
+        ("shares", ordered),
+        ("dtype", true),
+    ];
+    let keys = keys.iter().filter(|(_, counts)| *counts).map(|(key, _)| *key);
+    first_difference(found, expected, keys)
+}
+
 /// Returns the first key that two models differ in, with both values.
 fn difference(found: &ModelConfig, expected: &ModelConfig) -> Option<(String, String, String)> {
-    let json = |model| serde_json::to_value(model).unwrap_or_default();
+    let keys = serde_json::to_value(found).unwrap_or_default();
+    let keys = keys.as_object()?.keys().map(String::as_str).collect::<Vec<_>>();
+    first_difference(found, expected, keys)
+}
+
+fn first_difference<'a, T: Serialize>(
+    found: &T,
+    expected: &T,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Option<(String, String, String)> {
+    let json = |config| serde_json::to_value(config).unwrap_or_default();
     let (found, expected) = (json(found), json(expected));
-    found.as_object()?.iter().find_map(|(key, value)| {
-        let other = &expected[key];
-        (value != other).then(|| (key.clone(), value.to_string(), other.to_string()))
-    })
+    let mut keys = keys.into_iter();
+    let key = keys.find(|key| found[*key] != expected[*key])?;
+    Some((key.to_owned(), found[key].to_string(), expected[key].to_string()))
 }
 
 /// Writes a checkpoint of a run and removes all but the newest `keep`.
 ///
-/// The folder gets its name when everything in it is on disk.
+/// The folder gets its name when everything in it is on disk. Where it is there already, as when a
+/// run is stopped right after it kept one, it stays as it is.
 ///
 /// # Errors
 /// Returns [`TrainError`] where the system refuses.
@@ -127,11 +157,14 @@ pub(crate) fn save(
 ) -> Result<PathBuf, TrainError> {
     let folder = out.join(FOLDER);
     let path = folder.join(format!("{PREFIX}{:09}", record.iteration));
+    if path.is_dir() {
+        return Ok(path);
+    }
     let staging = folder.join(format!("{PREFIX}{:09}.{}", record.iteration, StagedFile::ENDING));
     remove(&staging)?;
     fs::create_dir_all(&staging).map_err(TrainError::io(&staging))?;
     model.valid().save_safetensors(&staging.join(WEIGHTS_FILE))?;
-    optimizer.save(&staging.join(OPTIMIZER_FILE))?;
+    optimizer.save(&staging.join(OPTIMIZER_FILE), model)?;
     let mut file = StagedFile::create(&staging.join(RECORD_FILE))?;
     file.write_json(record)?;
     file.commit()?;
@@ -139,8 +172,6 @@ pub(crate) fn save(
         let path = staging.join(name);
         File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io(&path))?;
     }
-    // A checkpoint of the same iteration is there when a run is stopped right after it was kept.
-    remove(&path)?;
     fs::rename(&staging, &path).map_err(TrainError::io(&path))?;
     sync_folder_of(&path)?;
     for old in list(out)?.iter().rev().skip(keep.max(1)) {
@@ -170,7 +201,8 @@ pub(crate) fn load(
     optimizer: Optimizer,
 ) -> Result<(Model, Optimizer), TrainError> {
     model.load_safetensors(&checkpoint.join(WEIGHTS_FILE))?;
-    Ok((model, optimizer.load(&checkpoint.join(OPTIMIZER_FILE))?))
+    let optimizer = optimizer.load(&checkpoint.join(OPTIMIZER_FILE), &model)?;
+    Ok((model, optimizer))
 }
 
 /// Returns the newest checkpoint of a run.

@@ -88,6 +88,21 @@ pub enum TrainError {
         /// The source.
         name: String,
     },
+    /// The experiment draws its data in another order than the checkpoint.
+    #[error(
+        "{}: the run drew its data with `data.{key}` {found}, the experiment's is {expected}",
+        .path.display()
+    )]
+    OtherOrder {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first key that differs.
+        key: String,
+        /// The checkpoint's value.
+        found: String,
+        /// The experiment's value.
+        expected: String,
+    },
     /// There are no weights where the run is to begin.
     #[error("{}: no run, checkpoint or weights to begin with", .path.display())]
     NoWeights {
@@ -140,6 +155,9 @@ impl TrainError {
             Self::OtherData { .. } => {
                 Some("a new run over other data begins with `--set training.init_from=CHECKPOINT`")
             }
+            Self::OtherOrder { .. } => Some(
+                "going on would read some sequences again and some never: keep the value, or begin anew with `--set training.init_from=CHECKPOINT`",
+            ),
             Self::NoWeights { .. } => Some(
                 "train the model that this one begins with, or `--set training.init_from=PATH`",
             ),

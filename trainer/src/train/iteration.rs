@@ -41,7 +41,7 @@ pub fn iterate(
     model: Model,
     optimizer: &mut Optimizer,
     batch: &Batch,
-    (micro, lr): (usize, f64),
+    (micro, recompute, lr): (usize, bool, f64),
     devices: &[Device],
     stop: &AtomicBool,
 ) -> Outcome {
@@ -51,8 +51,8 @@ pub fn iterate(
         starts.map(|start| start..(start + micro).min(batch.len())).collect();
     let parts = match devices {
         [] => return Outcome::Stopped(model),
-        [device] => vec![part(&model, batch, &all, counted, device, stop)],
-        devices => parts(&model, batch, &all, counted, devices, stop),
+        [device] => vec![part(&model, batch, &all, (counted, recompute), device, stop)],
+        devices => parts(&model, batch, &all, (counted, recompute), devices, stop),
     };
     let mut nll = 0.0;
     let mut sum: Option<Gradients> = None;
@@ -83,7 +83,7 @@ fn parts(
     model: &Model,
     batch: &Batch,
     all: &[Range<usize>],
-    counted: u64,
+    how: (u64, bool),
     devices: &[Device],
     stop: &AtomicBool,
 ) -> Vec<Part> {
@@ -98,7 +98,7 @@ fn parts(
             .take(all.len())
             .map(|(number, device)| {
                 let (replica, share) = (model.clone().fork(device), share(number));
-                scope.spawn(move || part(&replica, batch, &share, counted, device, stop))
+                scope.spawn(move || part(&replica, batch, &share, how, device, stop))
             })
             .collect();
         let join = |worker: ScopedJoinHandle<'_, Part>| {
@@ -113,7 +113,7 @@ fn part(
     model: &Model,
     batch: &Batch,
     share: &[Range<usize>],
-    counted: u64,
+    (counted, recompute): (u64, bool),
     device: &Device,
     stop: &AtomicBool,
 ) -> Part {
@@ -122,9 +122,9 @@ fn part(
         if stop.load(Ordering::Relaxed) {
             return None;
         }
-        let output = forward(model, batch, sequences.clone(), device);
-        let nll = output.nll.clone().detach();
-        let grads = Gradients::of(&(output.nll / counted.max(1) as f64), model);
+        let (tokens, labels, context) = inputs(batch, sequences.clone(), device);
+        let how = (counted.max(1) as f64, recompute);
+        let (nll, grads) = model.gradients(tokens, labels, &context, how);
         sum = Some(match sum {
             None => (nll, grads),
             Some((total, sum)) => (total + nll, sum.plus(grads, model)),
@@ -141,6 +141,16 @@ pub fn forward(
     sequences: Range<usize>,
     device: &Device,
 ) -> LossOutput {
+    let (tokens, labels, context) = inputs(batch, sequences, device);
+    model.loss(tokens, labels, &context)
+}
+
+/// Lays some sequences of a batch out on a device.
+fn inputs(
+    batch: &Batch,
+    sequences: Range<usize>,
+    device: &Device,
+) -> (Tensor<2, Int>, Tensor<2, Int>, Context) {
     let seq_len = batch.seq_len();
     let tensor = |values: &[i32]| {
         let values = values[sequences.start * seq_len..sequences.end * seq_len].to_vec();
@@ -152,5 +162,5 @@ pub fn forward(
     } else {
         Context::Packed(starts.to_vec())
     };
-    model.loss(tensor(&batch.inputs), tensor(&batch.labels), &context)
+    (tensor(&batch.inputs), tensor(&batch.labels), context)
 }

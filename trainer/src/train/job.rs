@@ -17,7 +17,7 @@ use super::log::Log;
 use super::metrics::{self, Line};
 use super::plan::Plan;
 use super::validate::{Validated, validate};
-use super::weights::read_weights;
+use super::weights::{check_weights, read_weights};
 use crate::data::{Batch, Cursor, Feed, Place, Prefetch, Source, open_sources, places};
 use crate::experiment::Experiment;
 use crate::model::{Model, Precision};
@@ -31,6 +31,9 @@ pub const CURVE_FILE: &str = "loss.svg";
 
 /// Where the sequences of a batch lie whose loss was not a number.
 pub const BAD_BATCH_FILE: &str = "bad-batch.json";
+
+/// Tokens of each part that are read to see that they fit the model, at most: seconds.
+pub const CHECKED_TOKENS: u64 = 2_000_000_000;
 
 /// Learns of a run while it goes on.
 pub trait Report {
@@ -85,8 +88,6 @@ pub struct RunOptions<'a> {
     pub out: &'a Path,
     /// The devices, without autodiff: the first holds the model, the others copies of it.
     pub devices: &'a [Device],
-    /// Whether they are GPUs.
-    pub on_gpu: bool,
     /// Whether to go on from the newest checkpoint of the folder, where there is one.
     pub resume: bool,
 }
@@ -98,18 +99,20 @@ pub struct Job {
     experiment: Experiment,
     sources: Arc<Vec<Source>>,
     plan: Plan,
+    on_gpu: bool,
 }
 
 impl Job {
-    /// Opens the data and plans the run; nothing is written.
+    /// Opens the data and plans the run on the CPU or on GPUs; nothing is written.
     ///
     /// # Errors
     /// Returns [`TrainError`] where the data does not fit the experiment.
-    pub fn open(name: &str, experiment: Experiment) -> Result<Self, TrainError> {
+    pub fn open(name: &str, experiment: Experiment, on_gpu: bool) -> Result<Self, TrainError> {
         let sources = Arc::new(open_sources(&experiment.data, &experiment.model)?);
         let feed = Self::feed(&sources, &experiment, Cursor::default())?;
-        let plan = Plan::new(&experiment, &sources, feed.epoch_len())?;
-        Ok(Self { name: name.to_owned(), experiment, sources, plan })
+        let precision = precision(&experiment, on_gpu);
+        let plan = Plan::new(&experiment, &sources, feed.epoch_len(), precision)?;
+        Ok(Self { name: name.to_owned(), experiment, sources, plan, on_gpu })
     }
 
     /// Returns what the run will do.
@@ -136,6 +139,26 @@ impl Job {
             checked += split.check(most)?;
         }
         Ok(checked)
+    }
+
+    /// Checks what a run begins with and a resumed one no longer needs: that headerless bins, whose
+    /// vocabulary nobody wrote down, have no id above the model's, and that the weights to begin
+    /// with are there.
+    ///
+    /// # Errors
+    /// Returns [`TrainError::Data`], [`TrainError::NoWeights`] or [`TrainError::Weights`].
+    pub fn check_start(&self) -> Result<(), TrainError> {
+        let Experiment { model, training, .. } = &self.experiment;
+        if let Some(path) = &training.init_from {
+            check_weights(model, path)?;
+        }
+        let most = CHECKED_TOKENS / self.plan.seq_len.max(1);
+        for source in self.sources.iter().filter(|source| source.bare) {
+            for split in std::iter::once(&source.train).chain(&source.validation) {
+                split.check(most)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says where the sequences of an iteration lie on disk; the first iteration is 1.
@@ -178,7 +201,7 @@ impl Job {
     /// Returns [`TrainError`].
     pub fn run(
         &self,
-        RunOptions { out, devices, on_gpu, resume }: RunOptions<'_>,
+        RunOptions { out, devices, resume }: RunOptions<'_>,
         report: &mut dyn Report,
         stop: &AtomicBool,
     ) -> Result<Summary, TrainError> {
@@ -186,16 +209,23 @@ impl Job {
             return Err(TrainError::NoDevice);
         };
         let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
+        if checkpoint::newest(out)?.is_none() {
+            // A run that cannot begin leaves no folder behind.
+            self.check_start()?;
+        }
         let _lock = DirLock::take(out)?;
         let from = checkpoint::newest(out)?;
         if let (Some(path), false) = (&from, resume) {
             let iterations = Record::read(path)?.iteration;
             return Err(TrainError::Exists { out: out.to_owned(), iterations });
         }
-        let mut trained = self.begin(from.as_deref(), device, on_gpu, report)?;
+        let mut trained = self.begin(from.as_deref(), device, report)?;
         self.write_resolved(out)?;
+        forget_bad_batch(out)?;
+        let gpus = devices.len() as f64;
+        let peak = self.on_gpu.then_some(self.experiment.training.peak_tflops * 1e12 * gpus);
         let mut log =
-            Log::open(out, &trained.record, (&self.experiment, self.plan.iterations), on_gpu)?;
+            Log::open(out, &trained.record, (&self.experiment, self.plan.iterations), peak)?;
         let cursor = trained.record.cursor.clone();
         let feed = Self::feed(&self.sources, &self.experiment, cursor)?;
         let mut batches = Prefetch::start(feed, self.experiment.data.prefetch);
@@ -233,15 +263,10 @@ impl Job {
         &self,
         from: Option<&Path>,
         device: &Device,
-        on_gpu: bool,
         report: &mut dyn Report,
     ) -> Result<Trained, TrainError> {
         let (training, data) = (&self.experiment.training, self.checksums());
-        let precision = match training.precision {
-            Some(precision) => precision,
-            None if on_gpu => Precision::Bf16,
-            None => Precision::F32,
-        };
+        let precision = precision(&self.experiment, self.on_gpu);
         let device = device.clone().autodiff();
         let mut model =
             self.experiment.model.init(&device, training.seed).with_precision(precision);
@@ -249,7 +274,7 @@ impl Job {
         let mut record = Record::new(self.experiment.clone(), data.clone());
         if let Some(path) = from {
             let found = Record::read(path)?;
-            found.check(path, &self.experiment.model, &data)?;
+            found.check(path, &self.experiment, &data)?;
             if found.experiment != self.experiment {
                 report.note("the experiment differs from the checkpoint's; see `resolved.toml`");
             }
@@ -273,10 +298,11 @@ impl Job {
         log: &mut Log,
         (report, stop): (&mut dyn Report, &AtomicBool),
     ) -> Result<(Trained, bool), TrainError> {
-        let micro = self.experiment.training.micro_batch.get();
+        let training = &self.experiment.training;
+        let (micro, recompute) = (training.micro_batch.get(), training.recompute);
         let lr = self.schedule().lr(trained.record.iteration);
         let Trained { model, mut optimizer, record } = trained;
-        let outcome = iterate(model, &mut optimizer, &batch, (micro, lr), devices, stop);
+        let outcome = iterate(model, &mut optimizer, &batch, (micro, recompute, lr), devices, stop);
         let (model, measured) = match outcome {
             Outcome::Done(model, measured) => (model, measured),
             Outcome::Stopped(model) => return Ok((Trained { model, optimizer, record }, true)),
@@ -402,6 +428,23 @@ impl Job {
             curve,
         })
     }
+}
+
+/// Removes the place of a batch that stopped an earlier attempt: this one may pass it.
+fn forget_bad_batch(out: &Path) -> Result<(), TrainError> {
+    let path = out.join(BAD_BATCH_FILE);
+    match std::fs::remove_file(&path) {
+        Err(wrong) if wrong.kind() != std::io::ErrorKind::NotFound => {
+            Err(TrainError::Io { path, source: wrong })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The type in which the layers compute, where the experiment leaves it open that of the device.
+fn precision(experiment: &Experiment, on_gpu: bool) -> Precision {
+    let usual = if on_gpu { Precision::Bf16 } else { Precision::F32 };
+    experiment.training.precision.unwrap_or(usual)
 }
 
 /// What a run changes as it goes on.

@@ -20,7 +20,7 @@ pub(crate) struct Log {
     iterations: u64,
     line_every: u64,
     flops_per_token: f64,
-    /// Operations a second that MFU is counted against, on a GPU.
+    /// Operations a second that MFU is counted against, of all GPUs together.
     peak: Option<f64>,
     since: Instant,
     now: Window,
@@ -50,12 +50,13 @@ impl Window {
 }
 
 impl Log {
-    /// Opens the files of a run that is where `record` says.
+    /// Opens the files of a run that is where `record` says; `peak` is the operations a second of
+    /// all its GPUs together.
     pub(crate) fn open(
         out: &Path,
         record: &Record,
         (experiment, iterations): (&Experiment, u64),
-        on_gpu: bool,
+        peak: Option<f64>,
     ) -> Result<Self, TrainError> {
         Ok(Self {
             metrics: Metrics::open(out, record.iteration)?,
@@ -63,7 +64,7 @@ impl Log {
             iterations,
             line_every: experiment.training.log_every.get(),
             flops_per_token: experiment.model.flops_per_token() as f64,
-            peak: on_gpu.then_some(experiment.training.peak_tflops * 1e12),
+            peak,
             since: Instant::now(),
             now: Window::default(),
             all: Window::default(),

@@ -16,9 +16,10 @@ pub use checkpoint::{Record, WEIGHTS_FILE};
 pub use error::TrainError;
 pub use iteration::{Measured, Outcome, forward, iterate};
 pub use job::{
-    BAD_BATCH_FILE, CURVE_FILE, Job, Progress, RESOLVED_FILE, Report, RunOptions, Summary,
+    BAD_BATCH_FILE, CHECKED_TOKENS, CURVE_FILE, Job, Progress, RESOLVED_FILE, Report, RunOptions,
+    Summary,
 };
 pub use metrics::{Line, METRICS_FILE, read as read_metrics};
-pub use plan::{Plan, available_memory, grouped};
+pub use plan::{Plan, grouped};
 pub use validate::{Validated, validate};
 pub use weights::read_weights;

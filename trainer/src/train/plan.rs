@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::error::TrainError;
 use crate::data::Source;
 use crate::experiment::Experiment;
-use crate::model::{MixerKind, ModelConfig};
+use crate::model::{MixerKind, ModelConfig, Precision};
 
 /// What a run will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,14 +31,15 @@ pub struct Plan {
     pub parameters: u64,
     /// Operations of the whole run.
     pub flops: f64,
-    /// Bytes of weights, gradients and the optimizer's moments.
+    /// Bytes of weights, their copies in bf16, gradients and the optimizer's moments.
     pub state_bytes: u64,
-    /// Bytes of what one micro-batch keeps for its backward pass, about.
+    /// Bytes of what one micro-batch keeps for its backward pass, and computes with, about.
     pub activation_bytes: u64,
 }
 
 impl Plan {
-    /// Plans a run over sources; `epoch_len` is how many draws pass over all of them.
+    /// Plans a run over sources; `epoch_len` is how many draws pass over all of them, and
+    /// `precision` the type in which the layers will compute.
     ///
     /// # Errors
     /// Returns [`TrainError::NoIteration`] where the limits leave none.
@@ -46,6 +47,7 @@ impl Plan {
         experiment: &Experiment,
         sources: &[Source],
         epoch_len: u64,
+        precision: Precision,
     ) -> Result<Self, TrainError> {
         let (model, training) = (&experiment.model, &experiment.training);
         let (global_batch, seq_len) =
@@ -74,8 +76,8 @@ impl Plan {
             validation_sequences: validation.map(|split| split.len().min(limit)).sum(),
             parameters,
             flops: model.flops_per_token() as f64 * tokens as f64,
-            state_bytes: parameters * 16,
-            activation_bytes: activations(model) * training.micro_batch.get() as u64 * seq_len,
+            state_bytes: state(experiment, precision),
+            activation_bytes: activations(experiment, precision),
         })
     }
 
@@ -85,32 +87,62 @@ impl Plan {
     }
 }
 
-/// Returns the bytes that the system could give a program now, where it says so.
-pub fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+/// Returns the bytes of weights, gradients and moments.
+///
+/// Weights, gradients and two moments are f32. While a batch's micro-batches are added up there
+/// are two sets of gradients. In bf16 each layer's weights are copied for its products; with
+/// recomputation the copies of one block at a time.
+fn state(experiment: &Experiment, precision: Precision) -> u64 {
+    let (model, training) = (&experiment.model, &experiment.training);
+    let parameters = model.num_params();
+    let sums = if training.global_batch > training.micro_batch { 4 } else { 0 };
+    let copies = match precision {
+        Precision::F32 => 0,
+        Precision::Bf16 if training.recompute => {
+            let output = model.vocab_size.get() as u64 * model.d_model.get() as u64;
+            2 * (output + parameters.saturating_sub(output) / model.layers.get() as u64)
+        }
+        Precision::Bf16 => 2 * parameters,
+    };
+    (16 + sums) * parameters + copies
 }
 
-/// Returns the bytes that one token keeps for its backward pass, in f32.
+/// Blocks of scores and of logits that are in memory at a time: four of 256 MiB and three of 128.
+const WORKSPACE: u64 = 4 * (256 << 20) + 3 * (128 << 20);
+
+/// Returns the bytes that a micro-batch keeps for its backward pass and computes with, about.
 ///
-/// Counted are what the operations save: norms, projections, the feed-forward layer's two widths,
-/// the scan's gates, inputs and states, and 128 MiB of logits shared by all is left out.
-fn activations(model: &ModelConfig) -> u64 {
-    let d_model = model.d_model.get() as u64;
-    let ffn = 3 * d_model * (model.ffn_mult.get() as u64) + 3 * d_model;
-    let blocks: u64 = (0..model.layers.get())
-        .map(|layer| {
-            let kind = model.mixer(layer);
-            let mixer = match kind {
-                MixerKind::Attention | MixerKind::LocalAttention => 6 * d_model,
-                MixerKind::Rnn => 8 * d_model,
-                MixerKind::Rat => 12 * d_model,
-            };
-            model.in_proj_width(kind) as u64 + mixer + 4 * d_model + ffn
-        })
-        .sum();
-    4 * (blocks + 4 * d_model)
+/// Counted are what the operations of a block save, in units of the width: in the layers' type
+/// the normed inputs, what the mixer keeps, the input of the way out and both ends of the GELU; in
+/// f32 what the norms and the scan keep. A block that runs backward has about as much again in
+/// slopes. With recomputation there is one such block, and the input of every other.
+fn activations(experiment: &Experiment, precision: Precision) -> u64 {
+    let (model, training) = (&experiment.model, &experiment.training);
+    let tokens = training.micro_batch.get() as u64 * model.seq_len.get() as u64;
+    let narrow: u64 = match precision {
+        Precision::F32 => 4,
+        Precision::Bf16 => 2,
+    };
+    let blocks = (0..model.layers.get()).map(|layer| block(model, model.mixer(layer), narrow));
+    let largest = blocks.clone().max().unwrap_or(0);
+    let inputs = narrow * model.layers.get() as u64;
+    let kept = if training.recompute { inputs + largest } else { blocks.sum() };
+    // The last norm, and the output layer's slopes by its input.
+    let head = 2 * 4 + 2 * narrow;
+    let scores =
+        WORKSPACE.min(tokens * 4 * (4 * model.seq_len.get() + 3 * model.vocab_size.get()) as u64);
+    tokens * model.d_model.get() as u64 * (kept + largest + head) + scores
+}
+
+/// Returns the bytes that a token keeps in one block, for each channel of the width.
+fn block(model: &ModelConfig, kind: MixerKind, narrow: u64) -> u64 {
+    let (in_layers, in_f32) = match kind {
+        MixerKind::Attention | MixerKind::LocalAttention => (5, 0),
+        MixerKind::Rnn => (3, 3),
+        MixerKind::Rat => (7, 5),
+    };
+    let ffn = 2 * model.ffn_mult.get() as u64;
+    narrow * (2 + in_layers + ffn) + 4 * (4 + in_f32)
 }
 
 /// Rounds a count down.
@@ -162,4 +194,50 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{find, names};
+
+    const GIB: u64 = 1 << 30;
+
+    fn bytes(experiment: &Experiment, precision: Precision) -> u64 {
+        state(experiment, precision) + activations(experiment, precision)
+    }
+
+    #[test]
+    fn each_large_experiment_fits_one_gpu_of_80_gb_with_room_to_spare() {
+        for name in names().filter(|name| name.ends_with("-xl")) {
+            let experiment = find(name, &[]).unwrap().experiment;
+
+            let needed = bytes(&experiment, Precision::Bf16);
+
+            assert!(needed < 56 * GIB, "{name}: {:.1} GiB", needed as f64 / GIB as f64);
+        }
+    }
+
+    #[test]
+    fn bf16_halves_what_a_micro_batch_keeps_in_the_layers_type() {
+        let mut experiment = find("fineweb_edu/attention-xl", &[]).unwrap().experiment;
+        experiment.training.recompute = false;
+
+        let [wide, narrow] =
+            [Precision::F32, Precision::Bf16].map(|precision| activations(&experiment, precision));
+
+        assert!(wide > 100 * GIB && narrow > 60 * GIB, "{wide} and {narrow}");
+        assert!(narrow * 3 < wide * 2);
+    }
+
+    #[test]
+    fn gradients_that_are_added_up_are_kept_twice() {
+        let mut experiment = find("tiny-rat", &[]).unwrap().experiment;
+        let added = state(&experiment, Precision::F32);
+        experiment.training.micro_batch = experiment.training.global_batch;
+
+        let at_once = state(&experiment, Precision::F32);
+
+        assert_eq!(added - at_once, 4 * experiment.model.num_params());
+    }
 }
