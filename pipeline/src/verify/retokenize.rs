@@ -9,7 +9,7 @@ use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 use rayon::prelude::*;
 
-use super::Offence;
+use super::{Ended, Offence};
 use crate::failure::{Failure, Kind};
 
 /// A check of a share of an artifact's documents.
@@ -25,18 +25,6 @@ pub(crate) struct Retokenize<'a> {
     pub(crate) interrupted: &'a AtomicBool,
 }
 
-/// Why the check ended early: a document differs, or the check itself failed.
-pub(crate) enum Ended {
-    Differs(Offence),
-    Failed(Failure),
-}
-
-impl From<Failure> for Ended {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 /// Returns whether a document is drawn: by its place and the seed, so the same ones every time.
 pub(crate) fn share_of_documents(share: f64, seed: u64, source: usize, document: u32) -> bool {
     let key = format!("{seed} {source} {document}");
@@ -48,8 +36,6 @@ pub(crate) fn share_of_documents(share: f64, seed: u64, source: usize, document:
 /// Compares; returns how many documents were compared.
 pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
-    let config: JobConfig = serde_json::from_value(check.manifest.config.clone())
-        .map_err(|wrong| failed(&wrong).hinted(Some("only what `tokenize` made has sources")))?;
     let mut compared = 0;
     for split in check.manifest.splits.keys() {
         let origins = Origins::of(check.manifest, split).map_err(|wrong| failed(&wrong))?;
@@ -63,7 +49,11 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
                     Failure::message(Kind::Usage, message).hinted(Some(hint))
                 })?;
             same_file(file, &record.fingerprint)?;
-            compared += compare_source(check, &config, &origins, &set, (split, number), file)?;
+            let config = origins.job(number).ok_or_else(|| {
+                let message = format!("source `{}`: not encoded by `tokenize`", record.name);
+                Failure::message(Kind::Usage, message)
+            })?;
+            compared += compare_source(check, config, &origins, &set, (split, number), file)?;
         }
     }
     Ok(compared)

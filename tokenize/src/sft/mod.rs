@@ -10,12 +10,14 @@
 //!           -> pairs               pairs.rs      the reference's two files
 //!           -> documents           documents.rs  a token bin with a loss mask, to be packed
 //! splits    -> manifest            job.rs
+//! manifest  -> rows                examples.rs  back again
 //! ```
 
 mod chat;
 mod clip;
 mod documents;
 mod error;
+mod examples;
 mod job;
 mod pairs;
 mod prompt;
@@ -28,6 +30,7 @@ mod template;
 pub use chat::{ChatTemplate, Rendered};
 pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
 pub use error::SftError;
+pub use examples::{ExampleOrigin, Examples};
 pub use job::{Form, SftJob, SftOutcome};
 pub use staged::SftProgress;
 pub use task::{Chat, Sample, Split, TASKS, Task, TaskError};
