@@ -55,7 +55,8 @@ pub fn manifest(bytes: &[u8]) {
     }
 }
 
-/// Reads a bin of ids and its index: the first byte says where one ends and the other begins.
+/// Reads a bin of ids and its index, and the same bytes as a pair of inputs and labels: the first
+/// byte says where one ends and the other begins.
 ///
 /// # Panics
 ///
@@ -75,6 +76,22 @@ pub fn bins(bytes: &[u8]) {
             assert!(found.max().is_none_or(|last| last < index.len()));
         }
     });
+    let lengths = &rest[..rest.len().min(16)];
+    let files = [("x-inputs.bin", bin), ("x-labels.bin", idx), ("x-lengths.bin", lengths)];
+    for files in [&files[..], &files[..2]] {
+        in_folder(files, |folder| {
+            let [inputs, labels] =
+                ["inputs", "labels"].map(|ending| folder.join(format!("x-{ending}.bin")));
+            for row_len in [1, 3] {
+                let Ok(set) = RowSet::open_pair(&inputs, &labels, row_len) else { continue };
+                let mut row = Row::default();
+                for number in 0..set.num_rows().min(1000) {
+                    set.read(number, &mut row);
+                    assert_eq!(row.inputs.len(), row.labels.len());
+                }
+            }
+        });
+    }
 }
 
 /// Reads an artifact of packed rows in which one file has other bytes: the first says which.

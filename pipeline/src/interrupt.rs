@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::failure::{Failure, Kind};
+
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Watches for signals from now on.
@@ -22,4 +24,14 @@ pub(crate) fn watch() {
 /// The flag that work looks at between two pieces.
 pub(crate) fn flag() -> &'static AtomicBool {
     &ASKED
+}
+
+/// Returns whether the user asked to stop.
+pub(crate) fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
+/// Ends work that the user asked to stop; loops that cannot fail look at [`asked`] and end here.
+pub(crate) fn check() -> Result<(), Failure> {
+    if asked() { Err(Failure::message(Kind::Interrupted, "interrupted")) } else { Ok(()) }
 }

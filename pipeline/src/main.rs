@@ -8,6 +8,7 @@ mod executor;
 mod failure;
 mod inspect;
 mod interrupt;
+mod plain;
 mod progress;
 mod quantity;
 #[cfg(test)]

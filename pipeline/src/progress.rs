@@ -9,6 +9,7 @@ use ratdata_tokenize::hub::FetchProgress;
 use ratdata_tokenize::sft::SftProgress;
 use ratdata_tokenize::source::SourceFile;
 
+use crate::plain::plain;
 use crate::quantity::{grouped, sized_f};
 use crate::ui::Ui;
 
@@ -165,7 +166,7 @@ impl FetchProgress for FetchBars<'_> {
         }
         self.bar.set_length(total);
         self.bar.set_position(done);
-        self.bar.set_message(file.to_owned());
+        self.bar.set_message(plain(file).into_owned());
         if done == total {
             self.bar.finish_and_clear();
         }

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::plain::{plain, plain_json};
 
 /// The terminal, the pipe or the log file that the program speaks to.
 #[derive(Clone, Debug)]
@@ -23,7 +24,8 @@ pub(crate) struct Ui {
 
 /// Text that can be shown in colour.
 pub(crate) trait Painted {
-    /// Returns the text, with colours where `color` is set.
+    /// Returns the text, with colours where `color` is set; text of files within it is made
+    /// [`plain`] here, since colours are let through.
     fn painted(&self, color: bool) -> String;
 }
 
@@ -53,26 +55,31 @@ impl Ui {
 
     /// Prints the result: its JSON on one line, or its words.
     pub(crate) fn emit<T: Serialize + Display>(&self, result: &T) -> Result<(), Failure> {
-        let text = if self.json {
-            serde_json::to_string(result).map_err(|wrong| Failure::stdout(&wrong.into()))?
-        } else {
-            result.to_string()
-        };
-        Self::print(&text)
+        if self.json {
+            return Self::print_json(result);
+        }
+        Self::print(&result.to_string())
     }
 
     /// Prints a piece of text that was asked for: its JSON on one line, or painted.
     pub(crate) fn emit_text<T: Serialize + Painted>(&self, shown: &T) -> Result<(), Failure> {
-        let text = if self.json {
-            serde_json::to_string(shown).map_err(|wrong| Failure::stdout(&wrong.into()))?
-        } else {
-            shown.painted(self.paint)
-        };
-        Self::print(&text)
+        if self.json {
+            return Self::print_json(shown);
+        }
+        Self::write(&shown.painted(self.paint))
     }
 
-    /// Prints text that is the result itself.
+    fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(value).map_err(|wrong| Failure::stdout(&wrong.into()))?;
+        Self::write(&plain_json(&text))
+    }
+
+    /// Prints text that is the result itself, whoever wrote it: it cannot steer the terminal.
     pub(crate) fn print(text: &str) -> Result<(), Failure> {
+        Self::write(&plain(text))
+    }
+
+    fn write(text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())
             .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
@@ -83,13 +90,13 @@ impl Ui {
     /// Says something on the way, unless the user wants quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            say(text);
+            say(&plain(text));
         }
     }
 
     /// Warns of something that the user should look at.
     pub(crate) fn warn(&self, text: &str) {
-        say(&format!("{}: {text}", self.painted("warning", "33")));
+        say(&format!("{}: {}", self.painted("warning", "33"), plain(text)));
     }
 
     /// Tells why the program ends: the one place where a failure becomes text.
@@ -97,9 +104,9 @@ impl Ui {
         if failure.is_silent() {
             return;
         }
-        say(&format!("{}: {}", self.painted("error", "31"), failure.text()));
+        say(&format!("{}: {}", self.painted("error", "31"), plain(failure.text())));
         for hint in failure.hints() {
-            say(&format!("{}: {hint}", self.painted("hint", "36")));
+            say(&format!("{}: {}", self.painted("hint", "36"), plain(hint)));
         }
     }
 

@@ -305,7 +305,10 @@ fn text_comes_back_from_json_lines() {
         set.shards().iter().flat_map(|shard| shard.bin().tokens().to_vec()).collect()
     };
     assert!(tokens(&found) == tokens(&expected), "the ids differ");
-    let other = ratdata(root, &["export", "demo/tokens", "--to", "jsonl", "--out", "x"]);
+    // Away from its tokenizer, which is found where it lies near.
+    fs::create_dir(root.join("far")).unwrap();
+    fs::rename(root.join("demo/tokens"), root.join("far/tokens")).unwrap();
+    let other = ratdata(root, &["export", "far/tokens", "--to", "jsonl", "--out", "x"]);
     assert!(String::from_utf8_lossy(&other.stderr).contains("with `--tokenizer`"));
 }
 

@@ -1,12 +1,14 @@
 //! Checksums of bytes: BLAKE3, over files and over config values.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::regular::open_regular;
 
 /// A BLAKE3 checksum, as 64 lower-case hexadecimal digits.
 #[derive(
@@ -32,10 +34,23 @@ impl Checksum {
     ///
     /// The file cannot be read.
     pub fn of_file(path: &Path) -> io::Result<Self> {
+        Self::of_file_unless(path, &AtomicBool::new(false))
+    }
+
+    /// Returns the checksum of a file, as [`Checksum::of_file`] does, unless `stop` is set on the
+    /// way.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read; or `stop` was set, which is [`io::ErrorKind::Interrupted`].
+    pub fn of_file_unless(path: &Path, stop: &AtomicBool) -> io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let mut buffer = vec![0; 1 << 20];
         loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             match file.read(&mut buffer)? {
                 0 => return Ok(hasher.finalize().into()),
                 read => {

@@ -15,6 +15,7 @@ pub mod layouts;
 pub mod manifest;
 mod mmap;
 pub mod payload;
+pub mod regular;
 pub mod row_set;
 pub mod run_event;
 pub mod shard_writer;
@@ -30,7 +31,9 @@ pub use manifest::{
     BaseRecord, Manifest, ManifestError, PackCounts, PackRecord, PairsRecord, RowsRecord,
     ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
+pub use mmap::MappedFile;
 pub use payload::{Carried, PayloadFile};
+pub use regular::{open_regular, read_regular};
 pub use row_set::{Row, RowSet, RowSetError};
 pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};

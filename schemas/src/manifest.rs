@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::artifact::{ArtifactError, StagedFile};
 use crate::checksum::Checksum;
 use crate::file_record::FileRecord;
+use crate::regular::read_regular;
 use crate::token::{Dtype, TokenId};
 
 /// The name of the manifest in an artifact folder.
@@ -313,7 +314,7 @@ impl Manifest {
     /// It cannot be read, is not a manifest, or is of another format version.
     pub fn read(root: &Path) -> Result<Self, ManifestError> {
         let path = root.join(MANIFEST_FILE);
-        let text = std::fs::read(&path)
+        let text = read_regular(&path)
             .map_err(|source| ManifestError::Io { path: path.clone(), source })?;
         Self::parse(&path, &text)
     }

@@ -4,11 +4,12 @@
     reason = "a memory map and its view as integers need it; nothing else here does"
 )]
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use memmap2::{Advice, Mmap};
+
+use crate::regular::open_regular;
 
 #[cfg(target_endian = "big")]
 compile_error!(
@@ -21,14 +22,18 @@ compile_error!(
 /// content; a file that something else truncates under a map is a fault of that program, and ends
 /// this one with `SIGBUS` as it would any reader of maps.
 #[derive(Debug)]
-pub(crate) struct MappedFile {
+pub struct MappedFile {
     map: Option<Mmap>, // `None` is the empty file, which the system does not map
 }
 
 impl MappedFile {
     /// Maps the file at `path`.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+    ///
+    /// # Errors
+    ///
+    /// The system refuses it, or it is no regular file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = open_regular(path)?;
         if file.metadata()?.len() == 0 {
             return Ok(Self { map: None });
         }
@@ -46,7 +51,8 @@ impl MappedFile {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// Returns the bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])
     }
 

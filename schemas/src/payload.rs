@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::artifact::{ArtifactError, StagedFile, sync_folder_of};
+use crate::regular::open_regular;
 
 /// How the content of a file came to its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,7 +67,7 @@ impl PayloadFile {
     /// The system refuses, or the source ends before.
     pub fn copy_from(&mut self, source: &Path, from: u64, len: u64) -> Result<(), ArtifactError> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let mut open = File::open(source).map_err(io_error(source))?;
+        let mut open = open_regular(source).map_err(io_error(source))?;
         open.seek(SeekFrom::Start(from)).map_err(io_error(source))?;
         writer.flush().map_err(io_error(&self.path))?;
         // From file to file the standard library asks the system to copy (`copy_file_range`).

@@ -107,7 +107,7 @@ pub struct RowSet {
 
 #[derive(Debug)]
 enum Store {
-    Pairs { inputs: MappedFile, labels: MappedFile, lengths: MappedFile },
+    Pairs { inputs: MappedFile, labels: MappedFile, lengths: Option<MappedFile> },
     Pack { spans: Spans, base: BinSet },
     Rows { spans: Spans, bin: MappedFile, mask: MappedFile, dtype: Dtype },
 }
@@ -141,7 +141,7 @@ impl RowSet {
         let store = Store::Pairs {
             inputs: map(root, &pairs.inputs, ids.saturating_mul(2))?,
             labels: map(root, &pairs.labels, ids.saturating_mul(2))?,
-            lengths: map(root, &pairs.lengths, pairs.rows.saturating_mul(8))?,
+            lengths: Some(map(root, &pairs.lengths, pairs.rows.saturating_mul(8))?),
         };
         Ok(Self { rows: pairs.rows, seq_len: pairs.row_len as usize, fill, store })
     }
@@ -193,6 +193,61 @@ impl RowSet {
         Ok(Self { rows: count, seq_len, fill, store })
     }
 
+    /// Opens a pair of `i16` files that has no manifest: the reference's own, or one that was moved.
+    ///
+    /// Where the file with the lengths of rows is not beside them, a row ends with the last
+    /// position that is learnt.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, is no whole number of rows, or is not as long as the other.
+    pub fn open_pair(inputs: &Path, labels: &Path, row_len: u32) -> Result<Self, RowSetError> {
+        let row_bytes = u64::from(row_len.max(1)) * 2;
+        let open = |path: &Path| {
+            MappedFile::open(path).map_err(|source| BinError::Io { path: path.to_owned(), source })
+        };
+        let size = |path: &Path, file: &MappedFile, expected: u64| {
+            let found = file.bytes().len() as u64;
+            if found == expected {
+                return Ok(());
+            }
+            Err(BinError::Size { path: path.to_owned(), found, expected })
+        };
+        let (first, second) = (open(inputs)?, open(labels)?);
+        let rows = first.bytes().len() as u64 / row_bytes;
+        size(inputs, &first, rows * row_bytes)?;
+        size(labels, &second, rows * row_bytes)?;
+        let name = inputs.file_name().map(|name| name.to_string_lossy().into_owned());
+        let stem = name.as_deref().and_then(|name| name.strip_suffix("-inputs.bin"));
+        let beside = stem.map(|stem| inputs.with_file_name(format!("{stem}-lengths.bin")));
+        let lengths = match beside.filter(|path| path.is_file()) {
+            None => None,
+            Some(path) => {
+                let file = open(&path)?;
+                size(&path, &file, rows * 8)?;
+                Some(file)
+            }
+        };
+        let store = Store::Pairs { inputs: first, labels: second, lengths };
+        Ok(Self { rows, seq_len: row_len.max(1) as usize, fill: 0, store })
+    }
+
+    /// Opens rows that were written out as the spans over the base that they were gathered from.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowSet::open`]; and the base is not there, or another one now.
+    pub fn open_over_base(root: &Path, split: &str) -> Result<Self, RowSetError> {
+        let manifest = Manifest::read(root)?;
+        let fill = manifest.tokenizer.pad.or(manifest.tokenizer.eos).unwrap_or(0);
+        match manifest.splits.get(split) {
+            Some(SplitRecord::Rows(rows)) => {
+                Self::open_pack(root, &manifest, split, &rows.pack, fill)
+            }
+            _ => Self::open(root, split),
+        }
+    }
+
     /// Returns how many rows there are.
     pub fn num_rows(&self) -> u64 {
         self.rows
@@ -233,8 +288,17 @@ impl RowSet {
                 let signed = |id: &u16| i32::from(id.cast_signed());
                 into.inputs.extend(inputs.as_u16()[range.clone()].iter().map(|&id| u32::from(id)));
                 into.labels.extend(labels.as_u16()[range].iter().map(signed));
-                let len = lengths.as_u32()[2 * row + 1];
-                into.document_ends.push(len.min(u32::try_from(self.seq_len).unwrap_or(u32::MAX)));
+                let len = match lengths {
+                    Some(lengths) => lengths.as_u32()[2 * row + 1] as usize,
+                    // Nothing but what is learnt says where the row's text ends.
+                    None => into
+                        .labels
+                        .iter()
+                        .rposition(|&label| label != IGNORE_INDEX)
+                        .map_or(self.seq_len, |last| last + 1),
+                };
+                let end = u32::try_from(len.min(self.seq_len)).unwrap_or(u32::MAX);
+                into.document_ends.push(end);
             }
             Store::Pack { spans, base } => {
                 self.lay_out(spans.of(row), into, |span, ids, learnt| {
@@ -316,7 +380,7 @@ impl Spans {
     /// Checks every span, so that reading a row cannot leave the row or the stream.
     fn check(&self, pack: &PackRecord, stream: u64) -> Result<(), (u64, String)> {
         let count = (self.spans.bytes().len() / Span::BYTES) as u64;
-        let mut from = 0;
+        let (mut from, mut tokens) = (0, 0_u64);
         for (row, &end) in (0..).zip(self.row_ends.as_u64()) {
             if end < from || end > count {
                 return Err((row, format!("its spans end at {end}, after {from} of {count}")));
@@ -334,8 +398,19 @@ impl Spans {
                 if span.start.checked_add(u64::from(span.len)).is_none_or(|end| end > stream) {
                     return wrong("passes the end of the tokens");
                 }
+                tokens = tokens.saturating_add(u64::from(span.len));
             }
             from = end;
+        }
+        if from != count || !self.spans.bytes().len().is_multiple_of(Span::BYTES) {
+            return Err((pack.rows, format!("the rows end at span {from}, and there are {count}")));
+        }
+        if tokens != pack.tokens {
+            let said = pack.tokens;
+            return Err((
+                pack.rows,
+                format!("the spans cover {tokens} tokens, recorded are {said}"),
+            ));
         }
         Ok(())
     }

@@ -59,7 +59,8 @@ impl Inputs {
 fn made_up(bytes: usize) -> String {
     let mut state = 1_u64;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     };
     let mut text = String::with_capacity(bytes);
@@ -67,10 +68,14 @@ fn made_up(bytes: usize) -> String {
         let mut word = 1 + next() % 50_000 / (1 + next() % 5_000);
         text.push(' ');
         while word > 0 {
-            text.push_str(["ta", "ko", "s", "rin", "el", "mo", "na"][usize::try_from(word % 7).unwrap_or(0)]);
+            text.push_str(
+                ["ta", "ko", "s", "rin", "el", "mo", "na"][usize::try_from(word % 7).unwrap_or(0)],
+            );
             word /= 7;
         }
-        text.push_str(["", "", "", "", "", ",", ".", "\n"][usize::try_from(next() % 8).unwrap_or(0)]);
+        text.push_str(
+            ["", "", "", "", "", ",", ".", "\n"][usize::try_from(next() % 8).unwrap_or(0)],
+        );
     }
     text
 }

@@ -9,6 +9,7 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind, hub_failure};
+use crate::inspect::find_tokenizer;
 use crate::interrupt;
 use crate::progress::FetchBars;
 use crate::quantity::sized;
@@ -43,7 +44,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "ID")]
     eos: Option<TokenId>,
 
-    /// The tokenizer that JSON lines are decoded with [default: by the artifact's own name of it]
+    /// The tokenizer that JSON lines are decoded with [default: found by the manifest]
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: Option<String>,
 
@@ -90,6 +91,11 @@ pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
 /// Loads the tokenizer of the artifact, and makes sure that it is the one.
 fn tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenizer, Failure> {
     let record = &manifest.tokenizer;
+    if args.tokenizer.is_none()
+        && let Some(near) = find_tokenizer(ui, None, Some(record), &args.artifact)?
+    {
+        return Ok(near);
+    }
     let wanted = args.tokenizer.as_ref().unwrap_or(&record.name);
     let hint = "say where the artifact's tokenizer lies with `--tokenizer`";
     let hint = args.tokenizer.is_none().then_some(hint);

@@ -1,16 +1,14 @@
 //! `ratdata inspect`: what is in an artifact, a bin or a checkpoint.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{BinSet, Dtype, Manifest, RowSet, SplitRecord};
-use ratdata_tokenize::tokenizer::Tokenizer;
+use ratdata_schemas::{Dtype, Manifest, SplitRecord};
 
 use crate::failure::{Failure, Kind};
 use crate::inspect::{
-    Shown, find_text, find_tokenizer, inspect_artifact, inspect_bin, inspect_checkpoint,
-    missing_tokenizer, open_bins, rows_failure, show_documents, show_rows,
+    Asked, Subject, find_tokenizer, inspect as look, inspect_checkpoint, missing_tokenizer, texts,
 };
 use crate::ui::Ui;
 
@@ -21,7 +19,7 @@ use crate::ui::Ui;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// An artifact folder, a headerless .bin, a checkpoint folder or a .safetensors file
+    /// An artifact folder or a file of one, a headerless .bin, a pair of rows, a checkpoint
     path: PathBuf,
 
     /// Show N documents or rows as text [default: 2 of instruction data, otherwise none]
@@ -32,13 +30,18 @@ pub(crate) struct InspectArgs {
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     sample: u64,
 
-    /// Show the first documents whose text holds this
+    /// Show the first documents or rows whose text holds this
     #[arg(long, value_name = "TEXT")]
     find: Option<String>,
 
     /// The width of the ids of a headerless .bin
     #[arg(long, value_enum, default_value_t = Width::U16)]
     dtype: Width,
+
+    /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
+    /// [default: as the name says]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    row_len: Option<u32>,
 
     /// The tokenizer that made the ids [default: found by the manifest]
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
@@ -54,12 +57,22 @@ Examples:
   ratdata inspect data/tokens --decode 2
   ratdata inspect somebody.bin --dtype u16 --tokenizer gpt2 --find 'once upon'";
 
+/// The width of ids that no manifest tells of.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Width {
+pub(super) enum Width {
     /// Two bytes
     U16,
     /// Four bytes
     U32,
+}
+
+impl From<Width> for Dtype {
+    fn from(width: Width) -> Self {
+        match width {
+            Width::U16 => Self::U16,
+            Width::U32 => Self::U32,
+        }
+    }
 }
 
 /// Runs the command.
@@ -68,94 +81,44 @@ pub(crate) fn inspect(ui: &Ui, args: &InspectArgs) -> Result<(), Failure> {
     if !path.exists() {
         return Err(Failure::message(Kind::Failed, format!("{}: not there", path.display())));
     }
-    let artifact = path.join(MANIFEST_FILE).is_file();
     let weights = path.extension().is_some_and(|ending| ending == "safetensors");
-    if weights || (path.is_dir() && !artifact) {
+    if weights || (path.is_dir() && !path.join(MANIFEST_FILE).is_file()) {
         return ui.emit(&inspect_checkpoint(path)?);
     }
-    let manifest = if artifact {
-        let read = Manifest::read(path);
-        Some(read.map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?)
-    } else {
-        None
-    };
-    let record = manifest.as_ref().map(|manifest| &manifest.tokenizer);
-    let tokenizer = find_tokenizer(ui, args.tokenizer.as_deref(), record, path)?;
-    let dtype = match args.dtype {
-        Width::U16 => Dtype::U16,
-        Width::U32 => Dtype::U32,
-    };
-    let inspection = match &manifest {
-        Some(_) => inspect_artifact(path, tokenizer.as_ref())?,
-        None => inspect_bin(path, dtype, tokenizer.as_ref())?,
-    };
-    ui.emit(&inspection)?;
-    let instructions = manifest.as_ref().is_some_and(|manifest| is_instructions(path, manifest));
+    let subject = Subject::of(path, args.dtype.into(), args.row_len)?;
+    let tokenizer =
+        find_tokenizer(ui, args.tokenizer.as_deref(), subject.tokenizer(), subject.path())?;
+    ui.emit(&look(&subject, tokenizer.as_ref())?)?;
     // A program that reads JSON gets the one object that it asked for.
-    let unasked = if instructions && !ui.json() { SHOWN } else { 0 };
-    let decode = args.decode.unwrap_or(unasked);
-    if decode == 0 && args.find.is_none() {
+    let unasked = if !ui.json() && is_instructions(&subject) { SHOWN } else { 0 };
+    let count = args.decode.unwrap_or(unasked);
+    if count == 0 && args.find.is_none() {
         return Ok(());
     }
     let Some(tokenizer) = tokenizer else {
-        let (message, hint) = missing_tokenizer(record);
+        let (message, hint) = missing_tokenizer(subject.tokenizer());
         if args.decode.is_none() && args.find.is_none() {
             ui.note(&format!("{message}; {hint}"));
             return Ok(());
         }
         return Err(Failure::message(Kind::Usage, message).hinted(Some(hint)));
     };
-    for shown in texts(args, decode, manifest.as_ref(), dtype, &tokenizer)? {
+    let asked = Asked { count, seed: args.sample, find: args.find.as_deref() };
+    for shown in texts(&subject, &tokenizer, asked)? {
         ui.emit_text(&shown)?;
     }
     Ok(())
 }
 
-/// Returns whether an artifact is instruction data: made by a task, or packed of what was.
-fn is_instructions(root: &Path, manifest: &Manifest) -> bool {
+/// Returns whether a subject is instruction data: made by a task, packed of what was, or a pair.
+fn is_instructions(subject: &Subject) -> bool {
     let of_a_task = |manifest: &Manifest| manifest.config.get("task").is_some();
-    let base = manifest.base.as_ref().map(|base| Manifest::read(&root.join(&base.path)));
+    let Some(manifest) = subject.manifest() else {
+        return matches!(subject, Subject::Pair { .. });
+    };
+    let base = manifest.base.as_ref();
+    let base = base.and_then(|base| Manifest::read(&subject.path().join(&base.path)).ok());
     of_a_task(manifest)
         || manifest.splits.values().any(|split| matches!(split, SplitRecord::Pairs(_)))
-        || base.is_some_and(|base| base.is_ok_and(|base| of_a_task(&base)))
-}
-
-/// Returns the documents, rows or findings that were asked for.
-fn texts(
-    args: &InspectArgs,
-    decode: usize,
-    manifest: Option<&Manifest>,
-    dtype: Dtype,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<Shown>, Failure> {
-    let mut shown = Vec::new();
-    let Some(manifest) = manifest else {
-        let set = BinSet::open_bin(&args.path, dtype)
-            .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-        return Ok(of_bins(args, decode, &set, "bin", tokenizer));
-    };
-    for (name, split) in &manifest.splits {
-        if matches!(split, SplitRecord::Shards { .. }) {
-            let set = open_bins(&args.path, manifest, name)?;
-            shown.extend(of_bins(args, decode, &set, name, tokenizer));
-        } else {
-            let set = RowSet::open(&args.path, name).map_err(|wrong| rows_failure(&wrong))?;
-            shown.extend(show_rows(&set, name, tokenizer, decode, args.sample));
-        }
-    }
-    Ok(shown)
-}
-
-fn of_bins(
-    args: &InspectArgs,
-    decode: usize,
-    set: &BinSet,
-    split: &str,
-    tokenizer: &Tokenizer,
-) -> Vec<Shown> {
-    let mut shown = show_documents(set, split, tokenizer, decode, args.sample);
-    if let Some(wanted) = &args.find {
-        shown.extend(find_text(set, split, tokenizer, wanted));
-    }
-    shown
+        || base.is_some_and(|base| of_a_task(&base))
 }

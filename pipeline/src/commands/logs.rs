@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
+
+use ratdata_schemas::open_regular;
 
 use super::run::PipelineArgs;
 use crate::dag::error::pipeline_failure;
@@ -95,8 +97,18 @@ fn log_of<'a>(name: &'a str, step: &str) -> Option<&'a str> {
 
 fn print(path: &Path) -> Result<(), Failure> {
     let wrong = |wrong| Failure::message(Kind::Failed, format!("{}: {wrong}", path.display()));
-    let mut file = fs::File::open(path).map_err(wrong)?;
-    io::copy(&mut file, &mut io::stdout().lock()).map_err(|wrong| Failure::stdout(&wrong))?;
+    let mut file = open_regular(path).map_err(wrong)?;
+    if !io::stdout().is_terminal() {
+        io::copy(&mut file, &mut io::stdout().lock()).map_err(|wrong| Failure::stdout(&wrong))?;
+        return Ok(());
+    }
+    // What a step wrote need not be meant for this terminal.
+    let mut lines = BufReader::new(file);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).map_err(wrong)? > 0 {
+        Ui::print(&String::from_utf8_lossy(&line))?;
+        line.clear();
+    }
     Ok(())
 }
 

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use ratdata_schemas::StagedFile;
 use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{Dtype, Manifest, StagedFile};
 use serde::Serialize;
 
+use super::inspect::Width;
 use crate::failure::{Failure, Kind};
-use crate::inspect::find_tokenizer;
+use crate::inspect::{Subject, find_tokenizer};
 use crate::quantity::sized;
-use crate::report::{Report, Subject, artifact_of, is_run};
+use crate::report::{Report, Wanted, artifact_of, is_run};
 use crate::ui::Ui;
 
 /// Write a page with plots about an artifact
@@ -21,7 +21,7 @@ use crate::ui::Ui;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReportArgs {
-    /// An artifact folder, a headerless .bin, or the folder of a training run
+    /// An artifact folder or a file of one, a headerless .bin, a pair of rows, or a training run
     path: PathBuf,
 
     /// Where the page is written
@@ -44,6 +44,11 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_enum, default_value_t = Width::U16)]
     dtype: Width,
 
+    /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
+    /// [default: as the name says]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    row_len: Option<u32>,
+
     /// The tokenizer that made the ids [default: found by the manifest]
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: Option<String>,
@@ -53,14 +58,6 @@ const EXAMPLES: &str = "\
 Examples:
   ratdata report data/tokens -o report.html
   ratdata report data/packed --run runs/rat-tiny -o packed.html";
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Width {
-    /// Two bytes
-    U16,
-    /// Four bytes
-    U32,
-}
 
 /// What was written.
 #[derive(Debug, Serialize)]
@@ -89,17 +86,15 @@ pub(crate) fn report(ui: &Ui, args: &ReportArgs) -> Result<(), Failure> {
         let message = format!("{}: no artifact, it has no {MANIFEST_FILE}", path.display());
         return Err(Failure::message(Kind::Failed, message));
     }
-    let record = Manifest::read(&path).ok().map(|manifest| manifest.tokenizer);
-    let tokenizer = find_tokenizer(ui, args.tokenizer.as_deref(), record.as_ref(), &path)?;
+    let subject = Subject::of(&path, args.dtype.into(), args.row_len)?;
+    let tokenizer =
+        find_tokenizer(ui, args.tokenizer.as_deref(), subject.tokenizer(), subject.path())?;
     if tokenizer.is_none() {
         ui.warn("no tokenizer was found, so no text is shown; name it with `--tokenizer`");
     }
-    let report = Report::of(&Subject {
+    let report = Report::of(&Wanted {
         path: &path,
-        dtype: match args.dtype {
-            Width::U16 => Dtype::U16,
-            Width::U32 => Dtype::U32,
-        },
+        subject: &subject,
         tokenizer: tokenizer.as_ref(),
         samples: args.decode,
         seed: args.sample,

@@ -1,10 +1,10 @@
 //! `ratdata trace`: from a token back to its document, file, row and characters.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ratdata_schemas::{BinSet, Manifest, RowSet, SplitRecord};
-use ratdata_tokenize::corpus::{JobConfig, Origin, Origins};
+use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
+use ratdata_tokenize::corpus::{JobConfig, Origins};
 use ratdata_tokenize::hub::resolve_inputs;
 use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
@@ -23,14 +23,14 @@ use crate::ui::Ui;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TraceArgs {
-    /// The artifact folder: token bins, or a pack of them; with `--iteration`, a training run's
+    /// The artifact folder: token bins, rows or a pack; with `--iteration`, a training run's
     path: PathBuf,
 
     /// The place of a token in the split's stream
     #[arg(long, value_name = "OFFSET", conflicts_with_all = ["row", "column", "iteration"], required_unless_present_any = ["row", "iteration"])]
     token: Option<u64>,
 
-    /// A row of a pack, or of the reference's windows over token bins
+    /// A row of a pack or of pairs, or of the reference's windows over token bins
     #[arg(long, value_name = "R")]
     row: Option<u64>,
 
@@ -66,7 +66,7 @@ Examples:
   ratdata trace runs/tiny-rat --iteration 120";
 
 /// What a token was led back to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Traced {
     split: String,
     token: u64,
@@ -80,6 +80,9 @@ struct Traced {
     source: Option<String>,
     /// The document's place among the source's documents.
     source_document: Option<u32>,
+    /// Of instruction data, which of the task's answer columns the example was made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<usize>,
     row: Option<u64>,
     url: Option<String>,
     /// The bytes of the document's text that the token stands for.
@@ -127,70 +130,140 @@ pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
 }
 
 fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> {
-    let (root, manifest, token) = stream_of(args, spot)?;
-    let set = open_bins(&root, &manifest, &spot.split)?;
-    let mut traced = locate(&spot.split, &manifest, &set, token)?;
-    let origin = match Origins::of(&manifest, &spot.split) {
-        Ok(origins) => origins.locate(traced.document),
+    let (root, manifest, mut traced) = found_at(args, spot)?;
+    let origins = match Origins::of(&manifest, &spot.split) {
+        Ok(origins) => Some(origins),
         Err(wrong) => {
-            ui.note(&format!("{wrong}, so the document is as far as it can be led back"));
+            ui.note(&format!("the document is as far as it goes: {wrong}"));
             None
         }
     };
-    if let Some(Origin { source, document }) = origin {
-        traced.source = Some(manifest.sources[source].name.clone());
-        traced.source_document = Some(document);
+    let origin = origins.as_ref().and_then(|origins| origins.locate(traced.document));
+    let source = origin.and_then(|origin| Some((origin, manifest.sources.get(origin.source)?)));
+    if let Some((origin, source)) = source {
+        traced.source = Some(source.name.clone());
+        traced.source_document = Some(origin.document);
+        traced.answer = origin.answer;
+        // Where no row was left out, documents are rows.
+        traced.row = (source.bad_rows == 0).then_some(origin.document.into());
     }
     let tokenizer =
         find_tokenizer(ui, args.tokenizer.as_deref(), Some(&manifest.tokenizer), &root)?;
     traced.piece = tokenizer.as_ref().and_then(|t| t.piece(traced.id)).map(ToOwned::to_owned);
-    if let (Some(origin), false) = (origin, args.input.is_empty()) {
+    if let (Some((origin, source)), false) = (source, args.input.is_empty()) {
         let files =
             resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|w| hub_failure(&w))?;
-        let name = &manifest.sources[origin.source].name;
+        let name = &source.name;
         let file = files.iter().find(|file| file.name == *name).ok_or_else(|| {
             Failure::message(Kind::Usage, format!("source `{name}` is not among the files given"))
         })?;
-        read_source(&mut traced, &manifest, file, origin.document, tokenizer.as_ref())?;
+        match origins.as_ref().and_then(|origins| origins.job(origin.source)) {
+            Some(job) => read_source(&mut traced, job, file, origin.document, tokenizer.as_ref())?,
+            None => traced.url = traced.row.and_then(|row| url_of(file, row)),
+        }
     }
     Ok(traced)
 }
 
-/// Returns the artifact of token bins, its folder, and the token's place in its stream.
-fn stream_of(args: &TraceArgs, spot: &Spot) -> Result<(PathBuf, Manifest, u64), Failure> {
-    let read = |root: &Path| {
-        Manifest::read(root)
-            .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
-    };
-    let manifest = read(&spot.path)?;
-    let bins = matches!(manifest.splits.get(&spot.split), Some(SplitRecord::Shards { .. }) | None);
-    let row = match spot.at {
-        At::Row(row) => row,
-        At::Token(token) => {
-            return match (&manifest.base, bins) {
-                (Some(base), false) => {
-                    let root = spot.path.join(&base.path);
-                    let manifest = read(&root)?;
-                    Ok((root, manifest, token))
-                }
-                _ => Ok((spot.path.clone(), manifest, token)),
-            };
-        }
-    };
-    if bins {
-        let token = row.saturating_mul(args.seq_len).saturating_add(args.column.into());
-        return Ok((spot.path.clone(), manifest, token));
+/// Returns the artifact that holds the document, its folder, and the token in it.
+fn found_at(args: &TraceArgs, spot: &Spot) -> Result<(PathBuf, Manifest, Traced), Failure> {
+    let manifest = Manifest::read(&spot.path)
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    if let Some(SplitRecord::Pairs(pairs)) = manifest.splits.get(&spot.split) {
+        let traced = in_pairs(args, spot, pairs)?;
+        return Ok((spot.path.clone(), manifest, traced));
     }
-    let Some(base) = &manifest.base else {
-        let message = "pairs of inputs and labels hold no way back to their source";
-        return Err(Failure::message(Kind::Usage, message)
-            .hinted(Some("make them with `--packing`, whose rows have one")));
+    let (root, manifest, token) = stream_of(args, spot, manifest)?;
+    let set = open_bins(&root, &manifest, &spot.split)?;
+    let traced = locate(&spot.split, &manifest, &set, token)?;
+    Ok((root, manifest, traced))
+}
+
+/// Finds a token in rows of inputs and labels: each row is a document of its own.
+fn in_pairs(args: &TraceArgs, spot: &Spot, pairs: &PairsRecord) -> Result<Traced, Failure> {
+    let refused = |message: String| Failure::message(Kind::Usage, message);
+    let At::Row(number) = spot.at else {
+        return Err(refused(format!("split `{}` holds rows: name one with `--row`", spot.split)));
     };
     let set = RowSet::open(&spot.path, &spot.split).map_err(|wrong| rows_failure(&wrong))?;
-    if row >= set.num_rows() {
-        let message = format!("row {row}: the split has {} rows", set.num_rows());
-        return Err(Failure::message(Kind::Usage, message));
+    check_row(number, &set)?;
+    let mut row = Row::default();
+    set.read(number, &mut row);
+    let (column, end) = (args.column, row.document_ends.last().copied().unwrap_or(0));
+    check_column(column, set.seq_len() as u64)?;
+    if column >= end {
+        return Err(refused(format!("row {number}, column {column}: padding")));
     }
+    Ok(Traced {
+        split: spot.split.clone(),
+        token: number * set.seq_len() as u64 + u64::from(column),
+        id: row.inputs[column as usize],
+        document: number,
+        position: column.into(),
+        document_tokens: end.into(),
+        shard: pairs.inputs.path.clone(),
+        ..Traced::default()
+    })
+}
+
+fn check_row(row: u64, set: &RowSet) -> Result<(), Failure> {
+    if row < set.num_rows() {
+        return Ok(());
+    }
+    let message = format!("row {row}: the split has {} rows", set.num_rows());
+    Err(Failure::message(Kind::Usage, message))
+}
+
+fn check_column(column: u32, columns: u64) -> Result<(), Failure> {
+    if u64::from(column) < columns {
+        return Ok(());
+    }
+    let message = format!("column {column}: a row has {columns}");
+    Err(Failure::message(Kind::Usage, message))
+}
+
+/// Returns the artifact of token bins, its folder, and the token's place in its stream.
+fn stream_of(
+    args: &TraceArgs,
+    spot: &Spot,
+    manifest: Manifest,
+) -> Result<(PathBuf, Manifest, u64), Failure> {
+    let based = match manifest.splits.get(&spot.split) {
+        Some(SplitRecord::Pack(pack)) => Some(pack.row_len),
+        Some(SplitRecord::Rows(rows)) => Some(rows.pack.row_len),
+        _ => None,
+    };
+    let Some(row_len) = based else {
+        let token = match spot.at {
+            At::Token(token) => token,
+            At::Row(row) => {
+                check_column(args.column, args.seq_len)?;
+                row.saturating_mul(args.seq_len).saturating_add(args.column.into())
+            }
+        };
+        return Ok((spot.path.clone(), manifest, token));
+    };
+    let Some(base) = &manifest.base else {
+        let message = format!("{}: a pack whose manifest names no base", spot.path.display());
+        return Err(Failure::message(Kind::Failed, message));
+    };
+    let root = spot.path.join(&base.path);
+    let token = match spot.at {
+        At::Token(token) => token,
+        At::Row(row) => {
+            check_column(args.column, row_len.into())?;
+            in_row(args, spot, row)?
+        }
+    };
+    let base = Manifest::read(&root)
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    Ok((root, base, token))
+}
+
+/// Returns the token of the base's stream that stands in a row of a pack.
+fn in_row(args: &TraceArgs, spot: &Spot, row: u64) -> Result<u64, Failure> {
+    let set = RowSet::open(&spot.path, &spot.split).map_err(|wrong| rows_failure(&wrong))?;
+    check_row(row, &set)?;
     let span = set
         .spans(row)
         .find(|span| (span.column..span.column + span.len).contains(&args.column))
@@ -198,9 +271,7 @@ fn stream_of(args: &TraceArgs, spot: &Spot) -> Result<(PathBuf, Manifest, u64), 
             let message = format!("row {row}, column {}: padding", args.column);
             Failure::message(Kind::Usage, message)
         })?;
-    let root = spot.path.join(&base.path);
-    let manifest = read(&root)?;
-    Ok((root, manifest, span.start + u64::from(args.column - span.column)))
+    Ok(span.start + u64::from(args.column - span.column))
 }
 
 fn locate(split: &str, manifest: &Manifest, set: &BinSet, token: u64) -> Result<Traced, Failure> {
@@ -223,31 +294,23 @@ fn locate(split: &str, manifest: &Manifest, set: &BinSet, token: u64) -> Result<
         split: split.to_owned(),
         token,
         id: shard.bin().tokens().get(within).ok_or_else(beyond)?,
-        piece: None,
         document: before + here as u64,
         position: within as u64 - range.start,
         document_tokens: range.end - range.start,
         shard: shard_name,
-        source: None,
-        source_document: None,
-        row: None,
-        url: None,
-        span: None,
-        context: None,
+        ..Traced::default()
     })
 }
 
 /// Finds the document in its file: its row, its url, and the bytes that the token stands for.
 fn read_source(
     traced: &mut Traced,
-    manifest: &Manifest,
+    config: &JobConfig,
     file: &SourceFile,
     document: u32,
     tokenizer: Option<&Tokenizer>,
 ) -> Result<(), Failure> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
-    let config: JobConfig =
-        serde_json::from_value(manifest.config.clone()).map_err(|wrong| failed(&wrong))?;
     let source = Source::open(file, &config.text_column).map_err(|wrong| failed(&wrong))?;
     let mut kept = 0;
     let mut found: Option<(u64, String)> = None;
@@ -338,6 +401,9 @@ impl fmt::Display for Traced {
         }
         if let Some(row) = self.row {
             write!(f, ", row {row}")?;
+        }
+        if let Some(answer) = self.answer.filter(|&answer| answer > 0) {
+            write!(f, ", answer {answer}")?;
         }
         if let Some(url) = &self.url {
             write!(f, "\n{url}")?;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use ratdata_schemas::bin_set::manifest_checksum;
 use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
@@ -17,17 +16,15 @@ use crate::interrupt;
 use crate::progress::FetchBars;
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
-use crate::verify::{
-    Ended, Offence, Portion, Portions, Retokenize, check_files, check_structure, check_values,
-    retokenize,
-};
+use crate::verify::{Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize};
 
 /// Prove that an artifact is what its manifest says
 ///
-/// Checks sizes and checksums, indexes against bins, spans against rows, and every id against the
-/// vocabulary. With `--retokenize`, a random share of the source documents is encoded again by the
-/// slow twin and compared. Ends with status 3 and the first offence's place where something is wrong;
-/// a share ends with 0 and leaves that to the run without `--shard`, which joins what shares found.
+/// Checks sizes and checksums, indexes against bins, spans against rows, documents against the rows
+/// of their sources, and every id against the vocabulary; of a pack its base, too. With
+/// `--retokenize`, a random share of the source documents is encoded again by the slow twin and
+/// compared. Ends with status 3 and the first offence's place where something is wrong; a share ends
+/// with 0 and leaves that to the run without `--shard`, which joins what shares found.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyArgs {
@@ -74,28 +71,22 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What was looked at: the same for the same artifact, whoever looks and when.
-#[derive(Debug, Serialize)]
-struct Report {
-    /// The checksum of the artifact's manifest.
-    manifest: Checksum,
-    files: usize,
-    bytes: u64,
-    ids: u64,
-    documents_retokenized: Option<u64>,
-}
-
+/// What was proved: the same for the same artifact, whoever looks and when.
 #[derive(Debug, Serialize)]
 struct Verified {
-    path: PathBuf,
-    #[serde(flatten)]
-    report: Report,
-    seconds: f64,
+    /// The checksum of the artifact's manifest.
+    manifest: Checksum,
+    files: u64,
+    bytes: u64,
+    ids: u64,
+    bases: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    base_missing: bool,
+    documents_retokenized: Option<u64>,
 }
 
 /// Runs the command.
 pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
-    let begun = Instant::now();
     let unreadable = |wrong: &ManifestError| Failure::new(Kind::Untrue, wrong).hinted(wrong.hint());
     let manifest = Manifest::read(&args.path).map_err(|wrong| unreadable(&wrong))?;
     let checksum = manifest_checksum(&args.path).map_err(|wrong| unreadable(&wrong))?;
@@ -121,15 +112,21 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
         portions.as_ref().map_or(Ok(()), Portions::forget).map_err(|wrong| failed(&wrong))?;
         return Err(untrue(&finding.offence));
     }
-    let report = Report {
+    let Proof { files, bytes, ids, bases, base_missing } = whole.proof;
+    let documents_retokenized = whole.documents;
+    let verified = Verified {
         manifest: checksum,
-        files: manifest.files().len(),
-        bytes: whole.bytes,
-        ids: whole.ids,
-        documents_retokenized: whole.documents,
+        files,
+        bytes,
+        ids,
+        bases,
+        base_missing,
+        documents_retokenized,
     };
-    portions.map_or(Ok(()), |portions| portions.finish(&report)).map_err(|wrong| failed(&wrong))?;
-    ui.emit(&Verified { path: args.path.clone(), report, seconds: begun.elapsed().as_secs_f64() })
+    portions
+        .map_or(Ok(()), |portions| portions.finish(&verified))
+        .map_err(|wrong| failed(&wrong))?;
+    ui.emit(&verified)
 }
 
 /// Returns what decides the findings of a check.
@@ -142,9 +139,7 @@ fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result
     let root = &args.path;
     let mut portion = Portion::new(share);
     let mut checks = || -> Result<(), Ended> {
-        portion.bytes = check_files(root, manifest, share).map_err(Ended::Differs)?;
-        check_structure(root, manifest, share).map_err(Ended::Differs)?;
-        portion.ids = check_values(root, manifest, share).map_err(Ended::Differs)?;
+        portion.proof = prove(root, manifest, share)?;
         if let Some(drawn) = args.retokenize {
             portion.documents = Some(compare(ui, args, manifest, drawn, share)?);
         }
@@ -198,17 +193,24 @@ fn untrue(offence: &Offence) -> Failure {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { report, .. } = self;
         write!(
             f,
             "{} files ({}), {} ids: all as recorded",
-            report.files,
-            sized(report.bytes),
-            grouped(report.ids)
+            grouped(self.files),
+            sized(self.bytes),
+            grouped(self.ids)
         )?;
-        if let Some(documents) = report.documents_retokenized {
+        match self.bases {
+            0 => {}
+            1 => write!(f, ", with the artifact it was packed from")?,
+            many => write!(f, ", with the {many} artifacts it was packed from")?,
+        }
+        if let Some(documents) = self.documents_retokenized {
             write!(f, "\n{} documents encoded again: the same ids", grouped(documents))?;
         }
-        write!(f, "\n{:.2} s\n{}", self.seconds, self.path.display())
+        if self.base_missing {
+            write!(f, "\nthe artifact it was packed from is not there; its rows hold all tokens")?;
+        }
+        Ok(())
     }
 }

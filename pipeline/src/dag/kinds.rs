@@ -22,7 +22,7 @@ struct Ours {
 const OURS: [Ours; 9] = [
     Ours { name: "export", version: 1, resumes: false },
     Ours { name: "import", version: 1, resumes: false },
-    Ours { name: "merge", version: 1, resumes: false },
+    Ours { name: "merge", version: 2, resumes: false },
     Ours { name: "pack", version: 1, resumes: false },
     Ours { name: "sample", version: 1, resumes: false },
     Ours { name: "sft", version: 1, resumes: true },

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::MappedFile;
 use safetensors::SafeTensors;
 use serde::Serialize;
 
@@ -47,8 +48,10 @@ pub(crate) fn inspect_checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
     } else {
         path.to_owned()
     };
-    let bytes = std::fs::read(&file).map_err(|wrong| failed(&file, &wrong))?;
-    let tensors = SafeTensors::deserialize(&bytes)
+    let mapped = MappedFile::open(&file).map_err(|wrong| failed(&file, &wrong))?;
+    let bytes = mapped.bytes();
+    // Reads the names and shapes at its head; the weights stay on the disk.
+    let tensors = SafeTensors::deserialize(bytes)
         .map_err(|wrong| failed(&file, &format!("not whole safetensors: {wrong}")))?;
     let mut views: Vec<TensorView> = tensors
         .iter()

@@ -2,17 +2,24 @@
 
 mod checkpoint;
 mod decode;
+mod documents;
+mod find;
+mod gaps;
 mod lengths;
+mod odd;
 mod pieces;
+mod places;
 mod render;
 mod repeats;
 mod rows;
 mod scan;
+mod subject;
+mod texts;
 mod view;
 
 pub(crate) use checkpoint::inspect_checkpoint;
-pub(crate) use decode::{Shown, find_text, range_of, show_documents, show_rows};
 pub(crate) use pieces::{find as find_tokenizer, missing as missing_tokenizer};
-pub(crate) use view::{
-    IdCount, Inspection, SplitView, inspect_artifact, inspect_bin, open_bins, rows_failure,
-};
+pub(crate) use places::{draw, numbers, range_of};
+pub(crate) use subject::{Part, Subject, open_bins, rows_failure};
+pub(crate) use texts::{Asked, texts};
+pub(crate) use view::{IdCount, Inspection, SplitView, inspect};

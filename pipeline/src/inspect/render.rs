@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::view::{IdCount, Inspection, LengthsView, SplitView};
+use super::view::{IdCount, Inspection, LengthsView, SplitView, StreamView};
 use crate::quantity::{grouped, sized};
 
 /// The width of the longest bar.
@@ -39,7 +39,7 @@ impl SplitView {
             self.name,
             self.layout,
             grouped(self.tokens),
-            grouped(self.documents),
+            self.documents.map_or_else(|| "unknown".into(), grouped),
             sized(self.bytes)
         )?;
         for shard in &self.shards {
@@ -80,17 +80,27 @@ impl SplitView {
         writeln!(f)?;
         writeln!(f, "  most   {}", listed(&self.ids.most))?;
         writeln!(f, "  least  {}", listed(&self.ids.least))?;
-        if let Some(stream) = &self.stream {
-            writeln!(
-                f,
-                "  EOS ends {} documents and stands {} times within · repeated documents {} · masked {:.2}%",
-                grouped(stream.ended),
-                grouped(stream.inner_eos),
-                grouped(stream.duplicate_documents),
-                stream.masked_share * 100.0
-            )?;
+        self.stream.write(f)
+    }
+}
+
+impl StreamView {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.ended, self.inner_eos) {
+            (Some(ended), Some(inner)) => {
+                let (ended, inner) = (grouped(ended), grouped(inner));
+                write!(f, "  EOS ends {ended} documents and stands {inner} times within")?;
+            }
+            _ => write!(f, "  EOS is not known")?,
         }
-        Ok(())
+        if let Some(gap) = self.longest_without_eos {
+            write!(f, " · at most {} tokens without it", grouped(gap))?;
+        }
+        write!(f, " · repeated documents {}", grouped(self.duplicate_documents))?;
+        if let Some(masked) = self.masked_share {
+            write!(f, " · masked {:.2}%", masked * 100.0)?;
+        }
+        writeln!(f)
     }
 }
 

@@ -3,100 +3,197 @@
 //! As long as there is room every hash is kept. When there is none, only hashes that are multiples
 //! of two are, then of four, and so on: a sample that depends on content alone, so it is the same
 //! for any number of threads, and two sets can be compared.
+//!
+//! Hashes are parted by their highest bits into small tables, and a thread hands a table many of
+//! them at a time: a table then lies in the processor's cache while it is filled, and there is one
+//! set of tables for all threads.
+
+use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-/// At most this many hashes are kept: about 200 MB.
-const MOST: usize = 8 << 20;
+/// How many tables there are, and the bits of a hash that choose one.
+const TABLES: usize = 1 << TABLE_BITS;
+const TABLE_BITS: u32 = 6;
 
-/// Hashes and how often each was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How many hashes a thread holds back for a table.
+const HELD: usize = 256;
+
+/// Hashes and how often each was seen; threads add to it through [`Adder`]s.
+#[derive(Debug)]
 pub(crate) struct Repeats {
+    tables: Vec<Mutex<Table>>,
+}
+
+#[derive(Debug)]
+struct Table {
     seen: FxHashMap<u64, u32>,
     mask: u64,
+    most: usize,
 }
 
 impl Repeats {
-    pub(crate) fn add(&mut self, hash: u64) {
-        if hash & self.mask == 0 {
-            let times = self.seen.entry(hash).or_default();
-            *times = times.saturating_add(1);
-            self.shrink();
-        }
+    /// Makes room for about `most` different hashes, which take about 20 bytes each.
+    pub(crate) fn new(most: usize) -> Self {
+        let most = (most / TABLES).max(1);
+        let table = || Mutex::new(Table { seen: FxHashMap::default(), mask: 0, most });
+        Self { tables: (0..TABLES).map(|_| table()).collect() }
     }
 
-    pub(crate) fn join(&mut self, other: Self) {
-        self.narrow(other.mask);
-        for (hash, times) in other.seen {
-            if hash & self.mask == 0 {
-                let sum = self.seen.entry(hash).or_default();
-                *sum = sum.saturating_add(times);
-                self.shrink();
-            }
-        }
+    /// Returns what one thread adds through.
+    pub(crate) fn adder(&self) -> Adder<'_> {
+        let held = || Vec::with_capacity(HELD);
+        Adder { repeats: self, held: (0..TABLES).map(|_| held()).collect() }
     }
 
-    fn shrink(&mut self) {
-        while self.seen.len() > MOST {
-            self.narrow(self.mask << 1 | 1);
-        }
-    }
-
-    fn narrow(&mut self, mask: u64) {
-        if mask > self.mask {
-            self.mask = mask;
-            self.seen.retain(|hash, _| hash & mask == 0);
-        }
-    }
-
-    /// Returns how many there are in all for each one that was kept.
-    pub(crate) fn scale(&self) -> u64 {
-        self.mask + 1
+    /// Returns whether only some of the hashes were kept, so that the numbers are estimates.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.sum(|table| table.mask) > 0
     }
 
     /// Returns how many are the same as an earlier one; an estimate where not all were kept.
     pub(crate) fn repeated(&self) -> u64 {
-        self.seen.values().map(|&times| u64::from(times) - 1).sum::<u64>() * self.scale()
+        self.sum(|table| {
+            let again = table.seen.values().map(|&times| u64::from(times) - 1);
+            again.sum::<u64>() * (table.mask + 1)
+        })
     }
 
     /// Returns how many different ones of this set are in the other too.
     pub(crate) fn shared_with(&self, other: &Self) -> u64 {
-        let mask = self.mask.max(other.mask);
-        let kept = self.seen.keys().filter(|&hash| hash & mask == 0);
-        kept.filter(|hash| other.seen.contains_key(hash)).count() as u64 * (mask + 1)
+        let shared = |(left, right): (&Mutex<Table>, &Mutex<Table>)| {
+            let left = left.lock().unwrap_or_else(PoisonError::into_inner);
+            let right = right.lock().unwrap_or_else(PoisonError::into_inner);
+            let mask = left.mask.max(right.mask);
+            let kept = left.seen.keys().filter(|&hash| hash & mask == 0);
+            kept.filter(|hash| right.seen.contains_key(hash)).count() as u64 * (mask + 1)
+        };
+        self.tables.iter().zip(&other.tables).map(shared).sum()
+    }
+
+    fn sum(&self, of: impl Fn(&Table) -> u64) -> u64 {
+        let locked =
+            |table: &Mutex<Table>| of(&table.lock().unwrap_or_else(PoisonError::into_inner));
+        self.tables.iter().map(locked).sum()
+    }
+}
+
+impl Table {
+    fn add(&mut self, hash: u64) {
+        if hash & self.mask != 0 {
+            return;
+        }
+        if self.seen.len() >= self.most && !self.seen.contains_key(&hash) {
+            while self.seen.len() >= self.most && hash & self.mask == 0 {
+                self.mask = self.mask << 1 | 1;
+                let mask = self.mask;
+                self.seen.retain(|hash, _| hash & mask == 0);
+            }
+            if hash & self.mask != 0 {
+                return;
+            }
+        }
+        let times = self.seen.entry(hash).or_default();
+        *times = times.saturating_add(1);
+    }
+}
+
+/// One thread's way into a [`Repeats`]; what it holds back is handed over when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Adder<'a> {
+    repeats: &'a Repeats,
+    held: Vec<Vec<u64>>,
+}
+
+impl Adder<'_> {
+    pub(crate) fn add(&mut self, hash: u64) {
+        // Six bits of anything are a place among the tables.
+        let number = usize::try_from(hash >> (u64::BITS - TABLE_BITS)).unwrap_or(0);
+        let held = &mut self.held[number];
+        held.push(hash);
+        if held.len() == HELD {
+            self.repeats.take(number, held);
+        }
+    }
+}
+
+impl Repeats {
+    fn take(&self, number: usize, held: &mut Vec<u64>) {
+        let mut table = self.tables[number].lock().unwrap_or_else(PoisonError::into_inner);
+        for hash in held.drain(..) {
+            table.add(hash);
+        }
+    }
+}
+
+impl Drop for Adder<'_> {
+    fn drop(&mut self) {
+        for (number, held) in self.held.iter_mut().enumerate() {
+            self.repeats.take(number, held);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn repeats_are_counted_and_sets_compared() {
-        let (mut left, mut right) = (Repeats::default(), Repeats::default());
-        for hash in [4, 4, 4, 8, 7] {
-            left.add(hash);
-        }
-        for hash in [8, 9] {
-            right.add(hash);
-        }
-
-        assert_eq!((left.repeated(), right.repeated()), (2, 0));
-        assert_eq!(left.shared_with(&right), 1);
-        left.join(right);
-        assert_eq!(left.repeated(), 3);
+    fn of(most: usize, hashes: impl IntoIterator<Item = u64>) -> Repeats {
+        let repeats = Repeats::new(most);
+        let mut adder = repeats.adder();
+        hashes.into_iter().for_each(|hash| adder.add(hash));
+        drop(adder);
+        repeats
     }
 
     #[test]
-    fn a_narrowed_set_keeps_a_sample_by_content() {
-        let mut set = Repeats::default();
-        for hash in 0..100 {
-            set.add(hash);
+    fn repeats_are_counted_and_sets_compared() {
+        let high = 1 << 63;
+        let left = of(1 << 20, [4, 4, 4, 8, 7, high, high]);
+        let right = of(1 << 20, [8, 9, high]);
+
+        assert_eq!((left.repeated(), right.repeated()), (3, 0));
+        assert_eq!(left.shared_with(&right), 2);
+        assert!(!left.is_sampled());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_a_sample_by_content() {
+        // All in the first table, each twice.
+        let numbers = || (0..1000_u64).chain(0..1000);
+
+        let set = of(100 * TABLES, numbers());
+
+        assert!(set.is_sampled());
+        // Every sixteenth is kept: 63 of 1000.
+        assert_eq!(set.repeated(), 63 * 16);
+        assert_eq!(set.shared_with(&of(1 << 20, 0..1000)), 63 * 16);
+    }
+
+    proptest! {
+        /// Whatever the order, and whoever adds.
+        #[test]
+        fn what_is_kept_does_not_depend_on_the_order(
+            mut hashes in proptest::collection::vec(any::<u64>(), 0..400),
+            cut in 0..400_usize,
+        ) {
+            let once = of(TABLES, hashes.iter().copied());
+            hashes.reverse();
+            let (first, second) = hashes.split_at(cut.min(hashes.len()));
+            let twice = Repeats::new(TABLES);
+            for half in [first, second] {
+                let mut adder = twice.adder();
+                for &hash in half {
+                    adder.add(hash);
+                }
+            }
+
+            prop_assert_eq!(once.repeated(), twice.repeated());
+            prop_assert_eq!(once.shared_with(&twice), twice.shared_with(&once));
+            let masks = |set: &Repeats| set.sum(|table| table.mask);
+            prop_assert_eq!(masks(&once), masks(&twice));
         }
-
-        set.narrow(3);
-
-        assert_eq!(set.seen.len(), 25);
-        assert_eq!(set.scale(), 4);
     }
 }

@@ -1,16 +1,21 @@
-//! One pass over rows: how full they are, and how much of them is learnt.
+//! One pass over rows: how full they are, how much is learnt, and what their documents are.
 
-use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
-use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ratdata_schemas::{IGNORE_INDEX, Row, RowSet, TokenId};
 use serde::Serialize;
 
+use super::documents::{Contents, Counter, Marks, Tally};
 use super::scan::MOST_IDS;
+use crate::failure::Failure;
+use crate::interrupt;
 
 /// How many rows a thread takes at a time.
 const TAKEN: u64 = 256;
 
-/// What one pass over rows counts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// What rows are beside their documents and ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct RowsView {
     /// How many rows there are.
     pub(crate) rows: u64,
@@ -24,35 +29,96 @@ pub(crate) struct RowsView {
     pub(crate) learnt: u64,
     /// Rows in which nothing is learnt.
     pub(crate) unlearnt_rows: u64,
-    /// How often each id is an input, padding left out.
-    #[serde(skip)]
-    pub(crate) counts: Vec<u64>,
-    /// Inputs whose ids are too large to be counted apart.
-    #[serde(skip)]
-    pub(crate) beyond_table: u64,
 }
 
-impl RowsView {
-    /// Reads every row of a set.
-    pub(crate) fn of(set: &RowSet) -> Self {
-        let stretches: Vec<u64> = (0..set.num_rows()).step_by(256).collect();
-        let counted = stretches
-            .into_par_iter()
-            .fold(Self::default, |mut view, first| {
-                let mut row = Row::default();
-                for number in first..set.num_rows().min(first + TAKEN) {
-                    set.read(number, &mut row);
-                    view.add(&row);
-                }
-                view
-            })
-            .reduce(Self::default, Self::join);
-        Self { rows: set.num_rows(), seq_len: set.seq_len(), ..counted }
-    }
+/// What one pass over rows counts.
+#[derive(Debug)]
+pub(crate) struct RowsScan {
+    pub(crate) view: RowsView,
+    /// How often each id is an input, padding left out.
+    pub(crate) counts: Vec<u64>,
+    /// Inputs whose ids are too large to be counted apart.
+    pub(crate) beyond_table: u64,
+    /// EOS among the inputs that no document ends with.
+    pub(crate) inner_eos: u64,
+    /// Lengths and ends of the documents.
+    pub(crate) tally: Tally,
+    /// Documents and blocks by their content.
+    pub(crate) contents: Contents,
+}
 
+/// What one thread counts.
+struct Worker<'a> {
+    counter: Counter<'a>,
+    eos: Option<TokenId>,
+    view: RowsView,
+    counts: Vec<u64>,
+    beyond_table: u64,
+    inner_eos: u64,
+    bytes: Vec<u8>,
+}
+
+/// Reads every row of a set.
+///
+/// # Errors
+///
+/// The user asked to stop.
+pub(crate) fn scan_rows(set: &RowSet, marks: Marks) -> Result<RowsScan, Failure> {
+    let contents = Contents::new();
+    let next = AtomicU64::new(0);
+    let counted = rayon::broadcast(|_| {
+        let mut worker = Worker {
+            counter: Counter::new(&contents, marks),
+            eos: marks.eos,
+            view: RowsView::default(),
+            counts: Vec::new(),
+            beyond_table: 0,
+            inner_eos: 0,
+            bytes: Vec::new(),
+        };
+        let mut row = Row::default();
+        while !interrupt::asked() {
+            let first = next.fetch_add(TAKEN, Ordering::Relaxed);
+            if first >= set.num_rows() {
+                break;
+            }
+            for number in first..set.num_rows().min(first + TAKEN) {
+                set.read(number, &mut row);
+                worker.add(&row);
+            }
+        }
+        let tally = worker.counter.tally.clone();
+        (worker.view, worker.counts, worker.beyond_table, worker.inner_eos, tally)
+    });
+    interrupt::check()?;
+    let view = RowsView { rows: set.num_rows(), seq_len: set.seq_len(), ..RowsView::default() };
+    let mut scan = RowsScan {
+        view,
+        counts: Vec::new(),
+        beyond_table: 0,
+        inner_eos: 0,
+        tally: Tally::default(),
+        contents,
+    };
+    for (view, counts, beyond_table, inner_eos, tally) in counted {
+        scan.view.join(&view);
+        if scan.counts.len() < counts.len() {
+            scan.counts.resize(counts.len(), 0);
+        }
+        for (sum, count) in scan.counts.iter_mut().zip(&counts) {
+            *sum += count;
+        }
+        scan.beyond_table += beyond_table;
+        scan.inner_eos += inner_eos;
+        scan.tally.join(tally);
+    }
+    Ok(scan)
+}
+
+impl Worker<'_> {
     fn add(&mut self, row: &Row) {
-        let end = row.document_ends.last().copied().unwrap_or(0) as usize;
-        for &id in &row.inputs[..end.min(row.inputs.len())] {
+        let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
+        for &id in &row.inputs[..end] {
             let place = id as usize;
             if place >= MOST_IDS {
                 self.beyond_table += 1;
@@ -62,32 +128,41 @@ impl RowsView {
                 self.counts.resize(place + 1, 0);
             }
             self.counts[place] += 1;
+            self.inner_eos += u64::from(self.eos == Some(id));
+        }
+        let mut start = 0;
+        for &after in &row.document_ends {
+            let after = (after as usize).min(end).max(start);
+            self.document(row, start..after);
+            start = after;
         }
         let learnt = row.labels.iter().filter(|&&label| label != IGNORE_INDEX).count() as u64;
-        self.tokens += end as u64;
-        self.documents += row.document_ends.len() as u64;
-        self.learnt += learnt;
-        self.unlearnt_rows += u64::from(learnt == 0);
+        self.view.tokens += end as u64;
+        self.view.documents += row.document_ends.len() as u64;
+        self.view.learnt += learnt;
+        self.view.unlearnt_rows += u64::from(learnt == 0);
     }
 
-    fn join(mut self, other: Self) -> Self {
-        let (mut counts, fewer) = if self.counts.len() >= other.counts.len() {
-            (std::mem::take(&mut self.counts), other.counts)
-        } else {
-            (other.counts, std::mem::take(&mut self.counts))
-        };
-        for (count, more) in counts.iter_mut().zip(fewer) {
-            *count += more;
-        }
-        Self {
-            tokens: self.tokens + other.tokens,
-            documents: self.documents + other.documents,
-            learnt: self.learnt + other.learnt,
-            unlearnt_rows: self.unlearnt_rows + other.unlearnt_rows,
-            counts,
-            beyond_table: self.beyond_table + other.beyond_table,
-            ..self
-        }
+    fn document(&mut self, row: &Row, range: Range<usize>) {
+        let ids = &row.inputs[range.clone()];
+        self.bytes.clear();
+        self.bytes.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
+        let ends = ids.first().copied().zip(ids.last().copied());
+        // The last label of a row is a token, and no input of it.
+        let closing = range.end.checked_sub(1).and_then(|last| row.labels.get(last));
+        let closing = closing.and_then(|&label| TokenId::try_from(label).ok());
+        self.counter.document(&self.bytes, size_of::<TokenId>(), ends, closing);
+        let by_itself = self.eos.is_some() && ids.last().copied() == self.eos;
+        self.inner_eos = self.inner_eos.saturating_sub(by_itself.into());
+    }
+}
+
+impl RowsView {
+    fn join(&mut self, other: &Self) {
+        self.tokens += other.tokens;
+        self.documents += other.documents;
+        self.learnt += other.learnt;
+        self.unlearnt_rows += other.unlearnt_rows;
     }
 
     /// Returns the share of the inputs that are padding.

@@ -3,49 +3,39 @@
 //! Threads take stretches of about a million tokens, cut at document ends where there is an index,
 //! and add up counts of their own; what they find does not depend on how many they are.
 
-use std::hash::Hasher;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ratdata_schemas::{BinSet, Shard, TokenId, Tokens};
-use rayon::prelude::*;
-use rustc_hash::FxHasher;
 
-use super::lengths::Lengths;
-use super::repeats::Repeats;
+use super::documents::{Contents, Counter, Marks, Tally};
+use super::gaps::{Gap, gap_of};
+use crate::failure::Failure;
+use crate::interrupt;
 
 /// How many tokens a thread takes at a time.
 const STRETCH: u64 = 1 << 20;
-
-/// The length of the blocks that are looked for elsewhere.
-const BLOCK: usize = 512;
 
 /// At most so many ids are counted apart: a hostile id must not ask for gigabytes.
 pub(super) const MOST_IDS: usize = 1 << 22;
 
 /// What one pass over a split counts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Scan {
     /// How often each id stands there.
     pub(crate) counts: Vec<u64>,
-    /// The lengths of the documents.
-    pub(crate) lengths: Lengths,
-    /// Documents without a token.
-    pub(crate) empty: u64,
-    /// Documents that end with EOS.
-    pub(crate) ended: u64,
+    /// Tokens whose ids are too large to be counted apart.
+    pub(crate) beyond_table: u64,
+    /// Lengths and ends of the documents.
+    pub(crate) tally: Tally,
+    /// Documents and blocks by their content.
+    pub(crate) contents: Contents,
     /// Tokens that the loss mask leaves out.
     pub(crate) masked: u64,
     /// The longest run of one id, and the id.
     pub(crate) longest_run: (u64, TokenId),
-    /// Documents by their content.
-    pub(crate) documents: Repeats,
-    /// Blocks of 512 tokens by their content.
-    pub(crate) blocks: Repeats,
-    /// Tokens whose ids are too large to be counted apart.
-    pub(crate) beyond_table: u64,
-    even: Vec<u32>,
-    odd: Vec<u32>,
-    since_sum: u64,
+    /// The most tokens between two EOS; where EOS is not known, nothing.
+    pub(crate) longest_gap: u64,
 }
 
 /// A stretch of one shard.
@@ -55,27 +45,52 @@ struct Stretch<'a> {
     documents: Range<usize>,
 }
 
-/// Scans a set of bins; `ids` is how many ids are counted apart, at most [`MOST_IDS`], and `eos`
-/// ends documents.
+/// Scans a set of bins; `ids` is how many ids are counted apart, at most [`MOST_IDS`].
 ///
 /// Where a bin has no index, documents end at EOS; without either there are none.
-pub(crate) fn scan(set: &BinSet, ids: usize, eos: Option<TokenId>) -> Scan {
-    let ids = ids.min(MOST_IDS);
+///
+/// # Errors
+///
+/// The user asked to stop.
+pub(crate) fn scan(set: &BinSet, ids: usize, marks: Marks) -> Result<Scan, Failure> {
     let stretches: Vec<Stretch<'_>> =
-        set.shards().iter().flat_map(|shard| stretches(shard, eos)).collect();
-    let mut scan = stretches
-        .par_iter()
-        .fold(
-            || Scan::of(ids),
-            |mut scan, stretch| {
-                scan.add(stretch, eos);
-                scan
-            },
-        )
-        .reduce(|| Scan::of(ids), Scan::join);
-    scan.sum_up();
-    (scan.even, scan.odd) = (Vec::new(), Vec::new());
-    scan
+        set.shards().iter().flat_map(|shard| stretches(shard, marks.eos)).collect();
+    let contents = Contents::new();
+    let next = AtomicUsize::new(0);
+    let counted = rayon::broadcast(|_| {
+        let mut worker = Worker::new(ids.min(MOST_IDS), marks, &contents);
+        while !interrupt::asked() {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(stretch) = stretches.get(number) else { break };
+            worker.add(number, stretch);
+        }
+        worker.finish()
+    });
+    interrupt::check()?;
+    let mut scan = Scan {
+        counts: vec![0; ids.min(MOST_IDS)],
+        beyond_table: 0,
+        tally: Tally::default(),
+        contents,
+        masked: 0,
+        longest_run: (0, 0),
+        longest_gap: 0,
+    };
+    let mut gaps = Vec::new();
+    for part in counted {
+        for (sum, count) in scan.counts.iter_mut().zip(&part.counts) {
+            *sum += count;
+        }
+        scan.beyond_table += part.beyond_table;
+        scan.tally.join(part.tally);
+        scan.masked += part.masked;
+        scan.longest_run = longer(scan.longest_run, part.longest_run);
+        gaps.extend(part.gaps);
+    }
+    gaps.sort_unstable_by_key(|&(number, _)| number);
+    let whole = gaps.into_iter().fold(Gap::default(), |gap, (_, next)| gap.then(next));
+    scan.longest_gap = whole.longest();
+    Ok(scan)
 }
 
 /// Cuts a shard into stretches that end where documents do.
@@ -98,6 +113,14 @@ fn stretches(shard: &Shard, eos: Option<TokenId>) -> Vec<Stretch<'_>> {
         let last = after.clamp(document + 1, ends.len());
         // An index that was damaged may point anywhere; reading stays within the bin.
         let tokens = place(token).min(len)..place(ends[last - 1]).min(len);
+        // A document of many stretches is counted in parts, and looked at as a whole.
+        let parted = tokens.len() > 2 * place(STRETCH);
+        let parts = if parted { tokens.clone() } else { 0..0 };
+        for start in parts.step_by(place(STRETCH)) {
+            let part = start..tokens.end.min(start + place(STRETCH));
+            stretches.push(Stretch { shard, tokens: part, documents: 0..0 });
+        }
+        let tokens = if parted { tokens.end..tokens.end } else { tokens };
         stretches.push(Stretch { shard, tokens, documents: document..last });
         (document, token) = (last, ends[last - 1]);
     }
@@ -157,17 +180,67 @@ fn bits_set(mask: &[u8], range: &Range<usize>) -> u64 {
     (range.start..first).chain(last..range.end).map(bit).sum::<u64>() + whole
 }
 
-impl Scan {
-    fn of(ids: usize) -> Self {
-        Self { counts: vec![0; ids], ..Self::default() }
+/// What one thread counts.
+struct Worker<'a> {
+    marks: Marks,
+    counter: Counter<'a>,
+    counts: Vec<u64>,
+    even: Vec<u32>,
+    odd: Vec<u32>,
+    since_sum: u64,
+    beyond_table: u64,
+    masked: u64,
+    longest_run: (u64, TokenId),
+    gaps: Vec<(usize, Gap)>,
+}
+
+/// What one thread has counted.
+struct Counted {
+    counts: Vec<u64>,
+    beyond_table: u64,
+    tally: Tally,
+    masked: u64,
+    longest_run: (u64, TokenId),
+    gaps: Vec<(usize, Gap)>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(ids: usize, marks: Marks, contents: &'a Contents) -> Self {
+        Self {
+            marks,
+            counter: Counter::new(contents, marks),
+            counts: vec![0; ids],
+            even: vec![0; ids],
+            odd: vec![0; ids],
+            since_sum: 0,
+            beyond_table: 0,
+            masked: 0,
+            longest_run: (0, 0),
+            gaps: Vec::new(),
+        }
     }
 
-    fn add(&mut self, stretch: &Stretch<'_>, eos: Option<TokenId>) {
+    fn finish(mut self) -> Counted {
+        self.sum_up();
+        Counted {
+            counts: self.counts,
+            beyond_table: self.beyond_table,
+            tally: self.counter.tally.clone(),
+            masked: self.masked,
+            longest_run: self.longest_run,
+            gaps: self.gaps,
+        }
+    }
+
+    fn add(&mut self, number: usize, stretch: &Stretch<'_>) {
         let tokens = stretch.shard.bin().tokens();
         let Some(slice) = tokens.slice(stretch.tokens.clone()) else { return };
         match slice {
             Tokens::U16(ids) => self.count(ids, usize::from),
             Tokens::U32(ids) => self.count(ids, |id| id as usize),
+        }
+        if let Some(eos) = self.marks.eos {
+            self.gaps.push((number, gap_of(slice, eos)));
         }
         if let Some(mask) = stretch.shard.mask() {
             let learnt = bits_set(mask, &stretch.tokens);
@@ -177,24 +250,22 @@ impl Scan {
             for document in stretch.documents.clone() {
                 if let Some(range) = index.range(document) {
                     let start = place(range.start);
-                    self.document(stretch.shard, start..place(range.end).max(start), eos);
+                    self.document(stretch.shard, start..place(range.end).max(start));
                 }
             }
             return;
         }
-        let width = stretch.shard.bin().dtype().width();
         let mut start = stretch.tokens.start;
-        while start < stretch.tokens.end && eos.is_some() {
-            let end = next_end(tokens, start + 1, eos).min(stretch.tokens.end);
-            self.document(stretch.shard, start..end, eos);
+        while start < stretch.tokens.end && self.marks.eos.is_some() {
+            let end = next_end(tokens, start + 1, self.marks.eos).min(stretch.tokens.end);
+            self.document(stretch.shard, start..end);
             start = end;
         }
-        if eos.is_none() {
+        if self.marks.eos.is_none() {
             // Nothing says where a document ends, so there are blocks alone.
+            let width = stretch.shard.bin().dtype().width();
             let bytes = stretch.tokens.start * width..stretch.tokens.end * width;
-            for block in stretch.shard.bin().bytes()[bytes].chunks_exact(BLOCK * width) {
-                self.blocks.add(hash(block));
-            }
+            self.counter.blocks(&stretch.shard.bin().bytes()[bytes], width);
         }
     }
 
@@ -203,9 +274,6 @@ impl Scan {
     /// Neighbours are counted in two tables, so that an id that follows itself need not wait for
     /// its own last count.
     fn count<T: Copy + PartialEq>(&mut self, ids: &[T], of: impl Fn(T) -> usize) {
-        let most = self.counts.len();
-        self.even.resize(most, 0);
-        self.odd.resize(most, 0);
         let (even, odd) = (&mut self.even[..], &mut self.odd[..]);
         let (pairs, last) = ids.as_chunks::<2>();
         let mut beyond = 0;
@@ -247,56 +315,16 @@ impl Scan {
         self.since_sum = 0;
     }
 
-    /// Counts one document of a shard.
-    fn document(&mut self, shard: &Shard, range: Range<usize>, eos: Option<TokenId>) {
+    /// Counts one document of a shard; where a damaged index points out of it, an empty one.
+    fn document(&mut self, shard: &Shard, range: Range<usize>) {
         let width = shard.bin().dtype().width();
-        let len = range.len();
-        self.lengths.add(len as u64);
         let bytes = range.start.saturating_mul(width)..range.end.saturating_mul(width);
-        let bytes = shard.bin().bytes().get(bytes);
-        let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
-            self.empty += 1;
-            return;
-        };
-        self.documents.add(hash(bytes));
-        for block in bytes.chunks_exact(BLOCK * width) {
-            self.blocks.add(hash(block));
-        }
-        self.ended += u64::from(eos.is_some() && shard.bin().tokens().get(range.end - 1) == eos);
+        let bytes = shard.bin().bytes().get(bytes).unwrap_or(&[]);
+        let tokens = shard.bin().tokens();
+        let at = |place: usize| tokens.get(place);
+        let ids = range.end.checked_sub(1).and_then(|last| Some((at(range.start)?, at(last)?)));
+        self.counter.document(bytes, width, ids, None);
     }
-
-    fn join(mut self, mut other: Self) -> Self {
-        self.sum_up();
-        other.sum_up();
-        let (mut counts, fewer) = if self.counts.len() >= other.counts.len() {
-            (self.counts, other.counts)
-        } else {
-            (other.counts, self.counts)
-        };
-        for (count, more) in counts.iter_mut().zip(fewer) {
-            *count += more;
-        }
-        self.lengths.join(other.lengths);
-        self.documents.join(other.documents);
-        self.blocks.join(other.blocks);
-        Self {
-            counts,
-            empty: self.empty + other.empty,
-            ended: self.ended + other.ended,
-            masked: self.masked + other.masked,
-            longest_run: longer(self.longest_run, other.longest_run),
-            beyond_table: self.beyond_table + other.beyond_table,
-            ..self
-        }
-    }
-}
-
-/// Returns a hash of some bytes: the same on every machine, and good enough to tell a hundred
-/// million documents apart (two of them share one with a chance of 1 in 3,000).
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = FxHasher::default();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 fn place(number: u64) -> usize {
@@ -313,7 +341,7 @@ mod tests {
     use super::*;
 
     /// What a scan must find, the slow way: one token after the other, on one thread.
-    fn plainly(ids: &[u16], ends: &[usize], eos: u16) -> (Vec<u64>, u64, u64, u64) {
+    fn plainly(ids: &[u16], ends: &[usize], (bos, eos): (u16, u16)) -> (Vec<u64>, u64, u64, u64) {
         let mut counts = vec![0; 1 << 16];
         for &id in ids {
             counts[usize::from(id)] += 1;
@@ -323,8 +351,9 @@ mod tests {
         for &end in ends {
             let document = &ids[start..end];
             start = end;
+            let text = document.strip_prefix(&[bos]).unwrap_or(document);
+            empty += u64::from(text.strip_suffix(&[eos]).unwrap_or(text).is_empty());
             if document.is_empty() {
-                empty += 1;
                 continue;
             }
             ended += u64::from(document.last() == Some(&eos));
@@ -362,14 +391,16 @@ mod tests {
             std::fs::File::create(folder.path().join("x.idx")).unwrap().write_all(&index).unwrap();
 
             let set = BinSet::open_bin(&path, Dtype::U16).unwrap();
-            let found = scan(&set, 1 << 16, Some(2));
+            let found = scan(&set, 1 << 16, Marks { bos: Some(1), eos: Some(2) }).unwrap();
 
-            let (counts, empty, ended, repeated) = plainly(&ids, &ends, 2);
+            let (counts, empty, ended, repeated) = plainly(&ids, &ends, (1, 2));
             prop_assert_eq!(&found.counts, &counts);
-            prop_assert_eq!((found.empty, found.ended), (empty, ended));
-            prop_assert_eq!(found.documents.repeated(), repeated);
-            prop_assert_eq!(found.lengths.count(), ends.len() as u64);
+            prop_assert_eq!((found.tally.empty, found.tally.ended), (empty, ended));
+            prop_assert_eq!(found.contents.documents.repeated(), repeated);
+            prop_assert_eq!(found.tally.lengths.count(), ends.len() as u64);
             prop_assert_eq!(found.longest_run.0, slowest_run(&ids));
+            let gaps = ids.split(|&id| id == 2).map(<[u16]>::len);
+            prop_assert_eq!(found.longest_gap, gaps.max().unwrap_or(0) as u64);
         }
 
         #[test]
@@ -405,10 +436,28 @@ mod tests {
         std::fs::File::create(&path).unwrap().write_all(&bytes).unwrap();
 
         let set = BinSet::open_bin(&path, Dtype::U32).unwrap();
-        let found = scan(&set, usize::MAX, None);
+        let found = scan(&set, usize::MAX, Marks::default()).unwrap();
 
         assert_eq!(found.beyond_table, 2);
         assert_eq!((found.counts.len(), found.counts[7]), (MOST_IDS, 1));
-        assert_eq!(found.lengths.count(), 0, "nothing ends a document");
+        assert_eq!(found.tally.lengths.count(), 0, "nothing ends a document");
+    }
+
+    #[test]
+    fn a_document_of_many_stretches_is_counted_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bin");
+        let len = 3 * place(STRETCH) + 5;
+        std::fs::File::create(&path).unwrap().write_all(&vec![0; len * 2]).unwrap();
+        let ends = [len as u64, len as u64];
+        let index: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
+        std::fs::File::create(folder.path().join("x.idx")).unwrap().write_all(&index).unwrap();
+
+        let set = BinSet::open_bin(&path, Dtype::U16).unwrap();
+        let found = scan(&set, 10, Marks { bos: None, eos: Some(2) }).unwrap();
+
+        assert_eq!(found.counts[0], len as u64);
+        assert_eq!(found.longest_gap, len as u64);
+        assert_eq!((found.tally.lengths.count(), found.tally.empty), (2, 1));
     }
 }

@@ -2,20 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{BinSet, Dtype, Manifest, RowSet, RowSetError, SplitRecord, TokenId};
+use ratdata_schemas::{BinSet, Manifest, ShardRecord, SplitRecord, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
+use super::documents::{Contents, Marks, Tally};
 use super::lengths::Lengths;
-use super::rows::{RowsView, share};
+use super::rows::{RowsScan, RowsView, scan_rows, share};
 use super::scan::{Scan, scan};
-use crate::failure::{Failure, Kind};
+use super::subject::{Part, Subject};
+use crate::failure::Failure;
 
 /// How many ids are listed at each end.
 const LISTED: usize = 10;
-
-/// A run of one id longer than this is odd.
-const ODD_RUN: u64 = 512;
 
 /// Everything that was seen.
 #[derive(Clone, Debug, Serialize)]
@@ -36,7 +35,8 @@ pub(crate) struct SplitView {
     pub(crate) layout: &'static str,
     pub(crate) bytes: u64,
     pub(crate) tokens: u64,
-    pub(crate) documents: u64,
+    /// How many documents there are; none where nothing says where they end.
+    pub(crate) documents: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) shards: Vec<ShardView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,8 +46,7 @@ pub(crate) struct SplitView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rows: Option<RowsView>,
     pub(crate) ids: IdsView,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) stream: Option<StreamView>,
+    pub(crate) stream: StreamView,
 }
 
 /// One shard of a split.
@@ -81,7 +80,8 @@ pub(crate) struct IdsView {
     pub(crate) unk_share: Option<f64>,
     pub(crate) most: Vec<IdCount>,
     pub(crate) least: Vec<IdCount>,
-    /// The counts from the most frequent id down, for a curve: at ranks 1, 2, 4, 8 and so on.
+    /// The counts from the most frequent id down, for a curve: at ranks 1, 2, 4, 8 and so on
+    /// to the last.
     pub(crate) curve: Vec<(u64, u64)>,
 }
 
@@ -94,241 +94,199 @@ pub(crate) struct IdCount {
     pub(crate) count: u64,
 }
 
-/// What a stream of documents shows beside lengths and ids.
+/// What documents show beside lengths and ids; what is not known is left out.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StreamView {
+    /// Documents without a token but BOS and EOS.
     pub(crate) empty: u64,
     /// Documents that end with EOS.
-    pub(crate) ended: u64,
+    pub(crate) ended: Option<u64>,
     /// EOS within documents.
-    pub(crate) inner_eos: u64,
-    pub(crate) masked_share: f64,
-    pub(crate) longest_run: (u64, TokenId),
+    pub(crate) inner_eos: Option<u64>,
+    /// The most tokens that follow each other without EOS, in a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) longest_without_eos: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) masked_share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) longest_run: Option<(u64, TokenId)>,
     pub(crate) duplicate_documents: u64,
     pub(crate) repeated_blocks: u64,
     /// Whether the last two are estimates from a sample.
     pub(crate) sampled: bool,
 }
 
-/// Looks at an artifact folder.
-pub(crate) fn inspect_artifact(
-    root: &Path,
+/// Looks at an artifact, a bin or a pair.
+///
+/// # Errors
+///
+/// A file is not there or not whole, or the user asked to stop.
+pub(crate) fn inspect(
+    subject: &Subject,
     tokenizer: Option<&Tokenizer>,
 ) -> Result<Inspection, Failure> {
-    let manifest = Manifest::read(root)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    let record = &manifest.tokenizer;
+    let manifest = subject.manifest();
+    let record = subject.tokenizer();
+    let known = Known {
+        vocab_size: record
+            .map(|record| record.vocab_size)
+            .or_else(|| tokenizer.map(Tokenizer::vocab_size)),
+        marks: record.map_or_else(
+            || Marks {
+                bos: tokenizer.and_then(Tokenizer::bos),
+                eos: tokenizer.and_then(Tokenizer::eos),
+            },
+            |record| Marks { bos: record.bos, eos: record.eos },
+        ),
+        tokenizer,
+    };
     let mut inspection = Inspection {
-        path: root.to_owned(),
-        tokenizer: Some(format!("{} ({})", record.name, record.semantics)),
-        vocab_size: Some(record.vocab_size),
-        dtype: manifest.dtype.to_string(),
+        path: subject.path().to_owned(),
+        tokenizer: record
+            .map(|record| format!("{} ({})", record.name, record.semantics))
+            .or_else(|| tokenizer.map(|tokenizer| tokenizer.path().display().to_string())),
+        vocab_size: known.vocab_size,
+        dtype: match (manifest, subject) {
+            (Some(manifest), _) => manifest.dtype.to_string(),
+            (None, Subject::Bin { dtype, .. }) => dtype.to_string(),
+            (None, _) => "i16".into(),
+        },
         splits: Vec::new(),
         warnings: Vec::new(),
     };
-    let text_bytes: u64 = manifest.sources.iter().map(|source| source.text_bytes).sum();
-    let mut scans: Vec<(&String, Scan)> = Vec::new();
-    for (name, split) in &manifest.splits {
-        let bytes = split.files().iter().map(|file| file.bytes).sum();
-        let view = match split {
-            SplitRecord::Shards { shards } => {
-                let set = open_bins(root, &manifest, name)?;
-                let scan = scan(&set, record.vocab_size as usize, record.eos);
-                let mut view = SplitView::of_scan(
-                    name,
-                    bytes,
-                    &scan,
-                    record.vocab_size,
-                    record.eos,
-                    tokenizer,
-                );
-                view.shards = shards
-                    .iter()
-                    .map(|shard| ShardView {
-                        name: shard.bin.path.clone(),
-                        tokens: shard.tokens,
-                        documents: shard.documents,
-                    })
-                    .collect();
-                scans.push((name, scan));
-                view
+    let mut seen: Vec<(String, Contents)> = Vec::new();
+    for name in subject.parts() {
+        let split = manifest.and_then(|manifest| manifest.splits.get(&name));
+        let (mut view, contents) = match subject.open(&name)? {
+            Part::Bins(set) => {
+                let ids = known.vocab_size.map_or(1 << 16, |size| size as usize);
+                let scan = scan(&set, ids, known.marks)?;
+                (SplitView::of_scan(&name, &scan, &set, &known), scan.contents)
             }
-            SplitRecord::Pairs(_) => {
-                SplitView::of_rows(root, name, "pairs", bytes, &manifest, tokenizer)?
-            }
-            SplitRecord::Pack(_) => {
-                SplitView::of_rows(root, name, "pack", bytes, &manifest, tokenizer)?
-            }
-            SplitRecord::Rows(_) => {
-                SplitView::of_rows(root, name, "rows", bytes, &manifest, tokenizer)?
+            Part::Rows(set) => {
+                let scan = scan_rows(&set, known.marks)?;
+                (SplitView::of_rows(&name, &scan, split, &known), scan.contents)
             }
         };
-        inspection.warn(&view, record.eos);
+        view.bytes = match split {
+            Some(split) => split.files().iter().map(|file| file.bytes).sum(),
+            None => subject.path().metadata().map_or(0, |metadata| metadata.len()),
+        };
+        if let Some(SplitRecord::Shards { shards }) = split {
+            view.shards = shards.iter().map(ShardView::of).collect();
+        }
+        inspection.warn(&view);
         inspection.splits.push(view);
+        seen.push((name, contents));
     }
-    let tokens: u64 = inspection.splits.iter().map(|split| split.tokens).sum();
-    if text_bytes > 0 && tokens > 0 {
-        for split in &mut inspection.splits {
-            split.bytes_per_token = Some(text_bytes as f64 / tokens as f64);
-        }
-    }
-    for (at, (left, first)) in scans.iter().enumerate() {
-        for (right, second) in &scans[at + 1..] {
-            let shared = first.documents.shared_with(&second.documents);
-            if shared > 0 {
-                inspection.warnings.push(format!(
-                    "{shared} different documents are in both `{left}` and `{right}`: what is learnt there is validated on"
-                ));
-            }
-        }
+    inspection.warn_of_leaks(&seen);
+    let ratio = manifest.and_then(|manifest| {
+        bytes_per_token(subject.path(), manifest, inspection.splits.iter().map(|s| s.tokens).sum())
+    });
+    for split in &mut inspection.splits {
+        split.bytes_per_token = ratio;
     }
     Ok(inspection)
 }
 
-/// Looks at one headerless bin, whoever wrote it.
-pub(crate) fn inspect_bin(
-    path: &Path,
-    dtype: Dtype,
-    tokenizer: Option<&Tokenizer>,
-) -> Result<Inspection, Failure> {
-    let set = BinSet::open_bin(path, dtype)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    let vocab_size = tokenizer.map(Tokenizer::vocab_size);
-    let eos = tokenizer.and_then(Tokenizer::eos);
-    let scan = scan(&set, vocab_size.unwrap_or(1 << 16) as usize, eos);
-    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
-    let view =
-        SplitView::of_scan("bin", bytes, &scan, vocab_size.unwrap_or(u32::MAX), eos, tokenizer);
-    let mut inspection = Inspection {
-        path: path.to_owned(),
-        tokenizer: tokenizer.map(|tokenizer| tokenizer.path().display().to_string()),
-        vocab_size,
-        dtype: dtype.to_string(),
-        splits: Vec::new(),
-        warnings: Vec::new(),
-    };
-    inspection.warn(&view, eos);
-    inspection.splits.push(view);
-    Ok(inspection)
+/// What is known of the ids.
+struct Known<'a> {
+    vocab_size: Option<u32>,
+    marks: Marks,
+    tokenizer: Option<&'a Tokenizer>,
 }
 
-/// Opens the bins of a split and makes sure that their indexes lead nowhere else.
-pub(crate) fn open_bins(root: &Path, manifest: &Manifest, split: &str) -> Result<BinSet, Failure> {
-    let set = BinSet::from_manifest(root, manifest, split)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    for shard in set.shards() {
-        if let Some(index) = shard.index() {
-            index
-                .check(shard.bin().len())
-                .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-        }
+/// Returns how many bytes of text a token stands for; of a pack, in the bins that it was made from.
+fn bytes_per_token(root: &Path, manifest: &Manifest, tokens: u64) -> Option<f64> {
+    let text: u64 =
+        manifest.sources.iter().map(|source| source.text_bytes).fold(0, u64::saturating_add);
+    if let Some(base) = &manifest.base {
+        let folder = root.join(&base.path);
+        let base = Manifest::read(&folder).ok()?;
+        let tokens = base.splits.values().flat_map(|split| match split {
+            SplitRecord::Shards { shards } => shards.as_slice(),
+            _ => &[],
+        });
+        let tokens = tokens.map(|shard| shard.tokens).fold(0, u64::saturating_add);
+        return bytes_per_token(&folder, &Manifest { base: None, ..base }, tokens);
     }
-    Ok(set)
+    (text > 0 && tokens > 0).then(|| text as f64 / tokens as f64)
 }
 
-pub(crate) fn rows_failure(wrong: &RowSetError) -> Failure {
-    Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
-}
-
-impl Inspection {
-    /// Adds what a practitioner would want to be told of a split.
-    fn warn(&mut self, view: &SplitView, eos: Option<TokenId>) {
-        let mut warn = |text: String| self.warnings.push(format!("{}: {text}", view.name));
-        if view.ids.beyond > 0 {
-            warn(format!("{} tokens are at or beyond the vocabulary's size", view.ids.beyond));
-        }
-        let unlearnt = view.rows.as_ref().map_or(0, |rows| rows.unlearnt_rows);
-        if unlearnt > 0 && view.name != "test" {
-            warn(format!("{unlearnt} rows have nothing to learn"));
-        }
-        let Some(stream) = &view.stream else { return };
-        if stream.empty > 0 {
-            warn(format!("{} documents are empty", stream.empty));
-        }
-        if eos.is_some() && stream.ended == 0 && view.tokens > 0 {
-            warn("no document ends with EOS: nothing tells a model where one ends".into());
-        }
-        let (run, id) = stream.longest_run;
-        if run > ODD_RUN {
-            warn(format!("id {id} stands {run} times in a row"));
-        }
-        if stream.duplicate_documents > 0 {
-            let about = if stream.sampled { "about " } else { "" };
-            warn(format!("{about}{} documents repeat an earlier one", stream.duplicate_documents));
-        }
-        if stream.repeated_blocks > 0 {
-            let about = if stream.sampled { "about " } else { "" };
-            warn(format!(
-                "{about}{} blocks of 512 tokens repeat an earlier one",
-                stream.repeated_blocks
-            ));
-        }
+impl ShardView {
+    fn of(shard: &ShardRecord) -> Self {
+        let (tokens, documents) = (shard.tokens, shard.documents);
+        Self { name: shard.bin.path.clone(), tokens, documents }
     }
 }
 
 impl SplitView {
-    fn of_scan(
-        name: &str,
-        bytes: u64,
-        scan: &Scan,
-        vocab_size: u32,
-        eos: Option<TokenId>,
-        tokenizer: Option<&Tokenizer>,
-    ) -> Self {
+    fn of_scan(name: &str, scan: &Scan, set: &BinSet, known: &Known<'_>) -> Self {
         let tokens = scan.counts.iter().sum::<u64>() + scan.beyond_table;
+        let eos = known.marks.eos;
         let eos_count = eos.map_or(0, |eos| scan.counts.get(eos as usize).copied().unwrap_or(0));
+        let parted = eos.is_some() || set.shards().iter().all(|shard| shard.index().is_some());
+        let mut stream = StreamView::of(&scan.tally, &scan.contents, eos);
+        stream.inner_eos = eos.map(|_| eos_count.saturating_sub(scan.tally.ended));
+        stream.longest_without_eos = eos.map(|_| scan.longest_gap);
+        stream.masked_share = Some(share(scan.masked, tokens));
+        stream.longest_run = Some(scan.longest_run);
         Self {
             name: name.to_owned(),
             layout: "token bins",
-            bytes,
+            bytes: 0,
             tokens,
-            documents: scan.lengths.count(),
+            documents: parted.then(|| scan.tally.lengths.count()),
             shards: Vec::new(),
             bytes_per_token: None,
-            lengths: Some(LengthsView::of(&scan.lengths)),
+            lengths: parted.then(|| LengthsView::of(&scan.tally.lengths)),
             rows: None,
-            ids: IdsView::of(&scan.counts, scan.beyond_table, vocab_size, tokenizer),
-            stream: Some(StreamView {
-                empty: scan.empty,
-                ended: scan.ended,
-                inner_eos: eos_count.saturating_sub(scan.ended),
-                masked_share: share(scan.masked, tokens),
-                longest_run: scan.longest_run,
-                duplicate_documents: scan.documents.repeated(),
-                repeated_blocks: scan.blocks.repeated(),
-                sampled: scan.documents.scale().max(scan.blocks.scale()) > 1,
-            }),
+            ids: IdsView::of(&scan.counts, scan.beyond_table, known),
+            stream,
         }
     }
 
     fn of_rows(
-        root: &Path,
         name: &str,
-        layout: &'static str,
-        bytes: u64,
-        manifest: &Manifest,
-        tokenizer: Option<&Tokenizer>,
-    ) -> Result<Self, Failure> {
-        let set = RowSet::open(root, name).map_err(|wrong| rows_failure(&wrong))?;
-        let rows = RowsView::of(&set);
-        Ok(Self {
+        scan: &RowsScan,
+        split: Option<&SplitRecord>,
+        known: &Known<'_>,
+    ) -> Self {
+        let mut stream = StreamView::of(&scan.tally, &scan.contents, known.marks.eos);
+        stream.inner_eos = known.marks.eos.map(|_| scan.inner_eos);
+        Self {
             name: name.to_owned(),
-            layout,
-            bytes,
-            tokens: rows.tokens,
-            documents: rows.documents,
+            layout: match split {
+                Some(SplitRecord::Pack(_)) => "pack",
+                Some(SplitRecord::Rows(_)) => "rows",
+                _ => "pairs",
+            },
+            bytes: 0,
+            tokens: scan.view.tokens,
+            documents: Some(scan.view.documents),
             shards: Vec::new(),
             bytes_per_token: None,
-            lengths: None,
-            ids: IdsView::of(
-                &rows.counts,
-                rows.beyond_table,
-                manifest.tokenizer.vocab_size,
-                tokenizer,
-            ),
-            rows: Some(rows),
-            stream: None,
-        })
+            lengths: Some(LengthsView::of(&scan.tally.lengths)),
+            ids: IdsView::of(&scan.counts, scan.beyond_table, known),
+            rows: Some(scan.view.clone()),
+            stream,
+        }
+    }
+}
+
+impl StreamView {
+    fn of(tally: &Tally, contents: &Contents, eos: Option<TokenId>) -> Self {
+        Self {
+            empty: tally.empty,
+            ended: eos.map(|_| tally.ended),
+            inner_eos: None,
+            longest_without_eos: None,
+            masked_share: None,
+            longest_run: None,
+            duplicate_documents: contents.documents.repeated(),
+            repeated_blocks: contents.blocks.repeated(),
+            sampled: contents.documents.is_sampled() || contents.blocks.is_sampled(),
+        }
     }
 }
 
@@ -344,12 +302,9 @@ impl LengthsView {
 }
 
 impl IdsView {
-    fn of(
-        counts: &[u64],
-        beyond_table: u64,
-        vocab_size: u32,
-        tokenizer: Option<&Tokenizer>,
-    ) -> Self {
+    fn of(counts: &[u64], beyond_table: u64, known: &Known<'_>) -> Self {
+        let tokenizer = known.tokenizer;
+        let vocab_size = known.vocab_size.unwrap_or(u32::MAX);
         let mut used: Vec<(u64, TokenId)> = counts
             .iter()
             .zip(0..)
@@ -369,7 +324,8 @@ impl IdsView {
         let unk = |tokenizer: &Tokenizer| {
             tokenizer.unk().and_then(|id| counts.get(id as usize)).copied().unwrap_or(0)
         };
-        let ranks = (0..).map(|power| 1_usize << power).take_while(|&rank| rank <= used.len());
+        let powers = (0..).map(|power| 1_usize << power).take_while(|&rank| rank < used.len());
+        let ranks = powers.chain((!used.is_empty()).then_some(used.len()));
         Self {
             used: used.len() as u64,
             beyond: counts.get(vocab_size as usize..).unwrap_or(&[]).iter().sum::<u64>()

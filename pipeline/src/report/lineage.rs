@@ -1,16 +1,23 @@
-//! How an artifact came to be: its sources, the steps of its base chain, and what was trained on it.
+//! How an artifact came to be: a graph whose levels follow from each other.
+//!
+//! Sources and the tokenizer stand first, then each step with all that goes into it, last what was
+//! trained on the artifact.
 
 use std::path::Path;
 
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::quantity::{grouped, sized};
 
 /// A chain of bases longer than this is not followed.
 const LONGEST: usize = 8;
 
-/// One box of the graph; it follows from the one before.
+/// More sources or inputs than this are told in one box.
+const APART: usize = 4;
+
+/// One box of the graph; it follows from all boxes of the level before.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Node {
     pub(crate) kind: &'static str,
@@ -19,46 +26,79 @@ pub(crate) struct Node {
     pub(crate) settings: String,
 }
 
-/// Returns the chain that leads to an artifact, its first sources first.
-///
-/// A base that is gone ends it.
-pub(crate) fn chain_of(root: &Path, manifest: &Manifest) -> Vec<Node> {
-    let mut nodes = vec![artifact(root, manifest)];
-    let (mut root, mut manifest) = (root.to_owned(), manifest.clone());
-    while let Some(base) = manifest.base.take().filter(|_| nodes.len() < LONGEST) {
-        root = root.join(&base.path);
-        let Ok(read) = Manifest::read(&root) else {
-            nodes.push(Node {
-                kind: "source",
-                name: base.path.clone(),
-                about: "its base, which is not there".into(),
-                settings: String::new(),
-            });
-            break;
-        };
-        nodes.push(artifact(&root, &read));
-        manifest = read;
+impl Node {
+    fn plain(kind: &'static str, name: String, about: String) -> Self {
+        Self { kind, name, about, settings: String::new() }
     }
-    if !manifest.sources.is_empty() {
-        nodes.push(sources(&manifest));
-    }
-    nodes.reverse();
-    nodes
 }
 
-fn sources(manifest: &Manifest) -> Node {
+/// Returns the levels that lead to an artifact, its first sources first.
+///
+/// A base that is gone ends them.
+pub(crate) fn levels_of(root: &Path, manifest: &Manifest) -> Vec<Vec<Node>> {
+    let mut levels = vec![vec![artifact(root, manifest)]];
+    let (mut root, mut manifest) = (root.to_owned(), manifest.clone());
+    while let Some(base) = manifest.base.take().filter(|_| levels.len() < LONGEST) {
+        root = root.join(&base.path);
+        let Ok(read) = Manifest::read(&root) else {
+            let about = "its base, which is not there".into();
+            levels.push(vec![Node::plain("source", base.path.clone(), about)]);
+            levels.reverse();
+            return levels;
+        };
+        levels.push(vec![artifact(&root, &read)]);
+        manifest = read;
+    }
+    if let Some(inputs) = manifest.config.get("merge").and_then(Value::as_array) {
+        levels.push(merged(inputs));
+    }
+    let mut first = sources(&manifest);
+    let record = &manifest.tokenizer;
+    let about = format!("{}, {} ids", record.semantics, grouped(record.vocab_size.into()));
+    first.push(Node::plain("tokenizer", record.name.clone(), about));
+    levels.push(first);
+    levels.reverse();
+    levels
+}
+
+fn sources(manifest: &Manifest) -> Vec<Node> {
+    if manifest.sources.len() <= APART {
+        let node = |source: &ratdata_schemas::SourceRecord| {
+            let about = format!("{}, {} rows", sized(source.bytes), grouped(source.rows));
+            Node::plain("source", source.name.clone(), about)
+        };
+        return manifest.sources.iter().map(node).collect();
+    }
     let bytes = manifest.sources.iter().map(|source| source.bytes).fold(0, u64::saturating_add);
     let rows = manifest.sources.iter().map(|source| source.rows).fold(0, u64::saturating_add);
-    let name = match &manifest.sources[..] {
-        [only] => only.name.clone(),
-        many => format!("{} files", grouped(many.len() as u64)),
-    };
-    Node {
-        kind: "source",
-        name,
-        about: format!("{}, {} rows", sized(bytes), grouped(rows)),
-        settings: String::new(),
+    let name = format!("{} files", grouped(manifest.sources.len() as u64));
+    vec![Node::plain("source", name, format!("{}, {} rows", sized(bytes), grouped(rows)))]
+}
+
+/// Returns the artifacts that were joined.
+fn merged(inputs: &[Value]) -> Vec<Node> {
+    if inputs.len() > APART {
+        let name = format!("{} artifacts", grouped(inputs.len() as u64));
+        return vec![Node::plain("artifact", name, "joined in their order".into())];
     }
+    let node = |input: &Value| {
+        let name = input.get("name").and_then(Value::as_str).unwrap_or("an artifact");
+        let config = input.get("config").unwrap_or(&Value::Null);
+        let of = |documents: &serde_json::Map<String, Value>| {
+            let told = documents.iter().map(|(split, count)| {
+                format!("{split}: {} documents", count.as_u64().map_or_else(String::new, grouped))
+            });
+            told.collect::<Vec<_>>().join(", ")
+        };
+        let about = input.get("documents").and_then(Value::as_object).map(of).unwrap_or_default();
+        Node {
+            kind: "artifact",
+            name: format!("{} → {name}", step_of(config)),
+            about,
+            settings: serde_json::to_string_pretty(config).unwrap_or_default(),
+        }
+    };
+    inputs.iter().map(node).collect()
 }
 
 /// Returns what the user calls a folder; for one such as `.`, its own name.
@@ -87,22 +127,16 @@ fn artifact(root: &Path, manifest: &Manifest) -> Node {
         .collect();
     Node {
         kind: "artifact",
-        name: format!("{} → {name}", step_of(manifest)),
+        name: format!("{} → {name}", step_of(&manifest.config)),
         about: splits.join(", "),
         settings: serde_json::to_string_pretty(&manifest.config).unwrap_or_default(),
     }
 }
 
 /// Returns the command that made an artifact, by what its configuration has.
-fn step_of(manifest: &Manifest) -> &'static str {
-    let has = |key: &str| manifest.config.get(key).is_some();
-    if has("pack") {
-        "pack"
-    } else if has("task") {
-        "sft"
-    } else if has("text_column") {
-        "tokenize"
-    } else {
-        "import"
-    }
+fn step_of(config: &Value) -> &'static str {
+    let steps =
+        [("pack", "pack"), ("task", "sft"), ("text_column", "tokenize"), ("merge", "merge")];
+    let made = steps.into_iter().find(|(key, _)| config.get(key).is_some());
+    made.map_or("import", |(_, step)| step)
 }

@@ -15,23 +15,22 @@ use std::path::{Path, PathBuf};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{Dtype, Manifest, RowSet, SplitRecord};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
-use crate::inspect::{inspect_artifact, inspect_bin, open_bins, rows_failure};
-use lineage::{Node, chain_of, name_of};
+use crate::inspect::{Part, Subject, inspect};
+use lineage::{Node, levels_of, name_of};
 use runs::Run;
 use samples::{Sample, of_documents, of_rows};
 use tables::{SourcesPart, SplitPart};
 
 /// What a report is about.
-pub(crate) struct Subject<'a> {
-    /// The artifact folder, bin, or run folder.
+pub(crate) struct Wanted<'a> {
+    /// What the user calls it.
     pub(crate) path: &'a Path,
-    /// The width of the ids of a headerless bin.
-    pub(crate) dtype: Dtype,
+    /// The artifact, bin or pair.
+    pub(crate) subject: &'a Subject,
     /// The tokenizer that made the ids, where one was found.
     pub(crate) tokenizer: Option<&'a Tokenizer>,
     /// How many documents or rows of each split are shown, and the seed with which they are drawn.
@@ -49,7 +48,7 @@ pub(crate) struct Report {
     version: &'static str,
     facts: Vec<(String, String)>,
     warnings: Vec<String>,
-    chain: Vec<Node>,
+    levels: Vec<Vec<Node>>,
     splits: Vec<SplitPart>,
     sources: Option<SourcesPart>,
     runs: Vec<Run>,
@@ -59,22 +58,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Looks at an artifact, a bin, or a run and the artifact that it read.
-    pub(crate) fn of(subject: &Subject<'_>) -> Result<Self, Failure> {
-        let path = subject.path;
-        let manifest = if path.join(MANIFEST_FILE).is_file() {
-            let read = Manifest::read(path);
-            Some(read.map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?)
-        } else {
-            None
-        };
-        let inspection = match &manifest {
-            Some(_) => inspect_artifact(path, subject.tokenizer)?,
-            None => inspect_bin(path, subject.dtype, subject.tokenizer)?,
-        };
+    /// Looks at an artifact, a bin or a pair, and the runs that read it.
+    pub(crate) fn of(wanted: &Wanted<'_>) -> Result<Self, Failure> {
+        let path = wanted.path;
+        let manifest = wanted.subject.manifest();
+        let inspection = inspect(wanted.subject, wanted.tokenizer)?;
         let mut runs = Vec::new();
         let mut folders = runs::beside(path);
-        folders.extend(subject.runs.iter().cloned());
+        folders.extend(wanted.runs.iter().cloned());
         let mut seen: Vec<PathBuf> = Vec::new();
         for folder in folders {
             let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
@@ -88,30 +79,31 @@ impl Report {
                 Failure::message(Kind::Failed, message)
             })?);
         }
-        let mut chain = manifest.as_ref().map(|m| chain_of(path, m)).unwrap_or_default();
-        chain.extend(runs.iter().map(Run::node));
-        let samples = match (subject.tokenizer, &manifest) {
-            (Some(tokenizer), Some(manifest)) => samples_of(subject, manifest, tokenizer)?,
-            (Some(tokenizer), None) => {
-                let set = ratdata_schemas::BinSet::open_bin(path, subject.dtype)
-                    .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-                of_documents(&set, "bin", tokenizer, subject.samples, subject.seed)
-            }
-            (None, _) => Vec::new(),
+        let mut levels = manifest.map(|m| levels_of(wanted.subject.path(), m)).unwrap_or_default();
+        if !runs.is_empty() {
+            levels.push(runs.iter().map(Run::node).collect());
+        }
+        let samples = match wanted.tokenizer {
+            Some(tokenizer) => samples_of(wanted, tokenizer)?,
+            None => Vec::new(),
         };
         Ok(Self {
             title: name_of(path),
             path: path.display().to_string(),
             version: env!("CARGO_PKG_VERSION"),
-            facts: tables::facts_of(&inspection, manifest.as_ref()),
-            splits: inspection.splits.iter().map(SplitPart::of).collect(),
-            sources: manifest.as_ref().and_then(SourcesPart::of),
+            facts: tables::facts_of(&inspection, manifest),
+            splits: inspection
+                .splits
+                .iter()
+                .map(|split| SplitPart::of(split, inspection.vocab_size))
+                .collect(),
+            sources: manifest.and_then(SourcesPart::of),
             warnings: inspection.warnings,
-            chain,
+            levels,
             runs,
             masked: samples.iter().any(Sample::masked),
             samples,
-            no_samples: subject.tokenizer.is_none().then_some(
+            no_samples: wanted.tokenizer.is_none().then_some(
                 "The tokenizer was not found; name it with --tokenizer to see documents as text.",
             ),
         })
@@ -154,20 +146,13 @@ struct Page<'a> {
     script: &'static str,
 }
 
-fn samples_of(
-    subject: &Subject<'_>,
-    manifest: &Manifest,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<Sample>, Failure> {
+fn samples_of(wanted: &Wanted<'_>, tokenizer: &Tokenizer) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
-    let (count, seed) = (subject.samples, subject.seed);
-    for (name, split) in &manifest.splits {
-        if matches!(split, SplitRecord::Shards { .. }) {
-            let set = open_bins(subject.path, manifest, name)?;
-            samples.extend(of_documents(&set, name, tokenizer, count, seed));
-        } else {
-            let set = RowSet::open(subject.path, name).map_err(|wrong| rows_failure(&wrong))?;
-            samples.extend(of_rows(&set, name, tokenizer, count, seed));
+    let (count, seed) = (wanted.samples, wanted.seed);
+    for name in wanted.subject.parts() {
+        match wanted.subject.open(&name)? {
+            Part::Bins(set) => samples.extend(of_documents(&set, &name, tokenizer, count, seed)),
+            Part::Rows(set) => samples.extend(of_rows(&set, &name, tokenizer, count, seed)),
         }
     }
     Ok(samples)

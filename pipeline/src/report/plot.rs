@@ -9,6 +9,9 @@ const RIGHT: f64 = 428.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 214.0;
 
+/// A longer name is cut where it stands below a bar.
+const LONGEST_NAME: usize = 12;
+
 /// More bars than this are drawn as means of neighbours.
 const MOST_BARS: usize = 120;
 
@@ -115,7 +118,12 @@ impl Plot {
         let axis = Axis::new(Scale::Linear, shown.iter().map(|(_, value)| *value).chain([0.0]));
         plot.y_ticks = axis.ticks(|share| BOTTOM - share * (BOTTOM - TOP));
         let step = (RIGHT - LEFT) / shown.len().max(1) as f64;
-        let labelled = shown.len().div_ceil(6).max(1);
+        // As many names as fit beside each other, at seven units a character and some between.
+        let widest = shown.iter().map(|(name, _)| name.chars().count().min(LONGEST_NAME)).max();
+        let room = (widest.unwrap_or(1) + 2) as f64 * 7.0;
+        let labelled = (1..=shown.len().max(1))
+            .find(|&every| every as f64 * step >= room)
+            .unwrap_or_else(|| shown.len().max(1));
         for (number, (name, value)) in shown.iter().enumerate() {
             let height = axis.share(*value).unwrap_or(0.0) * (BOTTOM - TOP);
             // What is there is seen, however little it is.
@@ -132,7 +140,8 @@ impl Plot {
                 label: format!("{name}: {}", amount(*value)),
             });
             if number.is_multiple_of(labelled) {
-                plot.x_ticks.push(Tick { at: round(x + step / 2.0), label: clipped(name, 10) });
+                plot.x_ticks
+                    .push(Tick { at: round(x + step / 2.0), label: clipped(name, LONGEST_NAME) });
             }
         }
         plot

@@ -1,11 +1,10 @@
 //! Documents and rows as tokens: each with its own text, whether it is learnt, and what it is.
 
 use ratdata_schemas::{BinSet, Row, RowSet, TokenId};
-use ratdata_tokenize::order::permutation;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use crate::inspect::range_of;
+use crate::inspect::{draw, numbers};
 
 /// How many tokens of a document or row are shown.
 const SHOWN: usize = 240;
@@ -42,17 +41,18 @@ pub(crate) fn of_documents(
     count: usize,
     seed: u64,
 ) -> Vec<Sample> {
-    let documents = set.num_documents();
     let mut samples = Vec::new();
-    for document in drawn(documents, count, seed) {
-        let Some((start, len)) = range_of(set, document) else { continue };
-        let take = len.min(SHOWN);
+    for place in draw(set, tokenizer.eos(), count, seed) {
+        let take = place.len.min(SHOWN);
         let (mut ids, mut learnt) = (vec![0; take], vec![true; take]);
-        if set.copy_tokens(start, &mut ids) && set.copy_mask(start, &mut learnt) {
+        if set.copy_tokens(place.start, &mut ids) && set.copy_mask(place.start, &mut learnt) {
             samples.push(Sample {
-                place: format!("{split}, document {document}: {len} tokens from {start}"),
+                place: format!(
+                    "{split}, {}: {} tokens from {}",
+                    place.name, place.len, place.start
+                ),
                 tokens: tokens_of(tokenizer, &ids, &learnt),
-                more: take < len,
+                more: take < place.len,
             });
         }
     }
@@ -69,7 +69,7 @@ pub(crate) fn of_rows(
 ) -> Vec<Sample> {
     let mut row = Row::default();
     let mut samples = Vec::new();
-    for number in drawn(set.num_rows(), count, seed) {
+    for number in numbers(set.num_rows(), count, seed) {
         set.read(number, &mut row);
         let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
         // A token is learnt where the position before it has it as its label.
@@ -87,13 +87,6 @@ pub(crate) fn of_rows(
         });
     }
     samples
-}
-
-/// Draws some of `all` numbers, spread over all of them.
-fn drawn(all: u64, count: usize, seed: u64) -> impl Iterator<Item = u64> {
-    let few = u32::try_from(all.min(1 << 20)).unwrap_or(u32::MAX);
-    let spread = all / u64::from(few.max(1));
-    permutation(seed, few).into_iter().take(count).map(move |number| u64::from(number) * spread)
 }
 
 /// Parts the text of ids among them, by decoding ever more of them.
@@ -152,15 +145,5 @@ mod tests {
     #[test]
     fn what_steers_text_is_taken_out() {
         assert_eq!(visible("a\nb\u{202e}c\u{1b}[31m"), "a↵\nb\u{fffd}c\u{fffd}[31m");
-    }
-
-    #[test]
-    fn draws_lie_below_their_number() {
-        for all in [0, 1, 5, 3_000_000] {
-            let found: Vec<u64> = drawn(all, 9, 4).collect();
-
-            assert!(found.iter().all(|&number| number < all), "{all}: {found:?}");
-            assert_eq!(found.len() as u64, all.min(9));
-        }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Table {
     title: String,
     open: bool,
     head: Vec<&'static str>,
+    /// Which columns hold numbers, and are set to the right.
+    numbers: Vec<bool>,
     rows: Vec<Vec<Cell>>,
     note: String,
 }
@@ -37,6 +39,10 @@ impl Cell {
 
     fn count(count: u64) -> Self {
         Self { text: grouped(count), order: Some(count as f64) }
+    }
+
+    fn unknown() -> Self {
+        Self { text: "–".into(), order: Some(0.0) }
     }
 
     fn bytes(bytes: u64) -> Self {
@@ -60,7 +66,11 @@ impl Table {
         } else {
             String::new()
         };
-        Self { title: title.to_owned(), open: all <= 12, head, rows, note }
+        let is_number = |column: usize| {
+            rows.iter().any(|row| row.get(column).is_some_and(|cell| cell.order.is_some()))
+        };
+        let numbers = (0..head.len()).map(is_number).collect();
+        Self { title: title.to_owned(), open: all <= 12, head, numbers, rows, note }
     }
 }
 
@@ -70,9 +80,12 @@ pub(crate) fn facts_of(
     manifest: Option<&Manifest>,
 ) -> Vec<(String, String)> {
     let sum = |of: fn(&SplitView) -> u64| grouped(inspection.splits.iter().map(of).sum());
+    // Where one part does not know, the sum is not known.
+    let documents: Option<u64> = inspection.splits.iter().map(|split| split.documents).sum();
+    let documents = documents.map_or_else(|| "unknown".into(), grouped);
     let mut facts = vec![
         ("tokens".to_owned(), sum(|split| split.tokens)),
-        ("documents".into(), sum(|split| split.documents)),
+        ("documents".into(), documents),
         ("on disk".into(), sized(inspection.splits.iter().map(|split| split.bytes).sum())),
         ("ids".into(), inspection.dtype.clone()),
     ];
@@ -106,17 +119,18 @@ pub(crate) struct SplitPart {
 
 impl SplitPart {
     /// Sums up one split.
-    pub(crate) fn of(view: &SplitView) -> Self {
+    pub(crate) fn of(view: &SplitView, vocab_size: Option<u32>) -> Self {
         let mut part = Self {
             name: view.name.clone(),
             layout: view.layout,
-            facts: facts_of_split(view),
+            facts: facts_of_split(view, vocab_size),
             plots: Vec::new(),
             tables: Vec::new(),
         };
         part.add_lengths(view);
         part.add_ids(view);
         part.add_shards(view);
+        part.add_rows(view);
         part
     }
 
@@ -156,10 +170,7 @@ impl SplitPart {
                     Cell::text(id.piece.as_deref().unwrap_or("–")),
                     Cell::count(id.count),
                     Cell {
-                        text: format!(
-                            "{:.4}%",
-                            id.count as f64 * 100.0 / view.tokens.max(1) as f64
-                        ),
+                        text: rare(id.count as f64 / view.tokens.max(1) as f64),
                         order: Some(id.count as f64),
                     },
                 ]
@@ -169,6 +180,20 @@ impl SplitPart {
         };
         self.tables.push(ids("Most frequent ids", &view.ids.most));
         self.tables.push(ids("Least frequent ids", &view.ids.least));
+    }
+
+    /// Draws what the places of rows hold.
+    fn add_rows(&mut self, view: &SplitView) {
+        let Some(rows) = &view.rows else { return };
+        let learnt = rows.learnt_share();
+        let padding = rows.padding();
+        let bars = [
+            ("learnt".to_owned(), learnt * 100.0),
+            ("masked".into(), (1.0 - learnt - padding).max(0.0) * 100.0),
+            ("padding".into(), padding * 100.0),
+        ];
+        let plot = Plot::bars("What rows hold", "places of all rows", &bars);
+        self.plots.push(plot.noted("percent"));
     }
 
     fn add_shards(&mut self, view: &SplitView) {
@@ -202,13 +227,18 @@ impl SplitPart {
 }
 
 /// What is said of a split in words.
-fn facts_of_split(view: &SplitView) -> Vec<(String, String)> {
+fn facts_of_split(view: &SplitView, vocab_size: Option<u32>) -> Vec<(String, String)> {
     let percent = |share: f64| format!("{:.2}%", share * 100.0);
+    let coverage = vocab_size.map_or_else(
+        || "unknown".into(),
+        |size| percent(view.ids.used as f64 / f64::from(size.max(1))),
+    );
     let mut facts = vec![
         ("tokens".to_owned(), grouped(view.tokens)),
-        ("documents".into(), grouped(view.documents)),
+        ("documents".into(), view.documents.map_or_else(|| "unknown".into(), grouped)),
         ("on disk".into(), sized(view.bytes)),
         ("different ids".into(), grouped(view.ids.used)),
+        ("of the vocabulary".into(), coverage),
     ];
     if let Some(rows) = &view.rows {
         facts.push(("rows".into(), grouped(rows.rows)));
@@ -216,11 +246,17 @@ fn facts_of_split(view: &SplitView) -> Vec<(String, String)> {
         facts.push(("padding".into(), percent(rows.padding())));
         facts.push(("learnt positions".into(), percent(rows.learnt_share())));
     }
-    if let Some(stream) = &view.stream {
-        facts.push(("end with EOS".into(), grouped(stream.ended)));
-        facts.push(("EOS within".into(), grouped(stream.inner_eos)));
-        facts.push(("repeated documents".into(), grouped(stream.duplicate_documents)));
-        facts.push(("masked".into(), percent(stream.masked_share)));
+    let stream = &view.stream;
+    if let (Some(ended), Some(inner)) = (stream.ended, stream.inner_eos) {
+        facts.push(("end with EOS".into(), grouped(ended)));
+        facts.push(("EOS within".into(), grouped(inner)));
+    }
+    if let Some(gap) = stream.longest_without_eos {
+        facts.push(("longest without EOS".into(), grouped(gap)));
+    }
+    facts.push(("repeated documents".into(), grouped(stream.duplicate_documents)));
+    if let Some(masked) = stream.masked_share {
+        facts.push(("masked".into(), percent(masked)));
     }
     if let (Some(bytes), Some(unk)) = (view.ids.byte_share, view.ids.unk_share) {
         facts.push(("single bytes".into(), percent(bytes)));
@@ -229,11 +265,31 @@ fn facts_of_split(view: &SplitView) -> Vec<(String, String)> {
     facts
 }
 
+/// Writes a share in percent, however small: with as many places as show two digits of it.
+fn rare(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent == 0.0 || percent >= 0.001 {
+        return format!("{percent:.3}%");
+    }
+    format!("{}%", amount(percent))
+}
+
+/// Writes the lengths from one power of two to the next: `4k–8k`, where a `k` is 1,024.
 fn range(from: u64, below: u64) -> String {
     if below - from <= 1 {
         return from.to_string();
     }
-    format!("{}–{}", amount(from as f64), amount((below - 1) as f64))
+    if from < 1 << 10 {
+        return format!("{from}–{}", below - 1);
+    }
+    format!("{}–{}", in_powers(from), in_powers(below))
+}
+
+/// Writes a power of two of at least 1,024.
+fn in_powers(power: u64) -> String {
+    let units = [(1_u64 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "k")];
+    let unit = units.into_iter().find(|(unit, _)| power >= *unit);
+    unit.map_or_else(|| power.to_string(), |(unit, name)| format!("{}{name}", power / unit))
 }
 
 /// What the page says of the files that documents came from.
@@ -282,7 +338,7 @@ impl SourcesPart {
                     Cell::count(source.rows),
                     Cell::count(source.bad_rows),
                     Cell::bytes(source.text_bytes),
-                    Cell::count(tokens.get(&at).copied().unwrap_or(0)),
+                    tokens.get(&at).map_or_else(Cell::unknown, |&tokens| Cell::count(tokens)),
                     Cell::number(ratio(at, source.text_bytes)),
                 ]
             })

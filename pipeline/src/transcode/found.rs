@@ -11,6 +11,7 @@ use ratdata_schemas::layouts::llmc::LlmcHeader;
 use ratdata_schemas::layouts::megatron::MegatronIndex;
 use ratdata_schemas::layouts::npy::NpyHeader;
 use ratdata_schemas::layouts::{LayoutError, llmc, olmo, parse_ends};
+use ratdata_schemas::{open_regular, read_regular};
 
 use super::TranscodeError;
 
@@ -181,9 +182,7 @@ pub(super) fn open(
         ImportLayout::Olmo => {
             let found = plain(wanted.unwrap_or(Dtype::U16))?;
             let csv = path.with_file_name(format!("{}.csv.gz", found.stem));
-            let mut text = Vec::new();
-            let file = fs::File::open(&csv).map_err(TranscodeError::io(&csv))?;
-            MultiGzDecoder::new(file).read_to_end(&mut text).map_err(TranscodeError::io(&csv))?;
+            let text = inflate(&csv, most_csv_bytes(found.tokens))?;
             let wrong = TranscodeError::layout(&csv);
             let ends = olmo::parse_ends(&text).map_err(&wrong)?;
             ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
@@ -288,14 +287,65 @@ fn beside(path: PathBuf, tokens: u64) -> Result<Option<(PathBuf, u64)>, Transcod
     Ok(Some((path, 0)))
 }
 
+/// Returns more bytes than the rows of a file of so many tokens take: a line for each document, and
+/// a document has many tokens.
+///
+/// A few bytes of gzip can stand for gigabytes, which nobody is to be made to hold.
+fn most_csv_bytes(tokens: u64) -> u64 {
+    tokens.saturating_mul(256).saturating_add(1 << 20)
+}
+
+fn inflate(path: &Path, most: u64) -> Result<Vec<u8>, TranscodeError> {
+    let mut text = Vec::new();
+    let file = open_regular(path).map_err(TranscodeError::io(path))?;
+    let mut limited = MultiGzDecoder::new(file).take(most.saturating_add(1));
+    limited.read_to_end(&mut text).map_err(TranscodeError::io(path))?;
+    if text.len() as u64 > most {
+        return Err(TranscodeError::layout(path)(LayoutError::Field {
+            what: "the size of its text",
+            found: format!("more than {most} bytes"),
+            expected: "a line for each of the documents that the tokens are of".into(),
+        }));
+    }
+    Ok(text)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, TranscodeError> {
-    fs::read(path).map_err(TranscodeError::io(path))
+    read_regular(path).map_err(TranscodeError::io(path))
 }
 
 /// Reads at most the first `most` bytes of a file.
 fn head(path: &Path, most: usize) -> Result<Vec<u8>, TranscodeError> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(TranscodeError::io(path))?;
+    let file = open_regular(path).map_err(TranscodeError::io(path))?;
     file.take(most as u64).read_to_end(&mut bytes).map_err(TranscodeError::io(path))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn a_small_file_that_stands_for_a_large_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        fs::File::create(&path).unwrap().write_all(&[1, 0, 2, 0]).unwrap();
+        let csv = fs::File::create(folder.path().join("x.csv.gz")).unwrap();
+        let mut csv = GzEncoder::new(csv, Compression::fast());
+        csv.write_all(&vec![b'1'; 8 << 20]).unwrap();
+        csv.finish().unwrap();
+
+        let refused = open(&path, ImportLayout::Olmo, None).unwrap_err();
+
+        assert!(refused.to_string().contains("x.csv.gz"), "{refused}");
+        let source =
+            std::error::Error::source(&refused).map_or_else(String::new, ToString::to_string);
+        assert!(format!("{refused}{source}").contains("more than"), "{refused}: {source}");
+    }
 }

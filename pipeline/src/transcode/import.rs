@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
+use ratdata_schemas::open_regular;
 use ratdata_schemas::{
     Checksum, DirLock, Dtype, FileRecord, Manifest, PayloadFile, ShardRecord, SourceRecord,
     SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens,
@@ -268,7 +269,7 @@ impl Shard<'_> {
     /// Writes the loss mask, one bit a token, where there is one.
     fn mask(&self, bin: &TokenBin, made: &mut Made) -> Result<Option<FileRecord>, TranscodeError> {
         let Some((source, from)) = &self.file.mask else { return Ok(None) };
-        let mut bytes = fs::File::open(source).map_err(TranscodeError::io(source))?;
+        let mut bytes = open_regular(source).map_err(TranscodeError::io(source))?;
         std::io::copy(&mut bytes.by_ref().take(*from), &mut std::io::sink())
             .map_err(TranscodeError::io(source))?;
         let mut file = StagedFile::create(&self.place("mask", made))?;
@@ -299,7 +300,7 @@ fn begins_with(file: &Found, eos: TokenId) -> Result<bool, TranscodeError> {
         return Ok(false);
     }
     let mut first = vec![0; file.dtype.width()];
-    let mut open = fs::File::open(&file.path).map_err(TranscodeError::io(&file.path))?;
+    let mut open = open_regular(&file.path).map_err(TranscodeError::io(&file.path))?;
     std::io::Seek::seek(&mut open, std::io::SeekFrom::Start(file.from))
         .and_then(|_| open.read_exact(&mut first))
         .map_err(TranscodeError::io(&file.path))?;

@@ -12,6 +12,7 @@ use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
     BinSet, Checksum, DirLock, FileRecord, Manifest, PayloadFile, Shard, ShardRecord, SplitRecord,
 };
+use ratdata_tokenize::corpus::MergedInput;
 use serde_json::json;
 
 use super::TranscodeError;
@@ -66,7 +67,21 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Manifest, TranscodeError> {
         let path = root.join(MANIFEST_FILE);
         Checksum::of_file(&path).map_err(TranscodeError::io(&path))
     };
-    let inputs = job.inputs.iter().map(fingerprint).collect::<Result<Vec<_>, _>>()?;
+    let mut inputs = Vec::new();
+    for (root, manifest) in job.inputs.iter().zip(&manifests) {
+        let documents = |split: &SplitRecord| match split {
+            SplitRecord::Shards { shards } => shards.iter().map(|shard| shard.documents).sum(),
+            _ => 0,
+        };
+        let counted = manifest.splits.iter().map(|(name, split)| (name.clone(), documents(split)));
+        inputs.push(MergedInput {
+            manifest: fingerprint(root)?,
+            name: manifest.name.clone(),
+            sources: manifest.sources.len(),
+            documents: counted.collect(),
+            config: manifest.config.clone(),
+        });
+    }
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         name: job.name.unwrap_or(&first.name).to_owned(),

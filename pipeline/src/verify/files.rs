@@ -1,37 +1,49 @@
 //! Files: there, of the recorded size, with the recorded checksum, and fitting each other.
 
+use std::io;
 use std::path::Path;
 
 use ratdata_schemas::{BinSet, Checksum, FileRecord, Manifest, RowSet, SplitRecord};
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::{Check, Finding, Offence};
+use super::Ended;
+use crate::interrupt;
 
-/// Checks size and checksum of a share's files; returns how many bytes were read.
-pub(crate) fn check_files(root: &Path, manifest: &Manifest, share: Share) -> Result<u64, Finding> {
+/// Checks size and checksum of a share's files; returns how many there are, and their bytes.
+pub(super) fn check_files(
+    root: &Path,
+    manifest: &Manifest,
+    share: Share,
+) -> Result<(u64, u64), Ended> {
     let files: Vec<&FileRecord> = manifest.files();
-    let checked: Vec<Result<u64, Finding>> = files
+    let checked: Vec<Result<u64, Ended>> = files
         .par_iter()
         .enumerate()
         .filter(|(number, _)| share.has(*number))
-        .map(|(number, record)| {
-            check_file(root, record).map_err(|offence| offence.at(Check::Files, &[number]))
-        })
+        .map(|(number, record)| check_file(root, record).map_err(|ended| ended.within(number)))
         .collect();
+    interrupt::check()?;
     // The first in the manifest's order, not the first found.
-    checked.into_iter().sum()
+    let count = checked.len() as u64;
+    checked.into_iter().sum::<Result<u64, Ended>>().map(|bytes| (count, bytes))
 }
 
-fn check_file(root: &Path, record: &FileRecord) -> Result<u64, Offence> {
-    let offence = |what: String| Offence { path: root.join(&record.path), what };
+fn check_file(root: &Path, record: &FileRecord) -> Result<u64, Ended> {
+    let offence = |what: String| Ended::at(&root.join(&record.path), what);
+    let unread = |wrong: io::Error| offence(format!("cannot read: {wrong}"));
     let path = record.resolve(root).map_err(|wrong| offence(wrong.to_string()))?;
-    let found = path.metadata().map_err(|wrong| offence(format!("cannot read: {wrong}")))?.len();
+    let (real, folder) =
+        (path.canonicalize().map_err(unread)?, root.canonicalize().map_err(unread)?);
+    if !real.starts_with(&folder) {
+        let what = format!("leads to {}, which is not inside the artifact", real.display());
+        return Err(offence(what));
+    }
+    let found = path.metadata().map_err(unread)?.len();
     if found != record.bytes {
         return Err(offence(format!("{found} bytes, expected {}", record.bytes)));
     }
-    let checksum =
-        Checksum::of_file(&path).map_err(|wrong| offence(format!("cannot read: {wrong}")))?;
+    let checksum = Checksum::of_file_unless(&path, interrupt::flag()).map_err(unread)?;
     if checksum != record.blake3 {
         return Err(offence(format!(
             "BLAKE3 {}, expected {}",
@@ -44,11 +56,7 @@ fn check_file(root: &Path, record: &FileRecord) -> Result<u64, Offence> {
 
 /// Checks of a share's shards that indexes fit their bins and masks their tokens, and of its splits
 /// of rows that spans fit their rows and base.
-pub(crate) fn check_structure(
-    root: &Path,
-    manifest: &Manifest,
-    share: Share,
-) -> Result<(), Finding> {
+pub(super) fn check_structure(root: &Path, manifest: &Manifest, share: Share) -> Result<(), Ended> {
     let mut units = 0;
     for (name, split) in &manifest.splits {
         let first = units;
@@ -56,21 +64,19 @@ pub(crate) fn check_structure(
         if !(first..units).any(|unit| share.has(unit)) {
             continue;
         }
-        let wrong = |unit: usize, what: String| {
-            Offence { path: root.to_owned(), what }.at(Check::Structure, &[unit])
-        };
         if matches!(split, SplitRecord::Shards { .. }) {
             let set = BinSet::from_manifest(root, manifest, name)
-                .map_err(|error| wrong(first, error.to_string()))?;
+                .map_err(|wrong| Ended::at(root, wrong).within(first))?;
             for (unit, shard) in (first..).zip(set.shards()).filter(|(unit, _)| share.has(*unit)) {
+                interrupt::check()?;
                 if let Some(index) = shard.index() {
                     let len = shard.bin().len();
-                    index.check(len).map_err(|error| wrong(unit, error.to_string()))?;
+                    index.check(len).map_err(|wrong| Ended::at(root, wrong).within(unit))?;
                 }
             }
         } else {
             // Opening checks the spans of every row.
-            RowSet::open(root, name).map_err(|error| wrong(first, error.to_string()))?;
+            RowSet::open(root, name).map_err(|wrong| Ended::at(root, wrong).within(first))?;
         }
     }
     Ok(())

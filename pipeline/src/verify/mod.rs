@@ -1,26 +1,30 @@
-//! Proves that an artifact is what its manifest says.
+//! Proves that an artifact is what its manifest says, and so is everything that it reads.
 //!
 //! The work is cut into units: a file, an index, a stretch of ids, a document. A [`Share`] has every
 //! N-th of them, and looks at its own in their order; a [`Finding`] carries its unit's place, so that
 //! the first offence of all shares is the one that a whole check meets first.
-//!
-//! [`Share`]: ratdata_tokenize::Share
 
+mod base;
+mod counts;
 mod files;
 mod portions;
 mod retokenize;
 mod values;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Manifest;
+use ratdata_tokenize::Share;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use files::{check_files, check_structure};
+use crate::failure::Failure;
+use base::{Base, base_of};
+use counts::check_counts;
+use files::{check_files, check_structure};
 pub(crate) use portions::{Portion, Portions};
-pub(crate) use retokenize::{Ended, Retokenize, retokenize};
-pub(crate) use values::check_values;
+pub(crate) use retokenize::{Retokenize, retokenize};
+use values::check_values;
 
 /// Something that is not as the manifest says, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,14 +36,74 @@ pub(crate) struct Offence {
     pub(crate) what: String,
 }
 
-/// The checks, in the order in which they are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Check {
-    Files,
-    Structure,
-    Values,
-    Documents,
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what)
+    }
+}
+
+/// An offence and the place of its unit in the whole of the work; the first is the least.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Finding {
+    /// The artifact, of those that are read one after the other; the check; the unit in it.
+    place: Vec<u64>,
+    pub(crate) offence: Offence,
+}
+
+/// Why a check ended early: something differs, or the check itself failed.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Differs(Finding),
+    Failed(Failure),
+}
+
+impl Ended {
+    /// Something about the file or folder `path` is not as recorded.
+    fn at(path: &Path, what: impl fmt::Display) -> Self {
+        let offence = Offence { path: path.to_owned(), what: what.to_string() };
+        Self::Differs(Finding { place: Vec::new(), offence })
+    }
+
+    /// Says of which part of the work it is told: the innermost part first.
+    fn within(mut self, part: usize) -> Self {
+        if let Self::Differs(finding) = &mut self {
+            finding.place.insert(0, part as u64);
+        }
+        self
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// How much was proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Proof {
+    /// Files, their sizes together, and the ids in them.
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) ids: u64,
+    /// Artifacts that were read beside the one that was asked for, and whether one is missing.
+    pub(crate) bases: u64,
+    pub(crate) base_missing: bool,
+}
+
+impl Proof {
+    /// Joins what two shares of one check have proved.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            files: self.files + other.files,
+            bytes: self.bytes + other.bytes,
+            ids: self.ids + other.ids,
+            bases: self.bases.max(other.bases),
+            base_missing: self.base_missing || other.base_missing,
+        }
+    }
 }
 
 /// Returns how many units the larger of the checks of an artifact's own files has.
@@ -47,25 +111,41 @@ pub(crate) fn units(manifest: &Manifest) -> usize {
     manifest.files().len().max(values::units(manifest))
 }
 
-/// An offence and the place of its unit in the whole of the work; the first is the least.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Finding {
-    check: Check,
-    unit: Vec<u64>,
-    pub(crate) offence: Offence,
+/// Proves a share of an artifact, then of the artifact that it was made from where its rows read
+/// that, and so on. Bases name each other by checksum, so they cannot go round.
+pub(crate) fn prove(root: &Path, manifest: &Manifest, share: Share) -> Result<Proof, Ended> {
+    let mut proof = Proof::default();
+    let (mut root, mut manifest) = (root.to_owned(), manifest.clone());
+    for artifact in 0.. {
+        let found = prove_one(&root, &manifest, share, &mut proof);
+        match found.map_err(|ended| ended.within(artifact))? {
+            Base::None => break,
+            Base::Missing => {
+                proof.base_missing = true;
+                break;
+            }
+            Base::There(folder, base) => (root, manifest) = (folder, *base),
+        }
+        proof.bases += 1;
+    }
+    Ok(proof)
 }
 
-impl Offence {
-    /// Says in which unit of which check it was found.
-    fn at(self, check: Check, unit: &[usize]) -> Finding {
-        let unit = unit.iter().map(|&number| number as u64).collect();
-        Finding { check, unit, offence: self }
+/// Makes all checks of one artifact, one after the other, and returns what it was made from.
+fn prove_one(
+    root: &Path,
+    manifest: &Manifest,
+    share: Share,
+    proof: &mut Proof,
+) -> Result<Base, Ended> {
+    let of = |check: usize| move |ended: Ended| ended.within(check);
+    let (files, bytes) = check_files(root, manifest, share).map_err(of(0))?;
+    check_structure(root, manifest, share).map_err(of(1))?;
+    if share.has(0) {
+        check_counts(root, manifest).map_err(of(2))?;
     }
-}
-
-impl fmt::Display for Offence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.what)
-    }
+    proof.ids += check_values(root, manifest, share).map_err(of(3))?;
+    proof.files += files;
+    proof.bytes += bytes;
+    base_of(root, manifest, share).map_err(of(4))
 }

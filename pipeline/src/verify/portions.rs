@@ -13,17 +13,15 @@ use ratdata_schemas::{ArtifactError, Checksum, DirLock, StagedFile};
 use ratdata_tokenize::Share;
 use serde::{Deserialize, Serialize};
 
-use super::Finding;
+use super::{Finding, Proof};
 
 /// What a share of a check has found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Portion {
     pub(crate) share: Share,
-    /// Bytes of files, whose checksums were compared.
-    pub(crate) bytes: u64,
-    /// Ids whose values were looked at.
-    pub(crate) ids: u64,
+    /// How much was proved.
+    pub(crate) proof: Proof,
     /// Documents that were encoded again, where that was asked for.
     pub(crate) documents: Option<u64>,
     /// The first of what is not as recorded.
@@ -33,15 +31,14 @@ pub(crate) struct Portion {
 impl Portion {
     /// A share that has looked at nothing yet.
     pub(crate) fn new(share: Share) -> Self {
-        Self { share, bytes: 0, ids: 0, documents: None, finding: None }
+        Self { share, proof: Proof::default(), documents: None, finding: None }
     }
 
     /// Joins all shares of one check.
     pub(crate) fn joined(portions: Vec<Self>) -> Self {
         portions.into_iter().fold(Self::new(Share::WHOLE), |sum, portion| Self {
             share: Share::WHOLE,
-            bytes: sum.bytes + portion.bytes,
-            ids: sum.ids + portion.ids,
+            proof: sum.proof.and(portion.proof),
             documents: portion.documents.map_or(sum.documents, |documents| {
                 Some(sum.documents.unwrap_or_default() + documents)
             }),

@@ -10,7 +10,7 @@ use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 use rayon::prelude::*;
 
-use super::{Check, Finding, Offence};
+use super::Ended;
 use crate::failure::{Failure, Kind};
 
 /// A check of randomly drawn documents of an artifact.
@@ -29,18 +29,6 @@ pub(crate) struct Retokenize<'a> {
     pub(crate) interrupted: &'a AtomicBool,
 }
 
-/// Why the check ended early: a document differs, or the check itself failed.
-pub(crate) enum Ended {
-    Differs(Finding),
-    Failed(Failure),
-}
-
-impl From<Failure> for Ended {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 /// Returns whether a document is drawn: by its place and the seed, so the same ones every time.
 pub(crate) fn is_drawn(drawn: f64, seed: u64, source: usize, document: u32) -> bool {
     let key = format!("{seed} {source} {document}");
@@ -52,8 +40,6 @@ pub(crate) fn is_drawn(drawn: f64, seed: u64, source: usize, document: u32) -> b
 /// Compares; returns how many documents were compared.
 pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
-    let config: JobConfig = serde_json::from_value(check.manifest.config.clone())
-        .map_err(|wrong| failed(&wrong).hinted(Some("only what `tokenize` made has sources")))?;
     let mut compared = 0;
     for (place, split) in check.manifest.splits.keys().enumerate() {
         let origins = Origins::of(check.manifest, split).map_err(|wrong| failed(&wrong))?;
@@ -71,7 +57,11 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
                 })?;
             let part = Part { place, split, number };
             same_file(file, &record.fingerprint, &part)?;
-            compared += compare_source(check, &config, &origins, &set, &part, file)?;
+            let config = origins.job(number).ok_or_else(|| {
+                let message = format!("source `{}`: not encoded by `tokenize`", record.name);
+                Failure::message(Kind::Usage, message)
+            })?;
+            compared += compare_source(check, config, &origins, &set, &part, file)?;
         }
     }
     Ok(compared)
@@ -90,8 +80,9 @@ impl Part<'_> {
     /// An offence that was found at a row of the source.
     fn differs(&self, row: u64, file: &SourceFile, what: String) -> Ended {
         let row = usize::try_from(row).unwrap_or(usize::MAX);
-        let offence = Offence { path: file.path.clone(), what };
-        Ended::Differs(offence.at(Check::Documents, &[self.place, self.number, row]))
+        // After all that is proved without the sources.
+        let place = [usize::MAX, self.place, self.number, row];
+        place.into_iter().rev().fold(Ended::at(&file.path, what), Ended::within)
     }
 }
 

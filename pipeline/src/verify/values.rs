@@ -9,7 +9,8 @@ use ratdata_schemas::{
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::{Check, Finding, Offence};
+use super::Ended;
+use crate::interrupt;
 
 /// How many tokens a thread takes at a time.
 const TAKEN: usize = 1 << 20;
@@ -19,35 +20,37 @@ const STRETCH: usize = 64 * TAKEN;
 const ROWS: usize = 1 << 12;
 
 /// Checks a share of the ids and labels; returns how many ids were read.
-pub(crate) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Result<u64, Finding> {
+pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Result<u64, Ended> {
     let vocab_size = manifest.tokenizer.vocab_size;
     let mut units = 0;
     let mut read = 0;
     for (name, split) in &manifest.splits {
-        let offence = |what: String| Offence { path: root.to_owned(), what };
         let first = units;
-        let wrong = |what: String| offence(what).at(Check::Values, &[first]);
         // Opening first: lengths are those of the files, whatever the manifest says.
         if matches!(split, SplitRecord::Shards { .. }) {
             let set = BinSet::from_manifest(root, manifest, name)
-                .map_err(|error| wrong(error.to_string()))?;
+                .map_err(|wrong| Ended::at(root, wrong).within(first))?;
             for shard in set.shards() {
                 for (unit, range) in ours(share, &mut units, shard.bin().tokens().len(), STRETCH) {
                     read += range.len() as u64;
-                    if let Some((at, id)) = first_beyond(shard, range, vocab_size) {
-                        let path = shard.bin().path().to_owned();
+                    let beyond = first_beyond(shard, range, vocab_size);
+                    interrupt::check()?;
+                    if let Some((at, id)) = beyond {
                         let what = format!("token {at}: id {id}, expected below {vocab_size}");
-                        return Err(Offence { path, what }.at(Check::Values, &[unit]));
+                        return Err(Ended::at(shard.bin().path(), what).within(unit));
                     }
                 }
             }
         } else {
-            let set = RowSet::open(root, name).map_err(|error| wrong(error.to_string()))?;
+            let set =
+                RowSet::open(root, name).map_err(|wrong| Ended::at(root, wrong).within(first))?;
+            // What fills a row up is written out in pairs alone; elsewhere it is the reader's.
+            let fill = manifest.tokenizer.eos.filter(|_| matches!(split, SplitRecord::Pairs(_)));
             let rows = usize::try_from(set.num_rows()).unwrap_or(usize::MAX);
             for (unit, range) in ours(share, &mut units, rows, ROWS) {
                 read += range.len() as u64 * set.seq_len() as u64;
-                check_rows(name, &set, range, vocab_size)
-                    .map_err(|what| offence(what).at(Check::Values, &[unit]))?;
+                check_rows(root, name, (&set, range), (vocab_size, fill))
+                    .map_err(|ended| ended.within(unit))?;
             }
         }
     }
@@ -84,6 +87,9 @@ fn first_beyond(shard: &Shard, range: Range<usize>, vocab_size: u32) -> Option<(
     let tokens = shard.bin().tokens();
     let starts: Vec<usize> = range.clone().step_by(TAKEN).collect();
     starts.into_par_iter().find_map_first(|start| {
+        if interrupt::asked() {
+            return None;
+        }
         let stretch = tokens.slice(start..range.end.min(start + TAKEN))?;
         let beyond = match stretch {
             // The largest first: looking for a place is only for what is wrong.
@@ -95,28 +101,43 @@ fn first_beyond(shard: &Shard, range: Range<usize>, vocab_size: u32) -> Option<(
     })
 }
 
-/// Returns what is wrong with the first row in a range that holds an id beyond the vocabulary.
+/// Checks a range of rows.
 fn check_rows(
+    root: &Path,
     split: &str,
-    set: &RowSet,
-    range: Range<usize>,
-    vocab_size: u32,
-) -> Result<(), String> {
+    (set, range): (&RowSet, Range<usize>),
+    (vocab_size, fill): (u32, Option<TokenId>),
+) -> Result<(), Ended> {
     let wrong = range.into_par_iter().find_map_first(|number| {
+        if interrupt::asked() {
+            return None;
+        }
         let mut row = Row::default();
         set.read(number as u64, &mut row);
         let bad_id = row.inputs.iter().position(|&id| id >= vocab_size);
         let bad_label = row.labels.iter().position(|&label| {
             label != IGNORE_INDEX && u32::try_from(label).map_or(true, |id| id >= vocab_size)
         });
+        let end = row.document_ends.last().map_or(0, |&end| end as usize);
+        let bad_fill = fill.and_then(|fill| {
+            let place = (end..row.inputs.len()).find(|&place| row.inputs[place] != fill)?;
+            Some((place, fill))
+        });
+        let below = format!("expected below {vocab_size}");
         let told = |place: usize, what: String| (number, place, what);
         bad_id
-            .map(|place| told(place, format!("id {}", row.inputs[place])))
-            .or_else(|| bad_label.map(|place| told(place, format!("label {}", row.labels[place]))))
+            .map(|place| told(place, format!("id {}, {below}", row.inputs[place])))
+            .or_else(|| {
+                bad_label.map(|place| told(place, format!("label {}, {below}", row.labels[place])))
+            })
+            .or_else(|| {
+                let (place, fill) = bad_fill?;
+                let found = row.inputs[place];
+                Some(told(place, format!("id {found} behind the row's end, expected {fill}")))
+            })
     });
+    interrupt::check()?;
     wrong.map_or(Ok(()), |(row, column, what)| {
-        Err(format!(
-            "split `{split}`, row {row}, column {column}: {what}, expected below {vocab_size}"
-        ))
+        Err(Ended::at(root, format!("split `{split}`, row {row}, column {column}: {what}")))
     })
 }

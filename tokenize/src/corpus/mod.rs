@@ -25,5 +25,5 @@ pub use config::{DtypeChoice, JobConfig, OnBadRow, Order, Specials};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
 pub use job::{Job, Outcome, Progress};
-pub use origin::{Origin, OriginError, Origins};
+pub use origin::{MergedInput, Origin, OriginError, Origins};
 pub use split::{SplitRows, split_rows};

@@ -1,10 +1,15 @@
 //! Leads a document of an artifact back to its file and row, by the recorded order alone.
 
-use ratdata_schemas::{Manifest, SplitRecord};
+use std::collections::BTreeMap;
+
+use ratdata_schemas::{Checksum, Manifest, SourceRecord, SplitRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::config::JobConfig;
-use super::split::split_rows;
+use super::split::{split_rows, val_count};
+use crate::sft::Examples;
 
 /// Where a document came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,16 +18,35 @@ pub struct Origin {
     pub source: usize,
     /// Its place among the documents of that file; rows that were left out are not counted.
     pub document: u32,
+    /// Of instruction data, which of the task's answer columns it was made with.
+    pub answer: Option<usize>,
+}
+
+/// What a joined artifact records of one of those that it was joined from: all that leads a
+/// document back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MergedInput {
+    /// The checksum of its manifest.
+    pub manifest: Checksum,
+    /// Its name.
+    pub name: String,
+    /// How many of the sources are its own; they stand in the order of the inputs.
+    pub sources: usize,
+    /// How many documents each of its splits has.
+    pub documents: BTreeMap<String, u64>,
+    /// Its configuration.
+    pub config: Value,
 }
 
 /// Why documents cannot be led back.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// The artifact was not made by a tokenize job.
-    #[error("the artifact was not made by `ratdata tokenize`: {reason}")]
-    NotTokenized {
-        /// What is missing or wrong.
+    /// The artifact does not say how its documents follow from its sources.
+    #[error("its documents cannot be led back to rows: {reason}")]
+    Unknown {
+        /// Why not.
         reason: String,
     },
     /// The split holds another number of documents than its sources give.
@@ -38,14 +62,41 @@ pub enum OriginError {
 }
 
 /// The documents of one split, by where they came from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Origins {
-    /// For each source, its documents of this split, in the split's order.
-    sources: Vec<Vec<u32>>,
-    /// The split's documents before each source.
-    firsts: Vec<u64>,
-    /// How many documents each source has in all splits.
-    documents: Vec<u32>,
+    runs: Vec<Run>,
+    /// How many documents the runs have together.
+    total: u64,
+    sources: Vec<SourceOrigin>,
+    jobs: Vec<JobConfig>,
+}
+
+/// What is known of one source.
+#[derive(Clone, Copy, Debug, Default)]
+struct SourceOrigin {
+    /// How many documents it has in all splits.
+    documents: u32,
+    /// Of a tokenized source, its run and its job.
+    run: Option<usize>,
+    job: Option<usize>,
+}
+
+/// Documents that follow each other in a split.
+#[derive(Debug)]
+struct Run {
+    /// The split's documents before it.
+    first: u64,
+    /// The sources before its own.
+    sources: usize,
+    order: RunOrder,
+}
+
+#[derive(Debug)]
+enum RunOrder {
+    /// Documents of one source, in the split's order.
+    Rows(Vec<u32>),
+    /// Examples of instruction data.
+    Examples(Examples),
 }
 
 impl Origins {
@@ -53,73 +104,225 @@ impl Origins {
     ///
     /// # Errors
     ///
-    /// The artifact was not made by a tokenize job, or its counts contradict each other.
+    /// The artifact does not say how it was made, or its counts contradict each other.
     pub fn of(manifest: &Manifest, split: &str) -> Result<Self, OriginError> {
-        let not_tokenized = |reason: String| OriginError::NotTokenized { reason };
-        let config: JobConfig = serde_json::from_value(manifest.config.clone())
-            .map_err(|wrong| not_tokenized(wrong.to_string()))?;
-        let Some(SplitRecord::Shards { shards }) = manifest.splits.get(split) else {
-            return Err(not_tokenized(format!("split `{split}` holds no token bins")));
+        let found = match manifest.splits.get(split) {
+            Some(SplitRecord::Shards { shards }) => {
+                shards.iter().map(|shard| shard.documents).fold(0, u64::saturating_add)
+            }
+            Some(SplitRecord::Pairs(pairs)) => pairs.rows,
+            _ => return Err(unknown(format!("split `{split}` holds no documents of its own"))),
         };
-        let mut sources = Vec::new();
-        let mut documents = Vec::new();
-        let mut firsts = Vec::new();
-        let mut total = 0;
+        let mut origins = Self::default();
+        origins.append(&manifest.config, &manifest.sources, split, found)?;
+        Ok(origins)
+    }
+
+    /// Appends the documents of one artifact, or of those that it was joined from.
+    fn append(
+        &mut self,
+        config: &Value,
+        sources: &[SourceRecord],
+        split: &str,
+        found: u64,
+    ) -> Result<(), OriginError> {
+        // A tokenize job says with the same word whether it merged its shards.
+        if let Some(inputs) = config.get("merge").filter(|inputs| inputs.is_array()) {
+            return self.append_merged(inputs, sources, split, found);
+        }
+        let before = self.sources.len();
+        if config.get("task").is_some() {
+            let examples = Examples::of(config, sources, split, found).map_err(unknown)?;
+            let rows = examples.rows();
+            let kept = |number: usize| rows.get(&number).copied().unwrap_or(0);
+            let kept =
+                (0..sources.len()).map(|number| u32::try_from(kept(number)).unwrap_or(u32::MAX));
+            let origin = |documents| SourceOrigin { documents, ..SourceOrigin::default() };
+            self.sources.extend(kept.map(origin));
+            self.push(before, found, RunOrder::Examples(examples));
+            return Ok(());
+        }
+        if config.get("text_column").is_none() {
+            let reason = "neither `tokenize`, `sft` nor `merge` made them".to_owned();
+            return Err(unknown(reason));
+        }
+        let config: JobConfig =
+            serde_json::from_value(config.clone()).map_err(|wrong| unknown(wrong.to_string()))?;
         let mut left = config.limit_docs.unwrap_or(u64::MAX);
-        for source in &manifest.sources {
+        let mut counts = Vec::with_capacity(sources.len());
+        for source in sources {
             let kept = source.rows.saturating_sub(source.bad_rows).min(left);
             left -= kept;
-            let kept = u32::try_from(kept).map_err(|_| {
-                not_tokenized(format!("{}: more than 4,294,967,295 documents", source.name))
-            })?;
+            counts.push(u32::try_from(kept).map_err(|_| {
+                unknown(format!("{}: more than 4,294,967,295 documents", source.name))
+            })?);
+        }
+        // Counted before anything is drawn: a damaged manifest must not ask for gigabytes.
+        let in_split = |kept: u32| {
+            let val = val_count(kept, config.val_fraction);
+            u64::from(if split == "val" { val } else { kept - val })
+        };
+        let expected = counts.iter().map(|&kept| in_split(kept)).fold(0, u64::saturating_add);
+        if expected != found {
+            return Err(OriginError::Count { split: split.to_owned(), expected, found });
+        }
+        for kept in counts {
             let rows = split_rows(kept, config.val_fraction, config.split_seed, config.order);
             let rows = if split == "val" { rows.val } else { rows.train };
-            firsts.push(total);
-            total += rows.len() as u64;
-            sources.push(rows);
-            documents.push(kept);
+            let number = self.sources.len();
+            let (run, job) = (Some(self.runs.len()), Some(self.jobs.len()));
+            self.sources.push(SourceOrigin { documents: kept, run, job });
+            self.push(number, rows.len() as u64, RunOrder::Rows(rows));
         }
-        let found = shards.iter().map(|shard| shard.documents).sum();
-        if total != found {
-            return Err(OriginError::Count { split: split.to_owned(), expected: total, found });
+        self.jobs.push(config);
+        Ok(())
+    }
+
+    fn append_merged(
+        &mut self,
+        inputs: &Value,
+        mut sources: &[SourceRecord],
+        split: &str,
+        found: u64,
+    ) -> Result<(), OriginError> {
+        let inputs: Vec<MergedInput> = serde_json::from_value(inputs.clone()).map_err(|_| {
+            unknown("they were joined without a record of what; join them again".into())
+        })?;
+        let documents = |input: &MergedInput| input.documents.get(split).copied().unwrap_or(0);
+        let expected = inputs.iter().map(documents).fold(0, u64::saturating_add);
+        if expected != found {
+            return Err(OriginError::Count { split: split.to_owned(), expected, found });
         }
-        Ok(Self { sources, firsts, documents })
+        for input in &inputs {
+            let (own, others) = sources
+                .split_at_checked(input.sources)
+                .ok_or_else(|| unknown("the manifest has fewer sources than were joined".into()))?;
+            sources = others;
+            if input.documents.contains_key(split) {
+                self.append(&input.config, own, split, documents(input))?;
+            } else {
+                self.sources.extend(own.iter().map(|_| SourceOrigin::default()));
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, sources: usize, documents: u64, order: RunOrder) {
+        self.runs.push(Run { first: self.total, sources, order });
+        self.total = self.total.saturating_add(documents);
     }
 
     /// Returns where document `document` of the split came from; none past the last.
     pub fn locate(&self, document: u64) -> Option<Origin> {
-        let source = self.firsts.partition_point(|&first| first <= document).checked_sub(1)?;
-        // Sources without a document in this split begin where the next one does.
-        let within = usize::try_from(document - self.firsts[source]).ok()?;
-        self.sources[source].get(within).map(|&document| Origin { source, document })
+        // Runs without a document in this split begin where the next one does.
+        let run = self.runs.partition_point(|run| run.first <= document).checked_sub(1)?;
+        let Run { first, sources, order } = &self.runs[run];
+        let within = document - first;
+        match order {
+            RunOrder::Rows(rows) => {
+                let document = *rows.get(usize::try_from(within).ok()?)?;
+                Some(Origin { source: *sources, document, answer: None })
+            }
+            RunOrder::Examples(examples) => {
+                let found = examples.locate(within)?;
+                let source = sources + found.source;
+                Some(Origin { source, document: found.row, answer: Some(found.answer) })
+            }
+        }
     }
 
-    /// Returns the documents of a source as `(document of the split, document of the file)`.
+    /// Returns the documents of a tokenized source as `(document of the split, document of the
+    /// file)`.
     pub fn of_source(&self, source: usize) -> impl Iterator<Item = (u64, u32)> + '_ {
-        let first = self.firsts[source];
-        (first..).zip(self.sources[source].iter().copied())
+        let run = self.sources[source].run.map(|run| &self.runs[run]);
+        let rows = run.and_then(|run| match &run.order {
+            RunOrder::Rows(rows) => Some((run.first.., rows)),
+            RunOrder::Examples(_) => None,
+        });
+        rows.into_iter().flat_map(|(places, rows)| places.zip(rows.iter().copied()))
     }
 
     /// Returns how many documents a source has in all splits.
     pub fn documents(&self, source: usize) -> u32 {
-        self.documents[source]
+        self.sources[source].documents
     }
+
+    /// Returns the job that tokenized a source; none of instruction data.
+    pub fn job(&self, source: usize) -> Option<&JobConfig> {
+        self.sources[source].job.map(|job| &self.jobs[job])
+    }
+}
+
+fn unknown(reason: String) -> OriginError {
+    OriginError::Unknown { reason }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn source(rows: u64) -> SourceRecord {
+        SourceRecord {
+            name: "x.jsonl".into(),
+            bytes: 1,
+            rows,
+            bad_rows: 0,
+            text_bytes: 1,
+            fingerprint: Checksum::of(b"x"),
+        }
+    }
+
+    fn config() -> Value {
+        let order = super::super::Order::File;
+        let config = JobConfig { val_fraction: 0.0, order, ..JobConfig::default() };
+        serde_json::to_value(config).unwrap()
+    }
+
+    fn input(documents: u64, sources: usize, config: Value) -> MergedInput {
+        MergedInput {
+            manifest: Checksum::of(b"m"),
+            name: "x".into(),
+            sources,
+            documents: [("train".into(), documents)].into(),
+            config,
+        }
+    }
+
+    fn at(source: usize, document: u32) -> Option<Origin> {
+        Some(Origin { source, document, answer: None })
+    }
+
     #[test]
     fn a_document_is_found_in_its_source() {
-        let origins = Origins {
-            sources: vec![vec![2, 0], vec![], vec![5]],
-            firsts: vec![0, 2, 2],
-            documents: vec![3, 0, 6],
-        };
+        let mut origins = Origins::default();
 
-        assert_eq!(origins.locate(1), Some(Origin { source: 0, document: 0 }));
-        assert_eq!(origins.locate(2), Some(Origin { source: 2, document: 5 }));
-        assert_eq!(origins.locate(3), None);
+        origins.append(&config(), &[source(3), source(0), source(6)], "train", 9).unwrap();
+
+        assert_eq!(origins.locate(1), at(0, 1));
+        assert_eq!(origins.locate(3), at(2, 0));
+        assert_eq!(origins.locate(9), None);
+        assert_eq!(origins.of_source(2).last(), Some((8, 5)));
+    }
+
+    #[test]
+    fn a_document_is_found_through_artifacts_that_were_joined() {
+        let inner = serde_json::json!({ "merge": [input(2, 1, config()), input(1, 1, config())] });
+        let outer = serde_json::json!({ "merge": [input(4, 1, config()), input(3, 2, inner)] });
+        let mut origins = Origins::default();
+
+        origins.append(&outer, &[source(4), source(2), source(1)], "train", 7).unwrap();
+
+        assert_eq!(origins.locate(3), at(0, 3));
+        assert_eq!(origins.locate(5), at(1, 1));
+        assert_eq!(origins.locate(6), at(2, 0));
+    }
+
+    #[test]
+    fn counts_that_contradict_each_other_are_told() {
+        let mut origins = Origins::default();
+
+        let refused = origins.append(&config(), &[source(3)], "train", 4).unwrap_err();
+
+        assert_eq!(refused.to_string(), "split `train` holds 4 documents, its sources give 3");
     }
 }

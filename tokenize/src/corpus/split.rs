@@ -20,23 +20,28 @@ pub struct SplitRows {
 ///
 /// Equal to `train_test_split(test_size=fraction, seed=seed, shuffle=True)` of Hugging Face
 /// `datasets`, where the order is [`Order::Reference`].
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a fraction of 0 to 1 times a u32 fits a u32"
-)]
 pub fn split_rows(documents: u32, fraction: f64, seed: u64, order: Order) -> SplitRows {
     if fraction <= 0.0 && order == Order::File {
         return SplitRows { train: (0..documents).collect(), val: Vec::new() };
     }
     let mut val = permutation(seed, documents);
-    let share = (fraction.clamp(0.0, 1.0) * f64::from(documents)).ceil() as usize;
-    let mut train = val.split_off(share.min(val.len()));
+    let mut train = val.split_off(val_count(documents, fraction) as usize);
     if order == Order::File {
         train.sort_unstable();
         val.sort_unstable();
     }
     SplitRows { train, val }
+}
+
+/// Returns how many of `documents` documents are `val`: `ceil(fraction · n)`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a fraction of 0 to 1 times a u32 fits a u32"
+)]
+pub(super) fn val_count(documents: u32, fraction: f64) -> u32 {
+    let share = (fraction.clamp(0.0, 1.0) * f64::from(documents)).ceil() as u32;
+    share.min(documents)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ impl Default for Batch {
 struct MakeKeys<'a>(&'a mut Batch);
 
 impl Kernel for MakeKeys<'_> {
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
     #[inline(always)]
     fn run(self) {
         let Batch { low, high, len, places, .. } = self.0;

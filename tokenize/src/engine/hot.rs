@@ -42,9 +42,9 @@ impl HotUnits {
     /// Returns the ids of a unit of 9 to 16 bytes: the first three and the others.
     #[inline]
     pub(crate) fn middle(&self, place: u64, key: Key) -> (Value, Value) {
-        let line = &self.line(place);
-        let met = |way: usize| (line[way] == key.low) & (line[2 + way] == key.high);
-        let (way, known) = (usize::from(met(1)), met(0) | met(1));
+        let line = self.line(place);
+        let met = |way: usize| line[way] == key.low && line[2 + way] == key.high;
+        let (way, known) = (usize::from(met(1)), met(0) || met(1));
         let value = |at: usize| Value::from_bits(line[at + way] & u64::from(known).wrapping_neg());
         (value(4), value(6))
     }

@@ -3,6 +3,9 @@
 /// Units up to this many bytes have a key.
 pub(crate) const LONGEST: usize = 16;
 
+/// The same, as lengths are counted.
+const LONGEST_LEN: u32 = 16;
+
 /// The bytes of a unit, filled up with zeros; no bytes where the unit has no key.
 ///
 /// A unit that ends with a zero byte has none, so that no two units share one.
@@ -21,7 +24,7 @@ impl Key {
         // Shifted by its whole width, a number is nothing.
         let kept = |bits: u32| u64::MAX.checked_shr(bits).unwrap_or(0);
         let (of_low, of_high) = (kept(64 - 8 * len.min(8)), kept(128_u32.wrapping_sub(8 * len)));
-        let has_key = if len > LONGEST as u32 { 0 } else { u64::MAX };
+        let has_key = if len > LONGEST_LEN { 0 } else { u64::MAX };
         Self { low: low & of_low & has_key, high: high & of_high & has_key }
     }
 

@@ -249,10 +249,16 @@ pub(crate) fn look_up_four(
     }
 }
 
+/// A place among lines, which are in memory and so are no more than it counts.
+#[inline]
+fn index(place: u64) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
+}
+
 /// The plain twin of the vector form.
 fn look_up_four_plain(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
     for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
-        let line = &lines[place as usize].0;
+        let line = &lines[index(place)].0;
         let met = (0..4).fold(0, |met, way| met | u32::from(line[way] == key) << way);
         let way = (met | 1 << 3).trailing_zeros() as usize;
         // Without a branch: which of the four it is, or none, is not to be foreseen.
@@ -269,7 +275,7 @@ fn look_up_four_plain(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut
 )]
 fn look_up_four_avx512(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
     for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
-        let line = load_words(&lines[place as usize].0);
+        let line = load_words(&lines[index(place)].0);
         let met = _mm512_cmpeq_epi64_mask(line, _mm512_set1_epi64(key as i64)) & 0b1111;
         let found = _mm512_maskz_compress_epi64(met << 4, line);
         *value = _mm_cvtsi128_si64(_mm512_castsi512_si128(found)) as u64;

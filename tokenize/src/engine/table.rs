@@ -70,11 +70,12 @@ impl Value {
     /// Returns how many ids there are.
     #[inline]
     pub(crate) fn count(self) -> usize {
-        (self.0 >> 62) as usize
+        usize::try_from(self.0 >> 62).unwrap_or(0)
     }
 
     /// Returns the ids; those past their number are zero.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the bits beyond an id are taken off")]
     pub(crate) fn ids(self) -> [TokenId; VALUE_IDS] {
         [0, 1, 2].map(|place| (self.0 >> (place * ID_BITS)) as TokenId & (MOST_IDS - 1))
     }

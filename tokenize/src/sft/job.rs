@@ -72,7 +72,7 @@ pub struct SftOutcome {
 }
 
 /// The name of a task's split in an artifact: `validation` is `val`.
-fn artifact_split(split: &str) -> &str {
+pub(super) fn artifact_split(split: &str) -> &str {
     if split == "validation" { "val" } else { split }
 }
 

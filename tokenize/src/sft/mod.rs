@@ -11,6 +11,7 @@
 //!           -> pairs               pairs.rs      the reference's two files
 //!           -> documents           documents.rs  a token bin with a loss mask, to be packed
 //! splits    -> manifest            job.rs
+//! manifest  -> rows                examples.rs  back again
 //! ```
 
 mod chat;
@@ -18,6 +19,7 @@ mod clip;
 mod date;
 mod documents;
 mod error;
+mod examples;
 mod jinja;
 mod job;
 mod pairs;
@@ -33,6 +35,7 @@ pub use chat::{ChatTemplate, Rendered};
 pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
 pub use date::Date;
 pub use error::SftError;
+pub use examples::{ExampleOrigin, Examples};
 pub use jinja::RenderError;
 pub use job::{Form, SftJob, SftOutcome, most_shares, source_of};
 pub use staged::SftProgress;

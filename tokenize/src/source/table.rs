@@ -127,7 +127,7 @@ impl Table {
             TableKind::Parquet { metadata, mask } => {
                 self.read_parquet(metadata, mask, wanted, each)
             }
-            TableKind::Lines(lines) => self.read_lines(lines, wanted, each),
+            TableKind::Lines(lines) => read_lines(lines, wanted, each),
         }
     }
 
@@ -166,24 +166,23 @@ impl Table {
         }
         Ok(())
     }
+}
 
-    fn read_lines(
-        &self,
-        lines: &LinesSource,
-        wanted: &dyn Fn(u64) -> bool,
-        each: &mut dyn FnMut(u64, Vec<TableRow>) -> bool,
-    ) -> Result<(), SourceError> {
-        lines.read(&mut |rows| {
-            let lines = (rows.first..).zip(&rows.cells).filter_map(|(row, cell)| match cell {
-                Cell::Line(number, line) => {
-                    let columns = if wanted(row) { object_of(line) } else { Ok(Value::Null) };
-                    Some(TableRow { place: Place::Line(*number), columns })
-                }
-                _ => None,
-            });
-            each(rows.first, lines.collect())
-        })
-    }
+fn read_lines(
+    lines: &LinesSource,
+    wanted: &dyn Fn(u64) -> bool,
+    each: &mut dyn FnMut(u64, Vec<TableRow>) -> bool,
+) -> Result<(), SourceError> {
+    lines.read(&mut |rows| {
+        let lines = (rows.first..).zip(&rows.cells).filter_map(|(row, cell)| match cell {
+            Cell::Line(number, line) => {
+                let columns = if wanted(row) { object_of(line) } else { Ok(Value::Null) };
+                Some(TableRow { place: Place::Line(*number), columns })
+            }
+            _ => None,
+        });
+        each(rows.first, lines.collect())
+    })
 }
 
 /// Reads a line of JSON that has to be an object.

@@ -1,0 +1,183 @@
+//! What a path speaks of: an artifact, a file of one, somebody's bin, or a pair of rows.
+
+use std::path::{Path, PathBuf};
+
+use ratdata_schemas::manifest::MANIFEST_FILE;
+use ratdata_schemas::{
+    BinSet, BinSetError, Dtype, Manifest, RowSet, RowSetError, SplitRecord, TokenizerRecord,
+};
+
+use crate::failure::{Failure, Kind};
+
+/// A file's manifest lies at most so many folders above it.
+const ABOVE: usize = 3;
+
+/// Something with tokens in it.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// An artifact, or the part of one that a file is of.
+    Artifact { root: PathBuf, manifest: Box<Manifest> },
+    /// A headerless bin, whoever wrote it.
+    Bin { path: PathBuf, dtype: Dtype },
+    /// Rows of inputs and labels without a manifest.
+    Pair { inputs: PathBuf, labels: PathBuf, row_len: u32 },
+}
+
+/// The tokens of one part of a subject.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// A stream.
+    Bins(BinSet),
+    /// Rows.
+    Rows(RowSet),
+}
+
+impl Subject {
+    /// Finds out what a path speaks of; `dtype` and `row_len` say what files cannot.
+    ///
+    /// # Errors
+    ///
+    /// There is no manifest where a folder is given, or it is none; or a pair does not say how long
+    /// its rows are.
+    pub(crate) fn of(path: &Path, dtype: Dtype, row_len: Option<u32>) -> Result<Self, Failure> {
+        if path.is_dir() {
+            return Ok(Self::Artifact { root: path.to_owned(), manifest: Box::new(read(path)?) });
+        }
+        if let Some((root, manifest)) = artifact_above(path) {
+            return Ok(Self::Artifact { root, manifest: Box::new(manifest) });
+        }
+        match pair_of(path) {
+            Some((inputs, labels)) => {
+                let row_len = row_len_of(&inputs, row_len)?;
+                Ok(Self::Pair { inputs, labels, row_len })
+            }
+            None => Ok(Self::Bin { path: path.to_owned(), dtype }),
+        }
+    }
+
+    /// Returns where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Artifact { root, .. } => root,
+            Self::Bin { path, .. } | Self::Pair { inputs: path, .. } => path,
+        }
+    }
+
+    /// Returns its manifest, where it has one.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Self::Artifact { manifest, .. } => Some(manifest),
+            _ => None,
+        }
+    }
+
+    /// Returns the tokenizer that a manifest says made it.
+    pub(crate) fn tokenizer(&self) -> Option<&TokenizerRecord> {
+        self.manifest().map(|manifest| &manifest.tokenizer)
+    }
+
+    /// Returns the names of its parts.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        match self {
+            Self::Artifact { manifest, .. } => manifest.splits.keys().cloned().collect(),
+            Self::Bin { .. } => vec!["bin".into()],
+            Self::Pair { .. } => vec!["pair".into()],
+        }
+    }
+
+    /// Opens a part, and makes sure that its index leads nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// A file is not there or not whole.
+    pub(crate) fn open(&self, part: &str) -> Result<Part, Failure> {
+        match self {
+            Self::Artifact { root, manifest } => match manifest.splits.get(part) {
+                Some(SplitRecord::Shards { .. }) | None => {
+                    open_bins(root, manifest, part).map(Part::Bins)
+                }
+                Some(_) => RowSet::open(root, part).map(Part::Rows).map_err(|w| rows_failure(&w)),
+            },
+            Self::Bin { path, dtype } => {
+                BinSet::open_bin(path, *dtype).map(Part::Bins).map_err(|w| bins_failure(&w))
+            }
+            Self::Pair { inputs, labels, row_len } => RowSet::open_pair(inputs, labels, *row_len)
+                .map(Part::Rows)
+                .map_err(|wrong| rows_failure(&wrong)),
+        }
+    }
+}
+
+fn read(root: &Path) -> Result<Manifest, Failure> {
+    Manifest::read(root).map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
+}
+
+/// Opens the bins of a split and makes sure that their indexes lead nowhere else.
+pub(crate) fn open_bins(root: &Path, manifest: &Manifest, split: &str) -> Result<BinSet, Failure> {
+    let set = BinSet::from_manifest(root, manifest, split).map_err(|wrong| bins_failure(&wrong))?;
+    for shard in set.shards() {
+        if let Some(index) = shard.index() {
+            index
+                .check(shard.bin().len())
+                .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+        }
+    }
+    Ok(set)
+}
+
+fn bins_failure(wrong: &BinSetError) -> Failure {
+    Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
+}
+
+pub(crate) fn rows_failure(wrong: &RowSetError) -> Failure {
+    Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
+}
+
+/// Finds the artifact that a file is of, and keeps of its manifest what the file is in.
+fn artifact_above(path: &Path) -> Option<(PathBuf, Manifest)> {
+    let real = path.canonicalize().ok()?;
+    let root = real.ancestors().skip(1).take(ABOVE).find(|f| f.join(MANIFEST_FILE).is_file())?;
+    let mut manifest = Manifest::read(root).ok()?;
+    let is_file = |file: &ratdata_schemas::FileRecord| root.join(&file.path) == real;
+    let (name, split) =
+        manifest.splits.into_iter().find(|(_, split)| split.files().into_iter().any(is_file))?;
+    let split = match split {
+        SplitRecord::Shards { mut shards } => {
+            shards.retain(|shard| is_file(&shard.bin) || is_file(&shard.idx));
+            if shards.is_empty() {
+                return None;
+            }
+            SplitRecord::Shards { shards }
+        }
+        rows => rows,
+    };
+    manifest.splits = [(name, split)].into();
+    // Its sources are not the shard's alone.
+    manifest.sources.clear();
+    Some((root.to_owned(), manifest))
+}
+
+/// Returns the inputs and labels that a file is one of, where both are there.
+fn pair_of(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let name = path.file_name()?.to_str()?;
+    let stem = name.strip_suffix("-inputs.bin").or_else(|| name.strip_suffix("-labels.bin"))?;
+    let beside = |ending: &str| path.with_file_name(format!("{stem}-{ending}.bin"));
+    let (inputs, labels) = (beside("inputs"), beside("labels"));
+    (inputs.is_file() && labels.is_file()).then_some((inputs, labels))
+}
+
+/// Returns how many tokens the rows of a pair have: as said, or as the name of the file says.
+fn row_len_of(inputs: &Path, said: Option<u32>) -> Result<u32, Failure> {
+    let named = || {
+        let stem = inputs.file_name()?.to_str()?.strip_suffix("-inputs.bin")?;
+        stem.rsplit('-').next()?.parse().ok().filter(|&len: &u32| len > 0)
+    };
+    said.or_else(named).ok_or_else(|| {
+        let message = format!(
+            "{}: rows of inputs and labels, of a length that is not known",
+            inputs.display()
+        );
+        Failure::message(Kind::Usage, message)
+            .hinted(Some("say how many tokens a row has with `--row-len`"))
+    })
+}

@@ -1,0 +1,120 @@
+//! Counts: what a manifest says of sources, documents and special ids, held to each other.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ratdata_schemas::{BinSet, Dtype, Manifest, Shard, ShardRecord, SplitRecord, TokenId};
+use ratdata_tokenize::corpus::{JobConfig, OriginError, Origins};
+use rayon::prelude::*;
+
+use super::Ended;
+
+/// Checks that the special ids are in the vocabulary, that sources give the documents that splits
+/// have, and that documents begin and end as the configuration says.
+pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended> {
+    check_specials(root, manifest)?;
+    for (name, split) in &manifest.splits {
+        let origins = match Origins::of(manifest, name) {
+            Ok(origins) => origins,
+            // Packs, and what somebody else made, say nothing of how documents follow from sources.
+            Err(OriginError::Unknown { .. }) => continue,
+            Err(wrong) => return Err(Ended::at(root, wrong)),
+        };
+        let SplitRecord::Shards { shards } = split else { continue };
+        check_sources(root, manifest, (name, shards), &origins)?;
+        let jobs: Option<Vec<&JobConfig>> =
+            (0..manifest.sources.len()).map(|number| origins.job(number)).collect();
+        let Some(jobs) = jobs else { continue };
+        let set =
+            BinSet::from_manifest(root, manifest, name).map_err(|wrong| Ended::at(root, wrong))?;
+        let every = |has: fn(&JobConfig) -> bool| jobs.iter().all(|job| has(job));
+        let bos = manifest.tokenizer.bos.filter(|_| every(|job| job.bos));
+        let eos = manifest.tokenizer.eos.filter(|_| every(|job| job.eos));
+        if every(|job| job.eos) && eos.is_none() {
+            let what = "documents end with EOS, and the manifest's tokenizer has none";
+            return Err(Ended::at(root, what));
+        }
+        set.shards().iter().try_for_each(|shard| check_ends(shard, bos, eos))?;
+    }
+    Ok(())
+}
+
+fn check_specials(root: &Path, manifest: &Manifest) -> Result<(), Ended> {
+    let tokenizer = &manifest.tokenizer;
+    let size = tokenizer.vocab_size;
+    let named = [
+        ("bos", tokenizer.bos),
+        ("eos", tokenizer.eos),
+        ("unk", tokenizer.unk),
+        ("pad", tokenizer.pad),
+    ];
+    if let Some((name, id)) =
+        named.iter().find_map(|(name, id)| Some((name, id.filter(|&id| id >= size)?)))
+    {
+        let what = format!("the manifest's `{name}` is id {id}, expected below {size}");
+        return Err(Ended::at(root, what));
+    }
+    let narrowest = Dtype::for_vocab(size);
+    if manifest.dtype == Dtype::U16 && narrowest == Dtype::U32 {
+        let what = format!("ids of `u16` cannot hold a vocabulary of {size}");
+        return Err(Ended::at(root, what));
+    }
+    Ok(())
+}
+
+/// Checks that each source gives as many documents as the shards made from it hold.
+fn check_sources(
+    root: &Path,
+    manifest: &Manifest,
+    (split, shards): (&str, &[ShardRecord]),
+    origins: &Origins,
+) -> Result<(), Ended> {
+    let mut held: BTreeMap<usize, u64> = BTreeMap::new();
+    for shard in shards {
+        // Shards that were merged do not say their source; their sum was checked already.
+        let Some(source) = shard.source else { return Ok(()) };
+        let sum = held.entry(source as usize).or_default();
+        *sum = sum.saturating_add(shard.documents);
+    }
+    if let Some(beyond) = held.keys().find(|&&source| source >= manifest.sources.len()) {
+        let what = format!(
+            "split `{split}` has a shard of source {beyond}, and there are {} sources",
+            manifest.sources.len()
+        );
+        return Err(Ended::at(root, what));
+    }
+    for (number, source) in manifest.sources.iter().enumerate() {
+        let expected = origins.of_source(number).count() as u64;
+        let found = held.get(&number).copied().unwrap_or(0);
+        if found != expected {
+            let what = format!(
+                "split `{split}` holds {found} documents of {}, its rows give {expected}",
+                source.name
+            );
+            return Err(Ended::at(root, what));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the first and the last id of every document of a shard.
+fn check_ends(shard: &Shard, bos: Option<TokenId>, eos: Option<TokenId>) -> Result<(), Ended> {
+    let Some(index) = shard.index() else { return Ok(()) };
+    let tokens = shard.bin().tokens();
+    let at = |place: u64| usize::try_from(place).ok().and_then(|place| tokens.get(place));
+    let wrong = (0..index.len()).into_par_iter().find_map_first(|document| {
+        let range = index.range(document)?;
+        let told = |what: &str, found: Option<TokenId>, expected: TokenId| {
+            let found = found.map_or("nothing".into(), |id| format!("id {id}"));
+            Some(format!("document {document} {what} {found}, expected {expected}"))
+        };
+        let first = at(range.start).filter(|_| !range.is_empty());
+        let last = range.end.checked_sub(1).filter(|_| !range.is_empty()).and_then(at);
+        match (bos, eos) {
+            (Some(bos), _) if first != Some(bos) => told("begins with", first, bos),
+            (_, Some(eos)) if last != Some(eos) => told("ends with", last, eos),
+            _ => None,
+        }
+    });
+    wrong.map_or(Ok(()), |what| Err(Ended::at(shard.bin().path(), what)))
+}
