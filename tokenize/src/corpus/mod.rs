@@ -10,18 +10,21 @@
 //! ```
 
 mod config;
+mod count;
 mod error;
 mod estimate;
 mod finish;
 mod job;
 mod merge;
 mod origin;
+mod own;
 mod pool;
 mod split;
 mod state;
 mod writer;
 
-pub use config::{DtypeChoice, JobConfig, OnBadRow, Order, Specials};
+pub use config::{DtypeChoice, Edge, JobConfig, OnBadRow, Order, Specials};
+pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
 pub use job::{Job, Outcome, Progress};
