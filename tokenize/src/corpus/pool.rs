@@ -468,3 +468,57 @@ impl<W> Default for Waiting<W> {
         Self { blocks: BTreeMap::new(), end: None, written: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::tokenizer::{SpecialInText, Tokenizer};
+
+    const TOKENIZER: &str = r#"{"version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+        "decoder": null, "model": {"type": "BPE", "dropout": null, "unk_token": null,
+        "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+        "byte_fallback": false, "vocab": {"a": 0}, "merges": []}}"#;
+
+    #[test]
+    fn a_worker_that_panics_is_an_error_of_the_job() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(TOKENIZER.as_bytes()).unwrap();
+        let encoder = Tokenizer::load(file.path()).unwrap().encoder(SpecialInText::Parse);
+        let frame = Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail };
+        let parts = std::iter::from_fn(|| -> Option<Result<Part, JobError>> {
+            unreachable!("what a defect does to a worker")
+        });
+
+        let ran = run::<u16>(
+            vec![encoder; 2],
+            parts,
+            frame,
+            &Progress::default(),
+            &AtomicBool::new(false),
+            |_| Ok(true),
+        );
+
+        assert!(matches!(ran, Err(JobError::Panicked)));
+    }
+
+    #[test]
+    fn a_block_is_cut_behind_the_last_document_that_is_kept() {
+        let block = || Block::<u16> {
+            ids: vec![1, 2, 2, 3, 3, 3],
+            lens: vec![1, 2, 3],
+            text_lens: vec![10, 20, 30],
+            rows: 6,
+            bad: vec![(0, "bad".into()), (2, "bad".into()), (5, "bad".into())],
+        };
+        for (documents, rows, bad, ids) in [(1, 2, 1, 1), (2, 4, 2, 3), (3, 5, 2, 6), (4, 6, 3, 6)]
+        {
+            let mut cut = block();
+            cut.truncate(documents);
+
+            assert_eq!((cut.rows, cut.bad.len(), cut.ids.len()), (rows, bad, ids));
+        }
+    }
+}
