@@ -121,7 +121,7 @@ fn answer(
         )?;
         stream.write_all(&part[..part.len() / 2])?;
         if stalls {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
         }
         return Ok(());
     }

@@ -156,6 +156,9 @@ impl Totals {
     }
 }
 
+/// Gives rows, batch by batch, to what it is called with.
+type Reading<'a> = dyn FnMut(&mut dyn FnMut(Rows) -> bool) -> Result<(), SourceError> + 'a;
+
 /// Draws rows and encodes them.
 struct Sampler<'a> {
     config: &'a JobConfig,
@@ -292,7 +295,7 @@ impl Sampler<'_> {
         source: &Source,
         drawn: &mut Drawn,
         pass: &mut dyn FnMut(&mut Drawn, &Rows) -> bool,
-        read: &mut dyn FnMut(&mut dyn FnMut(Rows) -> bool) -> Result<(), SourceError>,
+        read: &mut Reading<'_>,
     ) -> Result<(), JobError> {
         let mut failed = None;
         let begun = Instant::now();
@@ -322,7 +325,8 @@ impl Sampler<'_> {
             drawn.encoding += encoding.elapsed();
             pass(drawn, &rows)
         })?;
-        drawn.reading += begun.elapsed().saturating_sub(drawn.encoding - encoded_before);
+        drawn.reading +=
+            begun.elapsed().saturating_sub(drawn.encoding.saturating_sub(encoded_before));
         failed.map_or(Ok(()), Err)
     }
 
@@ -370,10 +374,10 @@ struct Drawn {
     spent: f64,
     encoded: u64,
     kept: u64,
-    drawn_bytes: f64,
-    drawn_rows: f64,
-    drawn_documents: f64,
-    drawn_tokens: f64,
+    meant_bytes: f64,
+    meant_rows: f64,
+    meant_documents: f64,
+    meant_tokens: f64,
     encoding: Duration,
     reading: Duration,
 }
@@ -397,25 +401,25 @@ impl Drawn {
         self.spent += bytes;
         self.encoded += tokens.unwrap_or(0);
         self.kept += u64::from(tokens.is_some());
-        self.drawn_rows += 1.0 / chance;
-        self.drawn_bytes += bytes / chance;
-        self.drawn_documents += f64::from(u8::from(tokens.is_some())) / chance;
-        self.drawn_tokens += tokens.unwrap_or(0) as f64 / chance;
+        self.meant_rows += 1.0 / chance;
+        self.meant_bytes += bytes / chance;
+        self.meant_documents += f64::from(u8::from(tokens.is_some())) / chance;
+        self.meant_tokens += tokens.unwrap_or(0) as f64 / chance;
     }
 
     /// Scales what was drawn to the whole stretch.
     fn totals(&self, framed: u64) -> Totals {
         let unseen = if self.passed > 0.0 { (self.whole / self.passed).max(1.0) } else { 1.0 };
         let share = |part: f64, of: f64| if of > 0.0 { part / of } else { 0.0 };
-        let kept = if self.drawn_rows > 0.0 { self.drawn_documents / self.drawn_rows } else { 1.0 };
+        let kept = if self.meant_rows > 0.0 { self.meant_documents / self.meant_rows } else { 1.0 };
         let documents = self.rows * unseen * kept;
         let text = self.bytes * unseen;
         let encoding = self.encoding.as_secs_f64();
         Totals {
             documents,
             text,
-            blank: if self.drawn_bytes > 0.0 { 0.0 } else { text },
-            tokens: text * share(self.drawn_tokens, self.drawn_bytes) + documents * framed as f64,
+            blank: if self.meant_bytes > 0.0 { 0.0 } else { text },
+            tokens: text * share(self.meant_tokens, self.meant_bytes) + documents * framed as f64,
             read_seconds: self.reading.as_secs_f64() * unseen,
             encode_seconds: text * share(encoding, self.spent),
             encoded: self.encoded + self.kept * framed,

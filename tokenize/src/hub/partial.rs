@@ -134,7 +134,10 @@ impl Partial {
                 read => hasher.update(&buffer[..read]),
             }
         }
-        let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+            text.push_str(&format!("{byte:02x}"));
+            text
+        });
         Ok(found == expected)
     }
 
