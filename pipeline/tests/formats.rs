@@ -87,7 +87,11 @@ fn every_column_and_codec_gives_the_bins_of_plain_strings() {
     let workshop = Workshop::new();
     let texts = texts();
     let plain: ArrayRef = Arc::new(StringArray::from_iter_values(&texts));
-    workshop.write_parquet("plain/a.parquet", std::slice::from_ref(&texts), WriterProperties::default());
+    workshop.write_parquet(
+        "plain/a.parquet",
+        std::slice::from_ref(&texts),
+        WriterProperties::default(),
+    );
     let expected = bins(&workshop, "plain/a.parquet", "out/plain");
 
     let mut made = 0;

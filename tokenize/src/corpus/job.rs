@@ -12,12 +12,13 @@ use ratdata_schemas::{
 };
 use serde_json::{Value, json};
 
+use super::block::Block;
 use super::config::{Edge, JobConfig};
 use super::error::JobError;
 use super::finish::StagedSource;
 use super::merge::{absorbed_shards, merge_split};
 use super::own::{self, OwnFiles};
-use super::pool::{self, Block, Event, Frame, Part};
+use super::pool::{self, Event, Frame, Part};
 use super::state::{JobState, Receipt, finished_job};
 use super::writer::Writer;
 use crate::difference::difference;

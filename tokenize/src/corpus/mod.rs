@@ -9,6 +9,7 @@
 //! all receipts -> (merge.rs) -> manifest   job.rs       from here on it is an artifact
 //! ```
 
+mod block;
 mod config;
 mod count;
 mod error;

@@ -10,10 +10,11 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use ratdata_schemas::ArtifactError;
 
+use super::block::Block;
 use super::error::JobError;
 use super::finish::{StagedSource, finish};
 use super::job::{Job, Progress};
-use super::pool::{Block, Event};
+use super::pool::Event;
 use crate::tokenizer::IdWidth;
 
 /// How many files are finished at once, at most.
