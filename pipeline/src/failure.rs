@@ -102,7 +102,11 @@ impl Failure {
 
 /// Tells why something could not be had from the hub.
 pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
-    let kind = if wrong.is_usage() { Kind::Usage } else { Kind::Failed };
+    let kind = match wrong {
+        HubError::Interrupted => Kind::Interrupted,
+        wrong if wrong.is_usage() => Kind::Usage,
+        _ => Kind::Failed,
+    };
     Failure::new(kind, wrong).hinted(wrong.hint())
 }
 

@@ -9,6 +9,7 @@ use ratdata_tokenize::hub::FetchProgress;
 use ratdata_tokenize::sft::SftProgress;
 use ratdata_tokenize::source::SourceFile;
 
+use crate::interrupt;
 use crate::plain::plain;
 use crate::quantity::{grouped, sized_f};
 use crate::ui::Ui;
@@ -26,9 +27,14 @@ pub(crate) struct JobProgress<'a> {
 
 impl<'a> JobProgress<'a> {
     /// Gets ready to show a job over these files.
-    pub(crate) fn start(ui: &'a Ui, progress: &'a Progress, files: &[SourceFile]) -> Self {
-        let input_bytes = files.iter().map(|file| file.bytes).sum();
-        Self { ui, progress, files: files.len() as u64, input_bytes }
+    pub(crate) fn start<'f>(
+        ui: &'a Ui,
+        progress: &'a Progress,
+        files: impl Iterator<Item = &'f SourceFile>,
+    ) -> Self {
+        let (files, input_bytes) =
+            files.fold((0, 0), |(files, bytes), file| (files + 1, bytes + file.bytes));
+        Self { ui, progress, files, input_bytes }
     }
 
     /// Runs `work` and shows how far it is until it returns.
@@ -58,7 +64,9 @@ impl<'a> JobProgress<'a> {
         let mut last_line = begun;
         while !done.load(Ordering::Acquire) {
             std::thread::park_timeout(Duration::from_millis(200));
-            bar.set_position(self.progress.input_bytes_done.load(Ordering::Relaxed));
+            let bytes = &self.progress.input_bytes_done;
+            let before = &self.progress.input_bytes_before;
+            bar.set_position(bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed));
             let line = self.line(begun.elapsed().as_secs_f64());
             if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
                 self.ui.note(&line);
@@ -69,7 +77,8 @@ impl<'a> JobProgress<'a> {
         bar.finish_and_clear();
     }
 
-    /// Documents, tokens and files so far, the rates, and the time left by the bytes of input.
+    /// Documents, tokens and files so far, the rates, and the time left by the bytes of input, of
+    /// which this run's alone tell how fast it is.
     fn line(&self, seconds: f64) -> String {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let rate = |count: u64| count as f64 / seconds.max(1e-9);
@@ -77,8 +86,8 @@ impl<'a> JobProgress<'a> {
         let left = if input_done == 0 {
             String::new()
         } else {
-            let left = seconds * (self.input_bytes - input_done.min(self.input_bytes)) as f64
-                / input_done as f64;
+            let passed = input_done + load(&self.progress.input_bytes_before);
+            let left = seconds * self.input_bytes.saturating_sub(passed) as f64 / input_done as f64;
             format!(", {left:.0} s left")
         };
         format!(
@@ -156,6 +165,10 @@ impl<'a> FetchBars<'a> {
 }
 
 impl FetchProgress for FetchBars<'_> {
+    fn stopped(&self) -> bool {
+        interrupt::flag().load(Ordering::Relaxed)
+    }
+
     fn fetched(&self, file: &str, done: u64, total: u64) {
         if !self.ui.live() {
             if done == 0 || done == total {

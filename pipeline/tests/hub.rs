@@ -1,161 +1,15 @@
 //! Fetching by name, from a small server that speaks the hub's tree and file addresses.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod small_hub;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-/// A hub with one dataset and one model, both folders on disk; it runs until the test ends.
-struct SmallHub {
-    address: String,
-    log: Arc<Mutex<Vec<String>>>,
-}
-
-/// What the hub does wrong.
-#[derive(Clone, Copy, PartialEq)]
-enum Fault {
-    None,
-    /// The first answer with a file's bytes breaks off in the middle.
-    DropsOnce,
-    /// Every answer is this status.
-    Status(u16),
-}
-
-impl SmallHub {
-    fn start(root: &Path, fault: Fault) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (root, seen) = (root.to_owned(), log.clone());
-        std::thread::spawn(move || {
-            let mut dropped = false;
-            for stream in listener.incoming().flatten() {
-                // A client that goes away in the middle is no fault of the hub's.
-                answer(stream, &root, fault, &mut dropped, &seen).ok();
-            }
-        });
-        Self { address, log }
-    }
-
-    fn requests(&self, part: &str) -> usize {
-        self.log.lock().unwrap().iter().filter(|line| line.contains(part)).count()
-    }
-}
-
-fn answer(
-    mut stream: TcpStream,
-    root: &Path,
-    fault: Fault,
-    dropped: &mut bool,
-    log: &Mutex<Vec<String>>,
-) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut request = String::new();
-    reader.read_line(&mut request)?;
-    let mut range = None;
-    let mut token = false;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let header = header.trim().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        token |= header.starts_with("authorization: bearer secret");
-        if let Some(bytes) = header.strip_prefix("range: bytes=") {
-            let (first, last) = bytes.split_once('-').unwrap();
-            range = Some((first.parse::<usize>().unwrap(), last.parse::<usize>().ok()));
-        }
-    }
-    log.lock().unwrap().push(format!("{} {range:?} token={token}", request.trim()));
-    let mut words = request.split(' ');
-    let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let path = target.split('?').next().unwrap_or("");
-    if let Fault::Status(status) = fault {
-        return respond(&mut stream, status, "", b"{\"error\": \"no\"}", method);
-    }
-    if let Some((_, below)) = path.split_once("/tree/main") {
-        let folder = folder_of(root, path).join(below.trim_start_matches('/'));
-        let mut entries = Vec::new();
-        list(&folder_of(root, path), &folder, &mut entries);
-        return respond(
-            &mut stream,
-            200,
-            "",
-            format!("[{}]", entries.join(",")).as_bytes(),
-            method,
-        );
-    }
-    let Some((_, name)) = path.split_once("/resolve/main/") else {
-        return respond(&mut stream, 404, "", b"{\"error\": \"unknown\"}", method);
-    };
-    let Ok(content) = fs::read(folder_of(root, path).join(name)) else {
-        return respond(&mut stream, 404, "x-error-code: EntryNotFound\r\n", b"", method);
-    };
-    let (first, last) = range.unwrap_or((0, None));
-    let end = last.map_or(content.len(), |last| (last + 1).min(content.len()));
-    let part = &content[first.min(end)..end];
-    let headers = format!(
-        "etag: \"{}\"\r\nx-repo-commit: 0123456789012345678901234567890123456789\r\naccept-ranges: bytes\r\n\
-         content-range: bytes {first}-{}/{}\r\n",
-        name.len(),
-        end.saturating_sub(1),
-        content.len()
-    );
-    if fault == Fault::DropsOnce && method == "GET" && part.len() > 1000 && !*dropped {
-        *dropped = true;
-        write!(
-            stream,
-            "HTTP/1.1 206 Partial Content\r\n{headers}content-length: {}\r\n\r\n",
-            part.len()
-        )?;
-        return stream.write_all(&part[..part.len() / 2]);
-    }
-    let status = if range.is_some() { 206 } else { 200 };
-    respond(&mut stream, status, &headers, part, method)
-}
-
-fn respond(
-    stream: &mut TcpStream,
-    status: u16,
-    headers: &str,
-    body: &[u8],
-    method: &str,
-) -> std::io::Result<()> {
-    write!(
-        stream,
-        "HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    )?;
-    if method == "HEAD" { Ok(()) } else { stream.write_all(body) }
-}
-
-/// Datasets lie below `datasets/`, models below `models/`, whatever the address begins with.
-fn folder_of(root: &Path, path: &str) -> PathBuf {
-    root.join(if path.contains("/datasets/") || path.starts_with("/api/datasets") {
-        "datasets"
-    } else {
-        "models"
-    })
-}
-
-fn list(root: &Path, folder: &Path, entries: &mut Vec<String>) {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            list(root, &path, entries);
-        } else {
-            let name = path.strip_prefix(root).unwrap().display();
-            let size = path.metadata().unwrap().len();
-            entries.push(format!(r#"{{"type":"file","oid":"0","size":{size},"path":"{name}"}}"#));
-        }
-    }
-}
+use small_hub::{Fault, SmallHub, etag_of};
 
 /// A folder with the demo's corpus and tokenizer, laid out as a hub has them.
 fn workshop() -> tempfile::TempDir {
@@ -192,25 +46,28 @@ fn workshop() -> tempfile::TempDir {
 }
 
 fn tokenize(folder: &Path, hub: &SmallHub, environment: &[(&str, &str)]) -> Output {
+    command(folder, hub).envs(environment.iter().copied()).output().unwrap()
+}
+
+fn command(folder: &Path, hub: &SmallHub) -> Command {
+    into(folder, hub, "out")
+}
+
+fn into(folder: &Path, hub: &SmallHub, out: &str) -> Command {
+    with_input(folder, hub, "hf://datasets/some/corpus/sample/tiny", out)
+}
+
+fn with_input(folder: &Path, hub: &SmallHub, input: &str, out: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata"));
     command
-        .args([
-            "tokenize",
-            "--tokenizer",
-            "some/tokenizer",
-            "--name",
-            "demo",
-            "--out",
-            "out",
-            "--force",
-        ])
-        .args(["--input", "hf://datasets/some/corpus/sample/tiny"])
+        .args(["tokenize", "--tokenizer", "some/tokenizer", "--name", "demo", "--force"])
+        .args(["--input", input, "--out", out])
         .current_dir(folder)
         .env("HF_ENDPOINT", &hub.address)
         .env("HF_HOME", folder.join("home"))
         .env_remove("HF_TOKEN")
         .env_remove("HF_HUB_OFFLINE");
-    command.envs(environment.iter().copied()).output().unwrap()
+    command
 }
 
 fn said(output: &Output) -> String {
@@ -259,7 +116,8 @@ fn what_an_earlier_run_has_fetched_is_not_fetched_again() {
     let whole = fs::read(folder.path().join("hub/datasets/sample/tiny/000_00000.parquet")).unwrap();
     let cache = folder.path().join("home/ratdata/datasets/some/corpus/main/sample/tiny");
     fs::create_dir_all(&cache).unwrap();
-    let mut begun = fs::File::create(cache.join("000_00000.parquet.incomplete")).unwrap();
+    let begun = format!("000_00000.parquet.{}.incomplete", etag_of(&whole));
+    let mut begun = fs::File::create(cache.join(begun)).unwrap();
     begun.write_all(&whole[..5000]).unwrap();
 
     let output = tokenize(folder.path(), &hub, &[]);
@@ -295,7 +153,7 @@ fn each_refusal_says_what_helps() {
 #[test]
 fn a_hub_that_is_not_there_says_how_to_work_offline() {
     let folder = workshop();
-    let nobody = SmallHub { address: "http://127.0.0.1:9".into(), log: Arc::default() };
+    let nobody = SmallHub::nobody();
 
     let output = tokenize(folder.path(), &nobody, &[]);
 
@@ -306,4 +164,198 @@ fn a_hub_that_is_not_there_says_how_to_work_offline() {
         said(&output)
     );
     assert!(said(&output).contains("to work offline, give local paths"), "{}", said(&output));
+}
+
+/// The names of the files that the cache has of the dataset.
+fn cached(folder: &Path) -> Vec<String> {
+    let cache = folder.join("home/ratdata/datasets/some/corpus/main/sample/tiny");
+    let mut names: Vec<String> = fs::read_dir(cache)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn two_runs_that_fetch_the_same_files_leave_them_whole() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::Slow);
+    let start = |out: &str| {
+        into(folder.path(), &hub, out).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+
+    let runs = ["one", "two", "three"].map(start);
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+
+    let names = cached(folder.path());
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        let fetched = "home/ratdata/datasets/some/corpus/main/sample/tiny";
+        let fetched = fs::read(folder.path().join(fetched).join(&name)).unwrap();
+        let whole = fs::read(folder.path().join("hub/datasets/sample/tiny").join(&name)).unwrap();
+        assert!(fetched == whole, "{name}");
+    }
+    let blocks = hub.requests("000_00000.parquet HTTP/1.1 Some((0,");
+    assert_eq!(blocks, 1, "one run fetches, the others wait for it");
+}
+
+#[test]
+fn what_was_begun_of_another_revision_is_not_appended_to() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let cache = folder.path().join("home/ratdata/datasets/some/corpus/main/sample/tiny");
+    fs::create_dir_all(&cache).unwrap();
+    for begun in ["000_00000.parquet.0123456789abcdef.incomplete", "000_00000.parquet.incomplete"] {
+        fs::File::create(cache.join(begun)).unwrap().write_all(&[7; 5000]).unwrap();
+    }
+
+    let output = tokenize(folder.path(), &hub, &[]);
+
+    assert!(output.status.success(), "{}", said(&output));
+    let whole = fs::read(folder.path().join("hub/datasets/sample/tiny/000_00000.parquet")).unwrap();
+    assert!(fs::read(cache.join("000_00000.parquet")).unwrap() == whole);
+}
+
+#[test]
+fn a_file_that_has_another_checksum_is_not_kept() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::WrongChecksum);
+    // The tokenizer is not what is tried here.
+    let lain = folder.path().join("home/ratdata/models/some/tokenizer/main");
+    fs::create_dir_all(&lain).unwrap();
+    fs::copy(folder.path().join("demo/tokenizer/tokenizer.json"), lain.join("tokenizer.json"))
+        .unwrap();
+
+    let output = command(folder.path(), &hub).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("another length or checksum"), "{}", said(&output));
+    assert!(said(&output).contains("\nhint: "), "{}", said(&output));
+    assert!(!cached(folder.path()).iter().any(|name| name.ends_with(".parquet")));
+}
+
+#[test]
+fn ctrl_c_stops_a_download_that_stalls_and_the_next_run_goes_on() {
+    let folder = workshop();
+    let large = folder.path().join("hub/datasets/sample/tiny/large.jsonl");
+    let line = format!("{{\"text\": \"{}\"}}\n", "word ".repeat(2000));
+    fs::File::create(large).unwrap().write_all(line.repeat(300).as_bytes()).unwrap();
+    let stalling = SmallHub::start(&folder.path().join("hub"), Fault::Stalls);
+    let mut run = command(folder.path(), &stalling)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while stalling.requests("large.jsonl HTTP/1.1 Some((1048576,") == 0 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the second block is asked for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    let asked = Instant::now();
+    Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    let status = run.wait().unwrap();
+
+    assert_eq!(status.code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    let whole = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let output = tokenize(folder.path(), &whole, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(whole.requests("large.jsonl HTTP/1.1 Some((0,"), 0, "it goes on behind block one");
+}
+
+/// Copies the dataset's first file, so that there are many.
+fn many_files(folder: &Path) {
+    let tiny = folder.join("hub/datasets/sample/tiny");
+    for number in 10..30 {
+        fs::copy(tiny.join("000_00000.parquet"), tiny.join(format!("000_{number:05}.parquet")))
+            .unwrap();
+    }
+}
+
+#[test]
+fn an_estimate_fetches_a_few_files_of_many() {
+    let folder = workshop();
+    many_files(folder.path());
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
+
+    let output = command(folder.path(), &hub).arg("--estimate").output().unwrap();
+
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(cached(folder.path()).len(), 8);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("files      23") && text.contains("in 8 of 23 files"), "{text}");
+}
+
+#[test]
+fn a_limit_of_documents_fetches_no_file_that_it_does_not_need() {
+    let folder = workshop();
+    many_files(folder.path());
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let limited = |limit: &str, out: &str| {
+        let limit = ["--limit-docs", limit];
+        let output = into(folder.path(), &hub, out).args(limit).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        fs::read(folder.path().join(out).join("manifest.json")).unwrap()
+    };
+
+    let first = limited("100", "a");
+    assert_eq!(cached(folder.path()), ["000_00000.parquet"]);
+    limited("1500", "b");
+    assert_eq!(cached(folder.path()).len(), 2);
+    assert!(tokenize(folder.path(), &hub, &[]).status.success());
+    let again = limited("100", "c");
+
+    assert!(first == again, "what else lies in the cache changes no byte");
+}
+
+#[test]
+fn a_folder_may_have_a_dot_and_texts_are_data_too() {
+    let folder = workshop();
+    let data = folder.path().join("hub/datasets");
+    fs::create_dir_all(data.join("v1.0")).unwrap();
+    for (name, text) in [
+        ("README.md", "the card"),
+        ("v1.0/a.ndjson", "{\"text\": \"lines\"}\n"),
+        ("v1.0/b.txt", "a text"),
+        ("v1.0/README.md", "a text too"),
+    ] {
+        fs::File::create(data.join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let documents = |input: &str, out: &str| {
+        let output = with_input(folder.path(), &hub, input, out).arg("--json").output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["documents"].as_u64().unwrap()
+    };
+
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0", "a"), 3);
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0/b.txt", "b"), 1);
+    fs::remove_dir_all(data.join("sample")).unwrap();
+    assert_eq!(documents("hf://datasets/some/corpus", "c"), 3, "the card is no document");
+}
+
+#[test]
+fn the_hub_says_which_token_ends_a_document() {
+    let folder = workshop();
+    let config = folder.path().join("hub/models/tokenizer_config.json");
+    let text = br#"{"eos_token": {"content": "<s>"}, "bos_token": "</s>"}"#;
+    fs::File::create(config).unwrap().write_all(text).unwrap();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
+
+    let output = tokenize(folder.path(), &hub, &[]);
+
+    assert!(output.status.success(), "{}", said(&output));
+    let manifest = fs::read(folder.path().join("out/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(
+        (&manifest["tokenizer"]["eos"], &manifest["tokenizer"]["bos"]),
+        (&1.into(), &2.into())
+    );
 }

@@ -40,6 +40,9 @@ impl ArtifactError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space and run the same command again; finished shards are kept")
                 }
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    Some("a file stands where a folder is needed; choose another `--out`")
+                }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("choose a folder that you may write with `--out`")
                 }

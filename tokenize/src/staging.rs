@@ -61,6 +61,11 @@ impl<W: IdWidth> Staging<W> {
         self.lens.len()
     }
 
+    /// Returns how many ids all documents have.
+    pub(crate) fn ids(&self) -> usize {
+        usize::try_from(self.ids).unwrap_or(usize::MAX)
+    }
+
     /// Returns the length of a document.
     pub(crate) fn len_of(&self, document: u32) -> u32 {
         self.lens[document as usize]

@@ -8,14 +8,14 @@ use std::time::Instant;
 use clap::ValueEnum;
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::hub::{fetch_tokenizer_config, resolve_tokenizer};
+use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config, resolve_tokenizer};
 use ratdata_tokenize::pack::PackJob;
 use ratdata_tokenize::sft::{Form, SftError, SftJob, SftProgress, Task, Truncate};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
-use super::tokenize::{OnBadRowArg, threads_of};
+use super::tokenize::{OnBadRowArg, thread_count, threads_of};
 use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::progress::{FetchBars, RowProgress};
@@ -63,7 +63,7 @@ pub(crate) struct SftArgs {
     tokenizer: String,
 
     /// How many threads work [default: all processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// What becomes of rows that cannot be used
@@ -249,7 +249,7 @@ fn tell(ui: &Ui, progress: &SftProgress) {
 
 pub(crate) fn sft_failure(wrong: &SftError) -> Failure {
     let kind = match wrong {
-        SftError::Interrupted => Kind::Interrupted,
+        SftError::Interrupted | SftError::Hub(HubError::Interrupted) => Kind::Interrupted,
         wrong if wrong.is_usage() => Kind::Usage,
         _ => Kind::Failed,
     };

@@ -1,7 +1,7 @@
 //! `ratdata tokenize`: text in, token bins out.
 
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -9,10 +9,11 @@ use clap::ValueEnum;
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
-    self, DtypeChoice, Estimate, Job, JobConfig, JobError, OnBadRow, Order, Outcome, Progress,
-    Specials,
+    self, DtypeChoice, Edge, Estimate, Job, JobConfig, JobError, OnBadRow, Order, Outcome,
+    Progress, Specials, count_documents,
 };
-use ratdata_tokenize::hub::{resolve_inputs, resolve_tokenizer};
+use ratdata_tokenize::hub::{resolve_inputs, resolve_sample, resolve_tokenizer, resolve_until};
+use ratdata_tokenize::source::SourceFile;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
@@ -44,11 +45,11 @@ pub(crate) struct TokenizeArgs {
     out: PathBuf,
 
     /// How many threads work [default: all processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// What the files' names begin with [default: the tokenizer's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
 
     /// The column or JSON field that holds the text, with dots where it is nested
@@ -71,13 +72,14 @@ pub(crate) struct TokenizeArgs {
     #[arg(long)]
     merge: bool,
 
-    /// Put the end-of-text id after each document
-    #[arg(long, value_enum, default_value_t = Switch::On)]
-    eos: Switch,
+    /// Put the end-of-text id after each document: `on`, `off`, or the token to put there
+    /// [`on` takes the one that the tokenizer's files name]
+    #[arg(long, value_name = "on|off|TOKEN", default_value = "on", value_parser = edge)]
+    eos: Edge,
 
-    /// Put the begin-of-text id before each document
-    #[arg(long, value_enum, default_value_t = Switch::Off)]
-    bos: Switch,
+    /// Put the begin-of-text id before each document: `on`, `off`, or the token to put there
+    #[arg(long, value_name = "on|off|TOKEN", default_value = "off", value_parser = edge)]
+    bos: Edge,
 
     /// What becomes of special tokens that are written in the text
     #[arg(long, value_enum, default_value_t = SpecialsArg::Parse)]
@@ -89,7 +91,7 @@ pub(crate) struct TokenizeArgs {
 
     /// Take at most so many documents, in the order of the input
     #[arg(long, value_name = "N")]
-    limit_docs: Option<u64>,
+    limit_docs: Option<NonZeroU64>,
 
     /// What becomes of rows that hold no text
     #[arg(long, value_enum, default_value_t = OnBadRowArg::Fail)]
@@ -101,7 +103,7 @@ pub(crate) struct TokenizeArgs {
 
     /// Do only the input files of share I of N (from 0), and leave the artifact to a later run
     /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", conflicts_with = "limit_docs")]
     shard: Option<Share>,
 
     /// Replace what another job left in the folder
@@ -121,12 +123,6 @@ enum OrderArg {
     Reference,
     /// That of the file
     File,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -165,6 +161,30 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+fn edge(text: &str) -> Result<Edge, String> {
+    match text {
+        "" => Err("expected `on`, `off` or a token of the vocabulary".into()),
+        "on" => Ok(Edge::Switch(true)),
+        "off" => Ok(Edge::Switch(false)),
+        token => Ok(Edge::Token(token.to_owned())),
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if JobConfig::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("expected letters, digits and `._-+`, a letter or digit first; `--out` says where files go"
+        .into())
+}
+
+/// Reads a number of threads.
+pub(crate) fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| {
+        "expected a number of threads from 1 on; leave the option out to use all processors".into()
+    })
+}
+
 impl TokenizeArgs {
     fn config(&self, name: &str) -> JobConfig {
         JobConfig {
@@ -177,8 +197,8 @@ impl TokenizeArgs {
                 OrderArg::File => Order::File,
             },
             merge: self.merge,
-            eos: self.eos == Switch::On,
-            bos: self.bos == Switch::On,
+            eos: self.eos.clone(),
+            bos: self.bos.clone(),
             special_in_text: match self.special_in_text {
                 SpecialsArg::Parse => Specials::Parse,
                 SpecialsArg::Plain => Specials::Plain,
@@ -189,7 +209,7 @@ impl TokenizeArgs {
                 DtypeArg::U16 => DtypeChoice::U16,
                 DtypeArg::U32 => DtypeChoice::U32,
             },
-            limit_docs: self.limit_docs,
+            limit_docs: self.limit_docs.map(NonZeroU64::get),
             on_bad_row: match self.on_bad_row {
                 OnBadRowArg::Fail => OnBadRow::Fail,
                 OnBadRowArg::Skip => OnBadRow::Skip,
@@ -212,14 +232,24 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     if let Some(reason) = tokenizer.uncovered() {
         ui.warn(&format!("the fast engine does not cover this tokenizer, since {reason}; Hugging Face `tokenizers` serves it"));
     }
-    let config = args.config(args.name.as_deref().unwrap_or(&found.name));
-    let files = resolve_inputs(&args.input, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    tell_eos(ui, args, &tokenizer);
+    let name = args.name.clone().unwrap_or_else(|| JobConfig::plain_name(&found.name));
+    let config = args.config(&name);
     let threads = threads_of(args.num_proc);
     if args.estimate {
-        let estimate = corpus::estimate(&config, &tokenizer, &files, threads)
+        let files = resolve_sample(&args.input, &bars).map_err(|wrong| hub_failure(&wrong))?;
+        let estimate = corpus::estimate(&config, &tokenizer, &files, threads, interrupt::flag())
             .map_err(|wrong| job_failure(&wrong))?;
         return ui.emit(&EstimateReport(estimate));
     }
+    let files = match config.limit_docs {
+        None => resolve_inputs(&args.input, &bars),
+        Some(limit) => {
+            let count = |file: &SourceFile, most| count_documents(&config, &tokenizer, file, most);
+            resolve_until(&args.input, limit, &count, &bars)
+        }
+    };
+    let files = files.map_err(|wrong| hub_failure(&wrong))?;
     let begun = Instant::now();
     let outcome = Job::open(config, tokenizer, &found.name, files, &args.out, args.force)
         .map_err(|wrong| job_failure(&wrong))?;
@@ -230,9 +260,17 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
         }
         Outcome::Open(job) => job,
     };
+    if let Some(first) = job.lost().first() {
+        ui.warn(&format!(
+            "{}: {} files of this artifact are missing or of another size, the first is `{first}`; they are made again",
+            args.out.display(),
+            job.lost().len()
+        ));
+    }
     let progress = Progress::default();
-    let bars = JobProgress::start(ui, &progress, job.files());
     let wanted = |number: usize| args.shard.is_none_or(|share| share.has(number));
+    let files = job.files().iter().enumerate().filter(|(number, _)| wanted(*number));
+    let bars = JobProgress::start(ui, &progress, files.map(|(_, file)| file));
     let ran = bars.watch(|| job.run(wanted, threads, &progress, interrupt::flag()));
     ran.map_err(|wrong| job_failure(&wrong))?;
     tell_bad_rows(ui, &progress);
@@ -241,7 +279,39 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
+    tell_empty(ui, &manifest);
     ui.emit(&TokenizeReport::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
+}
+
+/// Warns where only its name says which of several tokens ends a document.
+fn tell_eos(ui: &Ui, args: &TokenizeArgs, tokenizer: &Tokenizer) {
+    if let ([taken, others @ ..], true) = (tokenizer.eos_guesses(), args.eos == Edge::Switch(true))
+        && !others.is_empty()
+    {
+        ui.warn(&format!(
+            "`{taken}` is taken to end a document, but the vocabulary has `{}` too, and no `tokenizer_config.json` beside it says which; `--eos TOKEN` does",
+            others.join("`, `")
+        ));
+    }
+}
+
+/// Warns where a split of an artifact, or all of it, holds no document.
+fn tell_empty(ui: &Ui, manifest: &Manifest) {
+    let empty: Vec<&str> = manifest
+        .splits
+        .iter()
+        .filter(|(_, split)| {
+            matches!(split, SplitRecord::Shards { shards } if shards.iter().all(|shard| shard.documents == 0))
+        })
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if empty.len() == manifest.splits.len() {
+        ui.warn("the input has no document; the artifact is empty");
+    } else if let [name] = empty[..] {
+        ui.warn(&format!(
+            "split `{name}` is empty: of each file's n documents, the share times n, rounded up, go to `val`; with few documents a file, choose another `--val-fraction`, or fewer and larger files"
+        ));
+    }
 }
 
 fn tell_bad_rows(ui: &Ui, progress: &Progress) {
@@ -256,7 +326,11 @@ fn tell_bad_rows(ui: &Ui, progress: &Progress) {
 pub(crate) fn job_failure(wrong: &JobError) -> Failure {
     let kind = match wrong {
         JobError::Interrupted => Kind::Interrupted,
-        JobError::Width { .. } | JobError::NoSpecial { .. } => Kind::Usage,
+        JobError::Width { .. }
+        | JobError::NoSpecial { .. }
+        | JobError::UnknownToken { .. }
+        | JobError::Name { .. }
+        | JobError::InputInside { .. } => Kind::Usage,
         _ => Kind::Failed,
     };
     Failure::new(kind, wrong).hinted(wrong.hint())
@@ -378,6 +452,15 @@ impl fmt::Display for EstimateReport {
         writeln!(f, "tokens     about {}", grouped(estimate.tokens))?;
         writeln!(f, "on disk    about {} as {}", sized(estimate.output_bytes), estimate.dtype)?;
         writeln!(f, "time       about {:.1} minutes", estimate.seconds / 60.0)?;
-        write!(f, "from {:.1}% of the input; nothing was written", estimate.sampled * 100.0)
+        write!(f, "from {:.1}% of the text", estimate.sampled * 100.0)?;
+        if estimate.sampled_files < estimate.files {
+            write!(
+                f,
+                ", in {} of {} files",
+                estimate.sampled_files,
+                grouped(estimate.files as u64)
+            )?;
+        }
+        write!(f, "; nothing was written")
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
-use ratdata_tokenize::corpus::{JobConfig, Origins};
+use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
 use ratdata_tokenize::hub::resolve_inputs;
 use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
@@ -318,6 +318,9 @@ fn read_source(
         let read = source.read_part(part, &mut |rows| {
             for (row, cell) in (rows.first..).zip(&rows.cells) {
                 let Ok(text) = source.text(cell) else { continue };
+                if tokenizer.is_some_and(|tokenizer| !is_document(&config, tokenizer, &text)) {
+                    continue;
+                }
                 if kept == document {
                     found = Some((row, text.into_owned()));
                     return false;
@@ -337,7 +340,7 @@ fn read_source(
     if let Some(tokenizer) = tokenizer {
         let specials = config.special_in_text.into();
         let ids = tokenizer.oracle().encode(&text, specials).map_err(|wrong| failed(&wrong))?;
-        let skipped = usize::from(config.bos && tokenizer.bos().is_some());
+        let skipped = usize::from(config.bos.is_on() && manifest.tokenizer.bos.is_some());
         let place = usize::try_from(traced.position).ok().and_then(|p| p.checked_sub(skipped));
         let spans = tokenizer.align(&text, &ids);
         if let (Some(place), Some(spans)) = (place, spans)

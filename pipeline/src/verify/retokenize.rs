@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, Checksum, Manifest, TokenId};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::corpus::{JobConfig, Origins};
+use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
 use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 use rayon::prelude::*;
@@ -135,6 +135,9 @@ fn compare_source(
                 for (row, cell) in (rows.first..).zip(&rows.cells) {
                     // A row without text was left out, and is no document.
                     let Ok(text) = source.text(cell) else { continue };
+                    if !is_document(config, check.tokenizer, &text) {
+                        continue;
+                    }
                     if let Some(place) = wanted.get(kept).copied().flatten() {
                         drawn.push((row, place, text));
                     }
@@ -171,12 +174,13 @@ fn compare(
 ) -> Option<String> {
     let specials = SpecialInText::from(config.special_in_text);
     let mut expected: Vec<TokenId> = Vec::new();
-    expected.extend(check.tokenizer.bos().filter(|_| config.bos));
+    let record = &check.manifest.tokenizer;
+    expected.extend(record.bos.filter(|_| config.bos.is_on()));
     match check.tokenizer.oracle().encode(text, specials) {
         Ok(ids) => expected.extend(ids),
         Err(wrong) => return Some(format!("cannot be encoded: {wrong}")),
     }
-    expected.extend(check.tokenizer.eos().filter(|_| config.eos));
+    expected.extend(record.eos.filter(|_| config.eos.is_on()));
     let (start, len) = crate::inspect::range_of(set, document)?;
     let mut found = vec![0; len];
     if !set.copy_tokens(start, &mut found) {

@@ -21,10 +21,10 @@ pub struct JobConfig {
     pub order: Order,
     /// Whether the shards of a split become one file.
     pub merge: bool,
-    /// Whether the end-of-text id follows each document.
-    pub eos: bool,
-    /// Whether the begin-of-text id precedes each document.
-    pub bos: bool,
+    /// Whether the end-of-text id follows each document, and which it is.
+    pub eos: Edge,
+    /// Whether the begin-of-text id precedes each document, and which it is.
+    pub bos: Edge,
     /// What becomes of special tokens that are written in the text.
     pub special_in_text: Specials,
     /// The width of ids.
@@ -45,13 +45,51 @@ impl Default for JobConfig {
             split_seed: 1005,
             order: Order::Reference,
             merge: false,
-            eos: true,
-            bos: false,
+            eos: Edge::Switch(true),
+            bos: Edge::Switch(false),
             special_in_text: Specials::Parse,
             dtype: DtypeChoice::Auto,
             limit_docs: None,
             on_bad_row: OnBadRow::Fail,
         }
+    }
+}
+
+impl JobConfig {
+    /// Returns whether files may be named so: letters, digits and `._-+`, a letter or digit first.
+    pub fn is_name(name: &str) -> bool {
+        let plain = |letter: char| letter.is_alphanumeric() || "._-+".contains(letter);
+        let begins = name.chars().next().is_some_and(char::is_alphanumeric);
+        // Most file systems take names of 255 bytes, and a stem and an ending follow.
+        begins && name.len() <= 128 && name.chars().all(plain)
+    }
+
+    /// Returns a name that files may have, from what a tokenizer is called.
+    pub fn plain_name(called: &str) -> String {
+        let plain = |letter: char| {
+            if letter.is_alphanumeric() || "._-+".contains(letter) { letter } else { '-' }
+        };
+        let name: String = called.chars().map(plain).collect();
+        let name = name.trim_start_matches(|letter: char| !letter.is_alphanumeric());
+        let end = name.floor_char_boundary(128);
+        if name.is_empty() { "tokens".into() } else { name[..end].to_owned() }
+    }
+}
+
+/// What is put at one end of each document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Edge {
+    /// Nothing, or the id that the tokenizer has for it.
+    Switch(bool),
+    /// The id of this token.
+    Token(String),
+}
+
+impl Edge {
+    /// Returns whether anything is put there.
+    pub fn is_on(&self) -> bool {
+        *self != Self::Switch(false)
     }
 }
 
@@ -118,5 +156,41 @@ impl DtypeChoice {
             Self::U16 => (narrowest == Dtype::U16).then_some(Dtype::U16),
             Self::U32 => Some(Dtype::U32),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_plain_file_name() {
+        for name in ["llama", "v1.2_x-y+z", "Größe", "7b"] {
+            assert!(JobConfig::is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "a/b", "../evil", "/abs", ".hidden", "-x", "a\0", "a b", "a\n"]
+        {
+            assert!(!JobConfig::is_name(name), "{name}");
+        }
+        assert!(!JobConfig::is_name(&"x".repeat(129)));
+    }
+
+    #[test]
+    fn any_name_of_a_tokenizer_becomes_a_plain_one() {
+        for (called, name) in
+            [("llama", "llama"), ("my tokenizer", "my-tokenizer"), ("..", "tokens")]
+        {
+            assert_eq!(JobConfig::plain_name(called), name);
+            assert!(JobConfig::is_name(name));
+        }
+    }
+
+    #[test]
+    fn an_edge_is_a_switch_or_a_token() {
+        let read = |text: &str| serde_json::from_str::<Edge>(text).unwrap();
+
+        assert_eq!(read("true"), Edge::Switch(true));
+        assert_eq!(read("\"<|fim|>\""), Edge::Token("<|fim|>".into()));
+        assert!(!read("false").is_on() && read("\"x\"").is_on());
     }
 }

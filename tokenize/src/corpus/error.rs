@@ -58,6 +58,24 @@ pub enum JobError {
         /// The option that wants it.
         option: &'static str,
     },
+    /// The vocabulary lacks a token that was asked for.
+    #[error("the vocabulary has no token `{token}`, which `--{option}` names{}", among(.specials))]
+    UnknownToken {
+        /// The token.
+        token: String,
+        /// The option that names it.
+        option: &'static str,
+        /// Its special tokens, the first of them.
+        specials: Vec<String>,
+    },
+    /// The files cannot be named so.
+    #[error(
+        "`{name}`: not a name for files; expected letters, digits and `._-+`, a letter or digit first"
+    )]
+    Name {
+        /// What was asked for.
+        name: String,
+    },
     /// The folder holds something else.
     #[error("{}: holds another job's result: {difference}", .out.display())]
     OtherJob {
@@ -65,6 +83,14 @@ pub enum JobError {
         out: PathBuf,
         /// What differs, theirs -> ours.
         difference: String,
+    },
+    /// An input lies where the job's own files will.
+    #[error("{}: this input lies in `{}`, where the job keeps its shards", .path.display(), .out.join("shards").display())]
+    InputInside {
+        /// The input.
+        path: PathBuf,
+        /// The output folder.
+        out: PathBuf,
     },
     /// Not every file is done.
     #[error("{}: {missing} of {total} files are not tokenized yet, the first is `{first}`", .out.display())]
@@ -99,12 +125,34 @@ impl JobError {
                 Some("`--on-bad-row skip` leaves such rows out and counts them in the manifest")
             }
             Self::Width { .. } => Some("leave `--dtype` at `auto`, or choose `u32`"),
-            Self::NoSpecial { .. } => Some("turn the option off, or choose another tokenizer"),
+            Self::NoSpecial { option: "eos", .. } => {
+                Some("name the token, as in `--eos '<|end|>'`, or turn it off with `--eos off`")
+            }
+            Self::NoSpecial { .. } => {
+                Some("name the token, as in `--bos '<|begin|>'`, or turn it off with `--bos off`")
+            }
+            Self::UnknownToken { .. } => Some(
+                "write the token as the vocabulary does; quote it, so that the shell leaves it alone",
+            ),
+            Self::Name { .. } => {
+                Some("`--out` says where the files go, `--name` what they are called")
+            }
             Self::OtherJob { .. } => {
                 Some("choose another `--out`, or replace what is there with `--force`")
+            }
+            Self::InputInside { .. } => {
+                Some("choose another `--out`, or keep the input out of that folder")
             }
             Self::Unfinished { .. } => Some("run the shards that are missing, then this again"),
             Self::Interrupted | Self::Panicked => None,
         }
+    }
+}
+
+/// Lists special tokens, where there are any.
+fn among(specials: &[String]) -> String {
+    match specials {
+        [] => String::new(),
+        some => format!("; its special tokens begin with `{}`", some.join("`, `")),
     }
 }

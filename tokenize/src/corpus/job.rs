@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenizerRecord,
+    Checksum, DirLock, Dtype, FileRecord, Manifest, ShardRecord, SourceRecord, SplitRecord,
+    TokenId, TokenizerRecord,
 };
 use serde_json::{Value, json};
 
-use super::config::JobConfig;
+use super::block::Block;
+use super::config::{Edge, JobConfig};
 use super::error::JobError;
 use super::finish::StagedSource;
-use super::merge::merge_split;
-use super::pool::{self, Block, Event, Frame, Part};
-use super::state::{JOB_FOLDER, JobState, Receipt, finished_job, remove_folder};
+use super::merge::{absorbed_shards, merge_split};
+use super::own::{self, OwnFiles};
+use super::pool::{self, Event, Frame, Part};
+use super::state::{JobState, Receipt, finished_job};
 use super::writer::Writer;
 use crate::difference::difference;
 use crate::source::{Source, SourceError, SourceFile, fingerprint};
@@ -34,8 +37,10 @@ pub struct Progress {
     pub documents: AtomicU64,
     /// Files done, by this run and earlier ones.
     pub files_done: AtomicU64,
-    /// Bytes of the files done, as they lie on disk.
+    /// Bytes of input encoded by this run, as they lie on disk; files in work count by their part.
     pub input_bytes_done: AtomicU64,
+    /// Bytes of the files that earlier runs have done.
+    pub input_bytes_before: AtomicU64,
     /// Rows left out.
     pub bad_rows: AtomicU64,
     /// What was wrong with the first of them.
@@ -43,17 +48,19 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(super) fn add<W: IdWidth>(&self, block: &Block<W>) {
-        self.text_bytes.fetch_add(block.text_bytes, Ordering::Relaxed);
+    pub(super) fn add<W: IdWidth>(&self, block: &Block<W>, input_bytes: u64) {
+        self.input_bytes_done.fetch_add(input_bytes, Ordering::Relaxed);
+        self.text_bytes.fetch_add(block.text_bytes(), Ordering::Relaxed);
         self.tokens.fetch_add(block.ids.len() as u64, Ordering::Relaxed);
         self.documents.fetch_add(block.lens.len() as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn add_bad(&self, file: &SourceFile, bad: &[String]) {
+    pub(super) fn add_bad(&self, file: &SourceFile, bad: &[(u64, String)]) {
         self.bad_rows.fetch_add(bad.len() as u64, Ordering::Relaxed);
         let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = 3_usize.saturating_sub(first.len());
-        first.extend(bad.iter().take(missing).map(|bad| format!("{}: {bad}", file.path.display())));
+        let told = |(_, bad): &(u64, String)| format!("{}: {bad}", file.path.display());
+        first.extend(bad.iter().take(missing).map(told));
     }
 }
 
@@ -77,6 +84,8 @@ pub struct Job {
     files: Vec<SourceFile>,
     fingerprints: Vec<Checksum>,
     state: JobState,
+    /// Files of a finished artifact that were lost since.
+    lost: Vec<String>,
     _lock: DirLock,
 }
 
@@ -97,23 +106,24 @@ impl Job {
         out: &Path,
         force: bool,
     ) -> Result<Outcome, JobError> {
-        let record = tokenizer.record(name);
+        if !JobConfig::is_name(&config.name) {
+            return Err(JobError::Name { name: config.name });
+        }
+        let mut record = tokenizer.record(name);
         let dtype = config
             .dtype
             .resolve(&record)
             .ok_or(JobError::Width { vocab_size: record.vocab_size })?;
-        let specials =
-            [(config.eos, record.eos, "EOS", "eos"), (config.bos, record.bos, "BOS", "bos")];
-        for (wanted, id, what, option) in specials {
-            if wanted && id.is_none() {
-                return Err(JobError::NoSpecial { what, option });
-            }
-        }
+        record.eos = edge(&config.eos, record.eos, &tokenizer, ("EOS", "eos"))?;
+        record.bos = edge(&config.bos, record.bos, &tokenizer, ("BOS", "bos"))?;
         let fingerprints =
             files.iter().map(fingerprint).collect::<Result<Vec<_>, SourceError>>()?;
         let lock = DirLock::take(out)?;
         let state = JobState::of(out);
-        let job = Self {
+        if let Some(path) = own::input_inside(out, &files) {
+            return Err(JobError::InputInside { path, out: out.to_owned() });
+        }
+        let mut job = Self {
             out: out.to_owned(),
             config,
             dtype,
@@ -122,10 +132,11 @@ impl Job {
             files,
             fingerprints,
             state,
+            lost: Vec::new(),
             _lock: lock,
         };
         if force {
-            job.remove_all()?;
+            own::remove_job(out, &job.state)?;
         } else if out.join(MANIFEST_FILE).exists() {
             let manifest = Manifest::read(out)?;
             // Inputs that a limit kept from being read are in no manifest.
@@ -135,16 +146,64 @@ impl Job {
             {
                 inputs.truncate(manifest.sources.len());
             }
-            return match difference(&finished_job(&manifest), &ours) {
-                None => {
-                    job.state.clear()?;
-                    Ok(Outcome::Done(Box::new(manifest)))
-                }
-                Some(difference) => Err(JobError::OtherJob { out: out.to_owned(), difference }),
-            };
+            if let Some(difference) = difference(&finished_job(&manifest), &ours) {
+                return Err(JobError::OtherJob { out: out.to_owned(), difference });
+            }
+            job.state.clear()?;
+            job.lost = lost_files(out, &manifest)?;
+            if job.lost.is_empty() {
+                return Ok(Outcome::Done(Box::new(manifest)));
+            }
+            job.begin()?;
+            job.keep_whole(&manifest)?;
+            return Ok(Outcome::Open(Box::new(job)));
         }
-        job.state.begin(out, &job.described())?;
+        job.begin()?;
         Ok(Outcome::Open(Box::new(job)))
+    }
+
+    fn begin(&self) -> Result<(), JobError> {
+        self.state.begin(&self.out, &self.described())?;
+        self.state.record_own(&OwnFiles::of(&self.config, &self.files))
+    }
+
+    /// Makes a finished artifact a job again, in which the files whose shards are whole are done.
+    fn keep_whole(&self, manifest: &Manifest) -> Result<(), JobError> {
+        let shards = |number: usize| {
+            manifest.splits.iter().filter_map(move |(split, record)| {
+                let SplitRecord::Shards { shards } = record else { return None };
+                let of_file = |shard: &&ShardRecord| {
+                    shard.source.is_some_and(|source| source as usize == number)
+                };
+                shards.iter().find(of_file).map(|shard| (split.clone(), shard.clone()))
+            })
+        };
+        for (number, source) in manifest.sources.iter().enumerate() {
+            let shards: BTreeMap<String, ShardRecord> = shards(number).collect();
+            let whole = shards
+                .values()
+                .flat_map(|shard| [&shard.bin, &shard.idx])
+                .all(|record| is_whole(&self.out, record));
+            if whole && !shards.is_empty() {
+                let documents = shards.values().map(|shard| shard.documents).sum();
+                let receipt = Receipt { source: source.clone(), shards, documents };
+                self.state.record(&self.files[number].stem, &receipt)?;
+            }
+        }
+        // Only now, so that a run that is killed before finds the manifest and does this again.
+        own::gone(&self.out.join(MANIFEST_FILE))?;
+        for record in manifest.files() {
+            if !record.path.starts_with(own::SHARDS) {
+                own::gone(&record.resolve(&self.out)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the files of a finished artifact that were missing or of another size, and are made
+    /// again by this job.
+    pub fn lost(&self) -> &[String] {
+        &self.lost
     }
 
     /// Returns the input files, in the order of the artifact.
@@ -198,11 +257,11 @@ impl Job {
         let mut todo = Vec::new();
         let mut counted = 0;
         for (number, file) in self.files.iter().enumerate().filter(|(number, _)| wanted(*number)) {
-            match self.receipt(file)? {
+            match self.receipt(number)? {
                 Some(receipt) => {
                     counted += receipt.documents;
                     progress.files_done.fetch_add(1, Ordering::Relaxed);
-                    progress.input_bytes_done.fetch_add(file.bytes, Ordering::Relaxed);
+                    progress.input_bytes_before.fetch_add(file.bytes, Ordering::Relaxed);
                 }
                 None => todo.push(number),
             }
@@ -212,8 +271,8 @@ impl Job {
             return Ok(());
         }
         let frame = Frame {
-            bos: self.record.bos.filter(|_| self.config.bos),
-            eos: self.record.eos.filter(|_| self.config.eos),
+            bos: self.record.bos.filter(|_| self.config.bos.is_on()),
+            eos: self.record.eos.filter(|_| self.config.eos.is_on()),
             on_bad_row: self.config.on_bad_row,
         };
         let encoder = self.tokenizer.encoder(self.config.special_in_text.into());
@@ -221,8 +280,10 @@ impl Job {
         std::thread::scope(|scope| {
             let mut writer = Writer::new(scope, self, progress, interrupted, left);
             let take = |event: Event<W>| writer.take(event);
-            pool::run(encoders, self.parts(&todo), frame, progress, interrupted, take)?;
-            writer.end()
+            let ran = pool::run(encoders, self.parts(&todo), frame, progress, interrupted, take);
+            // The last file's thread is waited for in any case, for it may have panicked too.
+            let ended = writer.end();
+            ran.and(ended)
         })
     }
 
@@ -273,21 +334,21 @@ impl Job {
         }
     }
 
-    /// Returns the receipt of a file whose shards are there.
-    fn receipt(&self, file: &SourceFile) -> Result<Option<Receipt>, JobError> {
-        let receipt = self.state.receipt(&file.stem)?;
-        let Some(receipt) = receipt else { return Ok(None) };
-        for shard in receipt.shards.values() {
-            for record in [&shard.bin, &shard.idx] {
-                let path = record.resolve(&self.out)?;
-                let whole = path.metadata().is_ok_and(|metadata| metadata.len() == record.bytes);
-                // A merge that was under way has absorbed the shard.
-                if !whole && !self.state.folder().join("merging").exists() {
-                    return Ok(None);
-                }
+    /// Returns the receipt of a file whose shards are there, or were absorbed by a merge.
+    fn receipt(&self, number: usize) -> Result<Option<Receipt>, JobError> {
+        let Some(receipt) = self.state.receipt(&self.files[number].stem)? else { return Ok(None) };
+        for (split, shard) in &receipt.shards {
+            let whole = is_whole(&self.out, &shard.bin) && is_whole(&self.out, &shard.idx);
+            if !whole && absorbed_shards(&self.out, &self.state, &self.merged(split))? <= number {
+                return Ok(None);
             }
         }
         Ok(Some(receipt))
+    }
+
+    /// Returns the name of a split's merged file, without its ending.
+    fn merged(&self, split: &str) -> String {
+        format!("{}-{split}", self.config.name)
     }
 
     /// Makes the artifact of the files that are done: merges if asked, and writes the manifest.
@@ -299,11 +360,11 @@ impl Job {
         let mut receipts = Vec::new();
         let mut missing = Vec::new();
         let mut documents = 0;
-        for file in &self.files {
+        for (number, file) in self.files.iter().enumerate() {
             if self.config.limit_docs.is_some_and(|limit| documents >= limit) {
                 break;
             }
-            match self.receipt(file)? {
+            match self.receipt(number)? {
                 Some(receipt) => {
                     documents += receipt.documents;
                     receipts.push(receipt);
@@ -327,12 +388,12 @@ impl Job {
         }
         if self.config.merge {
             for (split, shards) in &mut splits {
-                let stem = format!("{}-{split}", self.config.name);
+                let stem = self.merged(split);
                 let merged =
                     merge_split(&self.out, &self.state, &stem, self.dtype, shards, interrupted)?;
                 *shards = vec![merged];
             }
-            remove_folder(&self.out.join("shards"))?;
+            OwnFiles::of(&self.config, &self.files).remove(&self.out)?;
         }
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
@@ -367,24 +428,50 @@ impl Job {
         json!({
             "config": self.config_value(),
             "tokenizer": self.record.fingerprint,
+            "bos": self.record.bos,
+            "eos": self.record.eos,
             "inputs": inputs,
         })
     }
+}
 
-    /// Removes what any tokenize job leaves: manifest first, so that no half artifact has one.
-    fn remove_all(&self) -> Result<(), JobError> {
-        let old = Manifest::read(&self.out).ok();
-        let gone = |path: &Path| match std::fs::remove_file(path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(ratdata_schemas::ArtifactError::Io { path: path.to_owned(), source })
-            }
-            _ => Ok(()),
-        };
-        gone(&self.out.join(MANIFEST_FILE))?;
-        for record in old.iter().flat_map(Manifest::files) {
-            gone(&record.resolve(&self.out)?)?;
-        }
-        remove_folder(&self.out.join("shards"))?;
-        remove_folder(&self.out.join(JOB_FOLDER))
+/// Returns the id for one end of a document: the one that is asked for, or the tokenizer's own.
+fn edge(
+    wanted: &Edge,
+    own: Option<TokenId>,
+    tokenizer: &Tokenizer,
+    (what, option): (&'static str, &'static str),
+) -> Result<Option<TokenId>, JobError> {
+    match wanted {
+        Edge::Switch(false) => Ok(own),
+        Edge::Switch(true) if own.is_some() => Ok(own),
+        Edge::Switch(true) => Err(JobError::NoSpecial { what, option }),
+        Edge::Token(token) => match tokenizer.id_of(token) {
+            Some(id) => Ok(Some(id)),
+            None => Err(JobError::UnknownToken {
+                token: token.clone(),
+                option,
+                specials: tokenizer.specials().take(8).map(str::to_owned).collect(),
+            }),
+        },
     }
+}
+
+/// Returns whether a file is there with the size that its record has.
+fn is_whole(out: &Path, record: &FileRecord) -> bool {
+    record
+        .resolve(out)
+        .is_ok_and(|path| path.metadata().is_ok_and(|metadata| metadata.len() == record.bytes))
+}
+
+/// Returns the files of an artifact that are missing or of another size.
+fn lost_files(out: &Path, manifest: &Manifest) -> Result<Vec<String>, JobError> {
+    let mut lost = Vec::new();
+    for record in manifest.files() {
+        record.resolve(out)?;
+        if !is_whole(out, record) {
+            lost.push(record.path.clone());
+        }
+    }
+    Ok(lost)
 }

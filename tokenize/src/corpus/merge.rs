@@ -39,8 +39,8 @@ pub(crate) fn merge_split(
     interrupted: &AtomicBool,
 ) -> Result<ShardRecord, JobError> {
     // From here on a receipt counts although its shard may be gone.
-    let marker = state.folder().join("merging").join(format!("{stem}.json"));
-    let mut absorbed: Absorbed = read_json(&marker)?.unwrap_or_default();
+    let marker = state.merge_marker(stem);
+    let mut absorbed = absorbed_by(out, state, stem)?;
     let (bin, idx) = (out.join(format!("{stem}.bin")), out.join(format!("{stem}.idx")));
     let done = absorbed.shards == shards.len() && bin.exists() && idx.exists();
     if !done {
@@ -86,6 +86,24 @@ pub(crate) fn merge_split(
         idx: record(&idx)?,
         mask: None,
     })
+}
+
+/// Returns how many shards of a split are absorbed into its merged file.
+pub(crate) fn absorbed_shards(out: &Path, state: &JobState, stem: &str) -> Result<usize, JobError> {
+    Ok(absorbed_by(out, state, stem)?.shards)
+}
+
+/// Returns how far a merged file is true: not at all where what it had absorbed is no longer there.
+fn absorbed_by(out: &Path, state: &JobState, stem: &str) -> Result<Absorbed, JobError> {
+    let absorbed: Absorbed = read_json(&state.merge_marker(stem))?.unwrap_or_default();
+    let holds = |ending: &str, bytes: u64| {
+        let whole = out.join(format!("{stem}.{ending}"));
+        [partial(&whole), whole]
+            .iter()
+            .any(|path| path.metadata().is_ok_and(|metadata| metadata.len() >= bytes))
+    };
+    let there = holds("bin", absorbed.bin_bytes) && holds("idx", absorbed.idx_bytes);
+    Ok(if there { absorbed } else { Absorbed::default() })
 }
 
 /// Appends one shard to the merged files and makes them durable.

@@ -9,19 +9,23 @@
 //! all receipts -> (merge.rs) -> manifest   job.rs       from here on it is an artifact
 //! ```
 
+mod block;
 mod config;
+mod count;
 mod error;
 mod estimate;
 mod finish;
 mod job;
 mod merge;
 mod origin;
+mod own;
 mod pool;
 mod split;
 mod state;
 mod writer;
 
-pub use config::{DtypeChoice, JobConfig, OnBadRow, Order, Specials};
+pub use config::{DtypeChoice, Edge, JobConfig, OnBadRow, Order, Specials};
+pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
 pub use job::{Job, Outcome, Progress};

@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ratdata_schemas::TokenId;
 
+use super::block::Block;
 use super::config::OnBadRow;
 use super::error::JobError;
 use super::job::Progress;
@@ -24,16 +25,6 @@ const MOST_WAITING: usize = 128 << 20;
 
 /// A block's place in the input: the number of its part, counted over all files, and its batch.
 type Place = (usize, usize);
-
-/// The ids of one batch of rows.
-#[derive(Debug)]
-pub(crate) struct Block<W> {
-    pub(crate) ids: Vec<W>,
-    pub(crate) lens: Vec<u32>,
-    pub(crate) text_bytes: u64,
-    pub(crate) rows: u64,
-    pub(crate) bad: Vec<String>,
-}
 
 /// What reaches the writer.
 enum Message<W> {
@@ -88,7 +79,24 @@ struct State<I> {
     opened: usize,
     open: usize,
     exhausted: bool,
+    /// Where the first failure so far lies; what comes before it is still encoded, so that the
+    /// first of the input is the one that is told, whichever thread met it.
+    failed_at: Option<Place>,
     failed: Option<JobError>,
+}
+
+impl<I> State<I> {
+    /// Gives up all that comes after `place`.
+    fn fail_at(&mut self, place: Place) {
+        let first = self.failed_at.map_or(place, |failed| failed.min(place));
+        self.failed_at = Some(first);
+        self.queue.retain(|batch| batch.place < first);
+        self.exhausted = true;
+    }
+
+    fn is_wanted(&self, place: Place) -> bool {
+        self.failed_at.is_none_or(|failed| place < failed)
+    }
 }
 
 /// Encodes all parts on as many threads as there are encoders, and calls `write` with what
@@ -113,6 +121,7 @@ pub(crate) fn run<W: IdWidth>(
             opened: 0,
             open: 0,
             exhausted: false,
+            failed_at: None,
             failed: None,
         }),
         changed: Condvar::new(),
@@ -125,21 +134,24 @@ pub(crate) fn run<W: IdWidth>(
     };
     let (sender, receiver) = sync_channel(4 * threads);
     std::thread::scope(|scope| {
+        let mut workers = Vec::new();
         for encoder in encoders {
             let (sender, shared) = (sender.clone(), &shared);
-            scope.spawn(move || {
+            workers.push(scope.spawn(move || {
                 // A panic must not leave the others waiting for this worker's part.
                 let guard = StopOnPanic { shared };
                 work(shared, encoder, &sender);
                 std::mem::forget(guard);
-            });
+            }));
         }
         drop(sender);
         let written = in_order(&shared, &receiver, &mut write);
         shared.stop.store(true, Ordering::SeqCst);
         shared.changed.notify_all();
         drop(receiver); // workers that wait to send give up
-        written
+        // A panic that is not taken here would be the scope's own.
+        let panicked = workers.into_iter().filter_map(|worker| worker.join().err()).count();
+        if panicked > 0 { Err(JobError::Panicked) } else { written }
     })?;
     let mut state = lock(&shared.state);
     match state.failed.take() {
@@ -245,6 +257,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
 ) -> bool {
     let mut batches = 0;
     let mut going_on = true;
+    let mut wanted = true;
     let read = part.source.read_part(part.number, &mut |rows| {
         let batch = Batch {
             place: (number, batches),
@@ -255,6 +268,10 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
         };
         batches += 1;
         let mut state = lock(&shared.state);
+        wanted = state.is_wanted(batch.place);
+        if !wanted {
+            return false;
+        }
         if state.queue.len() < shared.most_queued {
             state.queue.push_back(batch);
             drop(state);
@@ -268,14 +285,13 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
             && !shared.interrupted.load(Ordering::Relaxed);
         going_on
     });
-    if !going_on {
-        return false;
+    if !going_on || !wanted {
+        return going_on;
     }
-    let message = match read {
-        Ok(()) => Message::PartEnd((number, batches), part.file, part.last),
-        Err(wrong) => Message::Failed((number, batches), wrong.into()),
-    };
-    sender.send(message).is_ok()
+    match read {
+        Ok(()) => sender.send(Message::PartEnd((number, batches), part.file, part.last)).is_ok(),
+        Err(wrong) => fail(shared, (number, batches), wrong.into(), sender),
+    }
 }
 
 /// Encodes one batch; returns whether to go on.
@@ -285,16 +301,26 @@ fn encode_and_send<W: IdWidth, I>(
     batch: &Batch,
     sender: &SyncSender<Message<W>>,
 ) -> bool {
-    let place = batch.place;
-    let message = match encode(shared.frame, encoder, batch) {
+    match encode(shared.frame, encoder, batch) {
         Ok(block) => {
-            shared.progress.add(&block);
+            shared.progress.add(&block, batch.rows.input_bytes);
             shared.waiting.fetch_add(block.ids.len() * W::DTYPE.width(), Ordering::Relaxed);
-            Message::Block(place, batch.file, block)
+            sender.send(Message::Block(batch.place, batch.file, block)).is_ok()
         }
-        Err(failed) => Message::Failed(place, failed),
-    };
-    sender.send(message).is_ok()
+        Err(failed) => fail(shared, batch.place, failed, sender),
+    }
+}
+
+/// Tells of a failure and gives up what comes after it; returns whether to go on with the rest.
+fn fail<W, I>(
+    shared: &Shared<'_, I>,
+    place: Place,
+    failed: JobError,
+    sender: &SyncSender<Message<W>>,
+) -> bool {
+    lock(&shared.state).fail_at(place);
+    shared.changed.notify_all();
+    sender.send(Message::Failed(place, failed)).is_ok()
 }
 
 /// Encodes the rows of one batch, with what frames each document.
@@ -306,32 +332,39 @@ fn encode<W: IdWidth>(
     let mut block = Block {
         ids: Vec::new(),
         lens: Vec::with_capacity(batch.rows.cells.len()),
-        text_bytes: 0,
+        text_lens: Vec::with_capacity(batch.rows.cells.len()),
         rows: batch.rows.cells.len() as u64,
         bad: Vec::new(),
     };
-    for (row, cell) in (batch.rows.first..).zip(&batch.rows.cells) {
+    let first = batch.rows.first;
+    let path = || batch.path.as_ref().clone();
+    for (row, cell) in (first..).zip(&batch.rows.cells) {
         let text = match batch.source.text(cell) {
             Ok(text) => text,
             Err(reason) if frame.on_bad_row == OnBadRow::Skip => {
-                block.bad.push(format!("{}: {reason}", cell.place(row)));
+                block.bad.push((row - first, format!("{}: {reason}", cell.place(row))));
                 continue;
             }
             Err(reason) => {
-                let path = batch.path.as_ref().clone();
-                return Err(JobError::BadRow { path, place: cell.place(row), reason });
+                return Err(JobError::BadRow { path: path(), place: cell.place(row), reason });
             }
         };
         let before = block.ids.len();
         block.ids.extend(frame.bos.map(W::of));
-        encoder.encode_into(&text, &mut block.ids).map_err(|source| JobError::Encode {
-            path: batch.path.as_ref().clone(),
-            place: cell.place(row),
-            source,
-        })?;
+        match encoder.encode_into(&text, &mut block.ids) {
+            Ok(()) => {}
+            Err(wrong) if frame.on_bad_row == OnBadRow::Skip && wrong.is_of_row() => {
+                block.ids.truncate(before);
+                block.bad.push((row - first, format!("{}: {wrong}", cell.place(row))));
+                continue;
+            }
+            Err(source) => {
+                return Err(JobError::Encode { path: path(), place: cell.place(row), source });
+            }
+        }
         block.ids.extend(frame.eos.map(W::of));
         block.lens.push(u32::try_from(block.ids.len() - before).unwrap_or(u32::MAX));
-        block.text_bytes += text.len() as u64;
+        block.text_lens.push(text.len() as u64);
     }
     Ok(block)
 }
@@ -363,11 +396,10 @@ fn in_order<W: IdWidth, I>(
             }
             Message::Failed(place, failed) => {
                 failures.insert(place, failed);
-                shared.stop.store(true, Ordering::SeqCst);
-                shared.changed.notify_all();
             }
         }
-        while let Some(waiting) = parts.get_mut(&next).filter(|_| failures.is_empty()) {
+        // A batch or part that failed never arrives, so what comes after it is never written.
+        while let Some(waiting) = parts.get_mut(&next) {
             while let Some((file, block)) = waiting.blocks.remove(&waiting.written) {
                 waiting.written += 1;
                 shared.waiting.fetch_sub(block.ids.len() * W::DTYPE.width(), Ordering::Relaxed);
@@ -399,5 +431,41 @@ struct Waiting<W> {
 impl<W> Default for Waiting<W> {
     fn default() -> Self {
         Self { blocks: BTreeMap::new(), end: None, written: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::tokenizer::{SpecialInText, Tokenizer};
+
+    const TOKENIZER: &str = r#"{"version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+        "decoder": null, "model": {"type": "BPE", "dropout": null, "unk_token": null,
+        "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+        "byte_fallback": false, "vocab": {"a": 0}, "merges": []}}"#;
+
+    #[test]
+    fn a_worker_that_panics_is_an_error_of_the_job() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(TOKENIZER.as_bytes()).unwrap();
+        let encoder = Tokenizer::load(file.path()).unwrap().encoder(SpecialInText::Parse);
+        let frame = Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail };
+        let parts = std::iter::from_fn(|| -> Option<Result<Part, JobError>> {
+            unreachable!("what a defect does to a worker")
+        });
+
+        let ran = run::<u16>(
+            vec![encoder; 2],
+            parts,
+            frame,
+            &Progress::default(),
+            &AtomicBool::new(false),
+            |_| Ok(true),
+        );
+
+        assert!(matches!(ran, Err(JobError::Panicked)));
     }
 }

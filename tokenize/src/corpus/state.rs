@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! OUT/.job/job.json          the config, tokenizer and inputs; another job's is refused
+//! OUT/.job/files.json        the names of the shards that it makes
 //! OUT/.job/done/STEM.json    the file's shards are whole
-//! OUT/.job/merge-SPLIT.json  how many shards are absorbed into the merged bin
+//! OUT/.job/merging/STEM.json how many shards are absorbed into the merged bin
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::JobError;
+use super::own::OwnFiles;
 use crate::difference::difference;
 
 /// The folder of a job that is not finished.
@@ -70,6 +72,42 @@ impl JobState {
         Ok(())
     }
 
+    /// Records which names the job gives its files.
+    pub(crate) fn record_own(&self, own: &OwnFiles) -> Result<(), JobError> {
+        let mut file = StagedFile::create(&self.own_path())?;
+        file.write_json(own)?;
+        file.commit()?;
+        Ok(())
+    }
+
+    /// Returns which names the job of this folder gives its files; none where no job began.
+    pub(crate) fn own_files(&self) -> Result<OwnFiles, JobError> {
+        Ok(read_json(&self.own_path())?.unwrap_or_default())
+    }
+
+    fn own_path(&self) -> PathBuf {
+        self.folder.join("files.json")
+    }
+
+    /// Returns all receipts.
+    pub(crate) fn receipts(&self) -> Result<Vec<Receipt>, JobError> {
+        let mut receipts = Vec::new();
+        for stem in json_stems(&self.folder.join("done"))? {
+            receipts.extend(self.receipt(&stem)?);
+        }
+        Ok(receipts)
+    }
+
+    /// Returns where a merge into the bin of this name keeps how far it is.
+    pub(crate) fn merge_marker(&self, stem: &str) -> PathBuf {
+        self.folder.join("merging").join(format!("{stem}.json"))
+    }
+
+    /// Returns the names of the merged bins that were begun.
+    pub(crate) fn merging(&self) -> Result<Vec<String>, JobError> {
+        json_stems(&self.folder.join("merging"))
+    }
+
     /// Returns the receipt of a file that is done.
     pub(crate) fn receipt(&self, stem: &str) -> Result<Option<Receipt>, JobError> {
         read_json(&self.receipt_path(stem))
@@ -87,6 +125,22 @@ impl JobState {
     pub(crate) fn clear(&self) -> Result<(), JobError> {
         remove_folder(&self.folder)
     }
+}
+
+/// Returns the names of the JSON files of a folder, without their ending; none where it is missing.
+fn json_stems(folder: &Path) -> Result<Vec<String>, JobError> {
+    let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(io)?,
+    };
+    let mut stems = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+        stems.extend(name.strip_suffix(".json").map(str::to_owned));
+    }
+    stems.sort();
+    Ok(stems)
 }
 
 /// Removes a folder and all in it, where it is there.
@@ -114,6 +168,8 @@ pub(crate) fn finished_job(manifest: &Manifest) -> Value {
     serde_json::json!({
         "config": manifest.config,
         "tokenizer": manifest.tokenizer.fingerprint,
+        "bos": manifest.tokenizer.bos,
+        "eos": manifest.tokenizer.eos,
         "inputs": manifest.sources.iter().map(|source| {
             serde_json::json!({"name": source.name, "fingerprint": source.fingerprint})
         }).collect::<Vec<_>>(),

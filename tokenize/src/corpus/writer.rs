@@ -1,16 +1,33 @@
 //! The writing side of a job: blocks are staged file by file, and each file that ends is finished
-//! on a thread of its own while the next is encoded.
+//! on a thread of its own while the next are encoded.
+//!
+//! Small files spend their time waiting for the disk to say that they are durable, so several of
+//! them are finished at once: the system then gathers what it makes durable.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use ratdata_schemas::ArtifactError;
 
+use super::block::Block;
 use super::error::JobError;
 use super::finish::{StagedSource, finish};
 use super::job::{Job, Progress};
-use super::pool::{Block, Event};
+use super::pool::Event;
 use crate::tokenizer::IdWidth;
+
+/// How many files are finished at once, at most.
+const MOST_FINISHING: usize = 32;
+
+/// How many ids are held by the files that are being finished, at most; one file may have more.
+const MOST_HELD: usize = 4 << 20;
+
+/// A file that is being finished, and how many ids it holds.
+struct Finishing<'scope> {
+    held: usize,
+    handle: ScopedJoinHandle<'scope, Result<(), JobError>>,
+}
 
 /// Takes a job's blocks in the order of the input.
 pub(crate) struct Writer<'scope, 'env, W> {
@@ -21,7 +38,7 @@ pub(crate) struct Writer<'scope, 'env, W> {
     /// How many documents may still be taken, where there is a limit.
     left: Option<u64>,
     current: Option<(usize, StagedSource<W>)>,
-    finishing: Option<ScopedJoinHandle<'scope, Result<u64, JobError>>>,
+    finishing: VecDeque<Finishing<'scope>>,
 }
 
 impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
@@ -32,7 +49,7 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         interrupted: &'env AtomicBool,
         left: Option<u64>,
     ) -> Self {
-        Self { scope, job, progress, interrupted, left, current: None, finishing: None }
+        Self { scope, job, progress, interrupted, left, current: None, finishing: VecDeque::new() }
     }
 
     /// Takes what happened next; returns whether the job goes on.
@@ -49,18 +66,22 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         }
     }
 
-    /// Waits for the last file.
+    /// Waits for the files that are being finished, and tells the first failure.
     pub(crate) fn end(mut self) -> Result<(), JobError> {
-        self.join()
+        let mut ended = Ok(());
+        while let Some(finishing) = self.finishing.pop_front() {
+            ended = ended.and(self.join(finishing));
+        }
+        ended
     }
 
     fn stage(&mut self, number: usize, mut block: Block<W>) -> Result<(), JobError> {
-        self.progress.add_bad(&self.job.files()[number], &block.bad);
         limit(&mut self.left, &mut block);
+        self.progress.add_bad(&self.job.files()[number], &block.bad);
         let (_, staged) = self.current.get_or_insert_with(|| (number, self.job.staged(number)));
         staged.record.rows += block.rows;
         staged.record.bad_rows += block.bad.len() as u64;
-        staged.record.text_bytes += block.text_bytes;
+        staged.record.text_bytes += block.text_bytes();
         let folder = self.job.state().folder();
         let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
         staged.staging.push(block.ids, &block.lens, folder).map_err(io)?;
@@ -68,22 +89,30 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
     }
 
     fn finish_file(&mut self, number: usize) -> Result<(), JobError> {
-        self.join()?;
         let staged =
             self.current.take().map_or_else(|| self.job.staged(number), |(_, staged)| staged);
+        let held = staged.staging.ids();
+        while self.is_full(held) {
+            let Some(first) = self.finishing.pop_front() else { break };
+            self.join(first)?;
+        }
         let (job, interrupted) = (self.job, self.interrupted);
-        self.finishing = Some(self.scope.spawn(move || {
-            finish(job.out(), job.state(), job.config(), staged, interrupted)
-                .map(|_| job.files()[number].bytes)
-        }));
+        let handle = self.scope.spawn(move || {
+            finish(job.out(), job.state(), job.config(), staged, interrupted).map(drop)
+        });
+        self.finishing.push_back(Finishing { held, handle });
         Ok(())
     }
 
-    fn join(&mut self) -> Result<(), JobError> {
-        let Some(handle) = self.finishing.take() else { return Ok(()) };
-        let bytes = handle.join().unwrap_or(Err(JobError::Panicked))?;
+    /// Returns whether a file of `more` ids has to wait for one that is being finished.
+    fn is_full(&self, more: usize) -> bool {
+        let held: usize = self.finishing.iter().map(|finishing| finishing.held).sum();
+        self.finishing.len() >= MOST_FINISHING || held.saturating_add(more) > MOST_HELD
+    }
+
+    fn join(&self, finishing: Finishing<'scope>) -> Result<(), JobError> {
+        finishing.handle.join().unwrap_or(Err(JobError::Panicked))?;
         self.progress.files_done.fetch_add(1, Ordering::Relaxed);
-        self.progress.input_bytes_done.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -91,9 +120,6 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
 /// Cuts a block where the limit of documents is reached.
 fn limit<W>(left: &mut Option<u64>, block: &mut Block<W>) {
     let Some(left) = left else { return };
-    let keep = usize::try_from(*left).unwrap_or(usize::MAX).min(block.lens.len());
-    block.lens.truncate(keep);
-    let ids: usize = block.lens.iter().map(|&len| len as usize).sum();
-    block.ids.truncate(ids);
-    *left -= keep as u64;
+    block.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+    *left -= block.lens.len() as u64;
 }

@@ -1,30 +1,45 @@
 //! Fetches files of the Hugging Face hub, block by block, so that a broken connection costs a block.
 //!
 //! `hf-hub` speaks to the hub and knows its variables (`HF_TOKEN`, `HF_ENDPOINT`, `HF_HOME`). Its own
-//! download begins anew when it breaks, so files are asked for in ranges here and appended to an
+//! download begins anew when it breaks, so files are asked for in ranges here and gathered in an
 //! `.incomplete` file, which the next attempt, or the next run, goes on with. What Python's
 //! `huggingface_hub` has cached already is used as it is.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use hf_hub::repository::{RepoTreeEntry, RepoTypeDataset, RepoTypeModel};
+use hf_hub::repository::{FileMetadataInfo, RepoTreeEntry, RepoTypeDataset, RepoTypeModel};
 use hf_hub::{HFClient, HFClientSync, HFError};
 
 use super::error::HubError;
+use super::partial::{Claim, Content, Partial};
+use crate::source::is_readable;
 
-/// How much is asked for at a time.
-const BLOCK: u64 = 32 << 20;
+/// How much is asked for at a time, at first and at most: more while the answers are quick, so that
+/// little is lost on a slow line.
+const BLOCKS: (u64, u64) = (1 << 20, 32 << 20);
+
+/// An answer is quick that takes no longer.
+const QUICK: Duration = Duration::from_secs(2);
 
 /// How often one block is asked for before giving up.
 const ATTEMPTS: u32 = 5;
+
+/// How often a wait looks whether the user has stopped it.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Hears how far a download is.
 pub trait FetchProgress {
     /// `done` of `total` bytes of a file have arrived.
     fn fetched(&self, file: &str, done: u64, total: u64);
+
+    /// Returns whether the user has stopped the download.
+    fn stopped(&self) -> bool {
+        false
+    }
 }
 
 /// Hears nothing.
@@ -48,12 +63,30 @@ impl RepoKind {
     }
 }
 
+/// One repository at one revision.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repo<'a> {
+    pub(super) kind: RepoKind,
+    pub(super) id: &'a str,
+    pub(super) revision: &'a str,
+}
+
+/// A file of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    pub(super) path: String,
+    pub(super) bytes: u64,
+    /// The object id of its content.
+    oid: String,
+}
+
 /// The hub and the cache of what was fetched from it.
-pub(super) struct Hub {
+pub(super) struct Hub<'p> {
     client: HFClientSync,
     endpoint: String,
     cache: PathBuf,
     offline: bool,
+    progress: &'p dyn FetchProgress,
 }
 
 /// Returns where fetched files are kept: `$HF_HOME/ratdata`, or its usual place.
@@ -66,8 +99,8 @@ pub fn cache_folder() -> PathBuf {
     home.unwrap_or_else(|| PathBuf::from(".cache/huggingface")).join("ratdata")
 }
 
-impl Hub {
-    pub(super) fn new() -> Result<Self, HubError> {
+impl<'p> Hub<'p> {
+    pub(super) fn new(progress: &'p dyn FetchProgress) -> Result<Self, HubError> {
         let unreachable = |wrong: HFError| HubError::Unreachable {
             what: "the hub".into(),
             endpoint: String::new(),
@@ -79,140 +112,163 @@ impl Hub {
         let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| {
             !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no" | "off")
         });
-        Ok(Self { client, endpoint, cache: cache_folder(), offline })
+        Ok(Self { client, endpoint, cache: cache_folder(), offline, progress })
+    }
+
+    /// Returns where a file lies in a cache, ours or the one that is shared; none where it does not.
+    pub(super) fn cached(&self, repo: Repo<'_>, path: &str) -> Option<PathBuf> {
+        let target = self.folder(repo).join(path);
+        if target.is_file() {
+            return Some(target);
+        }
+        self.cached_by_others(repo, path).ok()
     }
 
     /// Fetches one file and returns where it lies.
-    pub(super) fn fetch(
-        &self,
-        kind: RepoKind,
-        id: &str,
-        revision: &str,
-        path: &str,
-        progress: &dyn FetchProgress,
-    ) -> Result<PathBuf, HubError> {
-        let what = format!("{id}/{path}");
-        let target = self.folder(kind, id, revision).join(path);
-        if target.is_file() {
-            return Ok(target);
-        }
-        if let Ok(cached) = self.cached_by_others(kind, id, revision, path) {
+    pub(super) fn fetch(&self, repo: Repo<'_>, path: &str) -> Result<PathBuf, HubError> {
+        let what = format!("{}/{path}", repo.id);
+        if let Some(cached) = self.cached(repo, path) {
             return Ok(cached);
         }
         if self.offline {
             return Err(HubError::Offline { what, cache: self.cache.clone() });
         }
-        let above = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let entries = self.list(kind, id, revision, above, false)?;
-        let Some((_, bytes)) = entries.into_iter().find(|(name, _)| name == path) else {
-            return Err(HubError::NotFound { what, endpoint: self.endpoint.clone() });
-        };
-        self.download(kind, id, revision, path, bytes, &target, progress)?;
+        match self.entry(repo, path)? {
+            Some(entry) => self.fetch_entry(repo, &entry),
+            None => Err(HubError::NotFound { what, endpoint: self.endpoint.clone() }),
+        }
+    }
+
+    /// Fetches a file that was listed, and returns where it lies.
+    pub(super) fn fetch_entry(&self, repo: Repo<'_>, entry: &Entry) -> Result<PathBuf, HubError> {
+        if let Some(cached) = self.cached(repo, &entry.path) {
+            return Ok(cached);
+        }
+        let target = self.folder(repo).join(&entry.path);
+        self.download(repo, entry, &target)?;
         Ok(target)
     }
 
-    /// Fetches every file below a path and returns the folder, or the file, that they lie in; where
-    /// the last name of the path has a `*`, the files that match it, and the pattern itself.
-    pub(super) fn fetch_below(
-        &self,
-        kind: RepoKind,
-        id: &str,
-        revision: &str,
-        path: &str,
-        progress: &dyn FetchProgress,
-    ) -> Result<PathBuf, HubError> {
-        let folder = self.folder(kind, id, revision).join(path);
-        // A file that lists what belongs to a folder says that all of it was fetched.
-        let listing = self.folder(kind, id, revision).join(format!(
-            ".listing-{}",
-            if path.is_empty() { "all".into() } else { path.replace('/', "-") }
-        ));
-        if let Ok(listed) = fs::read_to_string(&listing)
-            && listed.lines().all(|name| self.folder(kind, id, revision).join(name).is_file())
-        {
-            return Ok(folder);
+    /// Lists the files that a path stands for: itself, those below it that can be read, or, where
+    /// its last name has a `*`, those that match it. Plain texts come last, as in a job.
+    ///
+    /// The card of a repository, its own `README.md`, is none of its data.
+    pub(super) fn list_below(&self, repo: Repo<'_>, path: &str) -> Result<Vec<Entry>, HubError> {
+        if let Some(listed) = self.listed(repo, path) {
+            return Ok(listed);
         }
+        let what = format!("{}/{path}", repo.id);
+        let last = path.rsplit('/').next().unwrap_or(path);
+        let is_pattern = last.contains('*');
         if self.offline {
-            return Err(HubError::Offline {
-                what: format!("{id}/{path}"),
-                cache: self.cache.clone(),
-            });
+            let cached = self.cached(repo, path).filter(|_| !path.is_empty() && !is_pattern);
+            let Some(file) = cached else {
+                return Err(HubError::Offline { what, cache: self.cache.clone() });
+            };
+            let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+            return Ok(vec![Entry { path: path.to_owned(), bytes, oid: String::new() }]);
         }
-        let is_file = Path::new(path).extension().is_some() && !path.contains('*');
-        if is_file {
-            return self.fetch(kind, id, revision, path, progress);
+        // A name with a dot may be a file's or a folder's; the folder above it says which.
+        if last.contains('.')
+            && !is_pattern
+            && let Some(entry) = self.entry(repo, path)?
+        {
+            return Ok(vec![entry]);
         }
-        let is_pattern = path.rsplit('/').next().is_some_and(|name| name.contains('*'));
         let above =
             if is_pattern { path.rsplit_once('/').map_or("", |(above, _)| above) } else { path };
-        let mut entries = self.list(kind, id, revision, above, true)?;
+        let mut entries = self.list(repo, above, true)?;
         if is_pattern {
             let glob = globset::Glob::new(path)
-                .map_err(|_| HubError::Address { address: format!("{id}/{path}") })?
+                .map_err(|_| HubError::Address { address: what.clone() })?
                 .compile_matcher();
-            entries.retain(|(name, _)| glob.is_match(name));
+            entries.retain(|entry| glob.is_match(&entry.path));
         }
-        entries.retain(|(name, _)| !name.rsplit('/').next().unwrap_or(name).starts_with('.'));
-        entries.retain(|(name, _)| {
-            [".parquet", ".jsonl", ".gz", ".zst"].iter().any(|end| name.ends_with(end))
-        });
+        let wanted = |path: &str| {
+            let hidden = path.rsplit('/').next().unwrap_or(path).starts_with('.');
+            is_readable(path) && !hidden && path != "README.md"
+        };
+        entries.retain(|entry| wanted(&entry.path));
         if entries.is_empty() {
-            return Err(HubError::NotFound {
-                what: format!("{id}/{path}"),
-                endpoint: self.endpoint.clone(),
-            });
+            return Err(HubError::NotFound { what, endpoint: self.endpoint.clone() });
         }
-        for (name, bytes) in &entries {
-            let target = self.folder(kind, id, revision).join(name);
-            if !target.is_file() {
-                self.download(kind, id, revision, name, *bytes, &target, progress)?;
-            }
-        }
-        let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
-        let cache = |source| HubError::Cache { path: listing.clone(), source };
-        let mut file = File::create(&listing).map_err(cache)?;
-        file.write_all(names.join("\n").as_bytes()).map_err(cache)?;
-        Ok(folder)
+        entries.sort_by_key(|entry| (crate::source::is_text(&entry.path), entry.path.clone()));
+        Ok(entries)
     }
 
-    fn folder(&self, kind: RepoKind, id: &str, revision: &str) -> PathBuf {
-        self.cache.join(kind.folder()).join(id).join(revision)
+    /// Records that all files that a path stands for were fetched, so that no listing is needed.
+    pub(super) fn record_listing(
+        &self,
+        repo: Repo<'_>,
+        path: &str,
+        entries: &[Entry],
+    ) -> Result<(), HubError> {
+        let listing = self.listing(repo, path);
+        let cache = |source| HubError::Cache { path: listing.clone(), source };
+        let folder = listing.parent().unwrap_or(&self.cache);
+        fs::create_dir_all(folder).map_err(cache)?;
+        let names: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+        // Another process may record the same.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(cache)?;
+        file.write_all(names.join("\n").as_bytes()).map_err(cache)?;
+        file.persist(&listing).map_err(|wrong| cache(wrong.error))?;
+        Ok(())
+    }
+
+    /// Returns what a listing recorded, where all of it is still there.
+    fn listed(&self, repo: Repo<'_>, path: &str) -> Option<Vec<Entry>> {
+        let listed = fs::read_to_string(self.listing(repo, path)).ok()?;
+        let entry = |path: &str| {
+            let bytes = self.cached(repo, path)?.metadata().ok()?.len();
+            Some(Entry { path: path.to_owned(), bytes, oid: String::new() })
+        };
+        listed.lines().map(entry).collect()
+    }
+
+    fn listing(&self, repo: Repo<'_>, path: &str) -> PathBuf {
+        let name = if path.is_empty() { "all".into() } else { path.replace('/', "-") };
+        self.folder(repo).join(format!(".listing-{name}"))
+    }
+
+    pub(super) fn folder(&self, repo: Repo<'_>) -> PathBuf {
+        self.cache.join(repo.kind.folder()).join(repo.id).join(repo.revision)
+    }
+
+    /// Returns a file by its path; none where there is no file of that name.
+    fn entry(&self, repo: Repo<'_>, path: &str) -> Result<Option<Entry>, HubError> {
+        let above = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let entries = self.list(repo, above, false)?;
+        Ok(entries.into_iter().find(|entry| entry.path == path))
     }
 
     /// Lists files below a path with their sizes.
-    fn list(
-        &self,
-        kind: RepoKind,
-        id: &str,
-        revision: &str,
-        path: &str,
-        recursive: bool,
-    ) -> Result<Vec<(String, u64)>, HubError> {
-        let (owner, name) = hf_hub::split_id(id);
+    fn list(&self, repo: Repo<'_>, path: &str, recursive: bool) -> Result<Vec<Entry>, HubError> {
+        let (owner, name) = split(repo.id);
+        let (kind, revision) = (repo.kind, repo.revision.to_owned());
         let path = (!path.is_empty()).then(|| path.to_owned());
-        let entries = match kind {
-            RepoKind::Model => self
-                .client
+        let entries = self.patiently(move |client| match kind {
+            RepoKind::Model => client
                 .model(owner, name)
                 .list_tree()
                 .revision(revision)
                 .maybe_path_in_repo(path)
                 .recursive(recursive)
                 .send(),
-            RepoKind::Dataset => self
-                .client
+            RepoKind::Dataset => client
                 .dataset(owner, name)
                 .list_tree()
                 .revision(revision)
                 .maybe_path_in_repo(path)
                 .recursive(recursive)
                 .send(),
-        };
-        let entries = entries.map_err(|wrong| self.explain(id, &wrong))?;
-        let mut files: Vec<_> = entries
+        })?;
+        let entries = entries.map_err(|wrong| self.explain(repo.id, &wrong))?;
+        let mut files: Vec<Entry> = entries
             .into_iter()
             .filter_map(|entry| match entry {
-                RepoTreeEntry::File { path, size, .. } => Some((path, size)),
+                RepoTreeEntry::File { path, size, oid, .. } => {
+                    Some(Entry { path, bytes: size, oid })
+                }
                 RepoTreeEntry::Directory { .. } => None,
             })
             .collect();
@@ -221,120 +277,173 @@ impl Hub {
     }
 
     /// Returns the file from the cache that Python's `huggingface_hub` shares.
-    fn cached_by_others(
-        &self,
-        kind: RepoKind,
-        id: &str,
-        revision: &str,
-        path: &str,
-    ) -> Result<PathBuf, HFError> {
-        let (owner, name) = hf_hub::split_id(id);
-        match kind {
+    fn cached_by_others(&self, repo: Repo<'_>, path: &str) -> Result<PathBuf, HFError> {
+        let (owner, name) = split(repo.id);
+        match repo.kind {
             RepoKind::Model => {
-                let repo: hf_hub::HFRepositorySync<RepoTypeModel> = self.client.model(owner, name);
-                repo.download_file().filename(path).revision(revision).local_files_only(true).send()
+                let found: hf_hub::HFRepositorySync<RepoTypeModel> = self.client.model(owner, name);
+                let file = found.download_file().filename(path).revision(repo.revision);
+                file.local_files_only(true).send()
             }
             RepoKind::Dataset => {
-                let repo: hf_hub::HFRepositorySync<RepoTypeDataset> =
+                let found: hf_hub::HFRepositorySync<RepoTypeDataset> =
                     self.client.dataset(owner, name);
-                repo.download_file().filename(path).revision(revision).local_files_only(true).send()
+                let file = found.download_file().filename(path).revision(repo.revision);
+                file.local_files_only(true).send()
             }
         }
     }
 
-    /// Fetches a file in blocks, going on with what an earlier attempt has left.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an address has four parts, a download three more"
-    )]
-    fn download(
-        &self,
-        kind: RepoKind,
-        id: &str,
-        revision: &str,
-        path: &str,
-        bytes: u64,
-        target: &Path,
-        progress: &dyn FetchProgress,
-    ) -> Result<(), HubError> {
-        let cache = |source| HubError::Cache { path: target.to_owned(), source };
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(cache)?;
-        }
-        let mut incomplete = target.as_os_str().to_owned();
-        incomplete.push(".incomplete");
-        let incomplete = PathBuf::from(incomplete);
-        let mut file =
-            File::options().create(true).append(true).open(&incomplete).map_err(cache)?;
-        let mut done = file.metadata().map_err(cache)?.len();
-        if done > bytes {
-            file.set_len(0).map_err(cache)?;
-            done = 0;
-        }
-        let mut attempts = 0;
-        while done < bytes {
-            progress.fetched(path, done, bytes);
-            let range = done..bytes.min(done + BLOCK);
-            match self.block(kind, id, revision, path, range) {
-                Ok(block) if !block.is_empty() => {
-                    let wanted = usize::try_from(bytes - done).unwrap_or(usize::MAX);
-                    let block = &block[..block.len().min(wanted)];
-                    file.write_all(block).map_err(cache)?;
-                    done += block.len() as u64;
-                    attempts = 0;
-                }
-                failed => {
-                    attempts += 1;
-                    let lasting = failed.as_ref().is_err_and(|wrong| {
-                        !matches!(self.explain(id, wrong), HubError::Unreachable { .. })
-                    });
-                    if attempts == ATTEMPTS || lasting {
-                        let what = format!("{id}/{path}");
-                        return Err(match failed {
-                            Err(wrong) => self.explain(&what, &wrong),
-                            Ok(_) => HubError::Unreachable {
-                                what,
-                                endpoint: self.endpoint.clone(),
-                                reason: "the hub sends nothing more".into(),
-                            },
-                        });
-                    }
-                    std::thread::sleep(Duration::from_millis(200) * 2_u32.pow(attempts));
-                }
+    /// Fetches a file in blocks, going on with what an earlier attempt has left of the same content.
+    fn download(&self, repo: Repo<'_>, entry: &Entry, target: &Path) -> Result<(), HubError> {
+        let what = format!("{}/{}", repo.id, entry.path);
+        let stopped = || self.progress.stopped();
+        let told = self.metadata(repo, &entry.path)?;
+        let tag = told.as_ref().map_or(&entry.oid, |told| &told.etag).clone();
+        // Blocks are asked of one commit, so that a new one in between does not mix two contents.
+        let commit = told.map(|told| told.commit_hash).filter(|commit| commit.len() == 40);
+        let pinned = Repo { revision: commit.as_deref().unwrap_or(repo.revision), ..repo };
+        let content = Content { bytes: entry.bytes, tag };
+        let mut partial = match Partial::claim(target, content, &stopped)? {
+            Claim::Ours(partial) => partial,
+            Claim::Fetched => return Ok(()),
+        };
+        let mut resumed = partial.done() > 0;
+        loop {
+            self.fill(pinned, entry, &mut partial)?;
+            if partial.is_whole(&stopped)? {
+                return partial.finish();
             }
+            partial.restart()?;
+            if !resumed {
+                return Err(HubError::Damaged { what });
+            }
+            // What an earlier run had left was wrong: once more, from the beginning.
+            resumed = false;
         }
-        progress.fetched(path, done, bytes);
-        file.sync_all().map_err(cache)?;
-        fs::rename(&incomplete, target).map_err(cache)
+    }
+
+    /// Fetches what is missing of a file.
+    fn fill(&self, repo: Repo<'_>, entry: &Entry, partial: &mut Partial) -> Result<(), HubError> {
+        let what = format!("{}/{}", repo.id, entry.path);
+        let mut size = BLOCKS.0;
+        let mut attempts = 0;
+        while partial.done() < entry.bytes {
+            self.progress.fetched(&entry.path, partial.done(), entry.bytes);
+            let range = partial.done()..entry.bytes.min(partial.done() + size);
+            let asked = Instant::now();
+            let failed = match self.block(repo, &entry.path, range.clone())? {
+                Ok(block) => match cut(&block, &range, entry.bytes) {
+                    Some(block) => {
+                        partial.write(block)?;
+                        attempts = 0;
+                        let quick = asked.elapsed() < QUICK;
+                        size = if quick { size * 2 } else { size / 2 }.clamp(BLOCKS.0, BLOCKS.1);
+                        continue;
+                    }
+                    None => HubError::Unreachable {
+                        what: what.clone(),
+                        endpoint: self.endpoint.clone(),
+                        reason: "the hub sends nothing more, or other bytes than asked for".into(),
+                    },
+                },
+                Err(wrong) => self.explain(&what, &wrong),
+            };
+            attempts += 1;
+            if attempts == ATTEMPTS || !matches!(failed, HubError::Unreachable { .. }) {
+                return Err(failed);
+            }
+            self.wait(Duration::from_millis(200) * 2_u32.pow(attempts))?;
+        }
+        self.progress.fetched(&entry.path, partial.done(), entry.bytes);
+        Ok(())
+    }
+
+    /// Asks what a file's content is; none where the hub does not say.
+    fn metadata(&self, repo: Repo<'_>, path: &str) -> Result<Option<FileMetadataInfo>, HubError> {
+        let (owner, name) = split(repo.id);
+        let (kind, revision, path) = (repo.kind, repo.revision.to_owned(), path.to_owned());
+        let told = self.patiently(move |client| match kind {
+            RepoKind::Model => client
+                .model(owner, name)
+                .get_file_metadata()
+                .filepath(path)
+                .revision(&revision)
+                .send(),
+            RepoKind::Dataset => client
+                .dataset(owner, name)
+                .get_file_metadata()
+                .filepath(path)
+                .revision(&revision)
+                .send(),
+        })?;
+        Ok(told.ok().filter(|told| !told.etag.is_empty()))
     }
 
     fn block(
         &self,
-        kind: RepoKind,
-        id: &str,
-        revision: &str,
+        repo: Repo<'_>,
         path: &str,
         range: std::ops::Range<u64>,
-    ) -> Result<bytes::Bytes, HFError> {
-        let (owner, name) = hf_hub::split_id(id);
-        match kind {
-            RepoKind::Model => self
-                .client
+    ) -> Result<Result<bytes::Bytes, HFError>, HubError> {
+        let (owner, name) = split(repo.id);
+        let (kind, revision, path) = (repo.kind, repo.revision.to_owned(), path.to_owned());
+        self.patiently(move |client| match kind {
+            RepoKind::Model => client
                 .model(owner, name)
                 .download_file_to_bytes()
                 .filename(path)
                 .revision(revision)
                 .range(range)
                 .send(),
-            RepoKind::Dataset => self
-                .client
+            RepoKind::Dataset => client
                 .dataset(owner, name)
                 .download_file_to_bytes()
                 .filename(path)
                 .revision(revision)
                 .range(range)
                 .send(),
+        })
+    }
+
+    /// Runs a request on a thread of its own, so that the user can stop the wait for it; the thread
+    /// then ends with its request, or with the program.
+    fn patiently<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(HFClientSync) -> Result<T, HFError> + Send + 'static,
+    ) -> Result<Result<T, HFError>, HubError> {
+        let client = self.client.clone();
+        let (sender, receiver) = mpsc::channel();
+        // Nobody hears an answer that comes after the wait was stopped.
+        std::thread::spawn(move || drop(sender.send(request(client))));
+        loop {
+            if self.progress.stopped() {
+                return Err(HubError::Interrupted);
+            }
+            match receiver.recv_timeout(TICK) {
+                Ok(answer) => return Ok(answer),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(HubError::Unreachable {
+                        what: "the hub".into(),
+                        endpoint: self.endpoint.clone(),
+                        reason: "the request ended without an answer".into(),
+                    });
+                }
+            }
         }
+    }
+
+    /// Waits between two attempts.
+    fn wait(&self, time: Duration) -> Result<(), HubError> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            if self.progress.stopped() {
+                return Err(HubError::Interrupted);
+            }
+            std::thread::sleep(TICK);
+        }
+        Ok(())
     }
 
     fn explain(&self, what: &str, wrong: &HFError) -> HubError {
@@ -352,5 +461,37 @@ impl Hub {
             (404, _) => HubError::NotFound { what, endpoint },
             (_, other) => HubError::Unreachable { what, endpoint, reason: other.to_string() },
         }
+    }
+}
+
+/// Returns the owner and the name of an id.
+fn split(id: &str) -> (String, String) {
+    let (owner, name) = hf_hub::split_id(id);
+    (owner.to_owned(), name.to_owned())
+}
+
+/// Returns of an answer what was asked for; none where it holds no byte of it, or others.
+///
+/// A server that knows no ranges answers with the whole file.
+fn cut<'a>(block: &'a [u8], range: &std::ops::Range<u64>, whole: u64) -> Option<&'a [u8]> {
+    let len = block.len() as u64;
+    if len == 0 || len <= range.end - range.start {
+        return (len > 0).then_some(block);
+    }
+    let from = usize::try_from(range.start).ok()?;
+    (len == whole).then(|| &block[from..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_ranges_is_cut() {
+        assert_eq!(cut(b"abcdef", &(2..4), 6), Some(&b"cdef"[..]));
+        assert_eq!(cut(b"cd", &(2..4), 6), Some(&b"cd"[..]));
+        assert_eq!(cut(b"c", &(2..4), 6), Some(&b"c"[..]));
+        assert_eq!(cut(b"", &(2..4), 6), None);
+        assert_eq!(cut(b"abcde", &(2..4), 6), None);
     }
 }

@@ -64,6 +64,15 @@ pub enum HubError {
         /// The cache.
         cache: PathBuf,
     },
+    /// What arrived is not what the hub says the file is.
+    #[error("{what}: what arrived has another length or checksum than the hub says")]
+    Damaged {
+        /// What was asked for.
+        what: String,
+    },
+    /// The user stopped the download.
+    #[error("interrupted; what was fetched is kept, the same command goes on")]
+    Interrupted,
     /// The cache cannot be written.
     #[error("{}: cannot write the hub cache: {source}", .path.display())]
     Cache {
@@ -97,7 +106,10 @@ impl HubError {
                 "unset HF_HUB_OFFLINE to fetch it, or give local paths with `--input` and `--tokenizer`",
             ),
             Self::Cache { .. } => Some("HF_HOME names another folder for the cache"),
-            Self::UnknownTokenizer { .. } | Self::Address { .. } => None,
+            Self::Damaged { .. } => {
+                Some("it was removed; run the same command again to fetch it anew")
+            }
+            Self::UnknownTokenizer { .. } | Self::Address { .. } | Self::Interrupted => None,
         }
     }
 }

@@ -3,15 +3,19 @@
 mod archive;
 mod download;
 mod error;
+mod partial;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use download::{FetchProgress, cache_folder};
 pub use error::HubError;
 
-use download::{Hub, RepoKind};
+use download::{Entry, Hub, Repo, RepoKind};
 
-use crate::source::{SourceFile, find_inputs};
+use crate::source::{
+    FoundFile, SampleFile, SourceError, SourceFile, find_files, find_inputs, gather,
+};
 
 /// The dataset of the reference: what is tokenized where no input is named.
 pub const DEFAULT_INPUT: &str = "hf://datasets/HuggingFaceFW/fineweb-edu/sample/100BT";
@@ -59,10 +63,38 @@ pub fn resolve_tokenizer(
         None if looks_like_id => wanted,
         None => return Err(HubError::UnknownTokenizer { wanted: wanted.to_owned() }),
     };
-    let hub = Hub::new()?;
-    let path = hub.fetch(RepoKind::Model, id, "main", "tokenizer.json", progress)?;
+    let path = fetch_tokenizer(&Hub::new(progress)?, model(id))?;
     let name = alias.map_or_else(|| id.rsplit('/').next().unwrap_or(id), |(alias, _)| alias);
     Ok(FoundTokenizer { path, name: name.to_owned() })
+}
+
+fn model(id: &str) -> Repo<'_> {
+    Repo { kind: RepoKind::Model, id, revision: "main" }
+}
+
+/// Fetches a `tokenizer.json` and, before it, the files beside it that say which of its tokens
+/// begins and ends a document; a repository need not have them.
+fn fetch_tokenizer(hub: &Hub<'_>, repo: Repo<'_>) -> Result<PathBuf, HubError> {
+    const FILE: &str = "tokenizer.json";
+    if let Some(cached) = hub.cached(repo, FILE) {
+        return Ok(cached);
+    }
+    for beside in ["tokenizer_config.json", "special_tokens_map.json"] {
+        match hub.fetch(repo, beside) {
+            Ok(found) => {
+                // They are looked for beside the tokenizer, which lies in our cache.
+                let target = hub.folder(repo).join(beside);
+                if found != target {
+                    let cache = |source| HubError::Cache { path: target.clone(), source };
+                    fs::create_dir_all(hub.folder(repo)).map_err(cache)?;
+                    fs::copy(&found, &target).map_err(cache)?;
+                }
+            }
+            Err(HubError::NotFound { .. } | HubError::Offline { .. }) => {}
+            Err(wrong) => return Err(wrong),
+        }
+    }
+    hub.fetch(repo, FILE)
 }
 
 /// Returns where the `tokenizer.json` of an alias or hub id lies in the cache, if it was fetched.
@@ -83,7 +115,7 @@ pub fn fetch_tokenizer_config(wanted: &str, progress: &dyn FetchProgress) -> Res
         return Ok(());
     }
     let id = ALIASES.iter().find(|(alias, _)| *alias == wanted).map_or(wanted, |(_, id)| *id);
-    Hub::new()?.fetch(RepoKind::Model, id, "main", "tokenizer_config.json", progress).map(|_| ())
+    Hub::new(progress)?.fetch(model(id), "tokenizer_config.json").map(|_| ())
 }
 
 /// Names a tokenizer on disk after its folder, or after itself where its name says more.
@@ -105,43 +137,204 @@ pub fn resolve_inputs(
     inputs: &[String],
     progress: &dyn FetchProgress,
 ) -> Result<Vec<SourceFile>, HubError> {
-    let default = [DEFAULT_INPUT.to_owned()];
-    let inputs = if inputs.is_empty() { &default[..] } else { inputs };
-    let mut local = Vec::new();
-    for input in inputs {
-        match input.strip_prefix("hf://") {
-            Some(address) => local.push(fetch_dataset(input, address, progress)?),
-            None => local.push(input.clone()),
-        }
+    if inputs.iter().all(|input| !input.starts_with(SCHEME)) && !inputs.is_empty() {
+        return Ok(find_inputs(inputs)?);
     }
-    Ok(find_inputs(&local)?)
+    let mut found = Vec::new();
+    for input in with_default(inputs) {
+        let Some(address) = Address::read(&input)? else {
+            found.extend(find_files(&input)?);
+            continue;
+        };
+        let hub = Hub::new(progress)?;
+        let entries = address.list(&hub)?;
+        for entry in &entries {
+            found.push(address.fetch(&hub, entry)?);
+        }
+        hub.record_listing(address.repo(), &address.path, &entries)?;
+    }
+    Ok(gather(found)?)
 }
 
-/// Fetches all files of a dataset below a path, and returns the folder or file they lie in.
+/// Finds the input files as [`resolve_inputs`] does, but of each `hf://` address only as many as
+/// have `limit` documents together; `count` counts those of a file up to a number.
 ///
-/// `…/data.zip!inner/file.jsonl` names a file within an archive.
-fn fetch_dataset(
-    input: &str,
-    address: &str,
+/// # Errors
+///
+/// As of [`resolve_inputs`].
+pub fn resolve_until(
+    inputs: &[String],
+    limit: u64,
+    count: &dyn Fn(&SourceFile, u64) -> Result<u64, SourceError>,
     progress: &dyn FetchProgress,
-) -> Result<String, HubError> {
-    let malformed = || HubError::Address { address: input.to_owned() };
-    let rest = address.strip_prefix("datasets/").ok_or_else(malformed)?;
-    let mut parts = rest.splitn(3, '/');
-    let (Some(owner), Some(name)) = (parts.next(), parts.next()) else { return Err(malformed()) };
-    let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
-    let path = parts.next().unwrap_or("").trim_end_matches('/');
-    let (path, inner) =
-        path.split_once('!').map_or((path, None), |(path, inner)| (path, Some(inner)));
-    if owner.is_empty() || name.is_empty() || revision.is_empty() {
-        return Err(malformed());
+) -> Result<Vec<SourceFile>, HubError> {
+    let mut found = Vec::new();
+    for input in with_default(inputs) {
+        let Some(address) = Address::read(&input)? else {
+            found.extend(find_files(&input)?);
+            continue;
+        };
+        let hub = Hub::new(progress)?;
+        let mut left = limit;
+        for entry in address.list(&hub)? {
+            if left == 0 {
+                break;
+            }
+            let file = address.fetch(&hub, &entry)?;
+            for file in gather(vec![file.clone()])? {
+                left -= count(&file, left)?.min(left);
+            }
+            found.push(file);
+        }
     }
-    let hub = Hub::new()?;
-    let id = format!("{owner}/{name}");
-    let fetched = hub.fetch_below(RepoKind::Dataset, &id, revision, path, progress)?;
-    let found = match inner {
-        None => fetched,
-        Some(inner) => archive::member(&fetched, inner)?,
-    };
-    Ok(found.display().to_string())
+    Ok(gather(found)?)
+}
+
+/// Finds input files for an estimate: of each `hf://` address a few, evenly spread over what the
+/// hub lists, each of which stands for those around it.
+///
+/// # Errors
+///
+/// As of [`resolve_inputs`].
+pub fn resolve_sample(
+    inputs: &[String],
+    progress: &dyn FetchProgress,
+) -> Result<Vec<SampleFile>, HubError> {
+    let mut sample = Vec::new();
+    let mut local = Vec::new();
+    for input in with_default(inputs) {
+        let Some(address) = Address::read(&input)? else {
+            local.extend(find_files(&input)?);
+            continue;
+        };
+        let hub = Hub::new(progress)?;
+        let entries = address.list(&hub)?;
+        let wanted = sample_size(&entries);
+        for number in 0..wanted {
+            let around =
+                &entries[number * entries.len() / wanted..(number + 1) * entries.len() / wanted];
+            let file = address.fetch(&hub, &around[around.len() / 2])?;
+            let bytes = around.iter().map(|entry| entry.bytes).sum();
+            let files = around.len();
+            let found = gather(vec![file])?.into_iter();
+            sample.extend(found.map(|file| SampleFile { file, files, bytes }));
+        }
+    }
+    if !local.is_empty() {
+        sample.extend(gather(local)?.into_iter().map(SampleFile::from));
+    }
+    Ok(sample)
+}
+
+/// How many bytes an estimate fetches of one address, about, unless two files have more.
+const SAMPLE_BYTES: u64 = 512 << 20;
+
+/// How many files an estimate fetches of one address, at most and at least.
+const SAMPLE_FILES: (usize, usize) = (8, 2);
+
+/// Returns how many of the files are looked at.
+fn sample_size(entries: &[Entry]) -> usize {
+    let total: u64 = entries.iter().map(|entry| entry.bytes).sum();
+    let mean = (total / entries.len().max(1) as u64).max(1);
+    let fitting = usize::try_from(SAMPLE_BYTES / mean).unwrap_or(usize::MAX);
+    fitting.clamp(SAMPLE_FILES.1, SAMPLE_FILES.0).min(entries.len())
+}
+
+/// What addresses of the hub begin with.
+const SCHEME: &str = "hf://";
+
+fn with_default(inputs: &[String]) -> Vec<String> {
+    if inputs.is_empty() { vec![DEFAULT_INPUT.to_owned()] } else { inputs.to_vec() }
+}
+
+/// What `hf://datasets/OWNER/NAME[@REVISION]/PATH` names.
+struct Address {
+    input: String,
+    id: String,
+    revision: String,
+    path: String,
+    /// `…/data.zip!inner/file.jsonl` names a file within an archive.
+    inner: Option<String>,
+}
+
+impl Address {
+    /// Reads an address; none where the input is a path.
+    fn read(input: &str) -> Result<Option<Self>, HubError> {
+        let malformed = || HubError::Address { address: input.to_owned() };
+        let Some(address) = input.strip_prefix(SCHEME) else { return Ok(None) };
+        let rest = address.strip_prefix("datasets/").ok_or_else(malformed)?;
+        let mut parts = rest.splitn(3, '/');
+        let (Some(owner), Some(name)) = (parts.next(), parts.next()) else {
+            return Err(malformed());
+        };
+        let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
+        let path = parts.next().unwrap_or("").trim_end_matches('/');
+        let (path, inner) =
+            path.split_once('!').map_or((path, None), |(path, inner)| (path, Some(inner)));
+        if owner.is_empty() || name.is_empty() || revision.is_empty() {
+            return Err(malformed());
+        }
+        Ok(Some(Self {
+            input: input.to_owned(),
+            id: format!("{owner}/{name}"),
+            revision: revision.to_owned(),
+            path: path.to_owned(),
+            inner: inner.map(str::to_owned),
+        }))
+    }
+
+    fn repo(&self) -> Repo<'_> {
+        Repo { kind: RepoKind::Dataset, id: &self.id, revision: &self.revision }
+    }
+
+    fn list(&self, hub: &Hub<'_>) -> Result<Vec<Entry>, HubError> {
+        hub.list_below(self.repo(), &self.path)
+    }
+
+    /// Fetches a file, and names it as a file below a local folder would be.
+    fn fetch(&self, hub: &Hub<'_>, entry: &Entry) -> Result<FoundFile, HubError> {
+        let path = hub.fetch_entry(self.repo(), entry)?;
+        if let Some(inner) = &self.inner {
+            let path = archive::member(&path, inner)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok(FoundFile { name, path });
+        }
+        // The folder that a pattern's files are named by is the last before its first wildcard.
+        let root = match self.path.find('*') {
+            Some(wildcard) => {
+                self.path[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder)
+            }
+            None => self.path.as_str(),
+        };
+        let below = entry.path.strip_prefix(root).unwrap_or(&entry.path).trim_start_matches('/');
+        let last = entry.path.rsplit('/').next().unwrap_or(&entry.path);
+        let name = if below.is_empty() { last } else { below };
+        if name.is_empty() {
+            return Err(HubError::Address { address: self.input.clone() });
+        }
+        Ok(FoundFile { name: name.to_owned(), path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_repository_a_revision_and_a_path() {
+        let read = |input: &str| Address::read(input);
+
+        let address = read("hf://datasets/a/b@v1/c/d.zip!e/f.jsonl").unwrap().unwrap();
+        assert_eq!((address.id.as_str(), address.revision.as_str()), ("a/b", "v1"));
+        assert_eq!(
+            (address.path.as_str(), address.inner.as_deref()),
+            ("c/d.zip", Some("e/f.jsonl"))
+        );
+        assert!(read("corpus/a.jsonl").unwrap().is_none());
+        for wrong in
+            ["hf://models/a/b", "hf://datasets/a", "hf://datasets//b/c", "hf://datasets/a/b@/c"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 }

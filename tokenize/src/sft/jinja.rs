@@ -73,7 +73,7 @@ impl Jinja {
         environment.set_syntax(blocks);
         environment.set_unknown_method_callback(method);
         environment
-            .set_formatter(|out, _, value| out.write_str(&text_of(value)?).map_err(Error::from));
+            .set_formatter(|out, _, value| out.write_str(&text_of(value)).map_err(Error::from));
         environment.add_function("raise_exception", |text: String| -> Result<(), Error> {
             Err(Error::new(ErrorKind::InvalidOperation, text).with_source(Raised))
         });
@@ -156,15 +156,15 @@ fn told(source: &str, wrong: &Error) -> String {
 }
 
 /// Returns what Python writes for a value; nothing for what is not defined.
-fn text_of(value: &JinjaValue) -> Result<String, Error> {
+fn text_of(value: &JinjaValue) -> String {
     if value.is_undefined() {
-        return Ok(String::new());
+        return String::new();
     }
     if let Some(text) = value.as_str() {
-        return Ok(text.to_owned());
+        return text.to_owned();
     }
     // What is no data, such as a namespace or a macro, has a form of its own.
-    Ok(json_of(value).map_or_else(|_| value.to_string(), |json| python_json::str_of(&json)))
+    json_of(value).map_or_else(|_| value.to_string(), |json| python_json::str_of(&json))
 }
 
 fn json_of(value: &JinjaValue) -> Result<Value, Error> {

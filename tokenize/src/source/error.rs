@@ -89,7 +89,13 @@ impl SourceError {
             Self::NoInput { .. } => {
                 Some("is the path right? quote patterns, so that the shell leaves them alone")
             }
-            _ => None,
+            Self::UnknownKind { .. } => {
+                Some("rename it to end as its kind does, or keep it out of the input")
+            }
+            Self::Pattern { .. } => Some(
+                "write `[[]` for a `[` that stands for itself, and quote patterns, so that the shell leaves them alone",
+            ),
+            Self::Io { .. } => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Finds input files: paths, folders and patterns become a list in one fixed order.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,31 @@ pub struct SourceFile {
     pub kind: InputKind,
     /// Its size.
     pub bytes: u64,
+}
+
+/// A file and the name that it has by the input it was found by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FoundFile {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+}
+
+/// A file that an estimate looks at.
+#[derive(Clone, Debug)]
+pub struct SampleFile {
+    /// The file.
+    pub file: SourceFile,
+    /// How many files it stands for, itself included.
+    pub files: usize,
+    /// How many bytes those have on disk.
+    pub bytes: u64,
+}
+
+impl From<SourceFile> for SampleFile {
+    /// A file that stands for itself.
+    fn from(file: SourceFile) -> Self {
+        Self { files: 1, bytes: file.bytes, file }
+    }
 }
 
 /// How a file is read.
@@ -65,17 +91,30 @@ enum Ending {
 pub fn find_inputs(inputs: &[String]) -> Result<Vec<SourceFile>, SourceError> {
     let mut found = Vec::new();
     for input in inputs {
-        let before = found.len();
-        find(input, &mut found)?;
-        if found.len() == before {
-            return Err(SourceError::NoInput { pattern: input.clone() });
-        }
+        found.extend(find_files(input)?);
     }
+    gather(found)
+}
+
+/// Finds the files that one input names.
+pub(crate) fn find_files(input: &str) -> Result<Vec<FoundFile>, SourceError> {
+    let mut found = Vec::new();
+    find(input, &mut found)?;
+    if found.is_empty() {
+        return Err(SourceError::NoInput { pattern: input.to_owned() });
+    }
+    Ok(found)
+}
+
+/// Makes a list in one fixed order of the files that were found, each once, however many inputs
+/// name it.
+pub(crate) fn gather(mut found: Vec<FoundFile>) -> Result<Vec<SourceFile>, SourceError> {
     found.sort();
-    found.dedup();
+    let mut seen = HashSet::new();
+    found.retain(|file| seen.insert(place_of(&file.path)));
     let mut files = Vec::new();
     let mut texts = Vec::new();
-    for (name, path) in found {
+    for FoundFile { name, path } in found {
         let metadata =
             fs::metadata(&path).map_err(|source| SourceError::Io { path: path.clone(), source })?;
         let kind = match ending(&path) {
@@ -105,16 +144,28 @@ pub fn find_inputs(inputs: &[String]) -> Result<Vec<SourceFile>, SourceError> {
     Ok(files)
 }
 
-/// Adds `(name, path)` for every file that `input` stands for.
-fn find(input: &str, found: &mut Vec<(String, PathBuf)>) -> Result<(), SourceError> {
+/// Returns where a file lies, by whatever way its folder was reached.
+///
+/// A link to a file stays a file of its own: caches link files of equal content to one.
+fn place_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Adds every file that `input` stands for.
+fn find(input: &str, found: &mut Vec<FoundFile>) -> Result<(), SourceError> {
     let path = Path::new(input);
     if path.is_dir() {
-        return below(path, path, &mut |name, path| found.push((name, path)));
+        return below(path, path, &mut |name, path| found.push(FoundFile { name, path }));
     }
     if path.exists() || !input.contains(['*', '?', '[']) {
         if path.exists() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            found.push((name, path.to_owned()));
+            found.push(FoundFile { name, path: path.to_owned() });
         }
         return Ok(());
     }
@@ -133,7 +184,7 @@ fn find(input: &str, found: &mut Vec<(String, PathBuf)>) -> Result<(), SourceErr
     below(root, root, &mut |name, path| {
         let shown = if dot { PathBuf::from(&name) } else { path.clone() };
         if glob.is_match(shown) {
-            found.push((name, path));
+            found.push(FoundFile { name, path });
         }
     })
 }
@@ -168,6 +219,16 @@ fn ending(path: &Path) -> Option<(Ending, String)> {
     Some((*kind, name[..name.len() - ending.len()].to_owned()))
 }
 
+/// Returns whether a file of this name can be read.
+pub(crate) fn is_readable(name: &str) -> bool {
+    ending(Path::new(name)).is_some()
+}
+
+/// Returns whether a file of this name is a plain text.
+pub(crate) fn is_text(name: &str) -> bool {
+    matches!(ending(Path::new(name)), Some((Ending::Text, _)))
+}
+
 /// Names each file's shards by its stem, or by its whole relative name where stems repeat.
 fn name_shards(files: &mut [SourceFile]) {
     let stems: Vec<String> = files
@@ -177,7 +238,7 @@ fn name_shards(files: &mut [SourceFile]) {
             _ => ending(&file.path).map_or_else(|| file.name.clone(), |(_, stem)| stem),
         })
         .collect();
-    let unique = stems.iter().collect::<std::collections::HashSet<_>>().len() == stems.len();
+    let unique = stems.iter().collect::<HashSet<_>>().len() == stems.len();
     for (number, (file, stem)) in files.iter_mut().zip(stems).enumerate() {
         file.stem = if unique { stem } else { format!("{number:05}-{}", stem.replace('/', "-")) };
     }
@@ -232,6 +293,19 @@ mod tests {
 
         assert_eq!(names(&found), [("texts", "texts")]);
         assert_eq!(found[0].kind, InputKind::Texts(paths.to_vec()));
+    }
+
+    #[test]
+    fn a_file_that_is_given_twice_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "a/1.jsonl");
+        std::os::unix::fs::symlink(folder.path().join("a"), folder.path().join("b")).unwrap();
+        let inputs = ["a/1.jsonl", "a", "a/*.jsonl", "b", "a/../a/1.jsonl"];
+
+        let given = inputs.map(|input| folder.path().join(input).display().to_string());
+        let found = find_inputs(&given).unwrap();
+
+        assert_eq!(names(&found), [("1.jsonl", "1")]);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 
 pub use error::SourceError;
 pub use fingerprint::fingerprint;
-pub use inputs::{InputKind, SourceFile, find_inputs};
+pub(crate) use inputs::{FoundFile, find_files, gather, is_readable, is_text};
+pub use inputs::{InputKind, SampleFile, SourceFile, find_inputs};
 pub use lines::{Compression, LinesSource};
 pub use parquet::ParquetSource;
 pub use table::{Place, Table, TableRow, at_path, text_at};
@@ -24,6 +25,9 @@ use serde_json::value::RawValue;
 
 /// How many rows are read at a time.
 pub(crate) const BATCH_ROWS: usize = 256;
+
+/// How much text is read at a time, unless one row alone has more.
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
 
 /// One opened file of documents.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub struct Rows {
     pub first: u64,
     /// What the rows hold.
     pub cells: Vec<Cell>,
+    /// How many bytes of the file they stand for, as it lies on disk; about, where it is compressed.
+    pub input_bytes: u64,
 }
 
 /// What a row holds where its text should be.
@@ -108,7 +114,8 @@ impl Source {
                 for (first, path) in (0..).zip(paths) {
                     let text = std::fs::read(path)
                         .map_err(|source| SourceError::Io { path: path.clone(), source })?;
-                    if !each(Rows { first, cells: vec![Cell::Text(text)] }) {
+                    let input_bytes = text.len() as u64;
+                    if !each(Rows { first, cells: vec![Cell::Text(text)], input_bytes }) {
                         break;
                     }
                 }

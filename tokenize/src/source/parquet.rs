@@ -15,9 +15,10 @@ use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+use parquet::schema::types::SchemaDescriptor;
 
 use super::error::SourceError;
-use super::{BATCH_ROWS, Cell, Rows};
+use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows};
 
 /// A parquet file with its text column.
 pub struct ParquetSource {
@@ -26,6 +27,7 @@ pub struct ParquetSource {
     column: usize,
     first_rows: Vec<u64>,
     rows: u64,
+    bytes: u64,
 }
 
 impl std::fmt::Debug for ParquetSource {
@@ -52,7 +54,15 @@ impl ParquetSource {
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let names: Vec<String> =
             schema.columns().iter().map(|column| column.path().string()).collect();
+        let wrong_type = |found: String| SourceError::ColumnType {
+            path: path.to_owned(),
+            column: column.to_owned(),
+            found,
+        };
         let Some(place) = names.iter().position(|name| name == column) else {
+            if let Some(found) = nested(&schema, column) {
+                return Err(wrong_type(found));
+            }
             return Err(SourceError::NoColumn {
                 path: path.to_owned(),
                 column: column.to_owned(),
@@ -60,17 +70,11 @@ impl ParquetSource {
             });
         };
         let described = schema.column(place);
-        if described.physical_type() != Type::BYTE_ARRAY || described.max_rep_level() > 0 {
-            let found = if described.max_rep_level() > 0 {
-                "lists".to_owned()
-            } else {
-                described.physical_type().to_string()
-            };
-            return Err(SourceError::ColumnType {
-                path: path.to_owned(),
-                column: column.to_owned(),
-                found,
-            });
+        if described.max_rep_level() > 0 {
+            return Err(wrong_type("lists".into()));
+        }
+        if described.physical_type() != Type::BYTE_ARRAY {
+            return Err(wrong_type(described.physical_type().to_string()));
         }
         let mut rows = 0;
         let mut first_rows = Vec::new();
@@ -78,7 +82,7 @@ impl ParquetSource {
             first_rows.push(rows);
             rows += u64::try_from(group.num_rows()).unwrap_or(0);
         }
-        Ok(Self { path: path.to_owned(), reader, column: place, first_rows, rows })
+        Ok(Self { path: path.to_owned(), reader, column: place, first_rows, rows, bytes: len })
     }
 
     /// Returns how many row groups the file has.
@@ -91,13 +95,19 @@ impl ParquetSource {
         self.rows
     }
 
+    /// Returns how many rows a row group has.
+    pub fn num_group_rows(&self, group: usize) -> u64 {
+        let end = self.first_rows.get(group + 1).copied().unwrap_or(self.rows);
+        self.first_rows.get(group).map_or(0, |first| end - first)
+    }
+
     /// Returns how many bytes of text a row group holds, before compression.
     pub fn text_bytes(&self, group: usize) -> u64 {
         let column = self.reader.metadata().row_group(group).column(self.column);
         u64::try_from(column.uncompressed_size()).unwrap_or(0)
     }
 
-    /// Reads one row group, a batch at a time.
+    /// Reads one row group, a batch at a time; one beyond the last has no rows.
     ///
     /// # Errors
     ///
@@ -107,6 +117,9 @@ impl ParquetSource {
         group: usize,
         each: &mut dyn FnMut(Rows) -> bool,
     ) -> Result<(), SourceError> {
+        if group >= self.num_row_groups() {
+            return Ok(());
+        }
         let wrong = |wrong: ParquetError| damaged(&self.path, format!("row group {group}"), &wrong);
         let reader = self.reader.get_row_group(group).map_err(wrong)?;
         let expected = u64::try_from(reader.metadata().num_rows()).unwrap_or(0);
@@ -116,12 +129,13 @@ impl ParquetSource {
             return Err(wrong(ParquetError::General("the column is not of byte arrays".into())));
         };
         let full = column_is_required(reader.as_ref(), self.column);
+        let at_once = self.rows_at_once(group);
         let mut read = 0;
         loop {
-            let mut values: Vec<ByteArray> = Vec::with_capacity(BATCH_ROWS);
-            let mut levels: Vec<i16> = Vec::with_capacity(BATCH_ROWS);
+            let mut values: Vec<ByteArray> = Vec::with_capacity(at_once);
+            let mut levels: Vec<i16> = Vec::with_capacity(at_once);
             let (rows, _, _) = column
-                .read_records(BATCH_ROWS, Some(&mut levels), None, &mut values)
+                .read_records(at_once, Some(&mut levels), None, &mut values)
                 .map_err(wrong)?;
             if rows == 0 {
                 break;
@@ -139,7 +153,8 @@ impl ParquetSource {
                     levels.iter().map(cell).collect()
                 }
             };
-            if !each(Rows { first, cells }) {
+            let input_bytes = self.bytes_before(first + rows as u64) - self.bytes_before(first);
+            if !each(Rows { first, cells, input_bytes }) {
                 return Ok(());
             }
         }
@@ -149,6 +164,34 @@ impl ParquetSource {
         }
         Ok(())
     }
+
+    /// Returns how many rows of a group have about [`BATCH_BYTES`] of text together.
+    fn rows_at_once(&self, group: usize) -> usize {
+        let rows = self.num_group_rows(group).max(1);
+        let each = (self.text_bytes(group) / rows).max(1);
+        let at_once = BATCH_BYTES as u64 / each;
+        usize::try_from(at_once).unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS)
+    }
+
+    /// Returns the share of the file's bytes that the rows before `row` have, were all alike.
+    fn bytes_before(&self, row: u64) -> u64 {
+        let share = u128::from(self.bytes) * u128::from(row) / u128::from(self.rows.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX)
+    }
+}
+
+/// Returns what a column holds that is no single value: lists, or fields of its own.
+fn nested(schema: &SchemaDescriptor, column: &str) -> Option<String> {
+    let inside = format!("{column}.");
+    let mut leaves =
+        schema.columns().iter().filter(|leaf| leaf.path().string().starts_with(&inside));
+    let first = leaves.next()?;
+    if first.max_rep_level() > 0 {
+        return Some(format!("lists of {}", first.physical_type()));
+    }
+    let fields: Vec<String> =
+        std::iter::once(first).chain(leaves).map(|leaf| leaf.path().string()).collect();
+    Some(format!("fields of its own ({})", fields.join(", ")))
 }
 
 /// Returns the definition level of a value that is there; none where every value is.

@@ -1,9 +1,11 @@
 //! Finds the bytes of a text that each of its ids stands for.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ratdata_schemas::TokenId;
 
+use super::composed::composed;
 use super::{EncodeError, Encoder, Tokenizer, json};
 
 /// Ids, and for each the bytes of the text that it stands for.
@@ -27,7 +29,9 @@ impl Tokenizer {
         let mut ids = Vec::new();
         if self.inner.engine.is_some() {
             encoder.encode_into(text, &mut ids)?;
-            if let Some(places) = self.align(text, &ids) {
+            // Composed, a text may have other bytes than it has here.
+            let as_it_stands = !self.inner.composes || matches!(composed(text), Cow::Borrowed(_));
+            if let Some(places) = self.align(text, &ids).filter(|_| as_it_stands) {
                 return Ok(Some((ids, places)));
             }
         }

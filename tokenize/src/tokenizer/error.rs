@@ -34,6 +34,14 @@ pub enum TokenizerError {
         /// What was found instead.
         reason: String,
     },
+    /// A file beside the tokenizer, which names its tokens, cannot be read.
+    #[error("{}: not JSON: {reason}", .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
     /// The file is a tokenizer, but of a kind that nothing here can run.
     #[error("{}: this tokenizer cannot be run: {reason}", .path.display())]
     Unsupported {
@@ -50,6 +58,12 @@ impl TokenizerError {
         match self {
             Self::EmptyFolder { has_model: true, .. } => {
                 Some("there is a `tokenizer.model`; give its path to use SentencePiece's semantics")
+            }
+            Self::UnknownKind { .. } => Some(
+                "give a file or folder as `transformers` saves it, or a name such as `llama` or `gpt2`",
+            ),
+            Self::Config { .. } => {
+                Some("it says which tokens begin and end a document; mend it or move it away")
             }
             Self::Unsupported { .. } => {
                 Some("convert it to a `tokenizer.json`, which Hugging Face `tokenizers` then runs")
@@ -93,6 +107,11 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
+    /// Returns whether the text is at fault, and others of the same input may be right.
+    pub fn is_of_row(&self) -> bool {
+        matches!(self, Self::Special { .. } | Self::TooLong { .. })
+    }
+
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

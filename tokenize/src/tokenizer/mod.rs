@@ -8,6 +8,7 @@
 mod align;
 mod composed;
 mod encoder;
+mod ends;
 mod error;
 mod json;
 mod sentencepiece;
@@ -27,6 +28,7 @@ pub use error::{EncodeError, TokenizerError};
 
 use crate::engine::compiled::{AddedToken, Compiled};
 use encoder::Piece;
+use ends::{Ends, Named};
 use sentencepiece_model::{PieceKind, SentencePieceModel};
 
 use crate::engine::Engine;
@@ -65,12 +67,15 @@ struct Inner {
     added: Vec<AddedToken>,
     finder: Option<AhoCorasick>,
     unk: Option<TokenId>,
+    ends: Ends,
     engine: Option<Arc<Engine>>,
     /// Whether text is composed before the engine encodes it.
     composes: bool,
     uncovered: Option<String>,
     /// The oracle of a JSON file; loaded when first needed, since that takes a while.
     oracle: OnceLock<Result<Box<tokenizers::Tokenizer>, String>>,
+    /// The same, reading special tokens as plain text.
+    plain_oracle: OnceLock<Result<Box<tokenizers::Tokenizer>, String>>,
 }
 
 impl Tokenizer {
@@ -106,6 +111,7 @@ impl Tokenizer {
         let read = json::read(text).map_err(|wrong| unknown(wrong.to_string()))?;
         let unk = read.unk.as_ref().and_then(|unk| id_of(&read.pieces, unk));
         let composes = read.compiled.as_ref().is_ok_and(Compiled::composes);
+        let ends = Named::beside(&path)?.resolve(|text| id_of(&read.pieces, text), &read.added);
         let (engine, uncovered) = match read.compiled {
             Ok(compiled) => (Some(Arc::new(Engine::new(compiled))), None),
             Err(reason) => (None, Some(reason)),
@@ -125,6 +131,8 @@ impl Tokenizer {
                 composes,
                 uncovered,
                 oracle: OnceLock::new(),
+                plain_oracle: OnceLock::new(),
+                ends,
             },
         );
         if tokenizer.inner.engine.is_none() {
@@ -145,11 +153,14 @@ impl Tokenizer {
             .map_err(|reason| TokenizerError::Unsupported { path: path.clone(), reason })?;
         let added = sentencepiece::added(&model);
         let unknown = model.pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
+        let named = Named::beside(&path)?.and_model(&model);
+        let pieces: Vec<String> = model.pieces.into_iter().map(|piece| piece.text).collect();
+        let ends = named.resolve(|text| id_of(&pieces, text), &added);
         let inner = Inner {
             path,
             semantics: Semantics::SentencePiece,
             fingerprint: Checksum::of(b""),
-            pieces: model.pieces.into_iter().map(|piece| piece.text).collect(),
+            pieces,
             added,
             finder: None,
             unk: unknown.and_then(|id| TokenId::try_from(id).ok()),
@@ -157,6 +168,8 @@ impl Tokenizer {
             composes: false,
             uncovered: None,
             oracle: OnceLock::new(),
+            plain_oracle: OnceLock::new(),
+            ends,
         };
         Ok(Self::assemble(Semantics::SentencePiece, bytes, inner))
     }
@@ -195,14 +208,26 @@ impl Tokenizer {
         u32::try_from(self.inner.pieces.len()).unwrap_or(u32::MAX)
     }
 
-    /// Returns the id that begins a document, by the names that vocabularies give it.
+    /// Returns the id that begins a document: as the files beside the tokenizer say, or the model
+    /// itself, or else by the names that vocabularies give it.
     pub fn bos(&self) -> Option<TokenId> {
-        self.special(&["<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", "[CLS]"])
+        self.inner.ends.bos
     }
 
-    /// Returns the id that ends a document, by the names that vocabularies give it.
+    /// Returns the id that ends a document, found as [`Tokenizer::bos`] is.
     pub fn eos(&self) -> Option<TokenId> {
-        self.special(&["</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "[SEP]", "<|im_end|>"])
+        self.inner.ends.eos
+    }
+
+    /// Returns all special tokens that might end a document, the one that is taken to do so first,
+    /// where nothing but its name says which it is; none where that is known.
+    pub fn eos_guesses(&self) -> &[String] {
+        &self.inner.ends.eos_guesses
+    }
+
+    /// Returns the texts of the special tokens, in the order of the vocabulary file.
+    pub fn specials(&self) -> impl Iterator<Item = &str> {
+        self.inner.added.iter().filter(|token| token.special).map(|token| token.content.as_str())
     }
 
     /// Returns the id of what cannot be spelt.
@@ -224,6 +249,15 @@ impl Tokenizer {
                 .find(|token| token.special && token.content == *name)
                 .map(|token| token.id)
         })
+    }
+
+    /// Tells whether a text can be encoded, without doing so.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Encoder::encode_into`], for what the text itself is refused for.
+    pub fn check(&self, text: &str, specials: SpecialInText) -> Result<(), EncodeError> {
+        self.inner.for_each_piece(text, specials, |_| {})
     }
 
     /// Returns the id of a piece or added token, by its text.
@@ -388,15 +422,14 @@ impl Inner {
             })?;
             return Ok(ids);
         }
-        let oracle = self.json_oracle().map_err(EncodeError::Oracle)?;
-        let refused = |wrong: tokenizers::Error| EncodeError::Oracle(wrong.to_string());
-        let encoding = if specials == SpecialInText::Plain {
-            let mut plain = oracle.clone();
-            plain.set_encode_special_tokens(true);
-            plain.encode_fast(text, false).map_err(refused)?
-        } else {
-            oracle.encode_fast(text, false).map_err(refused)?
+        let oracle = match specials {
+            SpecialInText::Plain => self.plain_oracle(),
+            SpecialInText::Parse | SpecialInText::Error => self.json_oracle(),
         };
+        let encoding = oracle
+            .map_err(EncodeError::Oracle)?
+            .encode_fast(text, false)
+            .map_err(|wrong| EncodeError::Oracle(wrong.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -410,6 +443,16 @@ impl Inner {
             oracle.encode(text, false).map_err(|wrong| EncodeError::Oracle(wrong.to_string()))?;
         let places = encoding.get_offsets().iter().map(|&(start, end)| start..end);
         Ok(Some((encoding.get_ids().to_vec(), places.collect())))
+    }
+
+    /// Returns the oracle that reads special tokens as plain text.
+    fn plain_oracle(&self) -> Result<&tokenizers::Tokenizer, String> {
+        let loaded = self.plain_oracle.get_or_init(|| {
+            let mut oracle = Box::new(self.json_oracle()?.clone());
+            oracle.set_encode_special_tokens(true);
+            Ok(oracle)
+        });
+        loaded.as_deref().map_err(Clone::clone)
     }
 
     fn json_oracle(&self) -> Result<&tokenizers::Tokenizer, String> {

@@ -15,6 +15,10 @@ pub struct SentencePieceModel {
     pub model_type: u64,
     /// `trainer_spec.byte_fallback`.
     pub byte_fallback: bool,
+    /// `trainer_spec.bos_piece`: what begins a document.
+    pub bos_piece: String,
+    /// `trainer_spec.eos_piece`: what ends a document.
+    pub eos_piece: String,
     /// `normalizer_spec.add_dummy_prefix`.
     pub add_dummy_prefix: bool,
     /// `normalizer_spec.remove_extra_whitespaces`.
@@ -73,6 +77,8 @@ impl SentencePieceModel {
         // Defaults of the message's own definition, for fields that are not written.
         let mut model = Self {
             model_type: 1,
+            bos_piece: "<s>".into(),
+            eos_piece: "</s>".into(),
             add_dummy_prefix: true,
             remove_extra_whitespaces: true,
             escape_whitespaces: true,
@@ -99,6 +105,8 @@ impl SentencePieceModel {
             match (number, value) {
                 (3, Value::Int(model_type)) => self.model_type = model_type,
                 (35, Value::Int(flag)) => self.byte_fallback = flag != 0,
+                (46, Value::Bytes(at, text)) => self.bos_piece = read_text(text, at)?,
+                (47, Value::Bytes(at, text)) => self.eos_piece = read_text(text, at)?,
                 _ => {}
             }
         }
@@ -125,11 +133,7 @@ fn read_piece(bytes: &[u8], at: usize) -> Result<ScoredPiece, ProtobufError> {
     let mut fields = Fields::new(bytes, at);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
-            (1, Value::Bytes(at, text)) => {
-                let text = std::str::from_utf8(text)
-                    .map_err(|_| ProtobufError { at, reason: "a piece is not UTF-8" })?;
-                text.clone_into(&mut piece.text);
-            }
+            (1, Value::Bytes(at, text)) => piece.text = read_text(text, at)?,
             (2, Value::Fixed32(bits)) => piece.score = f32::from_bits(bits),
             (3, Value::Int(kind)) => {
                 piece.kind = match kind {
@@ -146,6 +150,11 @@ fn read_piece(bytes: &[u8], at: usize) -> Result<ScoredPiece, ProtobufError> {
         }
     }
     Ok(piece)
+}
+
+fn read_text(bytes: &[u8], at: usize) -> Result<String, ProtobufError> {
+    let text = std::str::from_utf8(bytes);
+    text.map(str::to_owned).map_err(|_| ProtobufError { at, reason: "a piece is not UTF-8" })
 }
 
 /// A field's value, with its place in the file where it has parts of its own.

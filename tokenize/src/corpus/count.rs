@@ -1,0 +1,48 @@
+//! Tells which rows are documents, and counts those of a file, so that no more files are fetched
+//! than a limit needs.
+
+use super::config::{JobConfig, OnBadRow};
+use crate::source::{Source, SourceError, SourceFile};
+use crate::tokenizer::Tokenizer;
+
+/// Returns how many documents a job takes of a file, counted up to `most`.
+///
+/// # Errors
+///
+/// The file cannot be read or is damaged.
+pub fn count_documents(
+    config: &JobConfig,
+    tokenizer: &Tokenizer,
+    file: &SourceFile,
+    most: u64,
+) -> Result<u64, SourceError> {
+    let source = Source::open(file, &config.text_column)?;
+    let skips = config.on_bad_row == OnBadRow::Skip;
+    if let (Some(rows), false) = (source.num_rows(), skips) {
+        return Ok(rows.min(most));
+    }
+    let mut count = 0;
+    for part in 0..source.num_parts() {
+        source.read_part(part, &mut |rows| {
+            for cell in &rows.cells {
+                let taken = !skips
+                    || source.text(cell).is_ok_and(|text| is_document(config, tokenizer, &text));
+                count += u64::from(taken);
+            }
+            count < most
+        })?;
+        if count >= most {
+            break;
+        }
+    }
+    Ok(count.min(most))
+}
+
+/// Returns whether a job makes a document of a row's text: not where it leaves bad rows out and the
+/// text is refused, as for a special token in it.
+pub fn is_document(config: &JobConfig, tokenizer: &Tokenizer, text: &str) -> bool {
+    config.on_bad_row == OnBadRow::Fail
+        || !tokenizer
+            .check(text, config.special_in_text.into())
+            .is_err_and(|wrong| wrong.is_of_row())
+}

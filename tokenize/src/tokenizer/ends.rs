@@ -1,0 +1,163 @@
+//! Which ids begin and end a document: by the files beside the tokenizer, by the model's own word,
+//! and only then by the names that vocabularies give them.
+
+use std::fs;
+use std::path::Path;
+
+use ratdata_schemas::TokenId;
+use serde_json::Value;
+
+use super::error::TokenizerError;
+use super::sentencepiece_model::{PieceKind, SentencePieceModel};
+use crate::engine::compiled::AddedToken;
+
+/// What the token that begins a document is called, the likeliest first.
+const BOS: [&str; 5] = ["<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", "[CLS]"];
+
+/// What the token that ends a document is called, the likeliest first.
+const EOS: [&str; 6] = ["</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "[SEP]", "<|im_end|>"];
+
+/// The files beside a tokenizer that name its tokens, the one that counts first.
+const BESIDE: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+
+/// The ids at the ends of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) bos: Option<TokenId>,
+    pub(super) eos: Option<TokenId>,
+    /// Where the EOS is a guess by its name: all special tokens with such names, it first.
+    pub(super) eos_guesses: Vec<String>,
+}
+
+/// What the tokenizer or what lies beside it says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Named {
+    bos: Vec<String>,
+    eos: Vec<String>,
+}
+
+impl Named {
+    /// Reads the files beside a tokenizer; those that are not there say nothing.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be read, or is no JSON object.
+    pub(super) fn beside(path: &Path) -> Result<Self, TokenizerError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut named = Self::default();
+        for file in BESIDE {
+            let path = folder.join(file);
+            let text = match fs::read(&path) {
+                Ok(text) => text,
+                Err(wrong) if wrong.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(TokenizerError::Io { path, source }),
+            };
+            let config: Value = serde_json::from_slice(&text).map_err(|wrong| {
+                TokenizerError::Config { path: path.clone(), reason: wrong.to_string() }
+            })?;
+            named.bos.extend(token(&config, "bos_token"));
+            named.eos.extend(token(&config, "eos_token"));
+        }
+        Ok(named)
+    }
+
+    /// Adds what a SentencePiece model calls its own.
+    pub(super) fn and_model(mut self, model: &SentencePieceModel) -> Self {
+        let is_control = |text: &str| {
+            model.pieces.iter().any(|piece| piece.kind == PieceKind::Control && piece.text == text)
+        };
+        self.bos.extend(Some(model.bos_piece.clone()).filter(|text| is_control(text)));
+        self.eos.extend(Some(model.eos_piece.clone()).filter(|text| is_control(text)));
+        self
+    }
+
+    /// Finds the ids in a vocabulary.
+    pub(super) fn resolve(
+        &self,
+        id_of: impl Fn(&str) -> Option<TokenId>,
+        added: &[AddedToken],
+    ) -> Ends {
+        let first = |named: &[String]| named.iter().find_map(|text| id_of(text));
+        let by_name = |names: &'static [&'static str]| {
+            names.iter().filter_map(|name| {
+                added.iter().find(|token| token.special && token.content == *name)
+            })
+        };
+        let eos = first(&self.eos);
+        let eos_guesses = match eos {
+            Some(_) => Vec::new(),
+            None => by_name(&EOS).map(|token| token.content.clone()).collect(),
+        };
+        Ends {
+            bos: first(&self.bos).or_else(|| by_name(&BOS).next().map(|token| token.id)),
+            eos: eos.or_else(|| by_name(&EOS).next().map(|token| token.id)),
+            eos_guesses,
+        }
+    }
+}
+
+/// Returns a token of a config: a string, or an object with its `content`.
+fn token(config: &Value, key: &str) -> Option<String> {
+    let value = config.get(key)?;
+    let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vocabulary(names: &[&str]) -> Vec<AddedToken> {
+        (0..)
+            .zip(names)
+            .map(|(id, name)| AddedToken { id, content: (*name).to_owned(), special: true })
+            .collect()
+    }
+
+    fn resolved(named: &Named, names: &[&str]) -> Ends {
+        let added = vocabulary(names);
+        let id_of = |text: &str| added.iter().find(|token| token.content == text).map(|t| t.id);
+        named.resolve(id_of, &added)
+    }
+
+    fn write(path: &Path, text: &str) {
+        use std::io::Write;
+        fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn the_files_beside_a_tokenizer_count_before_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["<s>", "</s>", "<|im_end|>", "<|end|>"];
+        let tokenizer = folder.path().join("tokenizer.json");
+
+        let alone = resolved(&Named::beside(&tokenizer).unwrap(), &names);
+        write(&folder.path().join("special_tokens_map.json"), r#"{"eos_token": "<|im_end|>"}"#);
+        let mapped = resolved(&Named::beside(&tokenizer).unwrap(), &names);
+        let config = r#"{"eos_token": {"content": "<|end|>"}, "bos_token": null}"#;
+        write(&folder.path().join("tokenizer_config.json"), config);
+        let configured = resolved(&Named::beside(&tokenizer).unwrap(), &names);
+
+        assert_eq!((alone.bos, alone.eos), (Some(0), Some(1)));
+        assert_eq!(alone.eos_guesses, ["</s>", "<|im_end|>"]);
+        assert_eq!((mapped.eos, mapped.eos_guesses.len()), (Some(2), 0));
+        assert_eq!((configured.bos, configured.eos), (Some(0), Some(3)));
+    }
+
+    #[test]
+    fn a_token_that_the_vocabulary_lacks_is_passed_over() {
+        let named = Named { bos: Vec::new(), eos: vec!["<nowhere>".into()] };
+
+        assert_eq!(resolved(&named, &["<eos>"]).eos, Some(0));
+    }
+
+    #[test]
+    fn a_config_that_is_no_json_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("tokenizer_config.json"), "{");
+
+        let refused = Named::beside(&folder.path().join("tokenizer.json")).unwrap_err();
+
+        assert!(refused.to_string().contains("tokenizer_config.json"), "{refused}");
+    }
+}
