@@ -288,8 +288,8 @@ mod tests {
         }
     }
 
-    fn at(source: usize, document: u32) -> Option<Origin> {
-        Some(Origin { source, document, answer: None })
+    fn at(source: usize, document: u32) -> Origin {
+        Origin { source, document, answer: None }
     }
 
     #[test]
@@ -298,8 +298,8 @@ mod tests {
 
         origins.append(&config(), &[source(3), source(0), source(6)], "train", 9).unwrap();
 
-        assert_eq!(origins.locate(1), at(0, 1));
-        assert_eq!(origins.locate(3), at(2, 0));
+        assert_eq!(origins.locate(1), Some(at(0, 1)));
+        assert_eq!(origins.locate(3), Some(at(2, 0)));
         assert_eq!(origins.locate(9), None);
         assert_eq!(origins.of_source(2).last(), Some((8, 5)));
     }
@@ -312,9 +312,9 @@ mod tests {
 
         origins.append(&outer, &[source(4), source(2), source(1)], "train", 7).unwrap();
 
-        assert_eq!(origins.locate(3), at(0, 3));
-        assert_eq!(origins.locate(5), at(1, 1));
-        assert_eq!(origins.locate(6), at(2, 0));
+        assert_eq!(origins.locate(3), Some(at(0, 3)));
+        assert_eq!(origins.locate(5), Some(at(1, 1)));
+        assert_eq!(origins.locate(6), Some(at(2, 0)));
     }
 
     #[test]
