@@ -3,7 +3,6 @@
 //! `RATDATA_BENCH_TOKENIZER` names a tokenizer file and `RATDATA_BENCH_TEXT` a file of text; without
 //! them a small byte-level tokenizer is trained and text is made up, which shows changes and says
 //! little of real speed.
-#![expect(missing_docs, reason = "criterion's macros make functions without docs")]
 
 use std::fs::File;
 use std::hint::black_box;
