@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_schemas::TallyFile;
 use ratdata_tokenize::corpus::Progress;
 use ratdata_tokenize::hub::FetchProgress;
 use ratdata_tokenize::sft::SftProgress;
@@ -32,12 +33,13 @@ impl<'a> JobProgress<'a> {
 
     /// Runs `work` and shows how far it is until it returns.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        if self.ui.quiet() {
+        let tally = TallyFile::of_environment();
+        if self.ui.quiet() && tally.is_none() {
             return work();
         }
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| self.show(&done));
+            let watcher = scope.spawn(|| self.show(&done, tally.as_ref()));
             let result = work();
             done.store(true, Ordering::Release);
             watcher.thread().unpark();
@@ -45,7 +47,7 @@ impl<'a> JobProgress<'a> {
         })
     }
 
-    fn show(&self, done: &AtomicBool) {
+    fn show(&self, done: &AtomicBool, tally: Option<&TallyFile>) {
         let begun = Instant::now();
         let bar = ProgressBar::new(self.input_bytes);
         if !self.ui.live() {
@@ -57,7 +59,11 @@ impl<'a> JobProgress<'a> {
         let mut last_line = begun;
         while !done.load(Ordering::Acquire) {
             std::thread::park_timeout(Duration::from_millis(200));
-            bar.set_position(self.progress.input_bytes_done.load(Ordering::Relaxed));
+            let read = self.progress.input_bytes_done.load(Ordering::Relaxed);
+            bar.set_position(read);
+            if let Some(tally) = tally {
+                tally.tell(read, Some(self.input_bytes), "bytes");
+            }
             let line = self.line(begun.elapsed().as_secs_f64());
             if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
                 self.ui.note(&line);
@@ -105,10 +111,14 @@ impl<'a> RowProgress<'a> {
 
     /// Runs `work` and shows how far it is until it returns.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        if !self.ui.live() {
+        let tally = TallyFile::of_environment();
+        if !self.ui.live() && tally.is_none() {
             return work();
         }
         let bar = ProgressBar::new_spinner();
+        if !self.ui.live() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {
@@ -121,6 +131,9 @@ impl<'a> RowProgress<'a> {
                         grouped(examples)
                     ));
                     bar.tick();
+                    if let Some(tally) = &tally {
+                        tally.tell(rows, None, "rows");
+                    }
                     std::thread::park_timeout(Duration::from_millis(100));
                 }
                 bar.finish_and_clear();

@@ -18,6 +18,7 @@ pub mod payload;
 pub mod row_set;
 pub mod run_event;
 pub mod shard_writer;
+pub mod tally;
 pub mod token;
 
 pub use artifact::{ArtifactError, DirLock, StagedFile};
@@ -34,4 +35,5 @@ pub use payload::{Carried, PayloadFile};
 pub use row_set::{Row, RowSet, RowSetError};
 pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
+pub use tally::{TALLY_FILE, Tally, TallyFile};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};

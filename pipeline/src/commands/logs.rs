@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::run::PipelineArgs;
 use crate::dag::error::pipeline_failure;
+use crate::executor::watched::plain;
 use crate::failure::{Failure, Kind};
 use crate::store::Store;
 use crate::ui::Ui;
@@ -39,7 +40,7 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
     };
     let (pipeline, store) = PipelineArgs::at(pipeline, args.store.clone()).read()?;
     pipeline.step(step).map_err(|wrong| pipeline_failure(&wrong))?;
-    let found = newest(&store, step);
+    let found = newest(&store, &pipeline.identity, step);
     if found.is_empty() {
         let message = format!("step `{step}` has no log in {}", store.root().display());
         return Err(Failure::message(Kind::Failed, message)
@@ -59,9 +60,9 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
 }
 
 /// Returns the newest log of each name that a step's logs have.
-fn newest(store: &Store, step: &str) -> Vec<PathBuf> {
+fn newest(store: &Store, pipeline: &Path, step: &str) -> Vec<PathBuf> {
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for run in store.runs() {
+    for run in store.runs_of(pipeline) {
         for entry in fs::read_dir(&run).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if let Some(kind) = log_of(&name, step) {
@@ -96,6 +97,12 @@ fn log_of<'a>(name: &'a str, step: &str) -> Option<&'a str> {
 fn print(path: &Path) -> Result<(), Failure> {
     let wrong = |wrong| Failure::message(Kind::Failed, format!("{}: {wrong}", path.display()));
     let mut file = fs::File::open(path).map_err(wrong)?;
+    if Ui::is_shown() {
+        // What a step said is text, and no order to the user's terminal.
+        let mut text = Vec::new();
+        io::Read::read_to_end(&mut file, &mut text).map_err(wrong)?;
+        return Ui::print(&plain(&String::from_utf8_lossy(&text)));
+    }
     io::copy(&mut file, &mut io::stdout().lock()).map_err(|wrong| Failure::stdout(&wrong))?;
     Ok(())
 }

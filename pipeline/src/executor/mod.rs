@@ -2,10 +2,12 @@
 //!
 //! [`run`] is one carrying-out of a plan and its record, [`task`] is one step with everything that
 //! its process needs, and does the same wherever it runs; [`local`] runs tasks as processes of this
-//! machine, [`slurm`] hands them to a cluster, and [`reporter`] tells of it all.
+//! machine, [`slurm`] hands them to a cluster, [`reporter`] tells of it all, and [`watched`] knows how far a
+//! step is that runs.
 
 pub(crate) mod local;
 pub(crate) mod reporter;
 pub(crate) mod run;
 pub(crate) mod slurm;
 pub(crate) mod task;
+pub(crate) mod watched;

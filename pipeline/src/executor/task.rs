@@ -14,18 +14,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{ArtifactError, StagedFile};
+use ratdata_schemas::{ArtifactError, StagedFile, TALLY_FILE};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::watched::tally_of;
 use crate::dag::file::{Pipeline, reference};
 use crate::dag::fingerprint::Recipe;
 use crate::dag::kinds::{COMMAND, Wrong};
 use crate::dag::plan::{Plan, Planned};
 use crate::share::Share;
-use crate::store::{Store, remove};
+use crate::store::{DONE, Store, remove, share_lock};
 
 /// How long a step may take to end after it was asked to.
 const GRACE: Duration = Duration::from_mins(1);
@@ -36,6 +37,8 @@ const GRACE: Duration = Duration::from_mins(1);
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a command")]
 pub(crate) struct Task {
     pub(crate) name: String,
+    /// What tells its pipeline from all others.
+    pipeline: PathBuf,
     pub(crate) kind: String,
     pub(crate) object: String,
     pub(crate) recipe: Recipe,
@@ -120,6 +123,7 @@ impl Task {
         });
         Ok(Self {
             name: step.name.clone(),
+            pipeline: pipeline.identity.clone(),
             kind: step.kind.name.to_owned(),
             object: planned.object.clone(),
             recipe: planned.recipe.clone(),
@@ -168,7 +172,7 @@ impl Task {
             }
             fs::create_dir_all(&staging).map_err(self.io(&staging))?;
             if shares.exists() {
-                gather(&shares, &staging)?;
+                gather(&store, &self.object, &staging)?;
             }
             let mut words = self.given(&staging, threads);
             if self.resumes && self.kind == "train" {
@@ -190,9 +194,23 @@ impl Task {
             }
             store.commit(&self.object)?;
         }
-        store.remember(&self.name, &self.object, &self.recipe, self.publish.as_deref())?;
+        self.remember(&store)?;
         drop(lock);
         Ok(if found { Done::Found } else { Done::Made })
+    }
+
+    /// Records that the result is what the step stands for, and puts a link to it where one is
+    /// wanted.
+    ///
+    /// # Errors
+    ///
+    /// The store or the link cannot be written.
+    pub(crate) fn remember(&self, store: &Store) -> Result<(), ArtifactError> {
+        let publish = self.publish.as_deref();
+        if !self.recipe.whole.is_empty() {
+            store.mark_whole(&self.pipeline)?;
+        }
+        store.remember(&self.pipeline, &self.name, &self.object, &self.recipe, publish)
     }
 
     /// Makes one share of the result, unless it or the result is there.
@@ -210,7 +228,7 @@ impl Task {
         let store = self.store();
         let name = share_name(share);
         let shares = store.shares(&self.object);
-        let lock_name = format!("{}.{name}", self.object);
+        let lock_name = share_lock(&self.object, &name);
         let lock = store.lock(&lock_name, stop, &mut || {}).map_err(self.io(store.root()))?;
         let Some(lock) = lock else { return Err(TaskError::Interrupted) };
         if store.object(&self.object).is_dir() || self.is_shared(share) {
@@ -278,6 +296,8 @@ impl Task {
         command.args(name).args(given).args(rest);
         command.envs(&self.env).env("RATDATA_OUT", staging);
         command.env("RAYON_NUM_THREADS", threads.to_string());
+        let tally = tally_of(log);
+        command.env(TALLY_FILE, &tally);
         command.current_dir(&self.base).stdin(lock).process_group(0);
         let mut file = File::options().create(true).append(true).open(log).map_err(self.io(log))?;
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
@@ -291,7 +311,9 @@ impl Task {
         let child = command.spawn();
         drop(command); // and with it our copies of the lock and the log
         let child = child.map_err(|source| TaskError::Start { program: shown.clone(), source })?;
-        match wait(child, stop).map_err(self.io(staging))? {
+        let ended = wait(child, stop);
+        fs::remove_file(tally).ok(); // where the step told how far it is
+        match ended.map_err(self.io(staging))? {
             status if status.success() => Ok(()),
             _ if stop.load(Ordering::Relaxed) => Err(TaskError::Interrupted),
             status => Err(TaskError::Failed { program: shown, status }),
@@ -305,7 +327,8 @@ impl Task {
     }
 }
 
-fn share_name(share: Share) -> String {
+/// Returns what a share is called: a folder among the result's shares.
+pub(crate) fn share_name(share: Share) -> String {
     format!("{}-of-{}", share.number, share.count)
 }
 
@@ -336,26 +359,33 @@ fn wait(mut child: Child, stop: &AtomicBool) -> io::Result<ExitStatus> {
 }
 
 fn marker(shares: &Path, share: Share) -> PathBuf {
-    shares.join("done").join(share_name(share))
+    shares.join(DONE).join(share_name(share))
 }
 
 /// Moves what the shares hold into the staging folder: shards first, receipts after them.
 ///
-/// A gathering that was cut off is gone on with: what was moved is not there to be moved again.
-fn gather(shares: &Path, staging: &Path) -> Result<(), TaskError> {
+/// A share that is being made at this moment is left to whoever is at it. A gathering that was cut
+/// off is gone on with: what was moved is not there to be moved again.
+fn gather(store: &Store, object: &str, staging: &Path) -> Result<(), TaskError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| TaskError::Io { path, source }
     };
+    let shares = store.shares(object);
     let mut folders = Vec::new();
-    for entry in fs::read_dir(shares).map_err(io(shares))? {
-        let path = entry.map_err(io(shares))?.path();
+    for entry in fs::read_dir(&shares).map_err(io(&shares))? {
+        let path = entry.map_err(io(&shares))?.path();
         if path.join(".job").is_dir() {
             folders.push(path);
         }
     }
     folders.sort();
     for folder in folders {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let lock = store.try_lock(&share_lock(object, &name)).map_err(io(store.root()))?;
+        if lock.is_none() && !shares.join(DONE).join(&*name).exists() {
+            continue;
+        }
         for part in ["shards", ".job/done"] {
             let (from, to) = (folder.join(part), staging.join(part));
             if !from.is_dir() {
@@ -372,10 +402,12 @@ fn gather(shares: &Path, staging: &Path) -> Result<(), TaskError> {
             }
             sync_folder_of(&to.join("."))?;
         }
-        let job = staging.join(".job/job.json");
-        if !job.exists() {
-            fs::rename(folder.join(".job/job.json"), &job).map_err(io(&job))?;
+        let (from, job) = (folder.join(".job/job.json"), staging.join(".job/job.json"));
+        if from.exists() && !job.exists() {
+            fs::create_dir_all(staging.join(".job")).map_err(io(&job))?;
+            fs::rename(from, &job).map_err(io(&job))?;
         }
+        drop(lock); // held until the share was moved
     }
     Ok(())
 }
