@@ -192,10 +192,8 @@ impl Store {
         let folder = self.shares(object);
         let mut locks = Vec::new();
         for name in names(&folder).into_iter().filter(|name| name != DONE) {
-            match self.try_lock(&share_lock(object, &name)).map_err(refused(&folder))? {
-                Some(lock) => locks.push((lock, name)),
-                None => continue,
-            }
+            let lock = self.try_lock(&share_lock(object, &name)).map_err(refused(&folder))?;
+            locks.extend(lock.map(|lock| (lock, name)));
         }
         for (_, name) in &locks {
             remove(&folder.join(name))?;

@@ -87,7 +87,7 @@ fn pipeline_of(run: &Path) -> Option<String> {
 fn log_of(name: &str) -> Option<&str> {
     match name {
         EVENTS | RESOLVED | "steps" => None,
-        name if name.starts_with("slurm-") && name.ends_with(".out") => {
+        name if name.starts_with("slurm-") && name.strip_suffix(".out").is_some() => {
             Some(name.rsplit_once('-').map_or(name, |(log, _)| log))
         }
         name => Some(name),
