@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_schemas::TallyFile;
 use ratdata_tokenize::corpus::Progress;
 use ratdata_tokenize::hub::FetchProgress;
 use ratdata_tokenize::sft::SftProgress;
@@ -39,12 +40,13 @@ impl<'a> JobProgress<'a> {
 
     /// Runs `work` and shows how far it is until it returns.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        if self.ui.quiet() {
+        let tally = TallyFile::of_environment();
+        if self.ui.quiet() && tally.is_none() {
             return work();
         }
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| self.show(&done));
+            let watcher = scope.spawn(|| self.show(&done, tally.as_ref()));
             let result = work();
             done.store(true, Ordering::Release);
             watcher.thread().unpark();
@@ -52,7 +54,7 @@ impl<'a> JobProgress<'a> {
         })
     }
 
-    fn show(&self, done: &AtomicBool) {
+    fn show(&self, done: &AtomicBool, tally: Option<&TallyFile>) {
         let begun = Instant::now();
         let bar = ProgressBar::new(self.input_bytes);
         if !self.ui.live() {
@@ -66,7 +68,11 @@ impl<'a> JobProgress<'a> {
             std::thread::park_timeout(Duration::from_millis(200));
             let bytes = &self.progress.input_bytes_done;
             let before = &self.progress.input_bytes_before;
-            bar.set_position(bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed));
+            let read = bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed);
+            bar.set_position(read);
+            if let Some(tally) = tally {
+                tally.tell(read, Some(self.input_bytes), "bytes");
+            }
             let line = self.line(begun.elapsed().as_secs_f64());
             if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
                 self.ui.note(&line);
@@ -115,10 +121,14 @@ impl<'a> RowProgress<'a> {
 
     /// Runs `work` and shows how far it is until it returns.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        if !self.ui.live() {
+        let tally = TallyFile::of_environment();
+        if !self.ui.live() && tally.is_none() {
             return work();
         }
         let bar = ProgressBar::new_spinner();
+        if !self.ui.live() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {
@@ -131,6 +141,9 @@ impl<'a> RowProgress<'a> {
                         grouped(examples)
                     ));
                     bar.tick();
+                    if let Some(tally) = &tally {
+                        tally.tell(rows, None, "rows");
+                    }
                     std::thread::park_timeout(Duration::from_millis(100));
                 }
                 bar.finish_and_clear();

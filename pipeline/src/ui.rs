@@ -43,6 +43,16 @@ impl Ui {
         self.live
     }
 
+    /// Returns whether what is drawn may have colours.
+    pub(crate) fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Returns whether stdout is a terminal.
+    pub(crate) fn is_shown() -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Returns whether results are wanted as JSON.
     pub(crate) fn json(&self) -> bool {
         self.json

@@ -19,6 +19,7 @@ pub mod regular;
 pub mod row_set;
 pub mod run_event;
 pub mod shard_writer;
+pub mod tally;
 pub mod token;
 
 pub use artifact::{ArtifactError, DirLock, StagedFile};
@@ -37,4 +38,5 @@ pub use regular::{open_regular, read_regular};
 pub use row_set::{Row, RowSet, RowSetError};
 pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
+pub use tally::{TALLY_FILE, Tally, TallyFile};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};

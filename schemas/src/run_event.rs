@@ -57,6 +57,23 @@ pub enum Happening {
         /// Where it writes what it says.
         log: String,
     },
+    /// A step goes on: told every ten seconds while it runs on this machine.
+    StepProgress {
+        /// The step.
+        step: String,
+        /// How many units are done.
+        done: u64,
+        /// How many there are, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+        /// What is counted: `bytes` of input, `rows`, `iterations`; `bytes written` of a step that
+        /// does not tell.
+        unit: String,
+        /// Units a second, over the last seconds.
+        rate: f64,
+        /// For how long the step has run.
+        seconds: f64,
+    },
     /// A step was handed to a cluster.
     StepSubmitted {
         /// The step.

@@ -9,6 +9,7 @@ use ratdata_schemas::open_regular;
 
 use super::run::PipelineArgs;
 use crate::dag::error::pipeline_failure;
+use crate::executor::watched::as_drawn;
 use crate::failure::{Failure, Kind};
 use crate::store::Store;
 use crate::ui::Ui;
@@ -41,7 +42,7 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
     };
     let (pipeline, store) = PipelineArgs::at(pipeline, args.store.clone()).read()?;
     pipeline.step(step).map_err(|wrong| pipeline_failure(&wrong))?;
-    let found = newest(&store, step);
+    let found = newest(&store, &pipeline.identity, step);
     if found.is_empty() {
         let message = format!("step `{step}` has no log in {}", store.root().display());
         return Err(Failure::message(Kind::Failed, message)
@@ -61,9 +62,9 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
 }
 
 /// Returns the newest log of each name that a step's logs have.
-fn newest(store: &Store, step: &str) -> Vec<PathBuf> {
+fn newest(store: &Store, pipeline: &Path, step: &str) -> Vec<PathBuf> {
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for run in store.runs() {
+    for run in store.runs_of(pipeline) {
         for entry in fs::read_dir(&run).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if let Some(kind) = log_of(&name, step) {
@@ -106,7 +107,7 @@ fn print(path: &Path) -> Result<(), Failure> {
     let mut lines = BufReader::new(file);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).map_err(wrong)? > 0 {
-        Ui::print(&String::from_utf8_lossy(&line))?;
+        Ui::print(&as_drawn(&String::from_utf8_lossy(&line)))?;
         line.clear();
     }
     Ok(())

@@ -156,9 +156,8 @@ pub(crate) fn carry_out(
 }
 
 fn limits(pipeline: &Pipeline, threads: Option<NonZeroUsize>) -> Limits {
-    let own = pipeline.threads.and_then(NonZeroUsize::new);
     Limits {
-        threads: threads_of(threads.or(own)),
+        threads: threads_of(threads.or(pipeline.threads)),
         memory_gb: pipeline.memory_gb.unwrap_or(f64::INFINITY),
         jobs: usize::MAX,
     }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::path::Path;
 
 use ratdata_schemas::{Happening, RunEvent};
 use serde::Serialize;
 
 use super::run::PipelineArgs;
 use crate::dag::plan::{Planned, State};
-use crate::executor::reporter::EVENTS;
 use crate::executor::slurm::{self, Queued};
 use crate::failure::Failure;
 use crate::store::Store;
+use crate::store::runs::EVENTS;
 use crate::ui::Ui;
 
 /// Show how far the steps of a pipeline are
@@ -60,13 +61,13 @@ struct StatusReport {
 
 /// Runs the command.
 pub(crate) fn status(ui: &Ui, args: &StatusArgs) -> Result<(), Failure> {
-    let (_, store, plan) = args.pipeline.plan()?;
+    let (pipeline, store, plan) = args.pipeline.plan()?;
     let queue = if slurm::is_there() { slurm::queue() } else { Ok(Vec::new()) };
     let queue = queue.unwrap_or_else(|wrong| {
         ui.warn(&format!("the cluster's queue cannot be read: {}", wrong.text()));
         Vec::new()
     });
-    let mut failures = failures(&store);
+    let mut failures = failures(&store, &pipeline.identity);
     let mut status = |step: &Planned| {
         let failure = failures.remove(&step.name);
         StepStatus::of(step, &store, &queue, failure)
@@ -102,9 +103,9 @@ impl StepStatus {
 }
 
 /// Returns the steps that failed when they were last tried, and why.
-fn failures(store: &Store) -> BTreeMap<String, String> {
+fn failures(store: &Store, pipeline: &Path) -> BTreeMap<String, String> {
     let mut last: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for run in store.runs() {
+    for run in store.runs_of(pipeline) {
         let text = fs::read_to_string(run.join(EVENTS)).unwrap_or_default();
         // A line that is being written is not whole yet.
         let events = text.lines().filter_map(|line| serde_json::from_str::<RunEvent>(line).ok());

@@ -2,17 +2,15 @@
 
 use super::plan::{Plan, State};
 
-/// Writes the plan as a Mermaid flow chart.
+/// Writes the plan as a Mermaid flow chart; its ids are the steps' numbers.
 pub(crate) fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
-    for step in &plan.steps {
+    for (number, step) in plan.steps.iter().enumerate() {
         let class = if step.state == State::Fresh { "fresh" } else { "stale" };
-        line(
-            &mut text,
-            &format!("  s_{}[\"{}<br/>{}\"]:::{class}", id(&step.name), step.name, step.kind),
-        );
-        for input in &step.inputs {
-            line(&mut text, &format!("  s_{} --> s_{}", id(input), id(&step.name)));
+        let box_of = format!("  s{number}[\"{}<br/>{}\"]:::{class}", step.name, step.kind);
+        line(&mut text, &box_of);
+        for take in &step.takes {
+            line(&mut text, &format!("  s{take} --> s{number}"));
         }
     }
     line(&mut text, "  classDef fresh fill:#d7f0dc,stroke:#2e7d46");
@@ -43,29 +41,17 @@ pub(crate) fn dot(plan: &Plan) -> String {
 
 /// Draws the plan as SVG: a step stands one column right of the last of its inputs.
 pub(crate) fn svg(plan: &Plan) -> String {
-    const WIDE: usize = 200;
-    const HIGH: usize = 70;
-    let mut at: Vec<(usize, usize)> = Vec::new();
-    let mut rows: Vec<usize> = Vec::new();
-    let number = |name: &str| plan.steps.iter().position(|step| step.name == name);
-    for step in &plan.steps {
-        let inputs = step.inputs.iter().filter_map(|name| number(name));
-        let column = inputs.map(|input| at[input].0 + 1).max().unwrap_or(0);
-        rows.resize(rows.len().max(column + 1), 0);
-        at.push((column, rows[column]));
-        rows[column] += 1;
-    }
-    let (width, height) = (rows.len() * WIDE + 20, rows.iter().max().unwrap_or(&0) * HIGH + 20);
+    let places = Places::of(plan);
+    let (width, height) = places.size();
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n"
     );
-    let spot = |(column, row): (usize, usize)| (column * WIDE + 20, row * HIGH + 20);
-    for (step, &to) in plan.steps.iter().zip(&at) {
-        let (x, y) = spot(to);
-        for input in step.inputs.iter().filter_map(|name| number(name)) {
-            let (from_x, from_y) = spot(at[input]);
-            let (from_x, from_y, y) = (from_x + 150, from_y + 22, y + 22);
+    for (number, step) in plan.steps.iter().enumerate() {
+        let (x, y, wide) = places.of_step(number);
+        for &input in &step.takes {
+            let (from_x, from_y, from_wide) = places.of_step(input);
+            let (from_x, from_y, y) = (from_x + from_wide, from_y + BOX / 2, y + BOX / 2);
             let middle = usize::midpoint(from_x, x);
             line(
                 &mut text,
@@ -77,39 +63,78 @@ pub(crate) fn svg(plan: &Plan) -> String {
         line(
             &mut text,
             &format!(
-                "<rect x=\"{x}\" y=\"{y}\" width=\"150\" height=\"44\" rx=\"6\" fill=\"{}\" stroke=\"#555\"/>",
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{BOX}\" rx=\"6\" fill=\"{}\" stroke=\"#555\"/>",
                 fill(step.state)
             ),
         );
-        line(
-            &mut text,
-            &format!(
-                "<text x=\"{0}\" y=\"{1}\" text-anchor=\"middle\">{2}</text>",
-                x + 75,
-                y + 19,
-                step.name
-            ),
-        );
-        line(
-            &mut text,
-            &format!(
-                "<text x=\"{0}\" y=\"{1}\" text-anchor=\"middle\" fill=\"#555\">{2}</text>",
-                x + 75,
-                y + 36,
-                step.kind
-            ),
-        );
+        for (y, fill, word) in [(y + 19, "#000", step.name.as_str()), (y + 36, "#555", step.kind)] {
+            let x = x + wide / 2;
+            line(
+                &mut text,
+                &format!(
+                    "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" fill=\"{fill}\">{word}</text>"
+                ),
+            );
+        }
     }
     text.push_str("</svg>\n");
     text
 }
 
-fn fill(state: State) -> &'static str {
-    if state == State::Fresh { "#d7f0dc" } else { "#fdebc8" }
+/// How high a box is, how far boxes are apart, and how far the drawing is from its edge.
+const BOX: usize = 44;
+const BELOW: usize = 26;
+const BESIDE: usize = 56;
+const EDGE: usize = 20;
+
+/// Where the boxes of a drawing stand: columns as wide as the widest name in them.
+struct Places {
+    /// Column and row of each step.
+    at: Vec<(usize, usize)>,
+    /// How wide the boxes of each column are.
+    wide: Vec<usize>,
+    rows: usize,
 }
 
-fn id(name: &str) -> String {
-    name.replace('-', "__")
+impl Places {
+    fn of(plan: &Plan) -> Self {
+        let mut at: Vec<(usize, usize)> = Vec::new();
+        let (mut rows, mut wide): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+        for step in &plan.steps {
+            let column = step.takes.iter().map(|&take| at[take].0 + 1).max().unwrap_or(0);
+            rows.resize(rows.len().max(column + 1), 0);
+            wide.resize(rows.len(), 0);
+            at.push((column, rows[column]));
+            rows[column] += 1;
+            wide[column] = wide[column].max(width_of(&step.name));
+        }
+        Self { at, wide, rows: rows.into_iter().max().unwrap_or(0) }
+    }
+
+    /// Returns the left and the upper edge of a step's box, and how wide it is.
+    fn of_step(&self, step: usize) -> (usize, usize, usize) {
+        let (column, row) = self.at[step];
+        let left: usize = self.wide[..column].iter().map(|wide| wide + BESIDE).sum();
+        (EDGE + left, EDGE + row * (BOX + BELOW), self.wide[column])
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let wide: usize = self.wide.iter().map(|wide| wide + BESIDE).sum();
+        let high = self.rows * (BOX + BELOW);
+        (wide.saturating_sub(BESIDE) + 2 * EDGE, high.saturating_sub(BELOW) + 2 * EDGE)
+    }
+}
+
+/// Returns how wide a box is that a name fits in: letters of 13 units are 9 wide at most, but for
+/// `m` and `w`, and most are narrower.
+fn width_of(name: &str) -> usize {
+    const LEAST: usize = 120;
+    let letters: usize = name.chars().map(|c| if "mwMW".contains(c) { 12 } else { 8 }).sum();
+    (letters + 24).max(LEAST)
+}
+
+fn fill(state: State) -> &'static str {
+    if state == State::Fresh { "#d7f0dc" } else { "#fdebc8" }
 }
 
 fn line(text: &mut String, line: &str) {

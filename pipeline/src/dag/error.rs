@@ -27,21 +27,39 @@ pub(crate) enum PipelineError {
     /// A step has no kind, or one that does not exist.
     #[error("{place}: step `{step}` is of unknown kind `{kind}`")]
     UnknownKind { place: Place, step: String, kind: String, known: String, nearest: Option<String> },
+    /// A step does not say what it is.
+    #[error("{place}: step `{step}` has no `kind`")]
+    NoKind { place: Place, step: String, known: String },
+    /// A value is of no name that there is.
+    #[error("{place}: step `{step}`: `{key}` is `{name}`, and nothing is called so")]
+    UnknownName { place: Place, step: String, key: String, name: String, nearest: Option<String> },
     /// A step refers to one that does not exist.
     #[error("{place}: step `{step}` takes `@{wanted}`, and no step is called so")]
-    UnknownStep { place: Place, step: String, wanted: String, nearest: Option<String> },
+    UnknownStep {
+        place: Place,
+        step: String,
+        wanted: String,
+        nearest: Option<String>,
+        known: String,
+    },
     /// The user named a step that does not exist.
     #[error("{}: no step is called `{wanted}`", .path.display())]
-    NoStep { path: PathBuf, wanted: String, nearest: Option<String> },
+    NoStep { path: PathBuf, wanted: String, nearest: Option<String>, known: String },
     /// Steps need each other.
     #[error("{place}: steps need each other: {}", .chain.join(" -> "))]
     Cycle { place: Place, chain: Vec<String> },
     /// Two steps claim one path.
     #[error("{place}: steps `{first}` and `{second}` both write `{output}`")]
     DuplicateOutput { place: Place, first: String, second: String, output: String },
+    /// A step claims a path inside another's result.
+    #[error(
+        "{place}: step `{inner}` writes `{}`, inside `{}` of step `{outer}`",
+        .below.display(), .above.display()
+    )]
+    NestedOutput { place: Place, outer: String, inner: String, above: PathBuf, below: PathBuf },
     /// An input is not there.
     #[error("{place}: step `{step}` takes `{}`, which is not there", .input.display())]
-    MissingInput { place: Place, step: String, input: PathBuf },
+    MissingInput { place: Place, step: String, input: PathBuf, nearest: Option<String> },
     /// An input cannot be read.
     #[error("{}: cannot read: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -51,23 +69,32 @@ impl PipelineError {
     /// Returns what the user can do about it, where there is something to do.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownKey { nearest, known, .. } | Self::UnknownKind { nearest, known, .. } => {
-                Some(match nearest {
-                    Some(nearest) => format!("the nearest is `{nearest}`"),
-                    None => format!("known are {known}"),
-                })
-            }
-            Self::UnknownStep { nearest, .. } | Self::NoStep { nearest, .. } => {
-                nearest.as_ref().map(|nearest| format!("the nearest is `{nearest}`"))
-            }
+            Self::UnknownKey { nearest, known, .. }
+            | Self::UnknownKind { nearest, known, .. }
+            | Self::UnknownStep { nearest, known, .. }
+            | Self::NoStep { nearest, known, .. } => match nearest {
+                Some(nearest) => Some(format!("the nearest is `{nearest}`")),
+                None if known.is_empty() => Some("the pipeline has no step".into()),
+                None => Some(format!("known are {known}")),
+            },
+            Self::NoKind { known, .. } => Some(format!("it is one of {known}")),
             Self::NoPipeline { known, .. } => Some(format!("compiled in are {known}")),
             Self::Cycle { .. } => Some("take one of these inputs away".into()),
+            Self::NestedOutput { .. } => {
+                Some("a result is never changed: give one of them a path beside the other's".into())
+            }
             Self::DuplicateOutput { .. } => Some("give one of them another path".into()),
+            Self::UnknownName { nearest: Some(nearest), .. }
+            | Self::MissingInput { nearest: Some(nearest), .. } => {
+                Some(format!("the nearest is `{nearest}`"))
+            }
             Self::MissingInput { .. } => Some(
                 "paths are relative to the pipeline's folder; another step's result is `@STEP`"
                     .into(),
             ),
-            Self::Layers(_) | Self::Value { .. } | Self::Io { .. } => None,
+            Self::UnknownName { .. } | Self::Layers(_) | Self::Value { .. } | Self::Io { .. } => {
+                None
+            }
         }
     }
 }

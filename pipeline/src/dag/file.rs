@@ -1,16 +1,19 @@
 //! The pipeline file: layered TOML, checked key by key, so that each mistake has a line.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use ratdata_schemas::layered::{nearest, overlay, parse_set, read_embedded, read_layers};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Table;
 
 use super::error::PipelineError;
 use super::kinds::{self, Kind};
+use super::names::Names;
+use super::outputs;
 use super::place::Place;
+use super::sections::{SectionReader, unknown};
 use super::settings::SlurmSettings;
 
 /// Keys that every step takes, whatever its kind.
@@ -35,11 +38,13 @@ pub(crate) fn embedded(name: &str) -> Option<&'static str> {
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
     pub(crate) path: PathBuf,
+    /// What tells it from all others: its name where it is compiled in, else its whole path.
+    pub(crate) identity: PathBuf,
     /// The folder that paths are relative to, and that steps run in.
     pub(crate) base: PathBuf,
     /// Where results are kept, unless the user says where.
     pub(crate) store: PathBuf,
-    pub(crate) threads: Option<usize>,
+    pub(crate) threads: Option<NonZeroUsize>,
     pub(crate) memory_gb: Option<f64>,
     pub(crate) slurm: SlurmSettings,
     pub(crate) steps: Vec<Step>,
@@ -56,26 +61,12 @@ pub(crate) struct Step {
     pub(crate) config: Map<String, Value>,
     /// What does not.
     pub(crate) knobs: Map<String, Value>,
-    pub(crate) threads: Option<usize>,
+    pub(crate) threads: Option<NonZeroUsize>,
     pub(crate) memory_gb: f64,
     /// Where a link to the result is put.
     pub(crate) publish: Option<PathBuf>,
     /// Numbers of the steps it takes, ascending.
     pub(crate) inputs: Vec<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Executor {
-    #[serde(default)]
-    slurm: SlurmSettings,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Resources {
-    threads: Option<usize>,
-    memory_gb: Option<f64>,
 }
 
 impl Pipeline {
@@ -90,7 +81,8 @@ impl Pipeline {
         sets: &[String],
         ours: clap::Command,
     ) -> Result<Self, PipelineError> {
-        let built_in = embedded(&path.to_string_lossy()).filter(|_| !path.exists());
+        // A folder that happens to have the name hides no pipeline.
+        let built_in = embedded(&path.to_string_lossy()).filter(|_| !path.is_file());
         let mut table = match built_in {
             Some(text) => read_embedded(&path.to_string_lossy(), text, &embedded)?,
             None if !path.exists() => {
@@ -100,6 +92,8 @@ impl Pipeline {
             }
             None => read_layers(path, &embedded)?,
         };
+        // Only `--set` can name a step that no file has.
+        let written = (!sets.is_empty()).then(|| names_of(&table));
         for set in sets {
             overlay(&mut table, parse_set(set)?);
         }
@@ -107,24 +101,36 @@ impl Pipeline {
         if let Some(key) = table.keys().find(|key| !top.contains(&key.as_str())) {
             return Err(unknown(path, &[key], "the pipeline", &top));
         }
-        check_settings(path, &table, &ours)?;
-        let resources: Resources = section(path, &table, "resources")?.unwrap_or_default();
-        let executor: Option<Executor> = section(path, &table, "executor")?;
-        let store: Option<PathBuf> = section(path, &table, "store")?;
+        let sections = SectionReader { path };
+        let reader = StepReader::new(path, ours);
+        let kinds: Vec<&str> = reader.kinds.iter().map(|kind| kind.name).collect();
+        let resources = sections.resources(&table)?;
+        let slurm = sections.slurm(&table, &kinds)?;
+        let store: Option<PathBuf> = sections.read(&table, &[], "store", "expected a path")?;
         let tables = steps_of(path, &table)?;
+        if let Some(written) = &written
+            && let Some((name, _)) = tables
+                .iter()
+                .find(|(name, step)| !written.contains(**name) && !step.contains_key("kind"))
+        {
+            return Err(no_step(path, name, written.iter().map(String::as_str)));
+        }
         let io = |source| PipelineError::Io { path: path.to_owned(), source };
         let folder = path.parent().filter(|_| built_in.is_none()).unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let base = folder.canonicalize().map_err(io)?;
-        let slurm = executor.map(|executor| executor.slurm).unwrap_or_default();
+        let identity = if built_in.is_some() { None } else { path.canonicalize().ok() };
+        let steps = reader.read(&tables)?;
+        outputs::check(path, &base, &steps)?;
         Ok(Self {
             path: path.to_owned(),
+            identity: identity.unwrap_or_else(|| path.to_owned()),
             store: base.join(store.unwrap_or_else(|| PathBuf::from(".ratdata/store"))),
             base,
             threads: resources.threads,
             memory_gb: resources.memory_gb,
             slurm,
-            steps: StepReader::new(path, ours).read(&tables)?,
+            steps,
             resolved: table,
         })
     }
@@ -132,12 +138,7 @@ impl Pipeline {
     /// Returns the number of the step called `name`.
     pub(crate) fn step(&self, name: &str) -> Result<usize, PipelineError> {
         self.steps.binary_search_by(|step| step.name.as_str().cmp(name)).map_err(|_| {
-            let names = self.steps.iter().map(|step| step.name.as_str());
-            PipelineError::NoStep {
-                path: self.path.clone(),
-                wanted: name.to_owned(),
-                nearest: nearest(name, names).map(Into::into),
-            }
+            no_step(&self.path, name, self.steps.iter().map(|step| step.name.as_str()))
         })
     }
 }
@@ -166,7 +167,6 @@ impl<'a> StepReader<'a> {
         for step in &mut steps {
             step.inputs = self.inputs(step, &numbers)?;
         }
-        self.check_outputs(&steps)?;
         Ok(steps)
     }
 
@@ -176,17 +176,7 @@ impl<'a> StepReader<'a> {
             let wrong = "expected letters, digits, `-` and `_`, and another name than `out`";
             return Err(self.value(name, "", wrong.into()));
         }
-        let wanted = table.get("kind").and_then(toml::Value::as_str).unwrap_or_default();
-        let Some(kind) = self.kinds.iter().find(|known| known.name == wanted).cloned() else {
-            let known: Vec<&str> = self.kinds.iter().map(|kind| kind.name).collect();
-            return Err(PipelineError::UnknownKind {
-                place: Place::of(self.path, &["steps", name, "kind"]),
-                step: name.to_owned(),
-                kind: wanted.to_owned(),
-                nearest: nearest(wanted, known.iter().copied()).map(Into::into),
-                known: known.join(", "),
-            });
-        };
+        let kind = self.kind(name, table)?;
         let (mut config, mut knobs) = (Map::new(), Map::new());
         for (key, given) in table.iter().filter(|(key, _)| !OF_ALL.contains(&key.as_str())) {
             let Some(found) = kind.key(key) else {
@@ -200,31 +190,39 @@ impl<'a> StepReader<'a> {
             if found.is_knob() { &mut knobs } else { &mut config }.insert(key.clone(), given);
         }
         self.check(name, &kind, &config, &knobs)?;
+        let (sections, keys) = (SectionReader { path: self.path }, ["steps", name]);
         Ok(Step {
             name: name.to_owned(),
             kind,
             config,
             knobs,
-            threads: self.of_all(name, table, "threads", "expected a whole number")?,
-            memory_gb: match table.get("memory_gb") {
-                Some(toml::Value::Integer(whole)) => *whole as f64,
-                _ => self.of_all(name, table, "memory_gb", "expected a number")?.unwrap_or(0.0),
-            },
-            publish: self.of_all(name, table, "publish", "expected a path")?,
+            threads: sections.threads(table, &keys)?,
+            memory_gb: sections.memory(table, &keys)?.unwrap_or(0.0),
+            publish: sections.read(table, &keys, "publish", "expected a path")?,
             inputs: Vec::new(),
         })
     }
 
-    /// Reads a key that steps of all kinds take.
-    fn of_all<T: for<'de> Deserialize<'de>>(
-        &self,
-        name: &str,
-        table: &Table,
-        key: &str,
-        expected: &str,
-    ) -> Result<Option<T>, PipelineError> {
-        let value = table.get(key).cloned().map(toml::Value::try_into).transpose();
-        value.map_err(|_| self.value(name, key, expected.into()))
+    /// Returns the kind that a step says it is of.
+    fn kind(&self, name: &str, table: &Table) -> Result<std::sync::Arc<Kind>, PipelineError> {
+        let known = || self.kinds.iter().map(|kind| kind.name);
+        let place = || Place::of(self.path, &["steps", name, "kind"]);
+        let Some(wanted) = table.get("kind") else {
+            let known = known().collect::<Vec<_>>().join(", ");
+            return Err(PipelineError::NoKind { place: place(), step: name.to_owned(), known });
+        };
+        let Some(wanted) = wanted.as_str() else {
+            return Err(self.value(name, "kind", format!("found {wanted}, expected a text")));
+        };
+        self.kinds.iter().find(|kind| kind.name == wanted).cloned().ok_or_else(|| {
+            PipelineError::UnknownKind {
+                place: place(),
+                step: name.to_owned(),
+                kind: wanted.to_owned(),
+                nearest: nearest(wanted, known()).map(Into::into),
+                known: known().collect::<Vec<_>>().join(", "),
+            }
+        })
     }
 
     /// Reads the values as the command line would.
@@ -237,9 +235,29 @@ impl<'a> StepReader<'a> {
     ) -> Result<(), PipelineError> {
         let wrong = |(key, wrong): kinds::Wrong| self.value(name, &key, wrong);
         // Any path will do for one, so steps over many files are read once.
-        let path = |key: &str| kind.key(key).is_some_and(|key| key.path && !key.maybe);
+        let path =
+            |key: &str| kind.key(key).is_some_and(|key| key.path && key.names == Names::None);
         let mut all = Map::new();
         for (key, value) in config.iter().chain(knobs) {
+            if kind.name == kinds::COMMAND && !fits(key, value) {
+                let expected = if key == "env" { "a table" } else { "a list" };
+                return Err(wrong((
+                    key.clone(),
+                    format!("found {value}, expected {expected} of texts"),
+                )));
+            }
+            let names = kind.key(key).map_or(Names::None, |key| key.names);
+            if let (Names::Tasks, Value::String(text)) = (names, value)
+                && !names.have(text)
+            {
+                return Err(PipelineError::UnknownName {
+                    place: Place::of(self.path, &["steps", name, key]),
+                    step: name.to_owned(),
+                    key: key.clone(),
+                    name: text.clone(),
+                    nearest: names.nearest(text).map(Into::into),
+                });
+            }
             let value = match value {
                 Value::String(_) if path(key) => Value::from("x"),
                 value => value.clone(),
@@ -260,15 +278,22 @@ impl<'a> StepReader<'a> {
         numbers: &HashMap<&str, usize>,
     ) -> Result<Vec<usize>, PipelineError> {
         let mut found = BTreeSet::new();
-        let mut missing = None;
+        let (mut missing, mut outside) = (None, None);
         texts(&step.config, &mut |key, text| {
-            let Some((_, wanted, _)) = reference(text) else { return };
+            let Some((_, wanted, after)) = reference(text) else { return };
+            if !after.is_empty() && outputs::inside(Path::new(&after[1..])).is_none() {
+                outside = outside.or(Some((key, text)));
+            }
             match numbers.get(wanted) {
                 Some(number) => drop(found.insert(*number)),
                 None if wanted == OUT && step.kind.name == kinds::COMMAND => {}
                 None => missing = missing.or(Some((key, wanted))),
             }
         });
+        if let Some((key, text)) = outside {
+            let wrong = format!("found `{text}`, expected a path in the step's own folder");
+            return Err(self.value(&step.name, key, wrong));
+        }
         match missing {
             None => Ok(found.into_iter().collect()),
             Some((key, wanted)) => Err(PipelineError::UnknownStep {
@@ -276,32 +301,9 @@ impl<'a> StepReader<'a> {
                 step: step.name.clone(),
                 wanted: wanted.to_owned(),
                 nearest: nearest(wanted, numbers.keys().copied()).map(Into::into),
+                known: some_of(numbers.keys().copied().collect::<BTreeSet<_>>().into_iter()),
             }),
         }
-    }
-
-    fn check_outputs(&self, steps: &[Step]) -> Result<(), PipelineError> {
-        let mut seen: HashMap<PathBuf, &str> = HashMap::new();
-        for step in steps {
-            let mut refuse = |key: &str, output: PathBuf, shown: &str| {
-                seen.insert(output, &step.name).map_or(Ok(()), |first| {
-                    Err(PipelineError::DuplicateOutput {
-                        place: Place::of(self.path, &["steps", &step.name, key]),
-                        first: first.to_owned(),
-                        second: step.name.clone(),
-                        output: shown.to_owned(),
-                    })
-                })
-            };
-            if let Some(path) = &step.publish {
-                refuse("publish", plain(path), &path.display().to_string())?;
-            }
-            for output in step.outputs() {
-                let shown = format!("@{}/{output}", step.name);
-                refuse("outputs", plain(Path::new(&shown)), &shown)?;
-            }
-        }
-        Ok(())
     }
 
     fn value(&self, step: &str, key: &str, wrong: String) -> PipelineError {
@@ -322,11 +324,6 @@ impl Step {
     }
 }
 
-/// Returns a path without its `.`s, so that `./a/./b` is `a/b`.
-fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != Component::CurDir).collect()
-}
-
 /// Splits a text that names a step's result, `@STEP/REST` or `KEY=@STEP/REST`, at the name.
 pub(crate) fn reference(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = if let Some(rest) = text.strip_prefix('@') {
@@ -339,6 +336,19 @@ pub(crate) fn reference(text: &str) -> Option<(&str, &str, &str)> {
     let (name, after) = rest.split_at(end);
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     (!name.is_empty() && name.chars().all(plain)).then_some((before, name, after))
+}
+
+/// Returns whether a value is what a key of a `command` step holds: `env` a table, all others a list,
+/// of texts or, in `env`, of plain values.
+fn fits(key: &str, value: &Value) -> bool {
+    match (key, value) {
+        ("env", Value::Object(values)) => {
+            values.values().all(|value| !value.is_array() && !value.is_object())
+        }
+        ("env", _) => false,
+        (_, Value::Array(values)) => values.iter().all(Value::is_string),
+        _ => false,
+    }
 }
 
 /// Calls `each` with every text of a config and the key it is under.
@@ -374,56 +384,32 @@ fn steps_of<'a>(
     tables.iter().map(step).collect()
 }
 
-/// Checks the names in `[resources]` and `[executor]`, so that each wrong one has its own line.
-fn check_settings(path: &Path, table: &Table, ours: &clap::Command) -> Result<(), PipelineError> {
-    let kinds = kinds::all(ours);
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    // A kind has no kinds of its own.
-    let of_kind = SlurmSettings::KEYS.split_last().map_or(&[][..], |(_, own)| own);
-    let mut known: Vec<(Vec<&str>, &[&str])> = vec![
-        (vec!["resources"], &["memory_gb", "threads"][..]),
-        (vec!["executor"], &["slurm"][..]),
-        (vec!["executor", "slurm"], &SlurmSettings::KEYS[..]),
-        (vec!["executor", "slurm", "kinds"], &kinds[..]),
-    ];
-    known.extend(kinds.iter().map(|kind| (vec!["executor", "slurm", "kinds", *kind], of_kind)));
-    for (keys, known) in known {
-        let mut found = Some(table);
-        for key in &keys {
-            found = found.and_then(|table| table.get(*key)?.as_table());
-        }
-        let mut wrong = found.into_iter().flat_map(Table::keys);
-        if let Some(key) = wrong.find(|key| !known.contains(&key.as_str())) {
-            let shown = format!("`{}`", keys.join("."));
-            let place = [&keys[..], &[key.as_str()]].concat();
-            return Err(unknown(path, &place, &shown, known));
-        }
-    }
-    Ok(())
+/// Returns the names of a pipeline's steps, whatever they are.
+fn names_of(table: &Table) -> BTreeSet<String> {
+    let steps = table.get("steps").and_then(toml::Value::as_table);
+    steps.into_iter().flat_map(Table::keys).cloned().collect()
 }
 
-fn section<T: for<'de> Deserialize<'de>>(
+/// Tells that no step is called `wanted`, and which are.
+fn no_step<'a>(
     path: &Path,
-    table: &Table,
-    key: &str,
-) -> Result<Option<T>, PipelineError> {
-    table.get(key).cloned().map(toml::Value::try_into).transpose().map_err(|wrong| {
-        PipelineError::Value {
-            place: Place::of(path, &[key]),
-            table: "the pipeline".into(),
-            key: key.to_owned(),
-            wrong: wrong.to_string().trim().replace('\n', " "),
-        }
-    })
+    wanted: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> PipelineError {
+    PipelineError::NoStep {
+        path: path.to_owned(),
+        wanted: wanted.to_owned(),
+        nearest: nearest(wanted, names.clone()).map(Into::into),
+        known: some_of(names),
+    }
 }
 
-fn unknown(path: &Path, keys: &[&str], table: &str, known: &[&str]) -> PipelineError {
-    let key = keys.last().copied().unwrap_or_default();
-    PipelineError::UnknownKey {
-        place: Place::of(path, keys),
-        table: table.to_owned(),
-        key: key.to_owned(),
-        nearest: nearest(key, known.iter().copied()).map(Into::into),
-        known: known.join(", "),
+/// Lists names, the first of them where there are many.
+fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 12;
+    let mut names: Vec<&str> = names.take(MOST + 1).collect();
+    if names.len() > MOST {
+        names[MOST] = "…";
     }
+    names.join(", ")
 }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::error::PipelineError;
 use super::file::{Step, reference, texts};
+use super::kinds::{COMMAND, Key};
 use super::place::{Place, layers};
 
 /// How many places of a large file are looked at, and how many bytes are read at each.
@@ -29,13 +30,51 @@ pub(crate) struct Recipe {
     pub(crate) config: Map<String, Value>,
     /// Fingerprints of steps and files, by the name that the config uses.
     pub(crate) inputs: BTreeMap<String, String>,
+    /// Of large files that were once read whole, what they held.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) whole: BTreeMap<String, Whole>,
+}
+
+/// What a large file held when it was last read whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Whole {
+    hash: String,
+    /// Whether it is part of the fingerprint: the samples did not tell it from what was there before.
+    named: bool,
 }
 
 impl Recipe {
     /// Returns the fingerprint: the same recipe, the same bytes.
     pub(crate) fn fingerprint(&self) -> String {
-        let recipe = serde_json::json!([self.kind, self.version, self.config, self.inputs]);
+        let mut recipe = serde_json::json!([self.kind, self.version, self.config, self.inputs]);
+        let named = self.whole.iter().filter(|(_, whole)| whole.named);
+        let named: BTreeMap<&String, &String> =
+            named.map(|(name, whole)| (name, &whole.hash)).collect();
+        if let (false, Value::Array(parts)) = (named.is_empty(), &mut recipe) {
+            parts.push(serde_json::json!(named));
+        }
         Checksum::of_value(&recipe).as_str().to_owned()
+    }
+
+    /// Takes what was read whole, and what was when the step was last made, as long as the samples
+    /// are the same.
+    ///
+    /// Samples alone name a result, so that reading all bytes makes nothing stale by itself. What
+    /// differs between the samples is another content, and names another result from then on.
+    pub(crate) fn settle(&mut self, read: &BTreeMap<String, String>, last: Option<&Self>) {
+        for (name, samples) in &self.inputs {
+            let last = last.filter(|last| last.inputs.get(name) == Some(samples));
+            let whole = match (read.get(name), last.and_then(|last| last.whole.get(name))) {
+                (None, None) => continue,
+                (Some(hash), None) => Whole { hash: hash.clone(), named: false },
+                (Some(hash), Some(last)) if *hash != last.hash => {
+                    Whole { hash: hash.clone(), named: true }
+                }
+                (_, Some(last)) => last.clone(),
+            };
+            self.whole.insert(name.clone(), whole);
+        }
     }
 
     /// Says what differs from an earlier recipe, old -> new.
@@ -61,6 +100,10 @@ impl Recipe {
             let short = |text: &String| text.chars().take(12).collect::<String>();
             let of = |recipe: &Self| recipe.inputs.get(name).map(short);
             note(&format!("input {name}"), of(old), of(self));
+            let of = |recipe: &Self| recipe.whole.get(name).map(|whole| short(&whole.hash));
+            if let (Some(before), Some(now)) = (of(old), of(self)) {
+                note(&format!("input {name}, read whole"), Some(before), Some(now));
+            }
         }
         changes
     }
@@ -72,7 +115,22 @@ pub(crate) struct Outside<'a> {
     base: &'a Path,
     /// Read files whole, and not in samples.
     full: bool,
-    known: HashMap<String, String>,
+    known: HashMap<String, Content>,
+}
+
+/// Fingerprints of the files of one step.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// By samples of the large ones.
+    pub(crate) sampled: BTreeMap<String, String>,
+    /// By all bytes, of those that have large ones, where that is wanted.
+    pub(crate) whole: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+struct Content {
+    sampled: String,
+    whole: Option<String>,
 }
 
 impl<'a> Outside<'a> {
@@ -85,7 +143,34 @@ impl<'a> Outside<'a> {
     /// # Errors
     ///
     /// A file is not there or cannot be read.
-    pub(crate) fn of(&mut self, step: &Step) -> Result<BTreeMap<String, String>, PipelineError> {
+    pub(crate) fn of(&mut self, step: &Step) -> Result<Files, PipelineError> {
+        let mut found = Files::default();
+        for (key, text) in self.named(step) {
+            let content = match self.known.get(text) {
+                Some(content) => content.clone(),
+                None => match self.look(key, text)? {
+                    Some(content) => content,
+                    // The config holds the name already.
+                    None if key.names.have(text) => continue,
+                    None => {
+                        return Err(PipelineError::MissingInput {
+                            place: Place::of(self.pipeline, &["steps", &step.name, &key.name]),
+                            step: step.name.clone(),
+                            input: PathBuf::from(text),
+                            nearest: key.names.nearest(text).map(Into::into),
+                        });
+                    }
+                },
+            };
+            found.sampled.insert(text.to_owned(), content.sampled.clone());
+            found.whole.extend(content.whole.map(|whole| (text.to_owned(), whole)));
+        }
+        self.of_task(step, &mut found)?;
+        Ok(found)
+    }
+
+    /// Returns the values of a step that name files, and those that may.
+    fn named<'s>(&self, step: &'s Step) -> Vec<(&'s Key, &'s str)> {
         let mut named = Vec::new();
         texts(&step.config, &mut |key, text| {
             let key = step.kind.key(key).filter(|key| key.path);
@@ -93,42 +178,23 @@ impl<'a> Outside<'a> {
                 named.push((key, text));
             }
         });
-        let mut found = BTreeMap::new();
-        for (key, text) in named {
-            if let Some(fingerprint) = self.known.get(text) {
-                found.insert(text.to_owned(), fingerprint.clone());
-                continue;
-            }
-            let path = self.base.join(text);
-            // A name, such as that of a tokenizer on the hub: the config holds it already.
-            let there = if key.folders { path.exists() } else { path.is_file() };
-            if key.maybe && !there && !text.contains(['*', '?', '[']) {
-                continue;
-            }
-            match self.fingerprint(&path)? {
-                Some(fingerprint) => {
-                    self.known.insert(text.to_owned(), fingerprint.clone());
-                    found.insert(text.to_owned(), fingerprint);
-                }
-                None => {
-                    return Err(PipelineError::MissingInput {
-                        place: Place::of(self.pipeline, &["steps", &step.name, &key.name]),
-                        step: step.name.clone(),
-                        input: PathBuf::from(text),
-                    });
-                }
-            }
+        // A script among a program's words decides the bytes, too; a bare first word is looked for
+        // among the system's programs, and not here.
+        let program = step.kind.key("program").zip(step.config.get("program"));
+        if let Some((key, words)) = program.filter(|_| step.kind.name == COMMAND) {
+            let words = words.as_array().into_iter().flatten().filter_map(Value::as_str);
+            let file = |(at, word): &(usize, &str)| {
+                (*at > 0 || word.contains('/'))
+                    && reference(word).is_none()
+                    && self.base.join(word).is_file()
+            };
+            named.extend(words.enumerate().filter(file).map(|(_, word)| (key, word)));
         }
-        self.of_task(step, &mut found)?;
-        Ok(found)
+        named
     }
 
     /// Adds the fingerprints of the files that a task file of instruction data names by itself.
-    fn of_task(
-        &mut self,
-        step: &Step,
-        found: &mut BTreeMap<String, String>,
-    ) -> Result<(), PipelineError> {
+    fn of_task(&mut self, step: &Step, found: &mut Files) -> Result<(), PipelineError> {
         let file = step.config.get("task_file").and_then(Value::as_str);
         let own = step.kind.name == "sft" && !step.config.contains_key("input");
         let Some(file) = file.filter(|file| own && reference(file).is_none()) else {
@@ -146,34 +212,56 @@ impl<'a> Outside<'a> {
                 continue;
             }
             let path = PathBuf::from(&split.source);
-            let fingerprint =
-                self.fingerprint(&path)?.ok_or_else(|| PipelineError::MissingInput {
-                    place: Place::of(self.pipeline, &["steps", &step.name, "task_file"]),
-                    step: step.name.clone(),
-                    input: path.strip_prefix(self.base).unwrap_or(&path).to_owned(),
-                })?;
-            found.insert(format!("{file}: {name}"), fingerprint);
+            let content = self.content(&path)?.ok_or_else(|| PipelineError::MissingInput {
+                place: Place::of(self.pipeline, &["steps", &step.name, "task_file"]),
+                step: step.name.clone(),
+                input: path.strip_prefix(self.base).unwrap_or(&path).to_owned(),
+                nearest: None,
+            })?;
+            let name = format!("{file}: {name}");
+            found.whole.extend(content.whole.map(|whole| (name.clone(), whole)));
+            found.sampled.insert(name, content.sampled);
         }
         Ok(())
     }
 
-    /// Returns the fingerprint of what a path or pattern names; none where that is nothing.
-    fn fingerprint(&self, path: &Path) -> Result<Option<String>, PipelineError> {
+    /// Looks at what a value names; none where that is nothing.
+    fn look(&mut self, key: &Key, text: &str) -> Result<Option<Content>, PipelineError> {
+        let path = self.base.join(text);
+        if path.is_dir() && !key.folders {
+            return Ok(None);
+        }
+        let content = self.content(&path)?;
+        if let Some(content) = &content {
+            self.known.insert(text.to_owned(), content.clone());
+        }
+        Ok(content)
+    }
+
+    /// Hashes what a path or pattern names; none where that is nothing.
+    fn content(&self, path: &Path) -> Result<Option<Content>, PipelineError> {
         let refused = |source| PipelineError::Io { path: path.to_owned(), source };
         let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
         let files = if pattern { matching(path) } else { files_of(path).map_err(refused)? };
         if files.is_empty() {
             return Ok(None);
         }
-        let hash = |file: &PathBuf| {
-            let name = file.strip_prefix(path).ok().filter(|name| !name.as_os_str().is_empty());
-            let name = name.or_else(|| file.file_name().map(Path::new)).unwrap_or(file);
-            let content = content(file, self.full)
-                .map_err(|source| PipelineError::Io { path: file.clone(), source })?;
-            Ok(format!("{} {content}\n", name.display()))
+        let hash = |full: bool| -> Result<String, PipelineError> {
+            let hash = |file: &PathBuf| {
+                let name = file.strip_prefix(path).ok().filter(|name| !name.as_os_str().is_empty());
+                let name = name.or_else(|| file.file_name().map(Path::new)).unwrap_or(file);
+                let content = content(file, full)
+                    .map_err(|source| PipelineError::Io { path: file.clone(), source })?;
+                Ok(format!("{} {content}\n", name.display()))
+            };
+            let lines = files.par_iter().map(hash).collect::<Result<Vec<_>, PipelineError>>()?;
+            Ok(Checksum::of(lines.concat().as_bytes()).as_str().to_owned())
         };
-        let lines = files.par_iter().map(hash).collect::<Result<Vec<_>, PipelineError>>()?;
-        Ok(Some(Checksum::of(lines.concat().as_bytes()).as_str().to_owned()))
+        let sampled = hash(false)?;
+        let whole = self.full.then(|| hash(true)).transpose()?;
+        // Of small files alone all bytes are looked at anyway.
+        let whole = whole.filter(|whole| *whole != sampled);
+        Ok(Some(Content { sampled, whole }))
     }
 }
 
@@ -185,7 +273,10 @@ fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(if toml { extended.collect() } else { vec![path.to_owned()] });
     }
     if !path.is_dir() {
-        return Ok(Vec::new());
+        // Of two files that are named by what their names share.
+        let pair =
+            ["bin", "idx"].map(|ending| PathBuf::from(format!("{}.{ending}", path.display())));
+        return Ok(if pair.iter().all(|file| file.is_file()) { pair.into() } else { Vec::new() });
     }
     let mut entries = fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -235,7 +326,29 @@ mod tests {
         let config = serde_json::json!({"input": "x", "val_fraction": share});
         let inputs = BTreeMap::from([("x".to_owned(), "0123456789abcdef".to_owned())]);
         let Value::Object(config) = config else { unreachable!() };
-        Recipe { kind: "tokenize".into(), version: 1, config, inputs }
+        Recipe { kind: "tokenize".into(), version: 1, config, inputs, whole: BTreeMap::new() }
+    }
+
+    #[test]
+    fn what_differs_between_samples_names_another_result_from_then_on() {
+        let read = |hash: &str| BTreeMap::from([("x".to_owned(), hash.to_owned())]);
+        let settled = |hash: Option<&str>, last: Option<&Recipe>| {
+            let mut recipe = recipe(0.0);
+            recipe.settle(&hash.map(read).unwrap_or_default(), last);
+            recipe
+        };
+        let sampled = settled(None, None);
+
+        let first = settled(Some("one"), Some(&sampled));
+        let same = settled(Some("one"), Some(&first));
+        let other = settled(Some("two"), Some(&same));
+        let later = settled(None, Some(&other));
+
+        assert_eq!(first.fingerprint(), sampled.fingerprint());
+        assert_eq!(same.fingerprint(), sampled.fingerprint());
+        assert_ne!(other.fingerprint(), sampled.fingerprint());
+        assert_eq!(later.fingerprint(), other.fingerprint());
+        assert_eq!(other.changes(&same), ["input x, read whole: one -> two"]);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Map, Value};
 
+use super::names::Names;
+
 /// The kind that runs a program of the user's own.
 pub(crate) const COMMAND: &str = "command";
 
@@ -56,8 +58,8 @@ pub(crate) struct Key {
     spot: Spot,
     /// Whether its values may be paths of inputs.
     pub(crate) path: bool,
-    /// Whether its values may be something else than a path.
-    pub(crate) maybe: bool,
+    /// What its values may be instead.
+    pub(crate) names: Names,
     /// Whether a path may be a folder's; otherwise a folder of the value's name is not meant.
     pub(crate) folders: bool,
 }
@@ -78,13 +80,17 @@ impl Key {
             name,
             spot,
             path: ["PATH", "DIR", "FILE", "ARTIFACT"].iter().any(has),
-            maybe: values.contains('|'),
+            names: match arg.get_long() {
+                Some("task") => Names::Tasks,
+                _ if values.contains("HUB_ID") => Names::Tokenizers,
+                _ => Names::None,
+            },
             folders: true,
         })
     }
 
     fn new(name: &str, spot: Spot, path: bool) -> Self {
-        Self { name: name.to_owned(), spot, path, maybe: true, folders: true }
+        Self { name: name.to_owned(), spot, path, names: Names::None, folders: true }
     }
 
     /// Returns whether the key leaves the bytes as they are.
@@ -126,7 +132,11 @@ pub(crate) fn all(cli: &Command) -> Vec<Kind> {
         };
         // The trainer is a program of its own, which reads its own command line.
         let keys = vec![
-            Key { folders: false, ..Key::new("config", Spot::Word, true) },
+            Key {
+                folders: false,
+                names: Names::Experiments,
+                ..Key::new("config", Spot::Word, true)
+            },
             Key::new("data", Spot::Option("data".into()), true),
             Key::new("set", Spot::Option("set".into()), false),
             Key::new("device", Spot::Option("device".into()), false),
@@ -139,7 +149,7 @@ pub(crate) fn all(cli: &Command) -> Vec<Kind> {
         version: 1,
         keys: vec![
             Key::new("env", Spot::Word, false),
-            Key { maybe: false, ..Key::new("inputs", Spot::Word, true) },
+            Key::new("inputs", Spot::Word, true),
             Key::new("outputs", Spot::Word, false),
             Key::new("program", Spot::Word, false),
         ],

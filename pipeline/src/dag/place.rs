@@ -48,9 +48,10 @@ pub(crate) fn layers(path: &Path) -> Vec<(PathBuf, String)> {
     let mut at = path.to_owned();
     // Files that extend each other in a circle were refused before anybody asks for a place.
     for _ in 0..32 {
+        // The topmost is a file where there is one; what is extended is compiled in where it can be.
         let text = match embedded(&at.to_string_lossy()) {
-            Some(text) => text.to_owned(),
-            None => match fs::read_to_string(&at) {
+            Some(text) if !found.is_empty() || !at.is_file() => text.to_owned(),
+            _ => match fs::read_to_string(&at) {
                 Ok(text) => text,
                 Err(_) => break,
             },

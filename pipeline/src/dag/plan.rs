@@ -1,6 +1,7 @@
 //! The plan: every step in order, with its fingerprint, fresh or stale, and why.
 
-use std::collections::{BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use serde::Serialize;
@@ -31,7 +32,7 @@ pub(crate) struct Planned {
     pub(crate) fingerprint: String,
     pub(crate) state: State,
     /// What makes it stale.
-    pub(crate) why: Vec<String>,
+    pub(crate) why: Vec<Cow<'static, str>>,
     /// The steps it takes.
     pub(crate) inputs: Vec<String>,
     /// Where its result is in the store.
@@ -75,9 +76,11 @@ impl Plan {
         let asked = wanted.iter().map(|name| pipeline.step(name)).collect::<Result<Vec<_>, _>>()?;
         let keep = if asked.is_empty() { vec![true; order.len()] } else { graph.closure(&asked) };
         let mut outside = Outside::new(&pipeline.path, &pipeline.base, full_hash);
-        let (objects, remembered) = (store.objects(), store.remembered());
+        let (objects, remembered) = (store.objects(), store.remembered(&pipeline.identity));
+        let whole = full_hash || store.has_whole(&pipeline.identity);
         let mut places: HashMap<usize, usize> = HashMap::new();
-        let mut steps: Vec<Planned> = Vec::new();
+        // There may be a great many: a vector that grows has room for twice as many for a moment.
+        let mut steps: Vec<Planned> = Vec::with_capacity(keep.iter().filter(|kept| **kept).count());
         for number in order.into_iter().filter(|&number| keep[number]) {
             let step = &pipeline.steps[number];
             let takes: Vec<usize> = graph
@@ -85,34 +88,31 @@ impl Plan {
                 .iter()
                 .filter_map(|input| places.get(input).copied())
                 .collect();
-            let mut inputs = outside.of(step)?;
+            let files = outside.of(step)?;
+            let mut inputs = files.sampled;
             inputs.extend(
                 takes.iter().map(|&take| {
                     (format!("@{}", steps[take].name), steps[take].fingerprint.clone())
                 }),
             );
-            let recipe = Recipe {
+            let mut recipe = Recipe {
                 kind: step.kind.name.to_owned(),
                 version: step.kind.version,
                 config: step.config.clone(),
                 inputs,
+                whole: BTreeMap::new(),
             };
+            let known = remembered.contains(&step.name);
+            let last = || -> Option<Recipe> {
+                known.then(|| store.last(&pipeline.identity, &step.name)).flatten()
+            };
+            if whole {
+                recipe.settle(&files.whole, last().as_ref());
+            }
             let fingerprint = recipe.fingerprint();
             let object = format!("{}-{}-{fingerprint:.SHORT$}", recipe.kind, step.name);
             let fresh = objects.contains(&object);
-            let last: Option<Recipe> = if fresh || !remembered.contains(&step.name) {
-                None
-            } else {
-                store.last(&step.name)
-            };
-            let why = match last {
-                _ if fresh => Vec::new(),
-                None => vec!["never made".into()],
-                Some(last) => match recipe.changes(&last) {
-                    changes if changes.is_empty() => vec!["its result is gone".into()],
-                    changes => changes,
-                },
-            };
+            let why = if fresh { Vec::new() } else { why(&recipe, last().as_ref()) };
             places.insert(number, steps.len());
             steps.push(Planned {
                 name: step.name.clone(),
@@ -134,6 +134,15 @@ impl Plan {
     /// Returns the names of all results that the plan refers to.
     pub(crate) fn objects(&self) -> BTreeSet<String> {
         self.steps.iter().map(|step| step.object.clone()).collect()
+    }
+}
+
+/// Says why a step has no result: what differs from what it was last made from.
+fn why(recipe: &Recipe, last: Option<&Recipe>) -> Vec<Cow<'static, str>> {
+    let Some(last) = last else { return vec!["never made".into()] };
+    match recipe.changes(last) {
+        changes if changes.is_empty() => vec!["its result is gone".into()],
+        changes => changes.into_iter().map(Cow::Owned).collect(),
     }
 }
 

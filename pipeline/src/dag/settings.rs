@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 /// `[executor.slurm]`: what `sbatch` is told.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SlurmSettings {
     pub(crate) partition: Option<String>,
     pub(crate) account: Option<String>,
@@ -71,10 +68,15 @@ mod tests {
 
     #[test]
     fn a_kind_has_its_own_settings_above_those_of_all() {
-        let settings: SlurmSettings = toml::from_str(
-            "partition = \"main\"\ncpus = 2\nsetup = [\"module load x\"]\n[kinds.train]\ncpus = 8\ngres = \"gpu:1\"\n",
-        )
-        .unwrap();
+        let train =
+            SlurmSettings { cpus: Some(8), gres: Some("gpu:1".into()), ..SlurmSettings::default() };
+        let settings = SlurmSettings {
+            partition: Some("main".into()),
+            cpus: Some(2),
+            setup: vec!["module load x".into()],
+            kinds: BTreeMap::from([("train".to_owned(), train)]),
+            ..SlurmSettings::default()
+        };
 
         assert_eq!(
             settings.of_kind("train").directives(),

@@ -14,18 +14,25 @@ use ratdata_schemas::artifact::sync_folder_of;
 use ratdata_schemas::{DirLock, StagedFile};
 
 use super::task::TaskError;
-use crate::store::DONE;
+use crate::store::{DONE, Store, share_lock};
 
 /// Moves what the shares hold into the staging folder.
 ///
-/// A gathering that was cut off is gone on with: what was moved is not there to be moved again.
+/// A share that is being made at this moment is left to whoever is at it. A gathering that was cut
+/// off is gone on with: what was moved is not there to be moved again.
 ///
 /// # Errors
 ///
 /// The store cannot be read or written.
-pub(crate) fn gather(shares: &Path, staging: &Path) -> Result<(), TaskError> {
-    for folder in entries(shares)? {
-        if folder.file_name().is_some_and(|name| name == DONE) || !folder.is_dir() {
+pub(crate) fn gather(store: &Store, object: &str, staging: &Path) -> Result<(), TaskError> {
+    let shares = store.shares(object);
+    for folder in entries(&shares)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        if name == DONE || !folder.is_dir() {
+            continue;
+        }
+        let lock = store.try_lock(&share_lock(object, &name)).map_err(io_error(store.root()))?;
+        if lock.is_none() && !shares.join(DONE).join(&*name).exists() {
             continue;
         }
         let mut files = Vec::new();
@@ -34,6 +41,7 @@ pub(crate) fn gather(shares: &Path, staging: &Path) -> Result<(), TaskError> {
             files.into_iter().partition(|path| path.parent().is_some_and(is_receipts));
         move_files(&others, &folder, staging)?;
         move_files(&receipts, &folder, staging)?;
+        drop(lock); // held until the share was moved
     }
     Ok(())
 }
@@ -104,7 +112,8 @@ mod tests {
     #[test]
     fn whole_files_of_all_shares_are_joined_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let (shares, staging) = (folder.path().join("shares"), folder.path().join("staging"));
+        let store = Store::at(folder.path());
+        let (shares, staging) = (store.shares("x"), folder.path().join("staging"));
         for name in [
             "done/0-of-2",
             "0-of-2/.ratdata-lock",
@@ -117,8 +126,8 @@ mod tests {
             write(&shares.join(name));
         }
 
-        gather(&shares, &staging).unwrap();
-        gather(&shares, &staging).unwrap();
+        gather(&store, "x", &staging).unwrap();
+        gather(&store, "x", &staging).unwrap();
 
         let mut found = Vec::new();
         below(&staging, &mut found).unwrap();

@@ -1,5 +1,6 @@
 //! Runs tasks as processes of this machine: as many at once as threads and memory allow.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,6 +11,7 @@ use ratdata_tokenize::Share;
 
 use super::run::{Run, Totals};
 use super::task::{Done, TaskError};
+use crate::dag::kinds::COMMAND;
 use crate::failure::Failure;
 use crate::store;
 
@@ -166,7 +168,7 @@ impl<'r, 'a> Board<'r, 'a> {
             if self.share.is_some() && !self.run.tasks[number].shards {
                 continue;
             }
-            let needs = step(number).threads.unwrap_or(1).min(self.limits.threads);
+            let needs = step(number).threads.map_or(1, NonZeroUsize::get).min(self.limits.threads);
             let fits = jobs < self.limits.jobs
                 && threads + needs <= self.limits.threads
                 && memory + step(number).memory_gb <= self.limits.memory_gb;
@@ -190,24 +192,33 @@ impl<'r, 'a> Board<'r, 'a> {
         let free = self.limits.threads.saturating_sub(used).max(1);
         let own = step.knobs.get("num_proc").and_then(serde_json::Value::as_u64);
         let own = own.and_then(|own| usize::try_from(own).ok());
-        let threads = match step.threads.or(own) {
+        let threads = match step.threads.map(NonZeroUsize::get).or(own) {
             Some(wanted) => wanted.min(self.limits.threads),
-            // Steps that can use many threads share what is free with those that wait beside them.
-            None if task.threads => {
-                let beside = self.ready.iter().filter(|&&other| self.run.tasks[other].threads);
+            // What a program of the user's own can use is not known, unless it is said.
+            None if task.kind == COMMAND => 1,
+            // All others share what is free with those that wait beside them.
+            None => {
+                let tasks = &self.run.tasks;
+                let beside = self.ready.iter().filter(|&&other| tasks[other].kind != COMMAND);
                 free.div_ceil(beside.count() + 1)
             }
-            None => 1,
         };
         self.stages[number] = Stage::Running;
         self.running.insert(number, threads);
+        let log = log(self.run, number, self.share);
         self.run.reporter.tell(Happening::StepStarted {
             step: planned.name.clone(),
             kind: planned.kind.to_owned(),
             fingerprint: planned.fingerprint.clone(),
             threads,
-            log: log(self.run, number, self.share).display().to_string(),
+            log: log.display().to_string(),
         })?;
+        let store = self.run.store;
+        let folder = match self.share {
+            Some(share) => store.share(&task.object, share),
+            None => store.staging(&task.object),
+        };
+        self.run.reporter.follow(&planned.name, &log, &folder);
         Ok(threads)
     }
 

@@ -3,39 +3,39 @@
 //! Executors only say what happened; how it looks is decided here.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use ratdata_schemas::{Happening, RunEvent, RunOutcome};
+use ratdata_schemas::{ArtifactError, Happening, RunEvent, RunOutcome};
 
+use super::run::failed;
+use super::watched::{Watched, tail, words_of};
 use crate::failure::Failure;
 use crate::quantity::sized;
+use crate::store::runs::{EVENTS, record};
 use crate::ui::Ui;
 
-/// The name of a run's record of events.
-pub(crate) const EVENTS: &str = "events.jsonl";
+/// How often it is told how far the running steps are.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// Tells of one run.
 pub(crate) struct Reporter<'a> {
     ui: &'a Ui,
     state: Mutex<State>,
     view: MultiProgress,
+    /// Where the record is, for errors.
+    folder: std::path::PathBuf,
 }
 
 struct State {
     record: File,
-    running: Vec<Running>,
-}
-
-struct Running {
-    step: String,
-    log: PathBuf,
-    since: Instant,
-    bar: ProgressBar,
+    running: Vec<(Watched, ProgressBar)>,
+    /// Whoever read our output has gone, and the run goes on.
+    deaf: bool,
 }
 
 impl<'a> Reporter<'a> {
@@ -45,43 +45,70 @@ impl<'a> Reporter<'a> {
     ///
     /// The record cannot be written.
     pub(crate) fn new(ui: &'a Ui, folder: &Path) -> std::io::Result<Self> {
-        let record = File::options().create(true).append(true).open(folder.join(EVENTS))?;
-        let state = Mutex::new(State { record, running: Vec::new() });
-        Ok(Self { ui, state, view: MultiProgress::new() })
+        let state = State { record: record(folder)?, running: Vec::new(), deaf: false };
+        let (state, view) = (Mutex::new(state), MultiProgress::new());
+        Ok(Self { ui, state, view, folder: folder.to_owned() })
     }
 
     /// Tells what happened.
     ///
     /// # Errors
     ///
-    /// Stdout or the record cannot be written.
+    /// The record or stdout cannot be written; nobody need read what is on stdout.
     pub(crate) fn tell(&self, what: Happening) -> Result<(), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let event = RunEvent { time: now.as_secs_f64(), what };
-        let line = serde_json::to_string(&event).map_err(|wrong| Failure::stdout(&wrong.into()))?;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(state.record, "{line}").map_err(|wrong| Failure::stdout(&wrong))?;
-        self.follow(&mut state, &event.what);
-        drop(state);
-        if self.ui.json() {
-            return Ui::print(&line);
+        let refused = |source| failed(ArtifactError::Io { path: self.folder.join(EVENTS), source });
+        let line = serde_json::to_string(&event).map_err(|wrong| refused(wrong.into()))?;
+        let mut state = self.state();
+        writeln!(state.record, "{line}").map_err(refused)?;
+        if let Happening::StepFinished { step, .. }
+        | Happening::StepFailed { step, .. }
+        | Happening::StepInterrupted { step } = &event.what
+        {
+            state.running.retain(|(running, bar)| {
+                if running.step == *step {
+                    bar.finish_and_clear();
+                }
+                running.step != *step
+            });
         }
-        if let Some(line) = shown(&event.what) {
+        if self.ui.json() {
+            if !state.deaf {
+                match Ui::print(&line) {
+                    Err(closed) if closed.is_silent() => state.deaf = true,
+                    printed => return printed,
+                }
+            }
+            return Ok(());
+        }
+        drop(state);
+        let drawn = self.ui.live() && matches!(event.what, Happening::StepProgress { .. });
+        if let Some(line) = shown(&event.what).filter(|_| !drawn) {
             self.view.suspend(|| self.ui.note(&line));
         }
         Ok(())
     }
 
-    /// Runs `work`, and meanwhile shows the running steps where the terminal can be redrawn.
+    /// Watches a step that begins: what it says in `log`, and what it writes into `folder`.
+    pub(crate) fn follow(&self, step: &str, log: &Path, folder: &Path) {
+        let bar = if self.ui.live() { self.view.add(self.bar()) } else { ProgressBar::hidden() };
+        self.state().running.push((Watched::new(step, log, folder), bar));
+    }
+
+    /// Runs `work`, and meanwhile tells how far the running steps are: in a view that is drawn again
+    /// and again on a terminal, and in an event every ten seconds.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        if !self.ui.live() {
-            return work();
-        }
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {
+                let mut told = Instant::now();
                 while !done.load(Ordering::Acquire) {
                     self.redraw();
+                    if told.elapsed() >= PROGRESS_EVERY {
+                        told = Instant::now();
+                        self.tell_progress();
+                    }
                     std::thread::park_timeout(Duration::from_millis(200));
                 }
             });
@@ -92,41 +119,48 @@ impl<'a> Reporter<'a> {
         })
     }
 
-    fn redraw(&self) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for running in &state.running {
-            let seconds = running.since.elapsed().as_secs();
-            let said = last_line(&running.log).unwrap_or_default();
-            running.bar.set_message(format!("{}  {seconds} s  {said}", running.step));
-            running.bar.tick();
+    fn tell_progress(&self) {
+        let running: Vec<_> =
+            self.state().running.iter().filter_map(|(running, _)| running.progress()).collect();
+        for progress in running {
+            // What cannot be written now is met by the next event of weight, which ends the run.
+            drop(self.tell(progress));
         }
     }
 
-    fn follow(&self, state: &mut State, what: &Happening) {
-        match what {
-            Happening::StepStarted { step, log, .. } if self.ui.live() => {
-                let style = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}");
-                let bar = ProgressBar::new_spinner();
-                let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
-                state.running.push(Running {
-                    step: step.clone(),
-                    log: PathBuf::from(log),
-                    since: Instant::now(),
-                    bar: self.view.add(bar),
-                });
+    fn redraw(&self) {
+        for (running, bar) in &mut self.state().running {
+            running.look();
+            if !self.ui.live() {
+                continue;
             }
-            Happening::StepFinished { step, .. }
-            | Happening::StepFailed { step, .. }
-            | Happening::StepInterrupted { step } => {
-                state.running.retain(|running| {
-                    if running.step == *step {
-                        running.bar.finish_and_clear();
-                    }
-                    running.step != *step
-                });
+            if let Some((done, total)) = running.share() {
+                if bar.length().is_none() {
+                    bar.set_style(self.style("{prefix} {bar:20.cyan/dim} {wide_msg}"));
+                }
+                bar.set_length(total);
+                bar.set_position(done);
             }
-            _ => {}
+            bar.set_message(running.words());
+            bar.set_prefix(running.step.clone());
+            bar.tick();
         }
+    }
+
+    /// A line for a step of which it is not known how much there is to do.
+    fn bar(&self) -> ProgressBar {
+        ProgressBar::no_length().with_style(self.style("{prefix} {spinner:.cyan} {wide_msg}"))
+    }
+
+    fn style(&self, template: &str) -> ProgressStyle {
+        let plain = template.replace(".cyan/dim", "").replace(":.cyan", "");
+        let template = if self.ui.color() { template } else { &plain };
+        let style = ProgressStyle::with_template(template);
+        style.unwrap_or_else(|_| ProgressStyle::default_spinner()).progress_chars("━╸─")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,6 +168,9 @@ impl<'a> Reporter<'a> {
 fn shown(what: &Happening) -> Option<String> {
     Some(match what {
         Happening::RunStarted { pipeline, steps, stale, .. } => {
+            let here = std::env::current_dir().unwrap_or_default();
+            let pipeline = Path::new(pipeline);
+            let pipeline = pipeline.strip_prefix(&here).unwrap_or(pipeline).display();
             format!("{pipeline}: {stale} of {steps} steps are stale")
         }
         Happening::StepWaiting { step } => format!("{step}: another run is at it; waiting"),
@@ -157,6 +194,10 @@ fn shown(what: &Happening) -> Option<String> {
             format!("{step}: not run, since `{because}` failed")
         }
         Happening::StepInterrupted { step } => format!("{step}: stopped"),
+        Happening::StepProgress { step, done, total, unit, rate, .. } => {
+            let words = words_of(*done, *total, unit, *rate);
+            return (!words.is_empty()).then(|| format!("{step}: {words}"));
+        }
         Happening::StepFresh { .. } => return None,
         Happening::RunFinished { outcome, made, fresh, failed, skipped, seconds } => {
             let outcome = match outcome {
@@ -170,26 +211,4 @@ fn shown(what: &Happening) -> Option<String> {
             )
         }
     })
-}
-
-/// Returns the last lines of a log, each on a line of its own and set in.
-fn tail(log: &Path, count: usize) -> String {
-    let text = end_of(log, 4096).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(count)..];
-    last.iter().flat_map(|line| ["\n    ", line]).collect()
-}
-
-fn last_line(log: &Path) -> Option<String> {
-    let text = end_of(log, 512)?;
-    text.lines().rev().find(|line| !line.is_empty() && !line.starts_with("$ ")).map(str::to_owned)
-}
-
-fn end_of(path: &Path, bytes: u64) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    let len = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(len.saturating_sub(bytes))).ok()?;
-    let mut end = Vec::new();
-    file.take(bytes).read_to_end(&mut end).ok()?;
-    Some(String::from_utf8_lossy(&end).into_owned())
 }

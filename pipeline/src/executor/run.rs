@@ -14,6 +14,7 @@ use crate::dag::place::Place;
 use crate::dag::plan::{Plan, Planned, State};
 use crate::failure::{Failure, Kind};
 use crate::store::Store;
+use crate::store::runs::RESOLVED;
 use crate::ui::Ui;
 
 /// A run that has begun: a folder in the store, and somebody who tells of it.
@@ -65,17 +66,20 @@ impl<'a> Run<'a> {
         let refused = |source| {
             Failure::new(Kind::Failed, &ArtifactError::Io { path: store.root().to_owned(), source })
         };
+        for path in tasks.iter().filter_map(|task| task.publish.as_deref()) {
+            store.check_link(path).map_err(failed)?;
+        }
         let folder = store.new_run().map_err(refused)?;
         let resolved = toml::to_string(&pipeline.resolved).unwrap_or_default();
-        let mut file = StagedFile::create(&folder.join("resolved.toml")).map_err(failed)?;
+        let mut file = StagedFile::create(&folder.join(RESOLVED)).map_err(failed)?;
         file.write(resolved.as_bytes()).map_err(failed)?;
         file.commit().map_err(failed)?;
         let whole = plan.steps.len() == pipeline.steps.len();
-        store.refer(&pipeline.path, plan.objects(), whole).map_err(failed)?;
+        store.refer(&pipeline.identity, plan.objects(), whole).map_err(failed)?;
         let reporter = Reporter::new(ui, &folder).map_err(refused)?;
         reporter.tell(Happening::RunStarted {
             run: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            pipeline: pipeline.path.display().to_string(),
+            pipeline: pipeline.identity.display().to_string(),
             store: store.root().display().to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
             steps: plan.steps.len(),
@@ -96,9 +100,7 @@ impl<'a> Run<'a> {
     /// The store cannot be written.
     pub(crate) fn fresh(&self, step: usize) -> Result<(), Failure> {
         let task = &self.tasks[step];
-        self.store
-            .remember(&task.name, &task.object, &task.recipe, task.publish.as_deref())
-            .map_err(failed)?;
+        task.remember(self.store).map_err(failed)?;
         let result = self.store.object(&task.object).display().to_string();
         self.reporter.tell(Happening::StepFresh { step: task.name.clone(), result })
     }

@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::ArtifactError;
+use ratdata_schemas::{ArtifactError, TALLY_FILE};
 use ratdata_tokenize::Share;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -21,11 +21,12 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::gather::gather;
+use super::watched::tally_of;
 use crate::dag::file::{Pipeline, reference};
 use crate::dag::fingerprint::Recipe;
 use crate::dag::kinds::{COMMAND, Wrong};
 use crate::dag::plan::{Plan, Planned};
-use crate::store::{Store, remove};
+use crate::store::{Store, remove, share_lock};
 
 /// How long a step may take to end after it was asked to.
 const GRACE: Duration = Duration::from_mins(1);
@@ -35,6 +36,8 @@ const GRACE: Duration = Duration::from_mins(1);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Task {
     pub(crate) name: String,
+    /// What tells its pipeline from all others.
+    pipeline: PathBuf,
     pub(crate) kind: String,
     pub(crate) object: String,
     pub(crate) recipe: Recipe,
@@ -118,6 +121,7 @@ impl Task {
         });
         Ok(Self {
             name: step.name.clone(),
+            pipeline: pipeline.identity.clone(),
             kind: step.kind.name.to_owned(),
             object: planned.object.clone(),
             recipe: planned.recipe.clone(),
@@ -166,7 +170,7 @@ impl Task {
             }
             fs::create_dir_all(&staging).map_err(self.io(&staging))?;
             if shares.exists() {
-                gather(&shares, &staging)?;
+                gather(&store, &self.object, &staging)?;
             }
             let mut words = self.given(&staging, threads);
             if self.resumes && self.kind == "train" {
@@ -187,9 +191,23 @@ impl Task {
             }
             store.commit(&self.object)?;
         }
-        store.remember(&self.name, &self.object, &self.recipe, self.publish.as_deref())?;
+        self.remember(&store)?;
         drop(lock);
         Ok(if found { Done::Found } else { Done::Made })
+    }
+
+    /// Records that the result is what the step stands for, and puts a link to it where one is
+    /// wanted.
+    ///
+    /// # Errors
+    ///
+    /// The store or the link cannot be written.
+    pub(crate) fn remember(&self, store: &Store) -> Result<(), ArtifactError> {
+        let publish = self.publish.as_deref();
+        if !self.recipe.whole.is_empty() {
+            store.mark_whole(&self.pipeline)?;
+        }
+        store.remember(&self.pipeline, &self.name, &self.object, &self.recipe, publish)
     }
 
     /// Makes one share of the result, unless it or the result is there.
@@ -205,7 +223,7 @@ impl Task {
         stop: &AtomicBool,
     ) -> Result<Done, TaskError> {
         let store = self.store();
-        let lock_name = format!("{}.{}", self.object, share.name());
+        let lock_name = share_lock(&self.object, &share.name());
         let lock = store.lock(&lock_name, stop, &mut || {}).map_err(self.io(store.root()))?;
         let Some(lock) = lock else { return Err(TaskError::Interrupted) };
         if store.object(&self.object).is_dir() || store.is_shared(&self.object, share) {
@@ -263,6 +281,8 @@ impl Task {
         command.args(name).args(given).args(rest);
         command.envs(&self.env).env("RATDATA_OUT", staging);
         command.env("RAYON_NUM_THREADS", threads.to_string());
+        let tally = tally_of(log);
+        command.env(TALLY_FILE, &tally);
         command.current_dir(&self.base).stdin(lock).process_group(0);
         let mut file = File::options().create(true).append(true).open(log).map_err(self.io(log))?;
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
@@ -272,7 +292,9 @@ impl Task {
         let child = command.spawn();
         drop(command); // and with it our copies of the lock and the log
         let child = child.map_err(|source| TaskError::Start { program: shown.clone(), source })?;
-        match wait(child, stop).map_err(self.io(staging))? {
+        let ended = wait(child, stop);
+        fs::remove_file(tally).ok(); // where the step told how far it is
+        match ended.map_err(self.io(staging))? {
             status if status.success() => Ok(()),
             _ if stop.load(Ordering::Relaxed) => Err(TaskError::Interrupted),
             status => Err(TaskError::Failed { program: shown, status }),

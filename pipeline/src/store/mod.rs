@@ -5,17 +5,19 @@
 //! STORE/.staging-KIND-NAME-FINGERPRINT/  one that is being made; kept between attempts
 //! STORE/.shares-KIND-NAME-FINGERPRINT/   shares of one, made by tasks of an array
 //! STORE/.locks/                          one lock a result
-//! STORE/.recipes/NAME.json               what the step was last made from
+//! STORE/.recipes/HASH/NAME.json          what a pipeline's step was last made from
 //! STORE/.pipelines/HASH.json             what a pipeline referred to when it last ran
 //! STORE/runs/RUN/                        events, the resolved pipeline, a log a step
 //! ```
+
+pub(crate) mod runs;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ratdata_schemas::artifact::sync_folder_of;
 use ratdata_schemas::{ArtifactError, Checksum, DirLock, StagedFile};
@@ -27,8 +29,11 @@ use serde::{Deserialize, Serialize};
 const STAGING: &str = ".staging-";
 const SHARES: &str = ".shares-";
 
-/// Where the folder of a result's shares says which of them are done.
+/// The folder, among a result's shares, of the markers of those that are done.
 pub(crate) const DONE: &str = "done";
+
+/// The file, among a pipeline's recipes, that is there once one of them has a file read whole.
+const WHOLE: &str = ".whole";
 
 /// A folder of results that pipelines share.
 #[derive(Clone, Debug)]
@@ -105,30 +110,33 @@ impl Store {
             .collect()
     }
 
-    /// Returns the names of the steps that were made before, read in one go.
-    pub(crate) fn remembered(&self) -> BTreeSet<String> {
-        let names = names(&self.root.join(".recipes"));
+    /// Returns the names of a pipeline's steps that were made before, read in one go.
+    pub(crate) fn remembered(&self, pipeline: &Path) -> BTreeSet<String> {
+        let names = names(&self.root.join(".recipes").join(key(pipeline)));
         names.iter().filter_map(|name| name.strip_suffix(".json").map(Into::into)).collect()
     }
 
-    /// Returns what a step was last made from.
-    pub(crate) fn last<R: DeserializeOwned>(&self, step: &str) -> Option<R> {
-        let text = fs::read(self.root.join(".recipes").join(format!("{step}.json"))).ok()?;
+    /// Returns what a pipeline's step was last made from.
+    pub(crate) fn last<R: DeserializeOwned>(&self, pipeline: &Path, step: &str) -> Option<R> {
+        let text = fs::read(self.recipe(pipeline, step)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// Makes the folder of a new run, whose names sort by time.
-    pub(crate) fn new_run(&self) -> io::Result<PathBuf> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let run = self.root.join("runs").join(format!("{now:014}-{}", std::process::id()));
-        fs::create_dir_all(run.join("steps"))?;
-        Ok(run)
+    /// Returns whether files of a pipeline were read whole for what its steps were last made from.
+    pub(crate) fn has_whole(&self, pipeline: &Path) -> bool {
+        self.root.join(".recipes").join(key(pipeline)).join(WHOLE).exists()
     }
 
-    /// Returns the folders of the runs, the newest first.
-    pub(crate) fn runs(&self) -> Vec<PathBuf> {
-        let runs = self.root.join("runs");
-        names(&runs).into_iter().rev().map(|name| runs.join(name)).collect()
+    /// Records that they were.
+    pub(crate) fn mark_whole(&self, pipeline: &Path) -> Result<(), ArtifactError> {
+        if self.has_whole(pipeline) {
+            return Ok(());
+        }
+        Self::write(&self.root.join(".recipes").join(key(pipeline)).join(WHOLE), &true)
+    }
+
+    fn recipe(&self, pipeline: &Path, step: &str) -> PathBuf {
+        self.root.join(".recipes").join(key(pipeline)).join(format!("{step}.json"))
     }
 
     /// Takes the lock of a result, waiting while another run has it; none when interrupted.
@@ -141,17 +149,10 @@ impl Store {
         stop: &AtomicBool,
         waiting: &mut dyn FnMut(),
     ) -> io::Result<Option<File>> {
-        let folder = self.root.join(".locks");
-        fs::create_dir_all(&folder)?;
-        let path = folder.join(object);
-        let file =
-            File::options().create(true).truncate(false).read(true).write(true).open(path)?;
         let mut told = false;
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(file)),
-                Err(rustix::io::Errno::WOULDBLOCK) => {}
-                Err(other) => return Err(other.into()),
+            if let Some(file) = self.try_lock(object)? {
+                return Ok(Some(file));
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -160,6 +161,20 @@ impl Store {
                 waiting();
             }
             std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Takes the lock of a result, or of a share of one; none while another run has it.
+    pub(crate) fn try_lock(&self, object: &str) -> io::Result<Option<File>> {
+        let folder = self.root.join(".locks");
+        fs::create_dir_all(&folder)?;
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).read(true).write(true);
+        let file = file.open(folder.join(object))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(other) => Err(other.into()),
         }
     }
 
@@ -190,20 +205,35 @@ impl Store {
         }
         fs::rename(&staging, &whole).map_err(refused(&whole))?;
         sync_folder_of(&whole)?;
-        remove(&self.shares(object))
+        self.remove_shares(object)
     }
 
-    /// Records that a result is what the step now stands for.
+    /// Removes the shares of a result, but those that are being made: whoever is at one finds its
+    /// folder where it was.
+    fn remove_shares(&self, object: &str) -> Result<(), ArtifactError> {
+        let folder = self.shares(object);
+        let mut locks = Vec::new();
+        for name in names(&folder).into_iter().filter(|name| name != DONE) {
+            let lock = self.try_lock(&share_lock(object, &name)).map_err(refused(&folder))?;
+            locks.extend(lock.map(|lock| (lock, name)));
+        }
+        for (_, name) in &locks {
+            remove(&folder.join(name))?;
+        }
+        if names(&folder).iter().all(|name| name == DONE) { remove(&folder) } else { Ok(()) }
+    }
+
+    /// Records that a result is what the step of a pipeline now stands for.
     pub(crate) fn remember<R: Serialize + DeserializeOwned + PartialEq>(
         &self,
+        pipeline: &Path,
         step: &str,
         object: &str,
         recipe: &R,
         publish: Option<&Path>,
     ) -> Result<(), ArtifactError> {
-        if self.last(step).as_ref() != Some(recipe) {
-            let path = self.root.join(".recipes").join(format!("{step}.json"));
-            Self::write(&path, recipe)?;
+        if self.last(pipeline, step).as_ref() != Some(recipe) {
+            Self::write(&self.recipe(pipeline, step), recipe)?;
         }
         publish.map_or(Ok(()), |path| self.link(path, object))
     }
@@ -216,16 +246,14 @@ impl Store {
         mut objects: BTreeSet<String>,
         whole: bool,
     ) -> Result<(), ArtifactError> {
-        let pipeline = pipeline.canonicalize().unwrap_or_else(|_| pipeline.to_owned());
-        let name = Checksum::of(pipeline.as_os_str().as_encoded_bytes());
-        let path = self.root.join(".pipelines").join(format!("{:.16}.json", name.as_str()));
+        let path = self.root.join(".pipelines").join(format!("{}.json", key(pipeline)));
         if !whole {
             let before = fs::read(&path).ok();
             let before: Option<PipelineRecord> =
                 before.and_then(|text| serde_json::from_slice(&text).ok());
             objects.extend(before.into_iter().flat_map(|record| record.objects));
         }
-        Self::write(&path, &PipelineRecord { pipeline, objects })
+        Self::write(&path, &PipelineRecord { pipeline: pipeline.to_owned(), objects })
     }
 
     /// Writes a file that several runs may write at the same time: each its own, then a rename.
@@ -237,14 +265,26 @@ impl Store {
         fs::rename(&own, path).map_err(refused(path))
     }
 
+    /// Checks that a link can be put at a path: nothing but a link is there, and it is not inside
+    /// the store, whose results are never changed.
+    pub(crate) fn check_link(&self, path: &Path) -> Result<(), ArtifactError> {
+        let no = |kind, why| Err(refused(path)(io::Error::new(kind, why)));
+        if path.exists() && !path.is_symlink() {
+            return no(io::ErrorKind::AlreadyExists, "something else is there");
+        }
+        let above = path.ancestors().skip(1).find_map(|above| above.canonicalize().ok());
+        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        if above.is_some_and(|above| above.starts_with(root)) {
+            return no(io::ErrorKind::PermissionDenied, "a link cannot lie in the store");
+        }
+        Ok(())
+    }
+
     fn link(&self, path: &Path, object: &str) -> Result<(), ArtifactError> {
         let target = self.object(object);
+        self.check_link(path)?;
         if fs::read_link(path).is_ok_and(|old| old == target) {
             return Ok(());
-        }
-        if path.exists() && !path.is_symlink() {
-            let source = io::Error::new(io::ErrorKind::AlreadyExists, "something else is there");
-            return Err(refused(path)(source));
         }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(refused(folder))?;
@@ -256,18 +296,20 @@ impl Store {
     }
 
     /// Returns what is staged, shared or finished, not being made, and referred to by no pipeline
-    /// that is still there, nor among `kept`; pipelines with a name of `built_in` are always there.
+    /// that is still there, nor among `kept`; and the records of runs that nobody needs. Pipelines
+    /// with a name of `built_in` are always there.
     pub(crate) fn unused(
         &self,
         kept: &BTreeSet<String>,
         built_in: &dyn Fn(&str) -> bool,
     ) -> io::Result<Vec<Unused>> {
+        let is_there = |pipeline: &str| built_in(pipeline) || Path::new(pipeline).exists();
         let mut kept = kept.clone();
         let records = self.root.join(".pipelines");
         for name in names(&records) {
             let text = fs::read(records.join(name))?;
             let Ok(record) = serde_json::from_slice::<PipelineRecord>(&text) else { continue };
-            if built_in(&record.pipeline.to_string_lossy()) || record.pipeline.exists() {
+            if is_there(&record.pipeline.to_string_lossy()) {
                 kept.extend(record.objects);
             }
         }
@@ -276,13 +318,27 @@ impl Store {
             let prefix = [STAGING, SHARES].into_iter().find(|prefix| name.starts_with(prefix));
             let object = name.trim_start_matches(prefix.unwrap_or_default());
             let ours = prefix.is_some() || (!name.starts_with('.') && name != "runs");
-            if ours && !kept.contains(object) && !self.is_locked(object) {
-                let path = self.root.join(&name);
-                found.push(Unused { bytes: size(&path)?, path });
+            // What led to a result is of no use once that is there.
+            let needed =
+                kept.contains(object) && (prefix.is_none() || !self.object(object).exists());
+            if ours && !needed && !self.is_locked(object) {
+                found.push(self.root.join(&name));
             }
         }
-        Ok(found)
+        found.extend(self.old_runs(&is_there));
+        found.into_iter().map(|path| Ok(Unused { bytes: size(&path)?, path })).collect()
     }
+}
+
+/// Returns the name of the lock of a result's share.
+pub(crate) fn share_lock(object: &str, share: &str) -> String {
+    format!("{object}.{share}")
+}
+
+/// Returns what stands for a pipeline in the names of files.
+fn key(pipeline: &Path) -> String {
+    let name = Checksum::of(pipeline.as_os_str().as_encoded_bytes());
+    format!("{:.16}", name.as_str())
 }
 
 /// A word that no other process and no other thread uses at the same time.

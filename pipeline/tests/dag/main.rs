@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crashes;
+mod inputs;
 mod scale;
 mod shares;
 mod support;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -105,12 +107,15 @@ fn a_name_is_no_folder_of_that_name() {
     assert_eq!(fingerprint(), before);
 }
 
-#[test]
-fn each_mistake_is_one_error_that_names_its_line() {
-    let folder = workshop("");
-    let root = folder.path();
-    let a = "[steps.a]\nkind = \"command\"\nprogram = [\"true\"]\n";
-    let cases = [
+/// A pipeline of one step.
+const A: &str = "[steps.a]\nkind = \"command\"\nprogram = [\"true\"]\n";
+
+/// A pipeline, the line that is named, what is said, and the hint.
+type Mistake = (String, &'static str, &'static str, &'static str);
+
+fn mistakes() -> Vec<Mistake> {
+    let a = A;
+    vec![
         // The pipeline, the line that is named, what is said, and the hint.
         ("[step.a]\n".to_owned(), ":1", "unknown key `step`", "steps"),
         (format!("{a}outputz = [\"x\"]\n"), ":4", "unknown key `outputz`", "`outputs`"),
@@ -140,23 +145,45 @@ fn each_mistake_is_one_error_that_names_its_line() {
             "",
         ),
         ("[steps.a]\nkind = \"pack\"\nseq_len = 8\n".into(), "", "input", ""),
+    ]
+}
+
+fn more_mistakes(root: &Path) -> Vec<Mistake> {
+    let a = A;
+    let b = || a.replace("steps.a", "steps.b");
+    let train = |keys: &str| format!("[steps.a]\nkind = \"train\"\n{keys}\n");
+    vec![
+        (format!("{a}publish = \"p\"\n{}publish = \"p/x\"\n", b()), ":8", "inside `p`", "beside"),
+        (format!("{a}publish = \"{}/../{}/p\"\n{}publish = \"p\"\n", root.display(), root.file_name().unwrap().display(), b()), ":8", "steps `a` and `b` both write", "another path"),
+        (format!("{a}outputs = [\"/etc/passwd\"]\n"), ":4", "own folder", ""),
+        (format!("{a}outputs = [\"../x\"]\n"), ":4", "own folder", ""),
+        (format!("{a}outputs = \"x\"\n"), ":4", "expected a list", ""),
+        (format!("{a}{}inputs = [\"@a/../x\"]\n", b()), ":7", "own folder", ""),
+        ("[executor.slurm.kinds.trian]\ncpus = 1\n".into(), ":1", "unknown key `trian`", "`train`"),
+        ("[executor.slurm]\ncpus = 1\npartitio = \"x\"\n".into(), ":3", "unknown key `partitio`", "`partition`"),
+        ("[executor.slurm.kinds.train]\ncpu = 1\n".into(), ":2", "unknown key `cpu`", "`cpus`"),
+        ("[executor.slurm]\n\narray = 0\n".into(), ":3", "`array`", ""),
+        ("[resources]\nmemory_gb = 1\nthread = 2\n".into(), ":3", "unknown key `thread`", "`threads`"),
+        ("[resources]\nthreads = 0\n".into(), ":2", "`threads`", ""),
+        ("[resources]\nmemory_gb = -1\n".into(), ":2", "`memory_gb`", ""),
+        (format!("{a}threads = 0\n"), ":4", "`threads`", ""),
+        (format!("{a}memory_gb = -1.5\n"), ":4", "`memory_gb`", ""),
+        ("[steps.a]\n".into(), ":1", "step `a` has no `kind`", "tokenize"),
+        ("[steps.a]\nkind = 5\n".into(), ":2", "found 5, expected a text", ""),
+        (train("data = \"nowhere\"\nconfig = \"demo\""), ":3", "takes `nowhere`", "relative to"),
+        (train("data = \"sample\"\nconfig = \"tiny-rta\""), ":4", "takes `tiny-rta`", "`tiny-rat`"),
+        ("[steps.a]\nkind = \"tokenize\"\ninput = \"sample\"\ntokenizer = \"/no/tokenizer.json\"\n".into(), ":4", "/no/tokenizer.json", "relative to"),
+        ("[steps.a]\nkind = \"sft\"\ntask = \"qmsun\"\n".into(), ":3", "`qmsun`", "`qmsum`"),
         ("[steps.a\n".into(), "", "line 1", "unclosed"),
-        ("[resources]\nthread = 2\n".into(), ":2", "unknown key `thread`", "`threads`"),
         ("[executor.slrm]\n".into(), ":1", "unknown key `slrm`", "`slurm`"),
-        (
-            "[executor.slurm]\narray = 2\npartitoin = \"x\"\n".into(),
-            ":3",
-            "unknown key `partitoin` in `executor.slurm`",
-            "`partition`",
-        ),
-        ("[executor.slurm.kinds.trian]\ncpus = 2\n".into(), ":1", "unknown key `trian`", "`train`"),
-        (
-            "[executor.slurm.kinds.train]\ncpu = 2\n".into(),
-            ":2",
-            "unknown key `cpu` in `executor.slurm.kinds.train`",
-            "`cpus`",
-        ),
-    ];
+    ]
+}
+
+#[test]
+fn each_mistake_is_one_error_that_names_its_line() {
+    let folder = workshop("");
+    let root = folder.path();
+    let cases = [mistakes(), more_mistakes(root)].concat();
 
     for (text, line, what, hint) in cases {
         write(&root.join("pipeline.toml"), &text);
@@ -173,6 +200,16 @@ fn each_mistake_is_one_error_that_names_its_line() {
             1,
             "{text}\n{said}"
         );
+    }
+    write(&root.join("pipeline.toml"), A);
+    for (arguments, nearest) in [
+        (["plan", "pipeline.toml", "--set", "steps.ab.program=x"], "`a`"),
+        (["plan", "pipeline.toml", "nostep", "--quiet"], "known are a"),
+    ] {
+        let output = ratdata(&arguments, root);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("no step is called") && said.contains(nearest), "{said}");
     }
     let nowhere = ratdata(&["run", "nowhere.toml"], root);
     assert_eq!(nowhere.status.code(), Some(2));
@@ -194,11 +231,15 @@ fn clean_shows_what_no_pipeline_refers_to_and_removes_it_when_told() {
 
     let shown = said(&["clean"], root);
     let kept = results(&root.join(".ratdata/store")).len();
+    let runs = || fs::read_dir(root.join(".ratdata/store/runs")).unwrap().count();
+    let runs_before = runs();
     let removed = said(&["clean", "--yes"], root);
     let left = results(&root.join(".ratdata/store"));
     let again = said(&["clean", "--yes"], root);
 
     assert!(shown.contains("command-a-") && shown.contains("`--yes`"), "{shown}");
+    assert!(shown.contains("/runs/"), "{shown}");
+    assert_eq!((runs_before, runs()), (2, 1));
     assert_eq!(kept, 2);
     assert!(removed.contains("removed"), "{removed}");
     assert_eq!(left.into_values().collect::<Vec<_>>(), [b"two\n".to_vec()]);
@@ -255,8 +296,14 @@ fn a_plan_is_drawn_in_three_languages() {
     let graph = |form: &str| said(&["plan", "--graph", form], root);
 
     let (mermaid, dot, svg) = (graph("mermaid"), graph("dot"), graph("svg"));
+    let large = said(&["plan", "fineweb_edu", "--graph", "svg"], root);
 
     assert!(mermaid.starts_with("flowchart") && mermaid.contains("tokens"), "{mermaid}");
     assert!(dot.starts_with("digraph") && dot.contains("->"), "{dot}");
     assert!(svg.starts_with("<svg") && svg.contains("packed"), "{svg}");
+    // A letter is 7.5 units wide, more or less.
+    let longest = "rat_localattention_interleave-xl".len() as f64 * 7.5;
+    let wide =
+        large.split("width=\"").skip(2).filter_map(|text| text.split('"').next()?.parse().ok());
+    assert!(wide.fold(0.0, f64::max) > longest, "{large}");
 }

@@ -55,12 +55,9 @@ pub fn resolve_tokenizer(
         return Ok(FoundTokenizer { path: path.to_owned(), name: name_of(path) });
     }
     let alias = ALIASES.iter().find(|(alias, _)| *alias == wanted);
-    let looks_like_id = wanted.split('/').count() == 2
-        && !wanted.starts_with(['.', '/'])
-        && path.extension().is_none_or(|ending| ending != "json" && ending != "model");
     let id = match alias {
         Some((_, id)) => *id,
-        None if looks_like_id => wanted,
+        None if is_tokenizer_name(wanted) => wanted,
         None => return Err(HubError::UnknownTokenizer { wanted: wanted.to_owned() }),
     };
     let path = fetch_tokenizer(&Hub::new(progress)?, model(id))?;
@@ -95,6 +92,16 @@ fn fetch_tokenizer(hub: &Hub<'_>, repo: Repo<'_>) -> Result<PathBuf, HubError> {
         }
     }
     hub.fetch(repo, FILE)
+}
+
+/// Returns whether a text can name a tokenizer that is not on disk: an alias, or what looks like an
+/// id on the hub.
+pub fn is_tokenizer_name(wanted: &str) -> bool {
+    let ending = Path::new(wanted).extension();
+    let looks_like_id = wanted.split('/').count() == 2
+        && !wanted.starts_with(['.', '/'])
+        && ending.is_none_or(|ending| ending != "json" && ending != "model");
+    looks_like_id || ALIASES.iter().any(|(alias, _)| *alias == wanted)
 }
 
 /// Returns where the `tokenizer.json` of an alias or hub id lies in the cache, if it was fetched.

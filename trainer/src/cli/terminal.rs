@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_schemas::TallyFile;
 use ratdata_train::train::{Progress, Report, Validated, grouped};
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ pub(crate) struct Terminal {
     color: bool,
     /// The line that is drawn again and again, on a terminal.
     line: Option<ProgressBar>,
+    /// Where a pipeline that this run is a step of looks at how far it is.
+    tally: Option<TallyFile>,
 }
 
 impl Terminal {
@@ -31,7 +34,8 @@ impl Terminal {
             }
             bar
         });
-        Self { json, quiet, color: live && !no_color, line }
+        let tally = TallyFile::of_environment();
+        Self { json, quiet, color: live && !no_color, line, tally }
     }
 
     /// Prints the result: its JSON on one line, or its words.
@@ -94,6 +98,9 @@ impl Report for Terminal {
     }
 
     fn progress(&mut self, progress: &Progress) {
+        if let Some(tally) = &self.tally {
+            tally.tell(progress.line.iteration, Some(progress.iterations), "iterations");
+        }
         if self.quiet {
             return;
         }

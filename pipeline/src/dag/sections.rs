@@ -1,0 +1,195 @@
+//! The tables beside the steps: `[resources]` and `[executor.slurm]`, each key with its own line.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use ratdata_schemas::layered::nearest;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::error::PipelineError;
+use super::place::Place;
+use super::settings::SlurmSettings;
+
+/// Keys of `[executor.slurm]`, the last of which holds tables of the same keys.
+const SLURM: [&str; 10] =
+    ["account", "array", "cpus", "extra", "gres", "mem", "partition", "setup", "time", "kinds"];
+
+/// `[resources]`: what the steps have together on this machine.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resources {
+    pub(crate) threads: Option<NonZeroUsize>,
+    pub(crate) memory_gb: Option<f64>,
+}
+
+/// Reads the tables of one pipeline, whose file is named in errors.
+#[derive(Clone, Copy)]
+pub(crate) struct SectionReader<'a> {
+    pub(crate) path: &'a Path,
+}
+
+impl SectionReader<'_> {
+    /// Reads `[resources]`.
+    ///
+    /// # Errors
+    ///
+    /// A key is unknown or its value cannot be read.
+    pub(crate) fn resources(self, pipeline: &Table) -> Result<Resources, PipelineError> {
+        let keys = ["resources"];
+        let Some(table) = self.table(pipeline, &keys)? else { return Ok(Resources::default()) };
+        self.known(table, &keys, &["memory_gb", "threads"])?;
+        Ok(Resources {
+            threads: self.read(table, &keys, "threads", COUNT)?,
+            memory_gb: match self.memory(table, &keys)? {
+                Some(0.0) => return Err(self.value(&keys, "memory_gb", MEMORY.into())),
+                memory => memory,
+            },
+        })
+    }
+
+    /// Reads `[executor.slurm]`; `kinds` are those that steps can be of.
+    ///
+    /// # Errors
+    ///
+    /// A key or a kind is unknown, or a value cannot be read.
+    pub(crate) fn slurm(
+        self,
+        pipeline: &Table,
+        kinds: &[&str],
+    ) -> Result<SlurmSettings, PipelineError> {
+        let Some(executor) = self.table(pipeline, &["executor"])? else {
+            return Ok(SlurmSettings::default());
+        };
+        self.known(executor, &["executor"], &["slurm"])?;
+        let keys = ["executor", "slurm"];
+        let Some(table) = self.table(executor, &keys)? else {
+            return Ok(SlurmSettings::default());
+        };
+        let mut settings = self.settings(table, &keys, &SLURM)?;
+        let keys = ["executor", "slurm", "kinds"];
+        let Some(table) = self.table(table, &keys)? else { return Ok(settings) };
+        self.known(table, &keys, kinds)?;
+        let mut found = BTreeMap::new();
+        for kind in table.keys() {
+            let keys = ["executor", "slurm", "kinds", kind.as_str()];
+            let Some(own) = self.table(table, &keys)? else { continue };
+            found.insert(kind.clone(), self.settings(own, &keys, &SLURM[..SLURM.len() - 1])?);
+        }
+        settings.kinds = found;
+        Ok(settings)
+    }
+
+    fn settings(
+        self,
+        table: &Table,
+        keys: &[&str],
+        known: &[&str],
+    ) -> Result<SlurmSettings, PipelineError> {
+        self.known(table, keys, known)?;
+        let text = |key| self.read(table, keys, key, "expected a text");
+        let texts = |key| self.read(table, keys, key, "expected a list of texts");
+        let count = |key| -> Result<Option<usize>, PipelineError> {
+            Ok(self.read(table, keys, key, COUNT)?.map(NonZeroUsize::get))
+        };
+        Ok(SlurmSettings {
+            partition: text("partition")?,
+            account: text("account")?,
+            time: text("time")?,
+            cpus: count("cpus")?,
+            mem: text("mem")?,
+            gres: text("gres")?,
+            extra: texts("extra")?.unwrap_or_default(),
+            setup: texts("setup")?.unwrap_or_default(),
+            array: count("array")?,
+            kinds: BTreeMap::new(),
+        })
+    }
+
+    /// Reads `memory_gb`, which is no less than nothing.
+    pub(crate) fn memory(self, table: &Table, keys: &[&str]) -> Result<Option<f64>, PipelineError> {
+        let memory = match table.get("memory_gb") {
+            Some(Value::Integer(whole)) => Some(*whole as f64),
+            _ => self.read(table, keys, "memory_gb", MEMORY)?,
+        };
+        match memory {
+            Some(memory) if !(memory.is_finite() && memory >= 0.0) => {
+                Err(self.value(keys, "memory_gb", MEMORY.into()))
+            }
+            memory => Ok(memory),
+        }
+    }
+
+    /// Reads `threads`, of which there is at least one.
+    pub(crate) fn threads(
+        self,
+        table: &Table,
+        keys: &[&str],
+    ) -> Result<Option<NonZeroUsize>, PipelineError> {
+        self.read(table, keys, "threads", COUNT)
+    }
+
+    /// Reads the value of a key of the table at `keys`.
+    pub(crate) fn read<T: for<'de> Deserialize<'de>>(
+        self,
+        table: &Table,
+        keys: &[&str],
+        key: &str,
+        expected: &str,
+    ) -> Result<Option<T>, PipelineError> {
+        let Some(value) = table.get(key) else { return Ok(None) };
+        let wrong = |_| self.value(keys, key, format!("found {value}, {expected}"));
+        value.clone().try_into().map(Some).map_err(wrong)
+    }
+
+    /// Returns the table at `keys`, whose last one `above` may have.
+    fn table<'t>(
+        self,
+        above: &'t Table,
+        keys: &[&str],
+    ) -> Result<Option<&'t Table>, PipelineError> {
+        let Some((key, outer)) = keys.split_last() else { return Ok(None) };
+        match above.get(*key) {
+            None => Ok(None),
+            Some(Value::Table(table)) => Ok(Some(table)),
+            Some(other) => Err(self.value(outer, key, format!("found {other}, expected a table"))),
+        }
+    }
+
+    fn known(self, table: &Table, keys: &[&str], known: &[&str]) -> Result<(), PipelineError> {
+        let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else {
+            return Ok(());
+        };
+        let shown = format!("`[{}]`", keys.join("."));
+        Err(unknown(self.path, &[keys, &[key]].concat(), &shown, known))
+    }
+
+    pub(crate) fn value(self, keys: &[&str], key: &str, wrong: String) -> PipelineError {
+        PipelineError::Value {
+            place: Place::of(self.path, &[keys, &[key]].concat()),
+            table: match keys {
+                [] => "the pipeline".into(),
+                ["steps", step] => format!("step `{step}`"),
+                keys => format!("`[{}]`", keys.join(".")),
+            },
+            key: key.to_owned(),
+            wrong,
+        }
+    }
+}
+
+const COUNT: &str = "expected a whole number from 1";
+const MEMORY: &str = "expected a number of gigabytes";
+
+/// Tells that nothing reads the last of `keys`, and which key is near.
+pub(crate) fn unknown(path: &Path, keys: &[&str], table: &str, known: &[&str]) -> PipelineError {
+    let key = keys.last().copied().unwrap_or_default();
+    PipelineError::UnknownKey {
+        place: Place::of(path, keys),
+        table: table.to_owned(),
+        key: key.to_owned(),
+        nearest: nearest(key, known.iter().copied()).map(Into::into),
+        known: known.join(", "),
+    }
+}

@@ -1,0 +1,142 @@
+//! What a step takes, and whose step it is: scripts, large files, names that two pipelines share.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, symlink};
+
+use serde_json::Value;
+
+use super::states;
+use super::support::{made, ratdata, said, workshop, write};
+
+#[test]
+fn a_script_among_the_words_is_an_input() {
+    let folder = workshop("[steps.a]\nkind = \"command\"\nprogram = [\"sh\", \"w.sh\"]\n");
+    let root = folder.path();
+    write(&root.join("w.sh"), "echo 1 > $RATDATA_OUT/f\n");
+    write(&root.join("sh"), "no program of this step\n");
+    said(&["run", "--quiet"], root);
+    write(&root.join("sh"), "whatever\n");
+    let same = states(root, &[]);
+
+    write(&root.join("w.sh"), "echo 2 > $RATDATA_OUT/f\n");
+
+    let changed = states(root, &[]);
+    assert_eq!(same["a"].0, "fresh");
+    assert_eq!(changed["a"].0, "stale");
+    assert!(changed["a"].1.contains("input w.sh"), "{}", changed["a"].1);
+}
+
+#[test]
+fn reading_all_bytes_makes_stale_what_differs_between_the_samples_and_nothing_else() {
+    let pipeline = r#"
+[steps.a]
+kind = "command"
+program = ["sh", "-c", "wc -c < large > $RATDATA_OUT/f"]
+inputs = ["large"]
+
+[steps.b]
+kind = "command"
+program = ["true"]
+inputs = ["@a/f"]
+"#;
+    let folder = workshop(pipeline);
+    let root = folder.path();
+    let file = fs::File::create(root.join("large")).unwrap();
+    file.set_len(3 << 20).unwrap();
+    said(&["run", "--quiet"], root);
+
+    let read = states(root, &["--full-hash"]);
+    said(&["run", "--full-hash", "--quiet"], root);
+    file.write_at(b"x", 20 << 10).unwrap();
+    let sampled = states(root, &[]);
+    let changed = states(root, &["--full-hash"]);
+    let run = said(&["run", "--full-hash", "--json"], root);
+    let after = (states(root, &["--full-hash"]), states(root, &[]));
+
+    assert_eq!((read["a"].0.as_str(), read["b"].0.as_str()), ("fresh", "fresh"));
+    assert_eq!(sampled["a"].0, "fresh");
+    assert!(changed["a"].1.contains("read whole"), "{}", changed["a"].1);
+    assert_eq!(made(&run), ["a", "b"]);
+    assert_eq!((after.0["b"].0.as_str(), after.1["b"].0.as_str()), ("fresh", "fresh"));
+}
+
+#[test]
+fn two_pipelines_on_one_store_remember_their_steps_apart() {
+    let step = |text: &str| {
+        format!("[steps.a]\nkind = \"command\"\nprogram = [\"sh\", \"-c\", \"exit {text}\"]\n")
+    };
+    let folder = workshop(&step("0"));
+    let root = folder.path();
+    write(&root.join("other.toml"), &step("1"));
+    said(&["run", "--quiet"], root);
+    let before = said(&["plan", "other.toml"], root);
+    let failed = ratdata(&["run", "other.toml", "--quiet"], root);
+
+    let status = said(&["status"], root);
+
+    assert!(before.contains("never made"), "{before}");
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(status.contains("1 of 1 steps are done"), "{status}");
+    assert_eq!(ratdata(&["logs", "other.toml", "a"], root).status.code(), Some(0));
+}
+
+#[test]
+fn a_folder_of_its_name_hides_no_compiled_in_pipeline() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tiny")).unwrap();
+
+    let plan = said(&["plan", "tiny"], folder.path());
+
+    assert!(plan.contains("5 of 5 steps are stale"), "{plan}");
+}
+
+#[test]
+fn nothing_is_put_into_a_result_by_way_of_a_link() {
+    let step = "[steps.a]\nkind = \"command\"\nprogram = [\"true\"]\npublish = \"pub/x\"\n";
+    let folder = workshop(&step.replace("pub/x", "pub"));
+    let root = folder.path();
+    said(&["run", "--quiet"], root);
+    let result = fs::read_link(root.join("pub")).unwrap();
+    symlink(&result, root.join("also")).unwrap();
+
+    for path in ["pub/x", "also/y/z", ".ratdata/store/link"] {
+        write(&root.join("other.toml"), &step.replace("pub/x", path));
+        let output = ratdata(&["run", "other.toml", "--quiet"], root);
+
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{path}: {said}");
+        assert!(said.contains("cannot lie in the store"), "{path}: {said}");
+    }
+    assert_eq!(fs::read_dir(result).unwrap().count(), 0);
+}
+
+#[test]
+fn a_share_that_is_being_made_is_left_to_whoever_is_at_it() {
+    use rustix::fs::{FlockOperation, flock};
+    let folder = workshop(
+        "[steps.tokens]\nkind = \"tokenize\"\ntokenizer = \"sample/tokenizer\"\ninput = \"sample/corpus\"\nname = \"t\"\n",
+    );
+    let root = folder.path();
+    let store = root.join(".ratdata/store");
+    said(&["run", "--shard", "0/2", "--quiet"], root);
+    said(&["run", "--shard", "1/2", "--quiet"], root);
+    let plan: Value = serde_json::from_str(&said(&["plan", "--json"], root)).unwrap();
+    let object = plan["steps"][0]["object"].as_str().unwrap();
+    let shares = store.join(format!(".shares-{object}"));
+    // As if one were still at its share, and another had begun and written nothing.
+    fs::remove_file(shares.join("done/0-of-2")).unwrap();
+    let lock = fs::File::open(store.join(format!(".locks/{object}.0-of-2"))).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    fs::create_dir_all(shares.join("2-of-3/.job")).unwrap();
+    let of_live = || fs::read_dir(shares.join("0-of-2/shards")).unwrap().count();
+    let before = of_live();
+
+    said(&["run", "--quiet"], root);
+
+    assert!(store.join(object).join("manifest.json").is_file());
+    assert_eq!(of_live(), before);
+    assert!(!shares.join("1-of-2").exists());
+    drop(lock);
+    assert!(said(&["clean", "--yes"], root).contains(".shares-"));
+    assert!(!shares.exists());
+}
