@@ -48,11 +48,6 @@ impl Ui {
         self.color
     }
 
-    /// Returns whether stdout is a terminal.
-    pub(crate) fn is_shown() -> bool {
-        io::stdout().is_terminal()
-    }
-
     /// Returns whether results are wanted as JSON.
     pub(crate) fn json(&self) -> bool {
         self.json

@@ -72,7 +72,7 @@ fn inputs(root: &Path) {
             "{{\"story\": {{\"text\": \"{}\"}}, \"question\": \"who, in {n}?\", \"answers\": [\"Zoë {n}\", \"she\"]}}\n",
             story.concat()
         ));
-        let turns: Vec<String> = (0..n % 3 + 1)
+        let turns: Vec<String> = (0..=n % 3)
             .map(|turn| {
                 format!(
                     "{{\"role\": \"user\", \"content\": \"{turn} of {n}?\"}}, {{\"role\": \"assistant\", \"content\": \"yes, {turn} \"}}"

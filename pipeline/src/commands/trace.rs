@@ -318,7 +318,7 @@ fn read_source(
         let read = source.read_part(part, &mut |rows| {
             for (row, cell) in (rows.first..).zip(&rows.cells) {
                 let Ok(text) = source.text(cell) else { continue };
-                if tokenizer.is_some_and(|tokenizer| !is_document(&config, tokenizer, &text)) {
+                if tokenizer.is_some_and(|tokenizer| !is_document(config, tokenizer, &text)) {
                     continue;
                 }
                 if kept == document {
@@ -340,7 +340,7 @@ fn read_source(
     if let Some(tokenizer) = tokenizer {
         let specials = config.special_in_text.into();
         let ids = tokenizer.oracle().encode(&text, specials).map_err(|wrong| failed(&wrong))?;
-        let skipped = usize::from(config.bos.is_on() && manifest.tokenizer.bos.is_some());
+        let skipped = usize::from(config.bos.is_on());
         let place = usize::try_from(traced.position).ok().and_then(|p| p.checked_sub(skipped));
         let spans = tokenizer.align(&text, &ids);
         if let (Some(place), Some(spans)) = (place, spans)

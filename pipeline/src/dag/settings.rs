@@ -22,10 +22,6 @@ pub(crate) struct SlurmSettings {
 }
 
 impl SlurmSettings {
-    /// The keys, that of the kinds' own settings last.
-    pub(crate) const KEYS: [&'static str; 10] =
-        ["account", "array", "cpus", "extra", "gres", "mem", "partition", "setup", "time", "kinds"];
-
     /// Returns the settings for one kind of step: its own, and below them those of all kinds.
     pub(crate) fn of_kind(&self, kind: &str) -> Self {
         let own = self.kinds.get(kind).cloned().unwrap_or_default();

@@ -28,9 +28,9 @@ pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended
         let set =
             BinSet::from_manifest(root, manifest, name).map_err(|wrong| Ended::at(root, wrong))?;
         let every = |has: fn(&JobConfig) -> bool| jobs.iter().all(|job| has(job));
-        let bos = manifest.tokenizer.bos.filter(|_| every(|job| job.bos));
-        let eos = manifest.tokenizer.eos.filter(|_| every(|job| job.eos));
-        if every(|job| job.eos) && eos.is_none() {
+        let bos = manifest.tokenizer.bos.filter(|_| every(|job| job.bos.is_on()));
+        let eos = manifest.tokenizer.eos.filter(|_| every(|job| job.eos.is_on()));
+        if every(|job| job.eos.is_on()) && eos.is_none() {
             let what = "documents end with EOS, and the manifest's tokenizer has none";
             return Err(Ended::at(root, what));
         }
