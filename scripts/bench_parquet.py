@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
 """Times parquet -> uint16 bins on disk against peers, in one sitting, and prints medians and ratios.
 
-    python3 -m venv venv && venv/bin/pip install gigatoken datatrove datasets sentencepiece tokenizers orjson
+    python3 -m venv venv
+    venv/bin/pip install gigatoken datatrove datasets sentencepiece tokenizers 'transformers<5' orjson
     cargo build --release
     venv/bin/python scripts/bench_parquet.py --llama DIR --input FILE.parquet [--runs 5] [--slow-share 0.2]
 
 DIR holds `tokenizer.json` and `tokenizer.model`. Every program is a process of its own, timed from its
-start to its end, Python's imports taken off. The slow peers, the reference's way (Hugging Face
-`datasets.map` with SentencePiece in Python, then one write a split) and datatrove's `DocumentTokenizer`,
-get a share of the rows and are placed by their rate.
+start to its end, Python's imports taken off. The slow peers get a share of the rows, cut into a file a
+worker, and are placed by their rate:
+
+- reference: what the paper's scripts do, `datasets.map` with `transformers`' slow `LlamaTokenizer`, then one
+  write a split;
+- reference, C++: the same with SentencePiece itself in the place of `transformers`;
+- datatrove: its `DocumentTokenizer`, parquet to `.ds`, a task a file;
+- tokenizers, sentencepiece: rows read by pyarrow, one call of `encode_batch_fast` or `encode`, one write.
 """
 
 import argparse
@@ -38,23 +44,21 @@ def gigatoken(job):
     return time.perf_counter() - begun
 
 
-def reference(job):
+def mapped(job, encode):
+    """The reference's way: a map over rows in processes, then one write a split."""
     import datasets
     import numpy as np
-    import sentencepiece
 
     datasets.disable_progress_bars()
-    begun = time.perf_counter()
-    model = sentencepiece.SentencePieceProcessor(model_file=job["llama"] + "/tokenizer.model")
     rows = datasets.load_dataset("parquet", data_files=job["input"], split="train", cache_dir=job["out"] + "/cache")
     split = rows.train_test_split(test_size=0.005, seed=1005, shuffle=True)
 
-    def encode(row):
-        ids = model.encode(row["text"]) + [2]
+    def one(row):
+        ids = encode(row["text"]) + [2]
         return {"ids": ids, "len": len(ids)}
 
     for name, part in split.items():
-        part = part.map(encode, remove_columns=part.column_names, num_proc=job["threads"] if len(part) > 64 else 1)
+        part = part.map(one, remove_columns=part.column_names, num_proc=job["threads"] if len(part) > 64 else 1)
         bin = np.memmap(f"{job['out']}/{name}.bin", dtype=np.uint16, mode="w+", shape=(int(np.sum(part["len"])),))
         at = 0
         for row in part.with_format("numpy").iter(batch_size=256):
@@ -62,6 +66,63 @@ def reference(job):
             bin[at : at + len(ids)] = ids
             at += len(ids)
         bin.flush()
+
+
+def reference(job):
+    import datasets  # not counted, as all imports
+    import transformers
+
+    begun = time.perf_counter()
+    model = transformers.LlamaTokenizer(vocab_file=job["llama"] + "/tokenizer.model", legacy=True)
+    mapped(job, lambda text: model(text, add_special_tokens=False)["input_ids"])
+    return time.perf_counter() - begun
+
+
+def reference_cpp(job):
+    import datasets
+    import sentencepiece
+
+    begun = time.perf_counter()
+    model = sentencepiece.SentencePieceProcessor(model_file=job["llama"] + "/tokenizer.model")
+    mapped(job, model.encode)
+    return time.perf_counter() - begun
+
+
+def read_texts(job):
+    import glob
+
+    import pyarrow.parquet
+
+    files = sorted(glob.glob(job["input"]))
+    return [text for file in files for text in pyarrow.parquet.read_table(file, columns=["text"])["text"].to_pylist()]
+
+
+def write_ids(job, ids):
+    import numpy as np
+
+    np.concatenate([np.asarray(one + [2], dtype=np.uint16) for one in ids]).tofile(job["out"] + "/flat.bin")
+
+
+def hf_tokenizers(job):
+    import numpy
+    import pyarrow.parquet
+    import tokenizers
+
+    begun = time.perf_counter()
+    tokenizer = tokenizers.Tokenizer.from_file(job["llama"] + "/tokenizer.json")
+    encoded = tokenizer.encode_batch_fast(read_texts(job), add_special_tokens=False)
+    write_ids(job, (one.ids for one in encoded))
+    return time.perf_counter() - begun
+
+
+def sentencepiece_cpp(job):
+    import numpy
+    import pyarrow.parquet
+    import sentencepiece
+
+    begun = time.perf_counter()
+    model = sentencepiece.SentencePieceProcessor(model_file=job["llama"] + "/tokenizer.model")
+    write_ids(job, model.encode(read_texts(job), num_threads=job["threads"]))
     return time.perf_counter() - begun
 
 
@@ -80,8 +141,8 @@ def datatrove(job):
             DocumentTokenizer(job["out"] + "/ds", job["llama"] + "/tokenizer.json", eos_token="</s>", shuffle_documents=False),
         ],
         logging_dir=job["out"] + "/logs",
-        tasks=1,
-        workers=1,
+        tasks=job["threads"],
+        workers=job["threads"],
     ).run()
     return time.perf_counter() - begun
 
@@ -94,7 +155,15 @@ def ratdata(job):
     return time.perf_counter() - begun
 
 
-PROGRAMS = {"ratdata": ratdata, "gigatoken": gigatoken, "reference": reference, "datatrove": datatrove}
+PROGRAMS = {
+    "ratdata": ratdata,
+    "gigatoken": gigatoken,
+    "reference": reference,
+    "reference, C++": reference_cpp,
+    "datatrove": datatrove,
+    "tokenizers": hf_tokenizers,
+    "sentencepiece": sentencepiece_cpp,
+}
 
 
 def measure(program, llama, path, threads):
@@ -102,7 +171,8 @@ def measure(program, llama, path, threads):
     out = tempfile.mkdtemp()
     try:
         job = {"llama": str(llama), "input": str(path), "out": out, "threads": threads}
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": out}
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": out, "RAYON_NUM_THREADS": str(threads)}
+        environment["TOKENIZERS_PARALLELISM"] = "true"
         command = [sys.executable, __file__, "--program", program, json.dumps(job)]
         done = subprocess.run(command, check=True, capture_output=True, env=environment)
         return float(done.stdout.split()[-1])
@@ -119,6 +189,7 @@ def main():
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--threads", type=int, default=4)
     options.add_argument("--slow-share", type=float, default=0.2)
+    options.add_argument("--slow-runs", type=int, default=5)
     given = options.parse_args()
 
     import pyarrow.compute
@@ -127,17 +198,20 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         table = pyarrow.parquet.read_table(given.input, columns=["text"])
         size = lambda table: pyarrow.compute.sum(pyarrow.compute.binary_length(table["text"])).as_py() / 1e6
-        share = Path(folder) / "share.parquet"
         step = max(1, round(1 / given.slow_share))
         part = table.take(list(range(0, table.num_rows, step)))
-        pyarrow.parquet.write_table(part, share, compression="zstd", row_group_size=500)
+        (Path(folder) / "share").mkdir()
+        for number in range(given.threads):
+            piece = part.take(list(range(number, part.num_rows, given.threads)))
+            pyarrow.parquet.write_table(piece, Path(folder) / f"share/{number}.parquet", compression="zstd")
+        share = Path(folder) / "share" / "*.parquet"
         whole = Path(folder) / "whole.parquet"
         pyarrow.parquet.write_table(table, whole, compression="zstd", row_group_size=500)
         inputs = {"ratdata": (whole, size(table)), "gigatoken": (whole, size(table))}
         rates = {program: [] for program in PROGRAMS}
         for number in range(given.runs):
             for program in PROGRAMS:
-                if program in inputs or number < 2:
+                if program in inputs or number < given.slow_runs:
                     path, megabytes = inputs.get(program, (share, size(part)))
                     rates[program].append(megabytes / measure(program, given.llama, path, given.threads))
         ours = statistics.median(rates["ratdata"])
