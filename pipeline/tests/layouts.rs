@@ -308,6 +308,8 @@ fn text_comes_back_from_json_lines() {
     // Away from its tokenizer, which is found where it lies near.
     fs::create_dir(root.join("far")).unwrap();
     fs::rename(root.join("demo/tokens"), root.join("far/tokens")).unwrap();
+    fs::create_dir_all(root.join("quite/elsewhere")).unwrap();
+    fs::rename(root.join("demo"), root.join("quite/elsewhere/demo")).unwrap();
     let other = ratdata(root, &["export", "far/tokens", "--to", "jsonl", "--out", "x"]);
     assert!(String::from_utf8_lossy(&other.stderr).contains("with `--tokenizer`"));
 }

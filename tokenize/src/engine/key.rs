@@ -21,6 +21,7 @@ impl Key {
     /// Returns the key of a unit of `len` bytes that begins with these sixteen.
     #[inline]
     pub(crate) fn of_words(low: u64, high: u64, len: u32) -> Self {
+        let len = len.min(LONGEST_LEN + 1);
         // Shifted by its whole width, a number is nothing.
         let kept = |bits: u32| u64::MAX.checked_shr(bits).unwrap_or(0);
         let (of_low, of_high) = (kept(64 - 8 * len.min(8)), kept(128_u32.wrapping_sub(8 * len)));

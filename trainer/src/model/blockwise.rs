@@ -1,4 +1,7 @@
 //! Softmax attention by blocks of queries, recomputed in the backward pass: no T×T is ever kept.
+//!
+//! Longer than 500 lines because one walk over the blocks serves both passes, and the tests that hold the
+//! passes to their plain twins need its private parts.
 
 use std::sync::Arc;
 
