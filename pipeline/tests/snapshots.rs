@@ -9,7 +9,7 @@ mod workshop;
 use std::fs;
 
 use parquet::file::properties::WriterProperties;
-use workshop::Workshop;
+use workshop::{Workshop, said};
 
 /// Runs a command and returns everything that its caller sees.
 fn seen(workshop: &Workshop, arguments: &[&str]) -> String {
@@ -83,7 +83,7 @@ fn wrong_inputs() {
 }
 
 #[test]
-fn a_small_run_and_what_it_leaves() {
+fn a_small_run_the_same_again_and_another_job() {
     let workshop = Workshop::new();
     let job = ["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus"];
     let job = [&job[..], &["--name", "t", "--out", "out"]].concat();
@@ -91,6 +91,14 @@ fn a_small_run_and_what_it_leaves() {
     holds("small_run", &workshop, &job);
     holds("small_run_again", &workshop, &job);
     holds("other_job_refused", &workshop, &[&job[..], &["--split-seed", "7"]].concat());
+}
+
+#[test]
+fn what_inspect_shows_of_a_small_run() {
+    let workshop = Workshop::new();
+    let made = workshop.tokenize(&["--input", "demo/corpus", "--name", "t", "--out", "out"]);
+    assert!(made.status.success(), "{}", said(&made));
+
     holds("inspect_small_run", &workshop, &["inspect", "out"]);
 }
 

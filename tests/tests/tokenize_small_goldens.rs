@@ -30,7 +30,10 @@ const JSON: [&str; 5] = ["llama.json", "gpt2.json", "llama3.json", "qwen2.json",
 const MODEL: &str = "llama.model";
 
 /// What a variant changes of the reference's settings.
-const VARIANTS: [(&str, fn(&mut JobConfig)); 9] = [
+type Change = fn(&mut JobConfig);
+
+/// The variants by name.
+const VARIANTS: [(&str, Change); 9] = [
     ("default", |_| {}),
     ("file", |config| config.order = Order::File),
     ("seed-7", |config| config.split_seed = 7),
@@ -126,7 +129,7 @@ fn inputs(root: &Path) {
     }
 }
 
-fn run(root: &Path, tokenizer: &str, change: fn(&mut JobConfig), out: &Path) -> Manifest {
+fn run(root: &Path, tokenizer: &str, change: Change, out: &Path) -> Manifest {
     let files = find_inputs(&[root.join("corpus").display().to_string()]).unwrap();
     let mut config = JobConfig { name: "t".into(), val_fraction: 0.1, ..JobConfig::default() };
     change(&mut config);
