@@ -2,15 +2,17 @@
 //!
 //! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "a seed that cannot be seen cannot be given again")]
+
+mod draws;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
+use draws::Draws;
 use ratdata_schemas::DirLock;
 
 /// How often each job is begun anew.
@@ -25,26 +27,6 @@ fn ratdata(folder: &Path, arguments: &[&str]) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command
-}
-
-/// Numbers that look drawn: xorshift by Marsaglia.
-struct Draws(u64);
-
-impl Draws {
-    fn new() -> Self {
-        let given = std::env::var("RATDATA_SEED").ok().and_then(|seed| seed.parse().ok());
-        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let seed = given.unwrap_or_else(|| u64::from(clock.subsec_nanos())) | 1;
-        eprintln!("RATDATA_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % most.max(1)
-    }
 }
 
 /// The demo's tokenizer and bins, and a task over many questions.
@@ -100,7 +82,7 @@ fn kill_often(arguments: &[&str]) {
     let job = |out: &str| ratdata(root, &[arguments, &["--out", out]].concat());
     let begun = Instant::now();
     assert!(job("whole").status().unwrap().success());
-    let time = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    let time = begun.elapsed();
     let whole = content(&root.join("whole"));
     let mut draws = Draws::new();
     let mut kills = 0;
@@ -109,7 +91,7 @@ fn kill_often(arguments: &[&str]) {
         let out = format!("killed-{round}");
         for attempt in 0..3 {
             let mut run = job(&out).spawn().unwrap();
-            std::thread::sleep(Duration::from_micros(draws.below(time)));
+            std::thread::sleep(draws.within(time));
             let ended = run.try_wait().unwrap();
             run.kill().unwrap();
             run.wait().unwrap();
@@ -123,7 +105,11 @@ fn kill_often(arguments: &[&str]) {
         assert!(job(&out).status().unwrap().success(), "round {round}");
         let found = content(&root.join(&out));
         let names: Vec<_> = found.keys().collect();
-        assert!(found == whole, "round {round} has other bytes: {names:?}");
+        assert!(
+            found == whole,
+            "RATDATA_SEED={}, round {round} has other bytes: {names:?}",
+            draws.seed()
+        );
     }
     assert!(kills > 0, "no run was killed while it worked");
 }

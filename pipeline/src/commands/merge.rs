@@ -47,6 +47,9 @@ pub(crate) fn merge(ui: &Ui, args: &MergeArgs) -> Result<(), Failure> {
         force: args.force,
         stop: interrupt::flag(),
     };
-    let manifest = join(&job).map_err(|wrong| failure(&wrong))?;
-    ui.emit(&TokenizeReport::of(&args.out, &manifest, None))
+    let merged = join(&job).map_err(|wrong| failure(&wrong))?;
+    if !merged.made {
+        ui.note(&format!("{}: already done", args.out.display()));
+    }
+    ui.emit(&TokenizeReport::of(&args.out, &merged.manifest, None))
 }

@@ -13,7 +13,7 @@ use ratdata_schemas::{
     BinSet, Checksum, DirLock, FileRecord, Manifest, PayloadFile, Shard, ShardRecord, SplitRecord,
 };
 use ratdata_tokenize::corpus::MergedInput;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::TranscodeError;
 
@@ -31,14 +31,24 @@ pub(crate) struct MergeJob<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Joins the splits of all inputs, each into one bin with its index and, where they have them, its
-/// loss mask. A split that only some inputs have is joined from those.
+/// The artifact of a merge.
+pub(crate) struct Merged {
+    /// Its manifest.
+    pub(crate) manifest: Manifest,
+    /// Whether this run made it; otherwise it was there.
+    pub(crate) made: bool,
+}
+
+/// Joins the splits of all inputs, unless the same merge is there.
+///
+/// Each becomes one bin with its index and, where they have them, its loss mask. A split that only
+/// some inputs have is joined from those.
 ///
 /// # Errors
 ///
 /// An input is no artifact of token bins, inputs differ in their tokenizer or the width of their
 /// ids, only some shards of a split have masks, or the result cannot be written.
-pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Manifest, TranscodeError> {
+pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     let manifests =
         job.inputs.iter().map(|root| Manifest::read(root)).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = manifests.first() else {
@@ -54,21 +64,49 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Manifest, TranscodeError> {
             splits.entry(split).or_default().push(bins);
         }
     }
+    let name = job.name.unwrap_or(&first.name);
+    let config = json!({ "merge": inputs_of(job.inputs, &manifests)? });
     let _lock = DirLock::take(job.out)?;
-    super::import::clear(job.out, job.force)?;
+    let there = job.there(name, &config)?;
+    let own = there.is_some();
+    let whole = |manifest: &Manifest| manifest.files().iter().all(|file| is_there(job.out, file));
+    if let Some(manifest) = there.filter(whole) {
+        return Ok(Merged { manifest, made: false });
+    }
+    // What is this job's own and was lost in part is made again.
+    super::import::clear(job.out, job.force || own)?;
     let mut records = BTreeMap::new();
     for (split, sets) in splits {
         let shards: Vec<&Shard> = sets.iter().flat_map(BinSet::shards).collect();
-        let stem = format!("{}-{split}", job.name.unwrap_or(&first.name));
+        let stem = format!("{name}-{split}");
         let record = job.join(&stem, &shards)?;
         records.insert(split.to_owned(), SplitRecord::Shards { shards: vec![record] });
     }
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        name: name.to_owned(),
+        dtype: first.dtype,
+        tokenizer: first.tokenizer.clone(),
+        splits: records,
+        sources: manifests.iter().flat_map(|manifest| manifest.sources.clone()).collect(),
+        base: None,
+        config,
+    };
+    manifest.write(job.out)?;
+    Ok(Merged { manifest, made: true })
+}
+
+/// Describes what is joined, to the byte: the result follows from this and its name alone.
+fn inputs_of(
+    roots: &[PathBuf],
+    manifests: &[Manifest],
+) -> Result<Vec<MergedInput>, TranscodeError> {
     let fingerprint = |root: &PathBuf| {
         let path = root.join(MANIFEST_FILE);
         Checksum::of_file(&path).map_err(TranscodeError::io(&path))
     };
     let mut inputs = Vec::new();
-    for (root, manifest) in job.inputs.iter().zip(&manifests) {
+    for (root, manifest) in roots.iter().zip(manifests) {
         let documents = |split: &SplitRecord| match split {
             SplitRecord::Shards { shards } => shards.iter().map(|shard| shard.documents).sum(),
             _ => 0,
@@ -82,18 +120,13 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Manifest, TranscodeError> {
             config: manifest.config.clone(),
         });
     }
-    let manifest = Manifest {
-        format_version: FORMAT_VERSION,
-        name: job.name.unwrap_or(&first.name).to_owned(),
-        dtype: first.dtype,
-        tokenizer: first.tokenizer.clone(),
-        splits: records,
-        sources: manifests.iter().flat_map(|manifest| manifest.sources.clone()).collect(),
-        base: None,
-        config: json!({ "merge": inputs }),
-    };
-    manifest.write(job.out)?;
-    Ok(manifest)
+    Ok(inputs)
+}
+
+/// Returns whether a file of an artifact lies there in its length.
+fn is_there(root: &Path, file: &FileRecord) -> bool {
+    let metadata = file.resolve(root).ok().and_then(|path| path.metadata().ok());
+    metadata.is_some_and(|metadata| metadata.len() == file.bytes)
 }
 
 fn check_alike(
@@ -116,6 +149,15 @@ fn check_alike(
 }
 
 impl MergeJob<'_> {
+    /// Returns the result of the same merge, where the folder holds it and it may stay.
+    fn there(&self, name: &str, config: &Value) -> Result<Option<Manifest>, TranscodeError> {
+        if self.force || !self.out.join(MANIFEST_FILE).exists() {
+            return Ok(None);
+        }
+        let there = Manifest::read(self.out)?;
+        Ok((there.name == name && there.config == *config).then_some(there))
+    }
+
     /// Joins the shards of one split.
     fn join(&self, stem: &str, shards: &[&Shard]) -> Result<ShardRecord, TranscodeError> {
         let with_mask = shards.iter().filter(|shard| shard.mask().is_some()).count();

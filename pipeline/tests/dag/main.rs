@@ -11,6 +11,7 @@ mod telling;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Output;
 
 use serde_json::Value;
 
@@ -270,6 +271,31 @@ fn merged_bins_are_the_shards_one_after_the_other() {
     let one = bytes("one/shards/t-train-000_00001.bin");
     assert_eq!(bytes("both/both-train.bin"), bytes("joined/t-train.bin") + one);
     assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn a_merge_finds_its_own_result_and_makes_again_what_was_lost_of_it() {
+    let folder = workshop(BRANCHES);
+    let root = folder.path();
+    let tokenize = ["tokenize", "--tokenizer", "sample/tokenizer", "--input", "sample/corpus"];
+    said(&[&tokenize[..], &["--name", "t", "--out", "shards", "--quiet"]].concat(), root);
+    let merge = ["merge", "--input", "shards", "--out", "joined"];
+    let bin = root.join("joined/t-val.bin");
+    said(&merge, root);
+    let (whole, made) = (fs::read(&bin).unwrap(), bin.metadata().unwrap().modified().unwrap());
+
+    let again = ratdata(&merge, root);
+    let left = bin.metadata().unwrap().modified().unwrap();
+    let other = ratdata(&[&merge[..], &["--name", "other"]].concat(), root);
+    fs::remove_file(&bin).unwrap();
+    let mended = ratdata(&merge, root);
+
+    let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(again.status.success() && told(&again).contains("joined: already done"));
+    assert_eq!(left, made, "nothing is written again");
+    assert_eq!(other.status.code(), Some(1), "{}", told(&other));
+    assert!(mended.status.success() && !told(&mended).contains("already done"));
+    assert!(fs::read(&bin).unwrap() == whole);
 }
 
 #[test]
