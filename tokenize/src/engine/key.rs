@@ -24,9 +24,7 @@ impl Key {
         let len = len.min(LONGEST_LEN + 1);
         // Shifted by its whole width, a number is nothing.
         let kept = |bits: u32| u64::MAX.checked_shr(bits).unwrap_or(0);
-        let of_low = kept(64 - 8 * len.min(8));
-        // Where there is no key, the product may be too large for its type; it does not count then.
-        let of_high = kept(128_u32.wrapping_sub(len.wrapping_mul(8)));
+        let (of_low, of_high) = (kept(64 - 8 * len.min(8)), kept(128_u32.wrapping_sub(8 * len)));
         let has_key = if len > LONGEST_LEN { 0 } else { u64::MAX };
         Self { low: low & of_low & has_key, high: high & of_high & has_key }
     }
