@@ -15,12 +15,22 @@ pub(crate) struct Batch {
     places: Lanes,
     first: Lanes,
     second: Lanes,
+    /// The units that were not found close by, one bit each.
+    missing: u64,
 }
 
 impl Default for Batch {
     fn default() -> Self {
         let none = [0; BATCH];
-        Self { low: none, high: none, len: [0; BATCH], places: none, first: none, second: none }
+        Self {
+            low: none,
+            high: none,
+            len: [0; BATCH],
+            places: none,
+            first: none,
+            second: none,
+            missing: 0,
+        }
     }
 }
 
@@ -40,15 +50,15 @@ impl Kernel for MakeKeys<'_> {
 }
 
 impl Batch {
-    /// Looks up the units that end at `ends`, the first beginning at `start`: close by, and what is
-    /// not there in the table that all threads share. Returns where the last of them ends.
+    /// Takes the units that end at `ends`, the first beginning at `start`; looks them up close by,
+    /// and begins to fetch what the others need. Returns where the last of them ends.
     ///
     /// `zeros` says whether a unit may end with a zero byte.
     #[inline]
-    pub(crate) fn look_up(
+    pub(crate) fn begin(
         &mut self,
         level: Level,
-        (hot, known): (&mut HotUnits, &UnitTable),
+        (hot, known): (&HotUnits, &UnitTable),
         (bytes, mut start, ends): (&[u8], usize, &[u32]),
         zeros: bool,
     ) -> usize {
@@ -65,18 +75,23 @@ impl Batch {
             let (first, second) = hot.middle(self.places[at], self.key(at));
             (self.first[at], self.second[at]) = (first.bits(), second.bits());
         }
-        let missing = !nonzero(level, &self.first) & live;
-        for at in bits(missing) {
+        self.missing = !nonzero(level, &self.first) & live;
+        for at in bits(self.missing) {
             known.prefetch(self.key(at));
         }
-        for at in bits(missing) {
+        start
+    }
+
+    /// Looks up what was not found close by in the table that all threads share.
+    #[inline]
+    pub(crate) fn finish(&mut self, hot: &mut HotUnits, known: &UnitTable) {
+        for at in bits(self.missing) {
             let values = known.get(self.key(at));
             if !values.0.is_none() {
                 hot.keep(self.places[at], self.key(at), values);
                 (self.first[at], self.second[at]) = (values.0.bits(), values.1.bits());
             }
         }
-        start
     }
 
     /// Returns what is known of each unit: the first three of its ids, none where it is not known,

@@ -9,18 +9,14 @@ use super::walk::{Rules, Walk};
 pub(crate) const WINDOW: usize = 8192;
 
 /// The cuts of one window, and, of the last one, the end of the text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Cuts {
-    ends: Box<[u32]>,
+    ends: Vec<u32>,
     len: usize,
 }
 
-impl Default for Cuts {
-    fn default() -> Self {
-        // A cut a byte, and what a block writes beyond its last.
-        Self { ends: vec![0; WINDOW + 64 + 1].into_boxed_slice(), len: 0 }
-    }
-}
+/// Room for a cut a byte, and what a block writes beyond its last.
+const ROOM: usize = WINDOW + 64 + 1;
 
 impl Cuts {
     /// Returns the places in the text, in order.
@@ -110,6 +106,7 @@ impl Cutter {
         to: usize,
         out: &mut Cuts,
     ) {
+        out.ends.resize(ROOM, 0); // at first use only, so that an empty one costs nothing
         out.len = 0;
         let bytes = text.as_bytes();
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX); // `MAX_TEXT` bounds it

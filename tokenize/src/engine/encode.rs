@@ -205,43 +205,48 @@ impl Units {
     ) -> usize {
         let last = ends.last().map_or(start, |&end| end as usize);
         let zeros = memchr::memchr(0, &text.as_bytes()[start..last]).is_some();
-        let mut len = out.len();
-        let mut batch = Batch::default();
-        for ends in ends.chunks(BATCH) {
-            let mut from = start;
-            let caches = (&mut self.hot, &engine.known);
-            let units = (text.as_bytes(), start, ends);
-            start = batch.look_up(engine.level, caches, units, zeros);
-            make_room(out, len);
-            for (&end, (one, more)) in ends.iter().zip(batch.found()) {
-                if one.is_none() {
-                    len += self.miss(engine, &text[from..end as usize], len, out);
-                    make_room(out, len);
-                } else {
-                    len += write(one, &mut out[len..]);
-                    if !more.is_none() {
-                        len += write(more, &mut out[len..]);
-                    }
-                }
-                from = end as usize;
+        let (mut this, mut next) = (&mut Batch::default(), &mut Batch::default());
+        let mut ids = [W::default(); BATCH * 2 * VALUE_IDS];
+        let (mut begun, mut waiting): (usize, Option<&[u32]>) = (start, None);
+        // One batch ahead: what it needs from far away is fetched while the one before is written.
+        for ends in ends.chunks(BATCH).map(Some).chain([None]) {
+            if let Some(ends) = ends {
+                let caches = (&self.hot, &engine.known);
+                begun = next.begin(engine.level, caches, (text.as_bytes(), begun, ends), zeros);
             }
+            if let Some(ends) = waiting {
+                this.finish(&mut self.hot, &engine.known);
+                let mut len = 0;
+                for (&end, (one, more)) in ends.iter().zip(this.found()) {
+                    if one.is_none() {
+                        out.extend_from_slice(&ids[..len]);
+                        len = 0;
+                        self.miss(engine, &text[start..end as usize], out);
+                    } else {
+                        len += write(one, &mut ids[len..]);
+                        if !more.is_none() {
+                            len += write(more, &mut ids[len..]);
+                        }
+                    }
+                    start = end as usize;
+                }
+                out.extend_from_slice(&ids[..len]);
+            }
+            std::mem::swap(&mut this, &mut next);
+            waiting = ends;
         }
-        out.truncate(len);
         start
     }
 
-    /// Writes the ids of a unit that was not found among the known ones at `len`, remembers it, and
-    /// returns how many there are.
+    /// Appends the ids of a unit that was not found among the known ones, and remembers it.
     #[cold]
     #[inline(never)]
-    fn miss<W: IdWidth>(
-        &mut self,
-        engine: &Engine,
-        unit: &str,
-        len: usize,
-        out: &mut Vec<W>,
-    ) -> usize {
+    fn miss<W: IdWidth>(&mut self, engine: &Engine, unit: &str, out: &mut Vec<W>) {
         let ids = if let Some(ids) = self.long.get(unit.as_bytes()) {
+            let key = Key::of(unit.as_bytes());
+            if let Some(values) = Value::pair(key, ids) {
+                self.hot.keep(HotUnits::place(key), key, values);
+            }
             ids
         } else {
             self.ids.clear();
@@ -251,18 +256,7 @@ impl Units {
             }
             &self.ids
         };
-        out.truncate(len);
         out.extend(ids.iter().map(|&id| W::of(id)));
-        ids.len()
-    }
-}
-
-/// Sees to it that a batch of known units, written whole value by whole value, fits from `len` on.
-#[inline]
-fn make_room<W: IdWidth>(out: &mut Vec<W>, len: usize) {
-    const ROOM: usize = (BATCH + 1) * 2 * VALUE_IDS;
-    if out.len() < len + ROOM {
-        out.resize(len + ROOM, W::default());
     }
 }
 

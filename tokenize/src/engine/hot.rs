@@ -1,7 +1,9 @@
-//! The units that one thread meets most, close by: a small copy of a part of the shared table.
+//! The units that one thread meets most, close by: a small copy of what the shared table and the
+//! thread's own long cache know.
 //!
 //! The shared table is far larger than a core's own cache and than what its address translation
-//! reaches, and text is so uneven that a table of half a megabyte holds most of what comes.
+//! reaches, and text is so uneven that a table of half a megabyte holds most of what comes. It also
+//! follows the text, which the shared table does not once it is full.
 
 use super::key::Key;
 use super::scan::{Lanes, Level, Line, look_up_four};

@@ -49,6 +49,16 @@ impl Value {
         Self((0..).zip(ids).fold(count, ids_of))
     }
 
+    /// Packs the ids of a unit, the first three and the others; none where it has no key, or too many.
+    pub(crate) fn pair(key: Key, ids: &[TokenId]) -> Option<(Self, Self)> {
+        let most = if key.is_short() { VALUE_IDS } else { 2 * VALUE_IDS };
+        if key.is_none() || ids.is_empty() || ids.len() > most {
+            return None;
+        }
+        let (first, second) = ids.split_at(ids.len().min(VALUE_IDS));
+        Some((Self::of(first), Self::of(second)))
+    }
+
     /// Takes what [`Value::bits`] gave.
     #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
@@ -81,6 +91,9 @@ impl Value {
     }
 }
 
+/// Bytes in a page of memory, at least.
+const PAGE: usize = 4096;
+
 /// Numbers in a cache line.
 const LINE: usize = 8;
 
@@ -98,9 +111,13 @@ pub(crate) struct UnitTable {
 impl UnitTable {
     /// Makes an empty table.
     pub(crate) fn new() -> Self {
-        // Zeros of the system's own, taken over as they are: what no unit needs is never touched.
         let zeros = vec![0_u64; (SHORT_LINES + MIDDLE_LINES + 1) * LINE];
         let words: Vec<AtomicU64> = zeros.into_iter().map(AtomicU64::new).collect();
+        // A page that is read before it is written is one page of zeros that all such share, and
+        // giving it one of its own interrupts every core. So each is written now.
+        for word in words.iter().step_by(PAGE / size_of::<u64>()) {
+            word.store(0, Ordering::Relaxed);
+        }
         let first = words.as_ptr().align_offset(LINE * size_of::<u64>()).min(LINE);
         Self { words, first }
     }
@@ -148,10 +165,7 @@ impl UnitTable {
 
     /// Remembers a unit; returns false where it has no key, too many ids, or finds no room.
     pub(crate) fn insert(&self, key: Key, ids: &[TokenId]) -> bool {
-        let most = if key.is_short() { VALUE_IDS } else { 2 * VALUE_IDS };
-        if key.is_none() || ids.is_empty() || ids.len() > most {
-            return false;
-        }
+        let Some((first, second)) = Value::pair(key, ids) else { return false };
         let line = self.line(key);
         let claim = |at: usize, key: u64| {
             line[at].compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed)
@@ -159,19 +173,18 @@ impl UnitTable {
         if key.is_short() {
             return (0..4).any(|way| match claim(way, key.low) {
                 Ok(_) => {
-                    line[4 + way].store(Value::of(ids).0, Ordering::Relaxed);
+                    line[4 + way].store(first.0, Ordering::Relaxed);
                     true
                 }
                 Err(there) => there == key.low,
             });
         }
-        let (first, second) = ids.split_at(ids.len().min(VALUE_IDS));
         (0..2).any(|way| {
             let claimed = claim(2 + way, key.high).is_ok();
             if claimed {
                 line[way].store(key.low, Ordering::Relaxed);
-                line[6 + way].store(Value::of(second).0, Ordering::Relaxed);
-                line[4 + way].store(Value::of(first).0, Ordering::Release);
+                line[6 + way].store(second.0, Ordering::Relaxed);
+                line[4 + way].store(first.0, Ordering::Release);
             }
             claimed
         })
