@@ -4,7 +4,7 @@
     python3 -m venv venv
     venv/bin/pip install gigatoken datatrove datasets sentencepiece tokenizers 'transformers<5' orjson
     cargo build --release
-    venv/bin/python scripts/bench_parquet.py --llama DIR --input FILE.parquet [--runs 5] [--slow-share 0.2]
+    venv/bin/python scripts/bench_parquet.py --llama DIR --input FILE.parquet [--copies 1] [--runs 5] [--slow-share 0.2]
 
 DIR holds `tokenizer.json` and `tokenizer.model`. Every program is a process of its own, timed from its
 start to its end, Python's imports taken off. The slow peers get a share of the rows, cut into a file a
@@ -37,7 +37,8 @@ def gigatoken(job):
 
     begun = time.perf_counter()
     tokenizer = gigatoken.Tokenizer(job["llama"] + "/tokenizer.json")
-    ids = tokenizer.encode_files(gigatoken.ParquetFileSource([job["input"]], "text"))
+    files = sorted(str(file) for file in Path(job["input"]).glob("*.parquet"))
+    ids = tokenizer.encode_files(gigatoken.ParquetFileSource(files, "text"))
     import awkward
 
     np.asarray(awkward.flatten(ids)).astype(np.uint16).tofile(job["out"] + "/flat.bin")
@@ -174,6 +175,7 @@ def measure(program, llama, path, threads):
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": out, "RAYON_NUM_THREADS": str(threads)}
         environment["TOKENIZERS_PARALLELISM"] = "true"
         command = [sys.executable, __file__, "--program", program, json.dumps(job)]
+        os.sync()  # what the program before has left to be written is not this one's to wait for
         done = subprocess.run(command, check=True, capture_output=True, env=environment)
         return float(done.stdout.split()[-1])
     finally:
@@ -186,6 +188,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--llama", type=Path, required=True)
     options.add_argument("--input", type=Path, required=True)
+    options.add_argument("--copies", type=int, default=1, help="files of the whole, for the fast ones")
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--threads", type=int, default=4)
     options.add_argument("--slow-share", type=float, default=0.2)
@@ -205,9 +208,11 @@ def main():
             piece = part.take(list(range(number, part.num_rows, given.threads)))
             pyarrow.parquet.write_table(piece, Path(folder) / f"share/{number}.parquet", compression="zstd")
         share = Path(folder) / "share" / "*.parquet"
-        whole = Path(folder) / "whole.parquet"
-        pyarrow.parquet.write_table(table, whole, compression="zstd", row_group_size=500)
-        inputs = {"ratdata": (whole, size(table)), "gigatoken": (whole, size(table))}
+        whole = Path(folder) / "whole"
+        whole.mkdir()
+        for number in range(given.copies):
+            pyarrow.parquet.write_table(table, whole / f"{number}.parquet", compression="zstd", row_group_size=500)
+        inputs = dict.fromkeys(("ratdata", "gigatoken"), (whole, size(table) * given.copies))
         rates = {program: [] for program in PROGRAMS}
         for number in range(given.runs):
             for program in PROGRAMS:

@@ -60,7 +60,8 @@ impl<'a> JobProgress<'a> {
         if !self.ui.live() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan/dim} {msg}") {
+        // What a narrow terminal has no room for is cut off, so that the line stays one.
+        if let Ok(style) = ProgressStyle::with_template("{bar:16.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
         let mut last_line = begun;
@@ -83,8 +84,8 @@ impl<'a> JobProgress<'a> {
         bar.finish_and_clear();
     }
 
-    /// Documents, tokens and files so far, the rates, and the time left by the bytes of input, of
-    /// which this run's alone tell how fast it is.
+    /// The time left by the bytes of input, of which this run's alone tell how fast it is, files,
+    /// rates, tokens and documents: first what is asked for most.
     fn line(&self, seconds: f64) -> String {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let rate = |count: u64| count as f64 / seconds.max(1e-9);
@@ -94,16 +95,16 @@ impl<'a> JobProgress<'a> {
         } else {
             let passed = input_done + load(&self.progress.input_bytes_before);
             let left = seconds * self.input_bytes.saturating_sub(passed) as f64 / input_done as f64;
-            format!(", {left:.0} s left")
+            format!("{left:.0} s left, ")
         };
         format!(
-            "{}/{} files, {} documents, {} tokens, {}/s, {:.1} M tokens/s{left}",
+            "{left}{}/{} files, {}/s, {:.1} M tokens/s, {} tokens, {} documents",
             load(&self.progress.files_done),
             self.files,
-            grouped(load(&self.progress.documents)),
-            grouped(load(&self.progress.tokens)),
             sized_f(rate(load(&self.progress.text_bytes))),
             rate(load(&self.progress.tokens)) / 1e6,
+            grouped(load(&self.progress.tokens)),
+            grouped(load(&self.progress.documents)),
         )
     }
 }

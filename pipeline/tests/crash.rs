@@ -1,12 +1,14 @@
 //! A run that is killed, stopped or out of space goes on and ends with the same bytes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+mod content;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use content::content;
 use ratdata_schemas::DirLock;
 
 fn command(folder: &Path, out: &str) -> Command {
@@ -43,24 +45,6 @@ fn workshop() -> tempfile::TempDir {
         }
     }
     folder
-}
-
-/// Every file of an artifact, but for the lock.
-fn content(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // A run that was killed at once has made no folder yet.
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with(DirLock::FILE) {
-                files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
 }
 
 #[test]

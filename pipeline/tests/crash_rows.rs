@@ -3,17 +3,17 @@
 //! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod content;
 mod draws;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use content::content;
 use draws::Draws;
-use ratdata_schemas::DirLock;
 
 /// How often each job is begun anew.
 const ROUNDS: u32 = 5;
@@ -55,24 +55,6 @@ fn workshop() -> tempfile::TempDir {
         ),
     );
     folder
-}
-
-/// Every file of an artifact, but for the lock.
-fn content(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // A run that was killed at once has made no folder yet.
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with(DirLock::FILE) {
-                files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
 }
 
 /// Kills a job at random points of its time, until one attempt ends, and compares its files.

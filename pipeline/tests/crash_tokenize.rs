@@ -3,6 +3,7 @@
 //! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod content;
 mod draws;
 mod left;
 mod workshop;
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use content::content;
 use draws::Draws;
-use left::{content, manifest};
+use left::manifest;
 use parquet::file::properties::WriterProperties;
 use rustix::process::{Pid, Signal, kill_process};
 use workshop::{Workshop, said};

@@ -1,6 +1,7 @@
 //! Every kind of file and column gives the same bins, and every damage gives one clear error.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod content;
 mod left;
 mod workshop;
 
@@ -14,7 +15,8 @@ use arrow::array::{
     StringViewArray,
 };
 use arrow::datatypes::{Field, Int32Type, Schema};
-use left::{content, manifest};
+use content::content;
+use left::manifest;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};

@@ -1,12 +1,14 @@
 //! What `ratdata tokenize` does with the files that it finds, makes and leaves alone.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod content;
 mod left;
 mod workshop;
 
 use std::fs;
 
-use left::{content, manifest};
+use content::content;
+use left::manifest;
 use parquet::file::properties::WriterProperties;
 use workshop::{Workshop, said};
 

@@ -413,14 +413,12 @@ impl fmt::Display for TokenizeReport {
                 sized(split.bytes)
             )?;
         }
-        write!(
-            f,
-            "{} of text, {:.3} bytes a token, {} ids of `{}`",
-            sized(self.text_bytes),
-            self.bytes_per_token,
-            self.dtype,
-            self.tokenizer
-        )?;
+        // Of bins that another tool wrote nobody knows how long the text was.
+        if self.text_bytes > 0 {
+            let text = sized(self.text_bytes);
+            write!(f, "{text} of text, {:.3} bytes a token, ", self.bytes_per_token)?;
+        }
+        write!(f, "{} ids of `{}`", self.dtype, self.tokenizer)?;
         if self.bad_rows > 0 {
             write!(f, ", {} bad rows left out", grouped(self.bad_rows))?;
         }

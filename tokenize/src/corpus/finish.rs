@@ -13,8 +13,8 @@ use super::state::{JobState, Receipt};
 use crate::staging::Staging;
 use crate::tokenizer::IdWidth;
 
-/// How many ids are gathered before they are written.
-const GATHERED: usize = 1 << 20;
+/// How many ids are gathered before they are written: what a core has close by.
+const GATHERED: usize = 1 << 16;
 
 /// A file whose documents are all staged.
 pub(crate) struct StagedSource<W> {

@@ -17,7 +17,7 @@ use super::block::Block;
 use super::config::OnBadRow;
 use super::error::JobError;
 use super::job::Progress;
-use crate::source::{Rows, Source};
+use crate::source::{Cell, Rows, Source};
 use crate::tokenizer::{Encoder, IdWidth};
 
 /// No new part is opened while this much waits for its turn to be written.
@@ -329,8 +329,10 @@ fn encode<W: IdWidth>(
     encoder: &mut Encoder,
     batch: &Batch,
 ) -> Result<Block<W>, JobError> {
+    let bytes: usize = batch.rows.cells.iter().map(Cell::bytes).sum();
     let mut block = Block {
-        ids: Vec::new(),
+        // An id of most texts stands for three bytes or more; a vector that grows is copied.
+        ids: Vec::with_capacity(bytes / 3),
         lens: Vec::with_capacity(batch.rows.cells.len()),
         text_lens: Vec::with_capacity(batch.rows.cells.len()),
         rows: batch.rows.cells.len() as u64,

@@ -158,6 +158,16 @@ impl Cell {
             _ => format!("row {row}"),
         }
     }
+
+    /// Returns how many bytes the cell holds: those of a text, or of the line that has it.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Line(_, line) => line.len(),
+            Self::Text(text) => text.len(),
+            Self::Null => 0,
+        }
+    }
 }
 
 /// The fields of a line of JSON, unparsed.

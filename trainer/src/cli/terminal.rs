@@ -29,7 +29,7 @@ impl Terminal {
         let live = io::stderr().is_terminal();
         let line = (live && !quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{bar:20.cyan/dim} {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{bar:12.cyan/dim} {wide_msg}") {
                 bar.set_style(style.progress_chars("━╸─"));
             }
             bar
