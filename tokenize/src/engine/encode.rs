@@ -150,19 +150,17 @@ impl Worker {
     }
 }
 
-/// What one thread keeps: the units that the shared table has no place for, and buffers.
+/// What one thread keeps: what it knows of units, and buffers.
 #[derive(Debug, Default)]
 struct Units {
-    hot: HotUnits,
-    long: LongCache,
-    merger: Merger,
+    own: Own,
     cuts: Cuts,
-    ids: Vec<TokenId>,
+    batches: [Batch; 2],
 }
 
 impl Clone for Units {
     fn clone(&self) -> Self {
-        Self { hot: self.hot.clone(), long: self.long.clone(), ..Self::default() }
+        Self { own: self.own.clone(), ..Self::default() }
     }
 }
 
@@ -175,37 +173,62 @@ impl Units {
         out: &mut Vec<W>,
     ) {
         let mut state = CutState::new(prefixed);
-        let mut cuts = std::mem::take(&mut self.cuts);
         let mut start = 0;
         let mut pending_prefix = prefixed;
         for from in (0..text.len()).step_by(WINDOW) {
             let to = text.len().min(from + WINDOW);
-            engine.cutter.cuts(engine.level, &mut state, text, from, to, &mut cuts);
-            let mut ends = cuts.ends();
+            engine.cutter.cuts(engine.level, &mut state, text, from, to, &mut self.cuts);
+            let mut ends = self.cuts.ends();
             if let (true, Some((&end, rest))) = (pending_prefix, ends.split_first()) {
                 // The first unit has a `▁` that the text has not.
-                let first = format!(" {}", &text[..end as usize]);
-                self.look_up(engine, &first, 0, &[narrow(first.len())], out);
+                self.own.encode_one(engine, &format!(" {}", &text[..end as usize]), out);
                 (start, ends, pending_prefix) = (end as usize, rest, false);
             }
-            start = self.look_up(engine, text, start, ends, out);
+            start = self.own.encode_all(engine, &mut self.batches, (text, start, ends), out);
         }
-        self.cuts = cuts;
+    }
+}
+
+/// What one thread knows of units: those it meets most, and those that the shared table has no
+/// place for.
+#[derive(Debug, Default)]
+struct Own {
+    hot: HotUnits,
+    long: LongCache,
+    merger: Merger,
+    ids: Vec<TokenId>,
+}
+
+impl Clone for Own {
+    fn clone(&self) -> Self {
+        Self { hot: self.hot.clone(), long: self.long.clone(), ..Self::default() }
+    }
+}
+
+impl Own {
+    /// Appends the ids of one unit.
+    fn encode_one<W: IdWidth>(&mut self, engine: &Engine, unit: &str, out: &mut Vec<W>) {
+        let (one, more) = engine.known.get(Key::of(unit.as_bytes()));
+        if one.is_none() {
+            self.miss(engine, unit, out);
+        } else {
+            let ids = |value: Value| value.ids().into_iter().take(value.count());
+            out.extend(ids(one).chain(ids(more)).map(W::of));
+        }
     }
 
     /// Appends the ids of the units that end at `ends`, the first beginning at `start`; returns
     /// where the unit after them begins.
-    fn look_up<W: IdWidth>(
+    fn encode_all<W: IdWidth>(
         &mut self,
         engine: &Engine,
-        text: &str,
-        mut start: usize,
-        ends: &[u32],
+        [this, next]: &mut [Batch; 2],
+        (text, mut start, ends): (&str, usize, &[u32]),
         out: &mut Vec<W>,
     ) -> usize {
         let last = ends.last().map_or(start, |&end| end as usize);
         let zeros = memchr::memchr(0, &text.as_bytes()[start..last]).is_some();
-        let (mut this, mut next) = (&mut Batch::default(), &mut Batch::default());
+        let (mut this, mut next) = (this, next);
         let mut ids = [W::default(); BATCH * 2 * VALUE_IDS];
         let (mut begun, mut waiting): (usize, Option<&[u32]>) = (start, None);
         // One batch ahead: what it needs from far away is fetched while the one before is written.
@@ -267,11 +290,6 @@ fn write<W: IdWidth>(value: Value, out: &mut [W]) -> usize {
         *target = W::of(id);
     }
     value.count()
-}
-
-/// A place within a text, which [`MAX_TEXT`] keeps within 32 bits.
-fn narrow(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 /// The longest piece of text that the engine takes; see [`MAX_UNIT`].
