@@ -224,6 +224,12 @@ impl FileRecord {
         }
         Ok(root.join(path))
     }
+
+    /// Returns whether the file is there, below `root`, with the size that was recorded.
+    pub fn is_whole(&self, root: &Path) -> bool {
+        let there = self.resolve(root).ok().and_then(|path| path.metadata().ok());
+        there.is_some_and(|metadata| metadata.len() == self.bytes)
+    }
 }
 
 /// One file that documents came from.

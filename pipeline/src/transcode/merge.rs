@@ -69,7 +69,7 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     let _lock = DirLock::take(job.out)?;
     let there = job.there(name, &config)?;
     let own = there.is_some();
-    let whole = |manifest: &Manifest| manifest.files().iter().all(|file| is_there(job.out, file));
+    let whole = |manifest: &Manifest| manifest.files().iter().all(|file| file.is_whole(job.out));
     if let Some(manifest) = there.filter(whole) {
         return Ok(Merged { manifest, made: false });
     }
@@ -121,12 +121,6 @@ fn inputs_of(
         });
     }
     Ok(inputs)
-}
-
-/// Returns whether a file of an artifact lies there in its length.
-fn is_there(root: &Path, file: &FileRecord) -> bool {
-    let metadata = file.resolve(root).ok().and_then(|path| path.metadata().ok());
-    metadata.is_some_and(|metadata| metadata.len() == file.bytes)
 }
 
 fn check_alike(

@@ -244,7 +244,7 @@ impl Sampler<'_> {
                     if lines.is_compressed() {
                         drawn.passed += rows.input_bytes as f64;
                     } else {
-                        drawn.passed += rows.cells.iter().map(size_of_cell).sum::<f64>();
+                        drawn.passed += rows.cells.iter().map(Cell::bytes).sum::<usize>() as f64;
                     }
                     drawn.passed < most
                 },
@@ -308,7 +308,7 @@ impl Sampler<'_> {
             let chance = drawn.chance();
             let encoding = Instant::now();
             for (row, cell) in (rows.first..).zip(&rows.cells) {
-                let bytes = size_of_cell(cell);
+                let bytes = cell.bytes() as f64;
                 drawn.bytes += bytes;
                 drawn.rows += 1.0;
                 if uniform(row) >= chance {
@@ -424,15 +424,6 @@ impl Drawn {
             encode_seconds: text * share(encoding, self.spent),
             encoded: self.encoded + self.kept * framed,
         }
-    }
-}
-
-/// Returns the size of what a row holds, before it is parsed.
-fn size_of_cell(cell: &Cell) -> f64 {
-    match cell {
-        Cell::Bytes(bytes) => bytes.len() as f64,
-        Cell::Line(_, bytes) | Cell::Text(bytes) => bytes.len() as f64,
-        Cell::Null => 0.0,
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, FileRecord, Manifest, ShardRecord, SourceRecord, SplitRecord,
-    TokenId, TokenizerRecord,
+    Checksum, DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenId,
+    TokenizerRecord,
 };
 use serde_json::{Value, json};
 
@@ -183,7 +183,7 @@ impl Job {
             let whole = shards
                 .values()
                 .flat_map(|shard| [&shard.bin, &shard.idx])
-                .all(|record| is_whole(&self.out, record));
+                .all(|record| record.is_whole(&self.out));
             if whole && !shards.is_empty() {
                 let documents = shards.values().map(|shard| shard.documents).sum();
                 let receipt = Receipt { source: source.clone(), shards, documents };
@@ -338,7 +338,7 @@ impl Job {
     fn receipt(&self, number: usize) -> Result<Option<Receipt>, JobError> {
         let Some(receipt) = self.state.receipt(&self.files[number].stem)? else { return Ok(None) };
         for (split, shard) in &receipt.shards {
-            let whole = is_whole(&self.out, &shard.bin) && is_whole(&self.out, &shard.idx);
+            let whole = shard.bin.is_whole(&self.out) && shard.idx.is_whole(&self.out);
             if !whole && absorbed_shards(&self.out, &self.state, &self.merged(split))? <= number {
                 return Ok(None);
             }
@@ -457,19 +457,12 @@ fn edge(
     }
 }
 
-/// Returns whether a file is there with the size that its record has.
-fn is_whole(out: &Path, record: &FileRecord) -> bool {
-    record
-        .resolve(out)
-        .is_ok_and(|path| path.metadata().is_ok_and(|metadata| metadata.len() == record.bytes))
-}
-
 /// Returns the files of an artifact that are missing or of another size.
 fn lost_files(out: &Path, manifest: &Manifest) -> Result<Vec<String>, JobError> {
     let mut lost = Vec::new();
     for record in manifest.files() {
         record.resolve(out)?;
-        if !is_whole(out, record) {
+        if !record.is_whole(out) {
             lost.push(record.path.clone());
         }
     }

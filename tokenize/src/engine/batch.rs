@@ -7,7 +7,7 @@ use super::scan::{BATCH, Kernel, Lanes, Level, nonzero, run};
 use super::table::{UnitTable, Value};
 
 /// Up to [`BATCH`] units: their keys, and what is known of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     low: Lanes,
     high: Lanes,

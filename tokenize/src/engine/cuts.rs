@@ -9,7 +9,7 @@ use super::walk::{Rules, Walk};
 pub(crate) const WINDOW: usize = 8192;
 
 /// The cuts of one window, and, of the last one, the end of the text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cuts {
     ends: Vec<u32>,
     len: usize,

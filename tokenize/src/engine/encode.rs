@@ -1,6 +1,6 @@
 //! The engine's main path: windows of text to cuts, cuts to units, units to ids.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ratdata_schemas::TokenId;
 
@@ -25,7 +25,8 @@ pub(crate) struct Engine {
     cutter: Cutter,
     prefix: Prefix,
     level: Level,
-    known: UnitTable,
+    /// Made when the first text is encoded: who decodes only does without.
+    known: LazyLock<UnitTable>,
 }
 
 impl Engine {
@@ -36,7 +37,7 @@ impl Engine {
             Reading::Spaces { prefix, joins } => (Cutter::Joins(joins), prefix),
             Reading::ByteLevel { pattern, .. } => (Cutter::Pattern(pattern), Prefix::Never),
         };
-        Self { bpe, cutter, prefix, level: Level::detect(), known: UnitTable::new() }
+        Self { bpe, cutter, prefix, level: Level::detect(), known: LazyLock::new(UnitTable::new) }
     }
 
     /// Returns the ids of a piece of text by the definition; the engine's slow twin.
@@ -151,17 +152,11 @@ impl Worker {
 }
 
 /// What one thread keeps: what it knows of units, and buffers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Units {
     own: Own,
     cuts: Cuts,
     batches: [Batch; 2],
-}
-
-impl Clone for Units {
-    fn clone(&self) -> Self {
-        Self { own: self.own.clone(), ..Self::default() }
-    }
 }
 
 impl Units {
@@ -191,18 +186,12 @@ impl Units {
 
 /// What one thread knows of units: those it meets most, and those that the shared table has no
 /// place for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Own {
     hot: HotUnits,
     long: LongCache,
     merger: Merger,
     ids: Vec<TokenId>,
-}
-
-impl Clone for Own {
-    fn clone(&self) -> Self {
-        Self { hot: self.hot.clone(), long: self.long.clone(), ..Self::default() }
-    }
 }
 
 impl Own {
@@ -228,17 +217,18 @@ impl Own {
     ) -> usize {
         let last = ends.last().map_or(start, |&end| end as usize);
         let zeros = memchr::memchr(0, &text.as_bytes()[start..last]).is_some();
+        let known: &UnitTable = &engine.known;
         let (mut this, mut next) = (this, next);
         let mut ids = [W::default(); BATCH * 2 * VALUE_IDS];
         let (mut begun, mut waiting): (usize, Option<&[u32]>) = (start, None);
         // One batch ahead: what it needs from far away is fetched while the one before is written.
         for ends in ends.chunks(BATCH).map(Some).chain([None]) {
             if let Some(ends) = ends {
-                let caches = (&self.hot, &engine.known);
+                let caches = (&self.hot, known);
                 begun = next.begin(engine.level, caches, (text.as_bytes(), begun, ends), zeros);
             }
             if let Some(ends) = waiting {
-                this.finish(&mut self.hot, &engine.known);
+                this.finish(&mut self.hot, known);
                 let mut len = 0;
                 for (&end, (one, more)) in ends.iter().zip(this.found()) {
                     if one.is_none() {

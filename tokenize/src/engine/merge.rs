@@ -15,7 +15,7 @@ use super::pairs::NO_RANK;
 const SCANNED: usize = 48;
 
 /// Merges units; keeps its buffers from one to the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Merger {
     nodes: Vec<Node>,
     heap: BinaryHeap<Reverse<(u32, u32, u32)>>, // rank, place, length of the pair when pushed
