@@ -15,6 +15,7 @@ mod quantity;
 mod reference;
 mod report;
 mod store;
+mod trainer;
 mod transcode;
 mod ui;
 mod verify;

@@ -10,11 +10,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{
+use arrow_array::types::Int32Type;
+use arrow_array::{
     ArrayRef, DictionaryArray, LargeStringArray, ListArray, RecordBatch, StringArray,
     StringViewArray,
 };
-use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow_schema::{Field, Schema};
 use content::content;
 use left::manifest;
 use parquet::arrow::ArrowWriter;

@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use arrow::array::{Array, AsArray};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, GenericStringArray, OffsetSizeTrait};
+use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ratdata_tests::families::{Family, gpt2_with_pattern};
 use ratdata_tests::shared;
@@ -15,15 +17,18 @@ fn texts(path: &Path) -> Vec<String> {
         ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build();
     let mut texts = Vec::new();
     for batch in reader.unwrap() {
-        let column = arrow::compute::cast(
-            batch.unwrap().column_by_name("text").unwrap(),
-            &arrow::datatypes::DataType::LargeUtf8,
-        )
-        .unwrap();
-        let column = column.as_string::<i64>();
-        texts.extend((0..column.len()).map(|row| column.value(row).to_owned()));
+        let batch = batch.unwrap();
+        let column = batch.column_by_name("text").unwrap();
+        match column.data_type() {
+            DataType::LargeUtf8 => texts.extend(strings(column.as_string::<i64>())),
+            _ => texts.extend(strings(column.as_string::<i32>())),
+        }
     }
     texts
+}
+
+fn strings<O: OffsetSizeTrait>(column: &GenericStringArray<O>) -> impl Iterator<Item = String> {
+    column.iter().map(|text| text.unwrap_or_default().to_owned())
 }
 
 #[test]

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use super::run::{PipelineArgs, carry_out};
 use super::tokenize::TokenizeReport;
-use super::train;
 use crate::dag::plan::{Plan, Planned};
 use crate::failure::{Failure, Kind};
 use crate::quantity::grouped;
 use crate::store::Store;
+use crate::trainer::Trainer;
 use crate::ui::Ui;
 
 /// Run everything on a small corpus made on the spot
@@ -33,28 +33,50 @@ pub(crate) struct DemoArgs {
     no_train: bool,
 }
 
-/// The steps whose results get a name of their own in the demo's folder.
+/// The steps whose results get a name of their own in the demo's folder; the last needs the trainer.
 const STEPS: [&str; 5] = ["sample", "tokens", "packed", "questions", "model"];
 
 /// Runs the command.
+///
+/// Under `cargo run` the trainer may have to be built first: the other steps do not wait for it.
 pub(crate) fn demo(ui: &Ui, args: &DemoArgs) -> Result<(), Failure> {
-    let trains = !args.no_train && train::is_there(ui)?;
-    let steps = STEPS.iter().filter(|step| trains || **step != "model").map(|&step| step.into());
-    let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
+    // The events of the run are not what the demo's JSON is about.
+    let quiet = Ui::new(false, ui.quiet() || ui.json());
+    let trainer = if args.no_train { None } else { Some(Trainer::find(&quiet)?) };
+    let steps = match &trainer {
+        Some(Trainer::Ready(_)) => &STEPS[..],
+        _ => &STEPS[..STEPS.len() - 1],
+    };
+    let (mut store, mut plan) = carry_out_steps(&quiet, &args.out, steps)?;
+    match trainer {
+        Some(trainer @ Trainer::Building(_)) => {
+            trainer.path(&quiet)?;
+            (store, plan) = carry_out_steps(&quiet, &args.out, &STEPS)?;
+        }
+        Some(Trainer::Missing(path)) => {
+            let path = path.display();
+            ui.warn(&format!("{path}: the trainer is not there, no model is trained"));
+        }
+        Some(Trainer::Ready(_)) | None => {}
+    }
+    ui.emit(&DemoReport::of(&args.out, &store, &plan)?)
+}
+
+/// Runs some steps of the pipeline `tiny`, with their results in the demo's folder.
+fn carry_out_steps(ui: &Ui, out: &Path, steps: &[&str]) -> Result<(Store, Plan), Failure> {
+    let out = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
     let publish = |step: &&str| {
         let path = serde_json::Value::from(out.join(step).display().to_string());
         format!("steps.{step}.publish={path}")
     };
     let pipeline = PipelineArgs {
-        steps: steps.collect(),
+        steps: steps.iter().map(|&step| step.into()).collect(),
         set: STEPS.iter().map(publish).collect(),
         ..PipelineArgs::at("tiny", Some(out.join("store")))
     };
-    // The events of the run are not what the demo's JSON is about.
-    let quiet = Ui::new(false, ui.quiet() || ui.json());
     let (pipeline, store, plan) = pipeline.plan()?;
-    carry_out(&quiet, &pipeline, &store, &plan)?;
-    ui.emit(&DemoReport::of(&args.out, &store, &plan)?)
+    carry_out(ui, &pipeline, &store, &plan)?;
+    Ok((store, plan))
 }
 
 /// What the demo has made.

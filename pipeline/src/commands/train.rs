@@ -1,6 +1,5 @@
 //! `ratdata train`: starts the trainer, which is a program of its own.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,10 +7,8 @@ use std::process::Command;
 use serde::Deserialize;
 
 use crate::failure::{Failure, Kind};
+use crate::trainer::Trainer;
 use crate::ui::Ui;
-
-/// The trainer's program, which lies beside this one.
-const PROGRAM: &str = "ratdata-train";
 
 /// Train a model on token bins
 ///
@@ -33,8 +30,7 @@ Examples:
 
 /// Runs the command.
 pub(crate) fn train(ui: &Ui, args: &TrainArgs) -> Result<(), Failure> {
-    let beside = beside()?;
-    let program = find(ui, &beside)?.ok_or_else(|| missing(&beside))?;
+    let program = Trainer::find(ui)?.path(ui)?;
     let mut command = Command::new(&program);
     command.args(&args.args);
     // Options before the command's name were ours to read, and are the trainer's too.
@@ -67,8 +63,7 @@ pub(crate) struct Drawn {
 
 /// Asks the trainer what a run drew in an iteration; `run` is the run's folder.
 pub(crate) fn draws(ui: &Ui, run: &Path, iteration: u64) -> Result<Vec<Drawn>, Failure> {
-    let beside = beside()?;
-    let program = find(ui, &beside)?.ok_or_else(|| missing(&beside))?;
+    let program = Trainer::find(ui)?.path(ui)?;
     let iteration = iteration.to_string();
     let output = Command::new(&program)
         .arg(run.join("resolved.toml"))
@@ -86,60 +81,4 @@ pub(crate) fn draws(ui: &Ui, run: &Path, iteration: u64) -> Result<Vec<Drawn>, F
     serde_json::from_slice(&output.stdout).map_err(|wrong| {
         Failure::message(Kind::Failed, format!("the trainer said no JSON: {wrong}"))
     })
-}
-
-/// Returns whether there is a trainer, which is built under `cargo run`; warns where there is none.
-pub(crate) fn is_there(ui: &Ui) -> Result<bool, Failure> {
-    let beside = beside()?;
-    let found = find(ui, &beside)?.is_some();
-    if !found {
-        ui.warn(&format!("{}: the trainer is not there, no model is trained", beside.display()));
-    }
-    Ok(found)
-}
-
-/// Returns where the trainer lies: in the folder of this program.
-fn beside() -> Result<PathBuf, Failure> {
-    let own = env::current_exe().map_err(|wrong| {
-        Failure::message(Kind::Failed, format!("cannot tell where this program lies: {wrong}"))
-    })?;
-    Ok(own.with_file_name(format!("{PROGRAM}{}", env::consts::EXE_SUFFIX)))
-}
-
-/// Finds the trainer beside this program; under `cargo run` it is built where it is missing.
-fn find(ui: &Ui, beside: &Path) -> Result<Option<PathBuf>, Failure> {
-    if !beside.is_file()
-        && let (Some(cargo), Some(manifest)) =
-            (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from))
-    {
-        build(ui, &cargo, &manifest, beside)?;
-    }
-    Ok(beside.is_file().then(|| beside.to_owned()))
-}
-
-fn missing(beside: &Path) -> Failure {
-    let message = format!("{}: the trainer is not there", beside.display());
-    Failure::message(Kind::Failed, message).hinted(Some(
-        "build it with `cargo build --release -p ratdata-train`, and keep both programs in one folder",
-    ))
-}
-
-/// Builds the trainer in the profile and the target folder of this program.
-fn build(ui: &Ui, cargo: &OsString, manifest: &Path, beside: &Path) -> Result<(), Failure> {
-    ui.note("building the trainer, once: `cargo build -p ratdata-train`");
-    let folder = |levels: usize| beside.ancestors().nth(levels).unwrap_or(Path::new("."));
-    let profile = folder(1).file_name().and_then(|name| name.to_str()).unwrap_or("debug");
-    let profile = if profile == "debug" { "dev" } else { profile };
-    let status = Command::new(cargo)
-        .args(["build", "-p", PROGRAM, "--profile", profile, "--target-dir"])
-        .arg(folder(2))
-        .current_dir(manifest)
-        .status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => {
-            Err(Failure::message(Kind::Failed, format!("building the trainer failed: {status}")))
-        }
-        Err(wrong) => Err(Failure::message(Kind::Failed, format!("cargo: cannot start: {wrong}"))),
-    }
 }

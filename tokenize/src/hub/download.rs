@@ -1,19 +1,18 @@
 //! Fetches files of the Hugging Face hub, block by block, so that a broken connection costs a block.
 //!
-//! `hf-hub` speaks to the hub and knows its variables (`HF_TOKEN`, `HF_ENDPOINT`, `HF_HOME`). Its own
-//! download begins anew when it breaks, so files are asked for in ranges here and gathered in an
-//! `.incomplete` file, which the next attempt, or the next run, goes on with. What Python's
-//! `huggingface_hub` has cached already is used as it is.
+//! Files are asked for in ranges and gathered in an `.incomplete` file, which the next attempt, or the
+//! next run, continues. A file that Python's `huggingface_hub` has cached already is used from there.
 
 use std::fs;
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use hf_hub::repository::{FileMetadataInfo, RepoTreeEntry, RepoTypeDataset, RepoTypeModel};
-use hf_hub::{HFClient, HFClientSync, HFError};
+use ureq::http::StatusCode;
 
+use super::client::{self, Client, Metadata, Refusal};
 use super::error::HubError;
 use super::partial::{Claim, Content, Partial};
 use crate::source::is_readable;
@@ -27,6 +26,9 @@ const QUICK: Duration = Duration::from_secs(2);
 
 /// How often one block is asked for before giving up.
 const ATTEMPTS: u32 = 5;
+
+/// How often a listing is asked for: whoever has no network shall hear of it soon.
+const LISTING_ATTEMPTS: u32 = 3;
 
 /// How often a wait looks whether the user has stopped it.
 const TICK: Duration = Duration::from_millis(50);
@@ -77,13 +79,12 @@ pub(super) struct Entry {
     pub(super) path: String,
     pub(super) bytes: u64,
     /// The object id of its content.
-    oid: String,
+    pub(super) oid: String,
 }
 
 /// The hub and the cache of what was fetched from it.
 pub(super) struct Hub<'p> {
-    client: HFClientSync,
-    endpoint: String,
+    client: Client,
     cache: PathBuf,
     offline: bool,
     progress: &'p dyn FetchProgress,
@@ -91,28 +92,15 @@ pub(super) struct Hub<'p> {
 
 /// Returns where fetched files are kept: `$HF_HOME/ratdata`, or its usual place.
 pub fn cache_folder() -> PathBuf {
-    let home = std::env::var_os("HF_HOME").map(PathBuf::from).or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        Some(cache.or_else(home)?.join("huggingface"))
-    });
-    home.unwrap_or_else(|| PathBuf::from(".cache/huggingface")).join("ratdata")
+    client::home().join("ratdata")
 }
 
 impl<'p> Hub<'p> {
-    pub(super) fn new(progress: &'p dyn FetchProgress) -> Result<Self, HubError> {
-        let unreachable = |wrong: HFError| HubError::Unreachable {
-            what: "the hub".into(),
-            endpoint: String::new(),
-            reason: wrong.to_string(),
-        };
-        let client = HFClient::builder().retry_max_attempts(2).build().map_err(unreachable)?;
-        let endpoint = client.endpoint().to_owned();
-        let client = HFClientSync::from_inner(client).map_err(unreachable)?;
+    pub(super) fn new(progress: &'p dyn FetchProgress) -> Self {
         let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| {
             !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no" | "off")
         });
-        Ok(Self { client, endpoint, cache: cache_folder(), offline, progress })
+        Self { client: Client::from_env(), cache: cache_folder(), offline, progress }
     }
 
     /// Returns where a file lies in a cache, ours or the one that is shared; none where it does not.
@@ -121,7 +109,7 @@ impl<'p> Hub<'p> {
         if target.is_file() {
             return Some(target);
         }
-        self.cached_by_others(repo, path).ok()
+        client::shared_cache(repo, path)
     }
 
     /// Fetches one file and returns where it lies.
@@ -135,7 +123,7 @@ impl<'p> Hub<'p> {
         }
         match self.entry(repo, path)? {
             Some(entry) => self.fetch_entry(repo, &entry),
-            None => Err(HubError::NotFound { what, endpoint: self.endpoint.clone() }),
+            None => Err(HubError::NotFound { what, endpoint: self.endpoint() }),
         }
     }
 
@@ -190,7 +178,7 @@ impl<'p> Hub<'p> {
         };
         entries.retain(|entry| wanted(&entry.path));
         if entries.is_empty() {
-            return Err(HubError::NotFound { what, endpoint: self.endpoint.clone() });
+            return Err(HubError::NotFound { what, endpoint: self.endpoint() });
         }
         entries.sort_by_key(|entry| (crate::source::is_text(&entry.path), entry.path.clone()));
         Ok(entries)
@@ -243,54 +231,17 @@ impl<'p> Hub<'p> {
 
     /// Lists files below a path with their sizes.
     fn list(&self, repo: Repo<'_>, path: &str, recursive: bool) -> Result<Vec<Entry>, HubError> {
-        let (owner, name) = split(repo.id);
-        let (kind, revision) = (repo.kind, repo.revision.to_owned());
-        let path = (!path.is_empty()).then(|| path.to_owned());
-        let entries = self.patiently(move |client| match kind {
-            RepoKind::Model => client
-                .model(owner, name)
-                .list_tree()
-                .revision(revision)
-                .maybe_path_in_repo(path)
-                .recursive(recursive)
-                .send(),
-            RepoKind::Dataset => client
-                .dataset(owner, name)
-                .list_tree()
-                .revision(revision)
-                .maybe_path_in_repo(path)
-                .recursive(recursive)
-                .send(),
-        })?;
-        let entries = entries.map_err(|wrong| self.explain(repo.id, &wrong))?;
-        let mut files: Vec<Entry> = entries
-            .into_iter()
-            .filter_map(|entry| match entry {
-                RepoTreeEntry::File { path, size, oid, .. } => {
-                    Some(Entry { path, bytes: size, oid })
-                }
-                RepoTreeEntry::Directory { .. } => None,
-            })
-            .collect();
-        files.sort();
-        Ok(files)
-    }
-
-    /// Returns the file from the cache that Python's `huggingface_hub` shares.
-    fn cached_by_others(&self, repo: Repo<'_>, path: &str) -> Result<PathBuf, HFError> {
-        let (owner, name) = split(repo.id);
-        match repo.kind {
-            RepoKind::Model => {
-                let found: hf_hub::HFRepositorySync<RepoTypeModel> = self.client.model(owner, name);
-                let file = found.download_file().filename(path).revision(repo.revision);
-                file.local_files_only(true).send()
-            }
-            RepoKind::Dataset => {
-                let found: hf_hub::HFRepositorySync<RepoTypeDataset> =
-                    self.client.dataset(owner, name);
-                let file = found.download_file().filename(path).revision(repo.revision);
-                file.local_files_only(true).send()
-            }
+        let mut attempts = 0;
+        loop {
+            let (asked, below) = (OwnedRepo::from(repo), path.to_owned());
+            let listed =
+                self.patiently(move |client| client.list(asked.as_repo(), &below, recursive))?;
+            let failed = match listed {
+                Ok(entries) => return Ok(entries),
+                Err(refusal) => self.explain(repo.id, refusal),
+            };
+            attempts += 1;
+            self.try_again(failed, attempts, LISTING_ATTEMPTS)?;
         }
     }
 
@@ -301,7 +252,7 @@ impl<'p> Hub<'p> {
         let told = self.metadata(repo, &entry.path)?;
         let tag = told.as_ref().map_or(&entry.oid, |told| &told.etag).clone();
         // Blocks are asked of one commit, so that a new one in between does not mix two contents.
-        let commit = told.map(|told| told.commit_hash).filter(|commit| commit.len() == 40);
+        let commit = told.map(|told| told.commit).filter(|commit| commit.len() == 40);
         let pinned = Repo { revision: commit.as_deref().unwrap_or(repo.revision), ..repo };
         let content = Content { bytes: entry.bytes, tag };
         let mut partial = match Partial::claim(target, content, &stopped)? {
@@ -332,7 +283,7 @@ impl<'p> Hub<'p> {
             self.progress.fetched(&entry.path, partial.done(), entry.bytes);
             let range = partial.done()..entry.bytes.min(partial.done() + size);
             let asked = Instant::now();
-            let failed = match self.block(repo, &entry.path, range.clone())? {
+            let failed = match self.block(repo, entry, range.clone())? {
                 Ok(block) => match cut(&block, &range, entry.bytes) {
                     Some(block) => {
                         partial.write(block)?;
@@ -343,75 +294,54 @@ impl<'p> Hub<'p> {
                     }
                     None => HubError::Unreachable {
                         what: what.clone(),
-                        endpoint: self.endpoint.clone(),
+                        endpoint: self.endpoint(),
                         reason: "the hub sends nothing more, or other bytes than asked for".into(),
                     },
                 },
-                Err(wrong) => self.explain(&what, &wrong),
+                Err(refusal) => self.explain(&what, refusal),
             };
             attempts += 1;
-            if attempts == ATTEMPTS || !matches!(failed, HubError::Unreachable { .. }) {
-                return Err(failed);
-            }
-            self.wait(Duration::from_millis(200) * 2_u32.pow(attempts))?;
+            self.try_again(failed, attempts, ATTEMPTS)?;
         }
         self.progress.fetched(&entry.path, partial.done(), entry.bytes);
         Ok(())
     }
 
     /// Asks what a file's content is; none where the hub does not say.
-    fn metadata(&self, repo: Repo<'_>, path: &str) -> Result<Option<FileMetadataInfo>, HubError> {
-        let (owner, name) = split(repo.id);
-        let (kind, revision, path) = (repo.kind, repo.revision.to_owned(), path.to_owned());
-        let told = self.patiently(move |client| match kind {
-            RepoKind::Model => client
-                .model(owner, name)
-                .get_file_metadata()
-                .filepath(path)
-                .revision(&revision)
-                .send(),
-            RepoKind::Dataset => client
-                .dataset(owner, name)
-                .get_file_metadata()
-                .filepath(path)
-                .revision(&revision)
-                .send(),
-        })?;
+    fn metadata(&self, repo: Repo<'_>, path: &str) -> Result<Option<Metadata>, HubError> {
+        let (repo, path) = (OwnedRepo::from(repo), path.to_owned());
+        let told = self.patiently(move |client| client.metadata(repo.as_repo(), &path))?;
         Ok(told.ok().filter(|told| !told.etag.is_empty()))
     }
 
     fn block(
         &self,
         repo: Repo<'_>,
-        path: &str,
-        range: std::ops::Range<u64>,
-    ) -> Result<Result<bytes::Bytes, HFError>, HubError> {
-        let (owner, name) = split(repo.id);
-        let (kind, revision, path) = (repo.kind, repo.revision.to_owned(), path.to_owned());
-        self.patiently(move |client| match kind {
-            RepoKind::Model => client
-                .model(owner, name)
-                .download_file_to_bytes()
-                .filename(path)
-                .revision(revision)
-                .range(range)
-                .send(),
-            RepoKind::Dataset => client
-                .dataset(owner, name)
-                .download_file_to_bytes()
-                .filename(path)
-                .revision(revision)
-                .range(range)
-                .send(),
-        })
+        entry: &Entry,
+        range: Range<u64>,
+    ) -> Result<Result<Vec<u8>, Refusal>, HubError> {
+        let (repo, entry) = (OwnedRepo::from(repo), entry.clone());
+        self.patiently(move |client| client.block(repo.as_repo(), &entry.path, &range, entry.bytes))
+    }
+
+    /// Waits before the next attempt; fails where another attempt cannot help, or was the last.
+    fn try_again(&self, failed: HubError, attempts: u32, most: u32) -> Result<(), HubError> {
+        if attempts >= most || !matches!(failed, HubError::Unreachable { .. }) {
+            return Err(failed);
+        }
+        self.wait(Duration::from_millis(200) * 2_u32.pow(attempts))
+    }
+
+    fn endpoint(&self) -> String {
+        self.client.endpoint().to_owned()
     }
 
     /// Runs a request on a thread of its own, so that the user can stop the wait for it; the thread
     /// then ends with its request, or with the program.
     fn patiently<T: Send + 'static>(
         &self,
-        request: impl FnOnce(HFClientSync) -> Result<T, HFError> + Send + 'static,
-    ) -> Result<Result<T, HFError>, HubError> {
+        request: impl FnOnce(Client) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<Result<T, Refusal>, HubError> {
         let client = self.client.clone();
         let (sender, receiver) = mpsc::channel();
         // Nobody hears an answer that comes after the wait was stopped.
@@ -426,7 +356,7 @@ impl<'p> Hub<'p> {
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     return Err(HubError::Unreachable {
                         what: "the hub".into(),
-                        endpoint: self.endpoint.clone(),
+                        endpoint: self.endpoint(),
                         reason: "the request ended without an answer".into(),
                     });
                 }
@@ -446,34 +376,44 @@ impl<'p> Hub<'p> {
         Ok(())
     }
 
-    fn explain(&self, what: &str, wrong: &HFError) -> HubError {
-        let (what, endpoint) = (what.to_owned(), self.endpoint.clone());
-        let status = match wrong {
-            HFError::AuthRequired { .. } | HFError::Forbidden { .. } => 403,
-            HFError::RepoNotFound { .. }
-            | HFError::EntryNotFound { .. }
-            | HFError::RevisionNotFound { .. } => 404,
-            HFError::Http { context } => context.status.as_u16(),
-            _ => 0,
-        };
-        match (status, wrong) {
-            (401 | 403, _) => HubError::Refused { what, endpoint },
-            (404, _) => HubError::NotFound { what, endpoint },
-            (_, other) => HubError::Unreachable { what, endpoint, reason: other.to_string() },
+    fn explain(&self, what: &str, refusal: Refusal) -> HubError {
+        let (what, endpoint) = (what.to_owned(), self.endpoint());
+        match refusal {
+            Refusal::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                HubError::Refused { what, endpoint }
+            }
+            Refusal::Status(StatusCode::NOT_FOUND) => HubError::NotFound { what, endpoint },
+            Refusal::Status(status) => {
+                HubError::Unreachable { what, endpoint, reason: format!("it answered {status}") }
+            }
+            Refusal::NoAnswer(reason) => HubError::Unreachable { what, endpoint, reason },
         }
     }
 }
 
-/// Returns the owner and the name of an id.
-fn split(id: &str) -> (String, String) {
-    let (owner, name) = hf_hub::split_id(id);
-    (owner.to_owned(), name.to_owned())
+/// A repository whose names a request on another thread can keep.
+struct OwnedRepo {
+    kind: RepoKind,
+    id: String,
+    revision: String,
+}
+
+impl OwnedRepo {
+    fn as_repo(&self) -> Repo<'_> {
+        Repo { kind: self.kind, id: &self.id, revision: &self.revision }
+    }
+}
+
+impl From<Repo<'_>> for OwnedRepo {
+    fn from(repo: Repo<'_>) -> Self {
+        Self { kind: repo.kind, id: repo.id.to_owned(), revision: repo.revision.to_owned() }
+    }
 }
 
 /// Returns of an answer what was asked for; none where it holds no byte of it, or others.
 ///
 /// A server that knows no ranges answers with the whole file.
-fn cut<'a>(block: &'a [u8], range: &std::ops::Range<u64>, whole: u64) -> Option<&'a [u8]> {
+fn cut<'a>(block: &'a [u8], range: &Range<u64>, whole: u64) -> Option<&'a [u8]> {
     let len = block.len() as u64;
     if len == 0 || len <= range.end - range.start {
         return (len > 0).then_some(block);
