@@ -68,6 +68,37 @@ fn arguments_output_and_status_are_passed_through() {
     }
 }
 
+/// Cargo's place is taken by a script that fails, as a build without a C compiler does.
+#[test]
+fn the_demo_builds_the_trainer_and_does_not_wait_for_it_with_its_other_steps() {
+    use std::os::unix::fs::PermissionsExt;
+    let _guard = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let debug = folder.path().join("target/debug");
+    std::fs::create_dir_all(&debug).unwrap();
+    let alone = debug.join("ratdata");
+    std::fs::copy(own(), &alone).unwrap();
+    let cargo = folder.path().join("cargo");
+    std::fs::write(&cargo, "#!/bin/sh\necho \"$@\" >&2\nexit 101\n").unwrap();
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+    let output = Command::new(&alone)
+        .args(["demo", "--out", "demo"])
+        .current_dir(folder.path())
+        .env("CARGO", &cargo)
+        .env("CARGO_MANIFEST_DIR", folder.path())
+        .output()
+        .unwrap();
+
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("building the trainer, once: about"), "{stderr}");
+    assert!(stderr.contains("building the trainer failed"), "{stderr}");
+    assert!(stderr.contains("build -p ratdata-train --profile dev --target-dir"), "{stderr}");
+    assert!(stderr.contains("--no-train"), "{stderr}");
+    assert!(folder.path().join("demo/packed/manifest.json").is_file(), "{stderr}");
+}
+
 /// Returns the folder of both programs, or says why the test is skipped.
 fn both() -> Option<&'static Path> {
     let there = own().with_file_name("ratdata-train").is_file();
