@@ -1,4 +1,4 @@
-//! What a run reads, and in which order: the `[data]` section of an experiment.
+//! The `[data]` section of an experiment: what a run reads, and in which order.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -8,7 +8,7 @@ use ratdata_schemas::{Dtype, TokenId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::order::Order;
+use super::sampler::Order;
 
 /// Configures the data of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,16 +17,16 @@ pub struct DataConfig {
     /// The artifact or headerless bin to train on; `--data` names it too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Several of them, by names of their own, instead of `path`.
+    /// Several sources by their names, instead of `path`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, SourceConfig>,
-    /// In which order sequences are drawn.
+    /// The order in which sequences are drawn.
     pub order: Order,
     /// The seed of the orders `random` and `shuffled`, and of the choice between sources.
     pub seed: u64,
-    /// Contiguous shares of the order `ordered` that advance side by side.
+    /// Contiguous shares of the order `ordered`, which advance in turn.
     pub shares: NonZeroU64,
-    /// The end-of-text id of a headerless bin, after which nothing is learnt.
+    /// The end-of-text id of a headerless bin; no label follows it.
     pub eos: TokenId,
     /// The width of the ids of a headerless bin.
     pub dtype: Dtype,
@@ -42,7 +42,7 @@ pub struct DataConfig {
 pub struct SourceConfig {
     /// The artifact or headerless bin.
     pub path: PathBuf,
-    /// Its part of the sequences, relative to the other sources'.
+    /// Its share of the sequences, relative to the weights of the other sources.
     pub weight: f64,
 }
 

@@ -30,12 +30,12 @@ pub enum DataError {
         /// The path.
         path: PathBuf,
     },
-    /// The artifact has no part to train on.
+    /// The artifact has no training part.
     #[error("{}: no split `train`, there are: {}", .path.display(), .present.join(", "))]
     NoTrain {
         /// The artifact.
         path: PathBuf,
-        /// The parts there are.
+        /// The splits that it has.
         present: Vec<String>,
     },
     /// There are no tokens.
@@ -43,10 +43,10 @@ pub enum DataError {
     Empty {
         /// The artifact or the bin.
         path: PathBuf,
-        /// The part.
+        /// The split.
         split: String,
     },
-    /// There are fewer tokens than a sequence has.
+    /// There are fewer tokens than one sequence has.
     #[error(
         "{}: split `{split}` has {found} tokens, a sequence takes {expected}",
         .path.display()
@@ -54,11 +54,11 @@ pub enum DataError {
     Short {
         /// The artifact or the bin.
         path: PathBuf,
-        /// The part.
+        /// The split.
         split: String,
         /// How many tokens there are.
         found: u64,
-        /// The sequence and its last label.
+        /// The inputs of a sequence, and its last label.
         expected: u64,
     },
     /// There are fewer sequences than a batch has.
@@ -71,7 +71,7 @@ pub enum DataError {
         path: PathBuf,
         /// How many sequences there are.
         found: u64,
-        /// Tokens in a sequence.
+        /// Inputs in a sequence.
         seq_len: usize,
         /// Sequences in a batch.
         expected: u64,
@@ -96,13 +96,13 @@ pub enum DataError {
         path: PathBuf,
         /// The tokenizer's vocabulary.
         found: u64,
-        /// The model's.
+        /// The model's vocabulary.
         expected: usize,
     },
     /// An id is outside the embedding.
     #[error("{place}: found the id {found}, the model's `vocab_size` is {expected}")]
     Id {
-        /// Where the id stands.
+        /// The sequence that has the id.
         place: String,
         /// The id.
         found: u64,
@@ -119,7 +119,7 @@ pub enum DataError {
         path: PathBuf,
         /// Inputs in a row.
         found: usize,
-        /// Tokens in a sequence of the model.
+        /// Inputs in a sequence of the model.
         expected: usize,
     },
     /// A weight is not a positive number.
@@ -140,7 +140,7 @@ impl DataError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Manifest(wrong) => wrong.hint(),
-            // The tools' own option has another name here.
+            // The option of `ratdata` has another name in the trainer.
             Self::Bins(BinSetError::Bin(BinError::Ragged { .. })) => {
                 Some("is the dtype right? `--set data.dtype=u32` says how wide the ids are")
             }

@@ -1,120 +1,24 @@
-//! Batches from one source or a mixture, and the cursor from which the next batch follows.
+//! Draws batches from one source or a mixture of them.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ratdata_schemas::IGNORE_INDEX;
-use serde::{Deserialize, Serialize};
-
+use super::batch::{Batch, Draw};
 use super::config::DataConfig;
+use super::cursor::Cursor;
 use super::error::DataError;
-use super::order::Course;
+use super::location::SequenceLocation;
 use super::permutation::mix;
+use super::sampler::Sampler;
 use super::source::Source;
-use super::split::{Place, Scratch};
+use super::split::Scratch;
 use crate::model::ModelConfig;
-
-/// Where a run is in its data: how many sequences were drawn, together and of each source.
-///
-/// The next batch follows from this and the configuration. Other weights, another source and
-/// another number of devices leave what was drawn as it was, and each source goes on where it
-/// stopped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cursor {
-    /// Sequences drawn from all sources together.
-    pub sequences: u64,
-    /// Sequences drawn from each source, by its name.
-    pub drawn: BTreeMap<String, u64>,
-}
-
-/// The sequences of one iteration, on the host.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Ids: [sequences, `seq_len`], row by row.
-    pub inputs: Vec<i32>,
-    /// Labels of the same shape, [`IGNORE_INDEX`] where the loss does not count.
-    pub labels: Vec<i32>,
-    /// The columns where documents begin, one list a sequence.
-    pub starts: Vec<Vec<usize>>,
-    /// Source and row of each sequence.
-    pub drawn: Vec<(usize, u64)>,
-    /// The cursor after this batch.
-    pub after: Cursor,
-    seq_len: usize,
-}
-
-impl Batch {
-    /// Makes room for `size` sequences.
-    pub fn sized(size: usize, seq_len: usize) -> Self {
-        Self {
-            inputs: vec![0; size * seq_len],
-            labels: vec![0; size * seq_len],
-            starts: vec![Vec::new(); size],
-            drawn: vec![(0, 0); size],
-            after: Cursor::default(),
-            seq_len,
-        }
-    }
-
-    /// Returns how many sequences there are.
-    pub fn len(&self) -> usize {
-        self.drawn.len()
-    }
-
-    /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.drawn.is_empty()
-    }
-
-    /// Returns how many tokens a sequence has.
-    pub fn seq_len(&self) -> usize {
-        self.seq_len
-    }
-
-    /// Counts the labels that the loss is taken at.
-    pub fn counted(&self, sequences: Range<usize>) -> u64 {
-        let labels = &self.labels[sequences.start * self.seq_len..sequences.end * self.seq_len];
-        labels.iter().filter(|&&label| label != IGNORE_INDEX).count() as u64
-    }
-
-    /// Reads one sequence into its place.
-    fn fill(
-        &mut self,
-        at: usize,
-        split: &super::Split,
-        row: u64,
-        scratch: &mut Scratch,
-    ) -> Result<(), DataError> {
-        let range = at * self.seq_len..(at + 1) * self.seq_len;
-        let slices = (&mut self.inputs[range.clone()], &mut self.labels[range]);
-        split.read(row, scratch, slices, &mut self.starts[at])
-    }
-}
-
-/// Opens the sources that a configuration names, in the order of their names.
-///
-/// # Errors
-/// Returns [`DataError`] where none is named or one of them does not fit the model.
-pub fn open_sources(data: &DataConfig, model: &ModelConfig) -> Result<Vec<Source>, DataError> {
-    match (&data.path, data.sources.is_empty()) {
-        (Some(_), false) => Err(DataError::Both),
-        (None, true) => Err(DataError::None),
-        (Some(path), true) => Ok(vec![Source::open("data", path, 1.0, data, model)?]),
-        (None, false) => data
-            .sources
-            .iter()
-            .map(|(name, source)| Source::open(name, &source.path, source.weight, data, model))
-            .collect(),
-    }
-}
 
 /// Draws batches from sources.
 #[derive(Debug)]
 pub struct Feed {
     sources: Arc<Vec<Source>>,
-    courses: Vec<Course>,
+    samplers: Vec<Sampler>,
     seed: u64,
     seq_len: usize,
     size: usize,
@@ -123,7 +27,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Begins to draw batches of `size` sequences at a cursor.
+    /// Makes a feed that draws batches of `size` sequences from a cursor on.
     ///
     /// # Errors
     /// Returns [`DataError`] where there are fewer sequences than a batch or the shares take.
@@ -135,7 +39,7 @@ impl Feed {
         cursor: Cursor,
     ) -> Result<Self, DataError> {
         let seq_len = model.seq_len.get();
-        let mut courses = Vec::with_capacity(sources.len());
+        let mut samplers = Vec::with_capacity(sources.len());
         let all: u64 = sources.iter().map(|source| source.train.len()).sum();
         for source in &*sources {
             let (path, found) = (source.train.path().to_owned(), source.train.len());
@@ -146,16 +50,15 @@ impl Feed {
             if found < shares {
                 return Err(DataError::SmallerThanShares { path, found, expected: shares });
             }
-            courses.push(Course::new(data.order, found, data.seed, data.shares));
+            samplers.push(Sampler::new(data.order, found, data.seed, data.shares));
         }
         let scratch = Scratch::default();
-        Ok(Self { sources, courses, seed: data.seed, seq_len, size, cursor, scratch })
+        Ok(Self { sources, samplers, seed: data.seed, seq_len, size, cursor, scratch })
     }
 
-    /// Returns how many draws pass before every source's rows were drawn once, at these weights.
+    /// Returns how many draws an epoch has: the rows of all sources.
     pub fn epoch_len(&self) -> u64 {
-        let lens = self.courses.iter().map(Course::epoch_len);
-        if self.sources.len() == 1 { lens.max().unwrap_or(0) } else { lens.sum() }
+        self.samplers.iter().map(Sampler::epoch_len).sum()
     }
 
     /// Draws the next batch.
@@ -165,46 +68,36 @@ impl Feed {
     pub fn draw_batch(&mut self) -> Result<Batch, DataError> {
         let mut batch = Batch::sized(self.size, self.seq_len);
         for at in 0..self.size {
-            let (number, row) = self.draw();
-            batch.drawn[at] = (number, row);
-            batch.fill(at, &self.sources[number].train, row, &mut self.scratch)?;
+            let draw = self.draw();
+            batch.fill(at, &self.sources[draw.source].train, draw, &mut self.scratch)?;
         }
         batch.after = self.cursor.clone();
         Ok(batch)
     }
 
-    /// Passes over sequences as if they had been drawn, and reads none of them.
+    /// Moves the cursor past sequences as if they had been drawn, and reads none of them.
     pub fn skip(&mut self, sequences: u64) {
         if let [source] = self.sources.as_slice() {
-            *self.cursor.drawn.entry(source.name.clone()).or_default() += sequences;
-            self.cursor.sequences += sequences;
+            self.cursor.advance(&source.name, sequences);
             return;
         }
         for _ in 0..sequences {
-            let number = self.choose();
-            *self.cursor.drawn.entry(self.sources[number].name.clone()).or_default() += 1;
-            self.cursor.sequences += 1;
+            let source = self.choose();
+            self.cursor.advance(&self.sources[source].name, 1);
         }
     }
 
-    /// Draws the next batch and says where its sequences lie on disk, without reading them.
-    pub fn draw_places(&mut self) -> Vec<Place> {
-        let drawn: Vec<(usize, u64)> = (0..self.size).map(|_| self.draw()).collect();
-        drawn.into_iter().map(|(number, row)| self.sources[number].train.place(row)).collect()
+    /// Draws the next batch and returns where its sequences are on disk, without reading them.
+    pub fn draw_locations(&mut self) -> Vec<SequenceLocation> {
+        let drawn: Vec<Draw> = (0..self.size).map(|_| self.draw()).collect();
+        drawn.into_iter().map(|draw| self.sources[draw.source].train.locate(draw.row)).collect()
     }
 
-    /// Chooses the source of the next sequence, and its row in that source's own order.
-    fn draw(&mut self) -> (usize, u64) {
-        let number = self.choose();
-        let name = &self.sources[number].name;
-        let drawn = match self.cursor.drawn.get_mut(name) {
-            Some(drawn) => drawn,
-            None => self.cursor.drawn.entry(name.clone()).or_default(),
-        };
-        let row = self.courses[number].row(*drawn);
-        *drawn += 1;
-        self.cursor.sequences += 1;
-        (number, row)
+    /// Chooses the source of the next sequence, and its row in the order of that source.
+    fn draw(&mut self) -> Draw {
+        let source = self.choose();
+        let drawn = self.cursor.advance(&self.sources[source].name, 1);
+        Draw { source, row: self.samplers[source].row(drawn) }
     }
 
     fn choose(&self) -> usize {
@@ -225,42 +118,13 @@ impl Feed {
     }
 }
 
-/// Reads the validation parts in order, in batches of at most `size`, the last of them smaller.
-///
-/// # Errors
-/// Each batch is a [`DataError::Id`] where a sequence has an id outside the vocabulary.
-pub fn validation_batches(
+/// Returns where some sequences of a batch are on disk.
+pub fn locations(
     sources: &[Source],
-    seq_len: usize,
-    size: usize,
-    limit: u64,
-) -> impl Iterator<Item = Result<Batch, DataError>> + '_ {
-    let rows = sources.iter().enumerate().filter_map(move |(number, source)| {
-        source.validation.as_ref().map(|split| (number, split.len().min(limit)))
-    });
-    let mut rows = rows.flat_map(|(number, rows)| (0..rows).map(move |row| (number, row)));
-    let mut scratch = Scratch::default();
-    std::iter::from_fn(move || {
-        let drawn: Vec<(usize, u64)> = rows.by_ref().take(size).collect();
-        if drawn.is_empty() {
-            return None;
-        }
-        let mut batch = Batch::sized(drawn.len(), seq_len);
-        for (at, &(number, row)) in drawn.iter().enumerate() {
-            if let Some(split) = &sources[number].validation
-                && let Err(wrong) = batch.fill(at, split, row, &mut scratch)
-            {
-                return Some(Err(wrong));
-            }
-        }
-        batch.drawn = drawn;
-        Some(Ok(batch))
-    })
-}
-
-/// Says where the sequences of a batch lie on disk.
-pub fn places(sources: &[Source], batch: &Batch, sequences: Range<usize>) -> Vec<Place> {
-    batch.drawn[sequences].iter().map(|&(number, row)| sources[number].train.place(row)).collect()
+    batch: &Batch,
+    sequences: Range<usize>,
+) -> Vec<SequenceLocation> {
+    batch.drawn[sequences].iter().map(|draw| sources[draw.source].train.locate(draw.row)).collect()
 }
 
 #[cfg(test)]
@@ -268,7 +132,7 @@ mod tests {
     use std::io::Write;
     use std::path::Path;
 
-    use super::super::{Order, SourceConfig};
+    use super::super::{Order, SourceConfig, open_sources, validation_batches};
     use super::*;
 
     /// Two bins of 400 and 200 sequences, drawn three to one.
@@ -309,15 +173,15 @@ mod tests {
             }
 
             jumped.skip(5 * 8);
-            let found = jumped.draw_places();
+            let found = jumped.draw_locations();
 
-            assert_eq!(found, places(&whole.sources, &last, 0..8));
+            assert_eq!(found, locations(&whole.sources, &last, 0..8));
             assert_eq!(jumped.cursor, last.after);
         }
     }
 
     #[test]
-    fn a_feed_that_begins_at_a_cursor_goes_on_as_the_first_would_have() {
+    fn a_feed_from_a_cursor_draws_what_the_first_feed_would_have_drawn() {
         let folder = tempfile::tempdir().unwrap();
         for order in [Order::Ordered, Order::Random, Order::Shuffled] {
             let data = mixture(folder.path(), order);
@@ -342,12 +206,12 @@ mod tests {
         let data = mixture(folder.path(), Order::Shuffled);
         let mut feed = feed(&data, 100, Cursor::default());
 
-        let mut drawn: Vec<(usize, u64)> = Vec::new();
+        let mut drawn: Vec<Draw> = Vec::new();
         for _ in 0..4 {
             drawn.extend(feed.draw_batch().unwrap().drawn);
         }
 
-        let web = drawn.iter().filter(|(source, _)| *source == 1).count();
+        let web = drawn.iter().filter(|draw| draw.source == 1).count();
         assert!((260..340).contains(&web), "{web} of 400 at three quarters");
         drawn.sort_unstable();
         drawn.dedup();
@@ -371,7 +235,7 @@ mod tests {
 
         assert_eq!(batches.iter().map(Batch::len).collect::<Vec<_>>(), [64, 64, 64, 64, 44]);
         let rows: Vec<_> = batches.iter().flat_map(|batch| batch.drawn.clone()).collect();
-        let expected = (0..2).flat_map(|source| (0..150).map(move |row| (source, row)));
+        let expected = (0..2).flat_map(|source| (0..150).map(move |row| Draw { source, row }));
         assert!(rows.into_iter().eq(expected));
         assert_eq!(batches[4].inputs[43 * 4..], [596, 597, 598, 599]);
     }

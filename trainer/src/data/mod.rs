@@ -1,22 +1,41 @@
-//! The data of a run: sources, the order of their sequences, batches, and where a run is in them.
+//! The data of a run: sources, the order of their sequences, batches, and a cursor.
 //!
-//! Everything is computed from the configuration and a [`Cursor`] of a few integers: no list of
-//! indices is kept, and a run that goes on replays nothing.
+//! ```text
+//! prefetch.rs     batches prepared ahead on a thread
+//!   -> feed.rs        draws the next batch from a source or a mixture of them
+//!        -> sampler.rs     which row is drawn when; permutation.rs a shuffle without a list
+//!        -> batch.rs       the sequences of an iteration
+//!        -> source.rs      an artifact or a headerless bin
+//!             -> split.rs      its sequences by number
+//! validation.rs   the validation parts as batches
+//! cursor.rs       where a run is in its data     location.rs  where a sequence is on disk
+//! ```
+//!
+//! Everything is computed from the configuration and a [`Cursor`] of a few integers. No list of
+//! indices is stored, and a run that resumes replays nothing.
 
+mod batch;
 mod config;
+mod cursor;
 mod error;
 mod feed;
-mod order;
+mod location;
 mod permutation;
 mod prefetch;
+mod sampler;
 mod source;
 mod split;
+mod validation;
 
+pub use batch::{Batch, Draw};
 pub use config::{DataConfig, SourceConfig};
+pub use cursor::Cursor;
 pub use error::DataError;
-pub use feed::{Batch, Cursor, Feed, open_sources, places, validation_batches};
-pub use order::{Course, Order};
+pub use feed::{Feed, locations};
+pub use location::SequenceLocation;
 pub use permutation::Permutation;
 pub use prefetch::Prefetch;
-pub use source::Source;
-pub use split::{Place, Scratch, Split};
+pub use sampler::{Order, Sampler};
+pub use source::{Source, open_sources};
+pub use split::{Scratch, SequenceMut, SequenceShape, Split};
+pub use validation::validation_batches;

@@ -1,13 +1,13 @@
 //! A keyed permutation of the numbers below `len`, computed and never stored.
 
-/// How often the halves are mixed; four rounds would do, the rest is for tiny ranges.
+/// How often the halves are mixed. Four rounds are enough for long ranges, tiny ones need more.
 const ROUNDS: usize = 8;
 
 /// A permutation of `0..len`, the same for one seed and one epoch on every machine.
 ///
-/// A Feistel network permutes the powers of four; numbers that fall outside `len` are sent through
-/// it again until they fall inside (cycle walking), fewer than four times on average. Nothing is
-/// stored but the keys, however long the range is.
+/// A Feistel network permutes a range whose length is a power of four. A number that falls outside
+/// `len` goes through the network again until it falls inside (cycle walking): fewer than four
+/// times on average. Only the keys are stored, for a range of any length.
 #[derive(Clone, Debug)]
 pub struct Permutation {
     len: u64,
@@ -27,7 +27,7 @@ impl Permutation {
         Self { len, half_bits: bits.div_ceil(2).max(1), keys }
     }
 
-    /// Returns the number that stands at `index`.
+    /// Returns the number at `index`.
     ///
     /// # Panics
     /// Panics where `index` is not below the length, as a slice does.

@@ -5,12 +5,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use super::error::DataError;
-use super::feed::{Batch, Feed};
+use super::batch::Batch;
+use super::feed::Feed;
 
-/// A feed that runs ahead of its reader by a few batches.
+/// A feed that prepares a few batches ahead of its reader.
 ///
-/// What was prepared and not taken is forgotten when this is dropped: the cursor that counts is
-/// that of the last batch taken.
+/// Batches that were prepared and not taken are lost when this is dropped. So a checkpoint keeps
+/// the cursor of the last batch that was taken.
 #[derive(Debug)]
 pub struct Prefetch {
     batches: Option<Receiver<Result<Batch, DataError>>>,
@@ -18,7 +19,7 @@ pub struct Prefetch {
 }
 
 impl Prefetch {
-    /// Begins to prepare batches, `ahead` of them at most.
+    /// Begins to prepare batches, at most `ahead` of them.
     pub fn start(mut feed: Feed, ahead: NonZeroUsize) -> Self {
         let (send, batches) = sync_channel(ahead.get());
         let thread = std::thread::spawn(move || {
@@ -33,10 +34,10 @@ impl Prefetch {
         Self { batches: Some(batches), thread: Some(thread) }
     }
 
-    /// Takes the next batch, and waits for it where it is not ready.
+    /// Takes the next batch, and waits until it is ready.
     ///
     /// # Errors
-    /// Returns what [`Feed::draw_batch`] returned.
+    /// Returns the errors of [`Feed::draw_batch`].
     pub fn take(&mut self) -> Result<Batch, DataError> {
         let batches = self.batches.as_ref().ok_or(DataError::Lost)?;
         batches.recv().map_err(|_| DataError::Lost)?

@@ -1,4 +1,4 @@
-//! One source of a run: an artifact or a headerless bin, with its parts for training and validation.
+//! One source of a run: an artifact or a headerless bin, with its training and validation parts.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,13 +9,13 @@ use ratdata_schemas::{BinError, BinSet, BinSetError, Checksum, Manifest, RowSet,
 
 use super::config::DataConfig;
 use super::error::DataError;
-use super::split::Split;
+use super::split::{SequenceShape, Split};
 use crate::model::ModelConfig;
 
-/// What a validation part may be called.
+/// The names that a validation part may have.
 const VALIDATION: [&str; 2] = ["val", "validation"];
 
-/// What is hashed at either end of a headerless bin.
+/// How many bytes are hashed at either end of a headerless bin.
 const ENDS: u64 = 1 << 20;
 
 /// One source of a run.
@@ -23,23 +23,23 @@ const ENDS: u64 = 1 << 20;
 pub struct Source {
     /// Its name in the mixture.
     pub name: String,
-    /// Its part of the sequences, relative to the other sources'.
+    /// Its share of the sequences, relative to the weights of the other sources.
     pub weight: f64,
-    /// What is trained on.
+    /// The training part.
     pub train: Split,
-    /// What is validated on, where there is such a part.
+    /// The validation part, if there is one.
     pub validation: Option<Split>,
-    /// Whether it is a headerless bin, of which nothing is known but its ids.
+    /// Whether it is a headerless bin, whose vocabulary is unknown.
     pub bare: bool,
-    /// Tells it from other data: the checksum of its manifest, or of a bin's length and ends.
+    /// Identifies the data: the checksum of the manifest, or of a bin's length and ends.
     pub fingerprint: Checksum,
 }
 
 impl Source {
     /// Opens an artifact by its manifest, or a file as a headerless bin.
     ///
-    /// Beside a bin whose name has `train` in it, the file with `val` in its place is taken for
-    /// validation.
+    /// Where the name of a bin contains `train`, the file in the same folder whose name has `val`
+    /// instead is the validation part.
     ///
     /// # Errors
     /// Returns [`DataError`] where a part is missing, empty, or does not fit the model.
@@ -53,8 +53,9 @@ impl Source {
         if !(weight.is_finite() && weight > 0.0) {
             return Err(DataError::Weight { name: name.to_owned(), found: weight });
         }
-        let shape = [model.seq_len.get(), model.vocab_size.get()];
-        let (train, validation, fingerprint) = if path.is_dir() {
+        let shape =
+            SequenceShape { seq_len: model.seq_len.get(), vocab_size: model.vocab_size.get() };
+        let Opened { train, validation, fingerprint } = if path.is_dir() {
             open_artifact(path, data, shape)?
         } else if path.is_file() {
             open_file(path, data, shape)?
@@ -66,11 +67,33 @@ impl Source {
     }
 }
 
-type Opened = (Split, Option<Split>, Checksum);
+/// Opens the sources that a configuration names, in the order of their names.
+///
+/// # Errors
+/// Returns [`DataError`] where none is named or one of them does not fit the model.
+pub fn open_sources(data: &DataConfig, model: &ModelConfig) -> Result<Vec<Source>, DataError> {
+    match (&data.path, data.sources.is_empty()) {
+        (Some(_), false) => Err(DataError::Both),
+        (None, true) => Err(DataError::None),
+        (Some(path), true) => Ok(vec![Source::open("data", path, 1.0, data, model)?]),
+        (None, false) => data
+            .sources
+            .iter()
+            .map(|(name, source)| Source::open(name, &source.path, source.weight, data, model))
+            .collect(),
+    }
+}
 
-fn open_artifact(root: &Path, data: &DataConfig, shape: [usize; 2]) -> Result<Opened, DataError> {
+/// The parts of a source, and what identifies it.
+struct Opened {
+    train: Split,
+    validation: Option<Split>,
+    fingerprint: Checksum,
+}
+
+fn open_artifact(root: &Path, data: &DataConfig, shape: SequenceShape) -> Result<Opened, DataError> {
     let manifest = Manifest::read(root)?;
-    let (found, expected) = (manifest.tokenizer.vocab_size, shape[1]);
+    let (found, expected) = (manifest.tokenizer.vocab_size, shape.vocab_size);
     if u64::from(found) > expected as u64 {
         let found = u64::from(found);
         return Err(DataError::Vocabulary { path: root.to_owned(), found, expected });
@@ -78,10 +101,10 @@ fn open_artifact(root: &Path, data: &DataConfig, shape: [usize; 2]) -> Result<Op
     let open = |name: &str| match &manifest.splits[name] {
         SplitRecord::Shards { .. } => {
             let bins = BinSet::from_manifest(root, &manifest, name)?;
-            Split::windows(root, name, bins, manifest.tokenizer.eos, shape)
+            Split::from_stream(root, name, bins, manifest.tokenizer.eos, shape)
         }
         SplitRecord::Pairs(_) | SplitRecord::Pack(_) | SplitRecord::Rows(_) => {
-            Split::rows(root, name, RowSet::open(root, name)?, data.document_mask, shape)
+            Split::from_rows(root, name, RowSet::open(root, name)?, data.document_mask, shape)
         }
     };
     if !manifest.splits.contains_key("train") {
@@ -90,33 +113,33 @@ fn open_artifact(root: &Path, data: &DataConfig, shape: [usize; 2]) -> Result<Op
     }
     let train = open("train")?;
     let validation = VALIDATION.iter().find(|name| manifest.splits.contains_key(**name));
-    let validation = optional(validation.map(|name| open(name)))?;
-    Ok((train, validation, manifest_checksum(root)?))
+    let validation = if_not_empty(validation.map(|name| open(name)))?;
+    Ok(Opened { train, validation, fingerprint: manifest_checksum(root)? })
 }
 
-fn open_file(path: &Path, data: &DataConfig, shape: [usize; 2]) -> Result<Opened, DataError> {
+fn open_file(path: &Path, data: &DataConfig, shape: SequenceShape) -> Result<Opened, DataError> {
     let open = |path: &Path, name: &str| {
         let bins = BinSet::open_bin(path, data.dtype)?;
-        Split::windows(path, name, bins, Some(data.eos), shape)
+        Split::from_stream(path, name, bins, Some(data.eos), shape)
     };
     let train = open(path, "train")?;
-    let validation = optional(beside(path).map(|path| open(&path, "val")))?;
+    let validation = if_not_empty(validation_bin(path).map(|path| open(&path, "val")))?;
     let fingerprint = fingerprint(path).map_err(|source| {
         DataError::Bins(BinSetError::Bin(BinError::Io { path: path.to_owned(), source }))
     })?;
-    Ok((train, validation, fingerprint))
+    Ok(Opened { train, validation, fingerprint })
 }
 
-/// Takes a validation part, unless it has no sequence: a sample of a corpus can be so small.
-fn optional(opened: Option<Result<Split, DataError>>) -> Result<Option<Split>, DataError> {
+/// Drops a validation part that has no sequence: a sample of a corpus can be so small.
+fn if_not_empty(opened: Option<Result<Split, DataError>>) -> Result<Option<Split>, DataError> {
     match opened {
         None | Some(Err(DataError::Empty { .. } | DataError::Short { .. })) => Ok(None),
         Some(opened) => opened.map(Some),
     }
 }
 
-/// Returns the validation bin that lies beside a training bin.
-fn beside(path: &Path) -> Option<PathBuf> {
+/// Returns the validation bin of a training bin, which is in the same folder.
+fn validation_bin(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let other = path.with_file_name(name.replacen("train", "val", 1));
     (other != path && other.is_file()).then_some(other)

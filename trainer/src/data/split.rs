@@ -1,72 +1,72 @@
-//! One split of one source as numbered sequences: windows over token bins, or rows.
+//! One split of one source, as numbered sequences: cut from a stream of tokens, or rows.
 
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::{BinSet, IGNORE_INDEX, Row, RowSet, TokenId};
-use serde::Serialize;
 
 use super::error::DataError;
+use super::location::SequenceLocation;
 
 /// The sequences of one split, all of one length.
 #[derive(Debug)]
 pub struct Split {
     path: PathBuf,
     name: String,
-    seq_len: usize,
-    vocab_size: usize,
+    shape: SequenceShape,
     store: Store,
 }
 
 #[derive(Debug)]
 enum Store {
-    /// Sequence i is the tokens from i · `seq_len` on, and one more for the last label.
-    Windows { bins: BinSet, eos: Option<TokenId>, masked: bool },
+    /// Sequence i is `seq_len` tokens from token i · `seq_len` on, and one more: the last label.
+    Stream { bins: BinSet, eos: Option<TokenId>, masked: bool },
     /// Sequence i is row i.
     Rows { rows: RowSet, document_mask: bool },
 }
 
-/// Room for one sequence, used again for the next.
+/// Memory that reading a sequence needs, used again for the next one.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     tokens: Vec<TokenId>,
-    learnt: Vec<bool>,
+    /// Whether the loss counts a label.
+    counts: Vec<bool>,
     row: Row,
 }
 
-/// Where a sequence lies on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// The artifact or the bin.
-    pub path: PathBuf,
-    /// The part.
-    pub split: String,
-    /// The sequence's number in it.
-    pub row: u64,
-    /// Where it begins in the stream of tokens; rows of pairs have no such place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_token: Option<u64>,
-    /// The token bin that it begins in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shard: Option<PathBuf>,
-    /// Where it begins in that bin.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shard_token: Option<usize>,
+/// How long sequences are, and how many ids there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceShape {
+    /// Inputs in a sequence, and as many labels.
+    pub seq_len: usize,
+    /// Ids of the vocabulary; every id is less.
+    pub vocab_size: usize,
+}
+
+/// The memory that one sequence is read into.
+#[derive(Debug)]
+pub struct SequenceMut<'a> {
+    /// Ids: [`seq_len`].
+    pub inputs: &'a mut [i32],
+    /// Labels, shifted by one: [`seq_len`].
+    pub labels: &'a mut [i32],
+    /// The columns where documents begin that must not see each other; the first of them is 0.
+    pub starts: &'a mut Vec<usize>,
 }
 
 impl Split {
-    /// Cuts a stream of tokens into windows as the reference does: sequence `i` begins at token
-    /// `i · seq_len` and shares its last label's token with the next.
+    /// Cuts a stream of tokens into sequences as the reference does. Sequence `i` begins at token
+    /// `i · seq_len`, and its last label is the first input of the next sequence.
     ///
     /// # Errors
     /// Returns [`DataError::Empty`] or [`DataError::Short`] where there is not one sequence.
-    pub fn windows(
+    pub fn from_stream(
         path: &Path,
         name: &str,
         bins: BinSet,
         eos: Option<TokenId>,
-        [seq_len, vocab_size]: [usize; 2],
+        shape: SequenceShape,
     ) -> Result<Self, DataError> {
-        let (found, expected) = (bins.num_tokens(), seq_len as u64 + 1);
+        let (found, expected) = (bins.num_tokens(), shape.seq_len as u64 + 1);
         let (at, split) = (path.to_owned(), name.to_owned());
         if found == 0 {
             return Err(DataError::Empty { path: at, split });
@@ -75,31 +75,32 @@ impl Split {
             return Err(DataError::Short { path: at, split, found, expected });
         }
         let masked = bins.shards().iter().any(|shard| shard.mask().is_some());
-        let store = Store::Windows { bins, eos, masked };
-        Ok(Self { path: at, name: split, seq_len, vocab_size, store })
+        let store = Store::Stream { bins, eos, masked };
+        Ok(Self { path: at, name: split, shape, store })
     }
 
-    /// Takes the rows of pairs or of a pack.
+    /// Takes each row of pairs or of a pack as a sequence.
     ///
     /// # Errors
     /// Returns [`DataError::Empty`] where there are none, and [`DataError::SeqLen`] where they
     /// have another length.
-    pub fn rows(
+    pub fn from_rows(
         path: &Path,
         name: &str,
         rows: RowSet,
         document_mask: bool,
-        [seq_len, vocab_size]: [usize; 2],
+        shape: SequenceShape,
     ) -> Result<Self, DataError> {
         let path = path.to_owned();
         if rows.num_rows() == 0 {
             return Err(DataError::Empty { path, split: name.to_owned() });
         }
-        if rows.seq_len() != seq_len {
-            return Err(DataError::SeqLen { path, found: rows.seq_len(), expected: seq_len });
+        let (found, expected) = (rows.seq_len(), shape.seq_len);
+        if found != expected {
+            return Err(DataError::SeqLen { path, found, expected });
         }
         let store = Store::Rows { rows, document_mask };
-        Ok(Self { path, name: name.to_owned(), seq_len, vocab_size, store })
+        Ok(Self { path, name: name.to_owned(), shape, store })
     }
 
     /// Returns the artifact or the bin.
@@ -110,21 +111,20 @@ impl Split {
     /// Returns how many sequences there are.
     pub fn len(&self) -> u64 {
         match &self.store {
-            Store::Windows { bins, .. } => (bins.num_tokens() - 1) / self.seq_len as u64,
+            Store::Stream { bins, .. } => (bins.num_tokens() - 1) / self.shape.seq_len as u64,
             Store::Rows { rows, .. } => rows.num_rows(),
         }
     }
 
-    /// Returns whether there are none: never, such a split is refused.
+    /// Returns whether there are none, which is never so: such a split is refused.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Reads a sequence.
     ///
-    /// Labels are shifted by one and [`IGNORE_INDEX`] where nothing is learnt: after an
-    /// end-of-text token, where a loss mask says so, and in padding. `starts` gets the columns
-    /// where documents begin that must not see each other, the first of them 0.
+    /// A label is [`IGNORE_INDEX`] where it is not trained on: after an end-of-text token, where a
+    /// loss mask says so, and in padding.
     ///
     /// # Errors
     /// Returns [`DataError::Id`] where an id is outside the vocabulary.
@@ -135,44 +135,41 @@ impl Split {
         &self,
         row: u64,
         scratch: &mut Scratch,
-        (inputs, labels): (&mut [i32], &mut [i32]),
-        starts: &mut Vec<usize>,
+        mut sequence: SequenceMut<'_>,
     ) -> Result<(), DataError> {
+        let SequenceShape { seq_len, vocab_size } = self.shape;
         assert!(row < self.len(), "sequence {row} of {}", self.len());
-        assert!(inputs.len() == self.seq_len && labels.len() == self.seq_len);
-        starts.clear();
-        starts.push(0);
+        assert!(sequence.inputs.len() == seq_len && sequence.labels.len() == seq_len);
+        sequence.starts.clear();
+        sequence.starts.push(0);
         let highest = match &self.store {
-            Store::Windows { bins, eos, masked } => {
-                let first = row * self.seq_len as u64;
-                let highest = read_window(bins, first, *eos, scratch, (inputs, &mut *labels));
+            Store::Stream { bins, eos, masked } => {
+                let first = row * seq_len as u64;
+                let highest = read_stream(bins, first, *eos, &mut scratch.tokens, &mut sequence);
                 if *masked {
-                    scratch.learnt.resize(self.seq_len, true);
-                    bins.copy_mask(first + 1, &mut scratch.learnt);
-                    for (label, learnt) in labels.iter_mut().zip(&scratch.learnt) {
-                        *label = if *learnt { *label } else { IGNORE_INDEX };
-                    }
+                    mask_labels(bins, first, &mut scratch.counts, sequence.labels);
                 }
                 highest
             }
             Store::Rows { rows, document_mask } => {
                 rows.read(row, &mut scratch.row);
-                for (slot, &id) in inputs.iter_mut().zip(&scratch.row.inputs) {
+                for (slot, &id) in sequence.inputs.iter_mut().zip(&scratch.row.inputs) {
                     *slot = id.cast_signed();
                 }
-                labels.copy_from_slice(&scratch.row.labels);
+                sequence.labels.copy_from_slice(&scratch.row.labels);
                 if *document_mask {
                     let columns = rows.spans(row).map(|span| span.column as usize);
-                    starts.extend(columns.filter(|&column| column > 0 && column < self.seq_len));
+                    let within = columns.filter(|&column| column > 0 && column < seq_len);
+                    sequence.starts.extend(within);
                 }
-                let learnt = labels.iter().copied().max().unwrap_or(0).max(0).cast_unsigned();
-                scratch.row.inputs.iter().copied().max().unwrap_or(0).max(learnt)
+                let labels = sequence.labels.iter().copied().max().unwrap_or(0);
+                let inputs = scratch.row.inputs.iter().copied().max().unwrap_or(0);
+                inputs.max(labels.max(0).cast_unsigned())
             }
         };
-        if u64::from(highest) >= self.vocab_size as u64 {
+        if u64::from(highest) >= vocab_size as u64 {
             let place = format!("{}: split `{}`, sequence {row}", self.path.display(), self.name);
-            let found = u64::from(highest);
-            return Err(DataError::Id { place, found, expected: self.vocab_size });
+            return Err(DataError::Id { place, found: u64::from(highest), expected: vocab_size });
         }
         Ok(())
     }
@@ -183,59 +180,75 @@ impl Split {
     /// Returns [`DataError::Id`] where an id is outside the vocabulary.
     pub fn check(&self, most: u64) -> Result<u64, DataError> {
         let mut scratch = Scratch::default();
-        let (mut inputs, mut labels) = (vec![0; self.seq_len], vec![0; self.seq_len]);
+        let mut inputs = vec![0; self.shape.seq_len];
+        let mut labels = vec![0; self.shape.seq_len];
         let (mut starts, mut checked) = (Vec::new(), 0);
-        let stride = usize::try_from(self.len().div_ceil(most.max(1))).unwrap_or(usize::MAX);
-        for row in (0..self.len()).step_by(stride) {
-            self.read(row, &mut scratch, (&mut inputs, &mut labels), &mut starts)?;
+        let stride = self.len().div_ceil(most.max(1)).max(1);
+        let mut row = 0;
+        while row < self.len() {
+            let (inputs, labels, starts) = (&mut inputs[..], &mut labels[..], &mut starts);
+            self.read(row, &mut scratch, SequenceMut { inputs, labels, starts })?;
             checked += 1;
+            row += stride;
         }
         Ok(checked)
     }
 
-    /// Says where a sequence lies on disk.
-    pub fn place(&self, row: u64) -> Place {
-        let located = match &self.store {
-            Store::Windows { bins, .. } => {
-                let first = row * self.seq_len as u64;
-                bins.locate(first).map(|(shard, within)| {
-                    (first, Some((bins.shards()[shard].bin().path().to_owned(), within)))
-                })
-            }
-            Store::Rows { rows, .. } => rows.spans(row).next().map(|span| (span.start, None)),
-        };
-        let (shard, shard_token) = located.as_ref().and_then(|(_, shard)| shard.clone()).unzip();
-        Place {
+    /// Returns where a sequence is on disk.
+    pub fn locate(&self, row: u64) -> SequenceLocation {
+        let mut location = SequenceLocation {
             path: self.path.clone(),
             split: self.name.clone(),
             row,
-            first_token: located.map(|(first, _)| first),
-            shard,
-            shard_token,
+            first_token: None,
+            shard: None,
+            shard_token: None,
+        };
+        match &self.store {
+            Store::Stream { bins, .. } => {
+                let first = row * self.shape.seq_len as u64;
+                if let Some((shard, within)) = bins.locate(first) {
+                    location.first_token = Some(first);
+                    location.shard = Some(bins.shards()[shard].bin().path().to_owned());
+                    location.shard_token = Some(within);
+                }
+            }
+            Store::Rows { rows, .. } => {
+                location.first_token = rows.spans(row).next().map(|span| span.start);
+            }
         }
+        location
     }
 }
 
-/// Reads a window and returns its highest id.
-fn read_window(
+/// Reads a sequence of a stream and returns its highest id.
+fn read_stream(
     bins: &BinSet,
     first: u64,
     eos: Option<TokenId>,
-    scratch: &mut Scratch,
-    (inputs, labels): (&mut [i32], &mut [i32]),
+    tokens: &mut Vec<TokenId>,
+    sequence: &mut SequenceMut<'_>,
 ) -> TokenId {
-    let seq_len = inputs.len();
-    scratch.tokens.resize(seq_len + 1, 0);
-    let there = bins.copy_tokens(first, &mut scratch.tokens);
-    debug_assert!(there, "the window was counted from the stream's length");
-    let (tokens, ignored) = (&scratch.tokens, IGNORE_INDEX);
-    // No id is so high: without an end-of-text id every token is learnt.
+    tokens.resize(sequence.inputs.len() + 1, 0);
+    let there = bins.copy_tokens(first, tokens);
+    debug_assert!(there, "the sequences were counted from the length of the stream");
+    // No id is so high: without an end-of-text id every token is trained on.
     let eos = eos.unwrap_or(TokenId::MAX);
-    for ((input, label), pair) in inputs.iter_mut().zip(&mut *labels).zip(tokens.windows(2)) {
+    let slots = sequence.inputs.iter_mut().zip(&mut *sequence.labels);
+    for ((input, label), pair) in slots.zip(tokens.windows(2)) {
         *input = pair[0].cast_signed();
-        *label = if pair[0] == eos { ignored } else { pair[1].cast_signed() };
+        *label = if pair[0] == eos { IGNORE_INDEX } else { pair[1].cast_signed() };
     }
     tokens.iter().copied().max().unwrap_or(0)
+}
+
+/// Removes the labels that the loss mask of a stream leaves out.
+fn mask_labels(bins: &BinSet, first: u64, counts: &mut Vec<bool>, labels: &mut [i32]) {
+    counts.resize(labels.len(), true);
+    bins.copy_mask(first + 1, counts);
+    for (label, counts) in labels.iter_mut().zip(counts) {
+        *label = if *counts { *label } else { IGNORE_INDEX };
+    }
 }
 
 #[cfg(test)]
@@ -256,18 +269,24 @@ mod tests {
     }
 
     fn split(folder: &Path, ids: &[u16], seq_len: usize) -> Result<Split, DataError> {
-        Split::windows(folder, "train", bin(folder, ids), Some(2), [seq_len, 100])
+        let shape = SequenceShape { seq_len, vocab_size: 100 };
+        Split::from_stream(folder, "train", bin(folder, ids), Some(2), shape)
     }
 
     fn read(split: &Split, row: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
-        let (mut inputs, mut labels) = (vec![0; split.seq_len], vec![0; split.seq_len]);
-        let mut starts = Vec::new();
-        split.read(row, &mut Scratch::default(), (&mut inputs, &mut labels), &mut starts)?;
+        let mut inputs = vec![0; split.shape.seq_len];
+        let mut labels = vec![0; split.shape.seq_len];
+        let sequence = SequenceMut {
+            inputs: &mut inputs,
+            labels: &mut labels,
+            starts: &mut Vec::new(),
+        };
+        split.read(row, &mut Scratch::default(), sequence)?;
         Ok((inputs, labels))
     }
 
     #[test]
-    fn windows_overlap_by_one_token_and_learn_nothing_after_an_end() {
+    fn sequences_overlap_by_one_token_and_have_no_label_after_an_end() {
         let folder = tempfile::tempdir().unwrap();
         let split = split(folder.path(), &[5, 6, 2, 7, 8, 9, 2, 4], 3).unwrap();
 
@@ -305,7 +324,8 @@ mod tests {
             config: serde_json::Value::Null,
         };
         let bins = BinSet::from_manifest(root, &manifest, "train").unwrap();
-        let split = Split::windows(root, "train", bins, Some(2), [3, 100]).unwrap();
+        let shape = SequenceShape { seq_len: 3, vocab_size: 100 };
+        let split = Split::from_stream(root, "train", bins, Some(2), shape).unwrap();
 
         assert_eq!(read(&split, 0).unwrap(), (vec![5, 6, 7], vec![-100, 7, 8]));
         assert_eq!(read(&split, 1).unwrap(), (vec![8, 9, 10], vec![-100, 10, -100]));
@@ -334,13 +354,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_knows_its_bin() {
+    fn a_sequence_is_located_in_its_bin() {
         let folder = tempfile::tempdir().unwrap();
         let split = split(folder.path(), &[5, 6, 7, 8, 3, 9, 1], 3).unwrap();
 
-        let place = split.place(1);
+        let location = split.locate(1);
 
-        assert_eq!((place.first_token, place.shard_token), (Some(3), Some(3)));
-        assert!(place.shard.unwrap().ends_with("x.bin"));
+        assert_eq!((location.first_token, location.shard_token), (Some(3), Some(3)));
+        assert!(location.shard.unwrap().ends_with("x.bin"));
     }
 }

@@ -1,13 +1,15 @@
-//! What a model is made of: the part of an experiment that decides its parameters.
+//! The configuration of a model: everything that decides the shape of its parameters.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-/// Names the sequence layers there are.
+use super::config_error::ModelConfigError;
+use crate::convert::non_zero;
+
+/// The kinds of sequence layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MixerKind {
@@ -28,11 +30,11 @@ impl MixerKind {
     }
 }
 
-/// Configures a model; everything that decides the shape of its parameters is here.
+/// Configures a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Rows of the embedding: the largest token id plus one, at least.
+    /// Rows of the embedding; at least the largest token id plus one.
     pub vocab_size: NonZeroUsize,
     /// Width of the residual stream.
     pub d_model: NonZeroUsize,
@@ -40,7 +42,7 @@ pub struct ModelConfig {
     pub layers: NonZeroUsize,
     /// Width of one head; `d_model` is a multiple of it.
     pub head_dim: NonZeroUsize,
-    /// Tokens in a sequence.
+    /// Inputs in a sequence, which has one more token: the last label.
     pub seq_len: NonZeroUsize,
     /// The sequence layers, repeated over the blocks: block i has `mixers[i % mixers.len()]`.
     pub mixers: Vec<MixerKind>,
@@ -67,27 +69,20 @@ pub struct ModelConfig {
     pub init_std: f64,
 }
 
-const fn non_zero(value: usize) -> NonZeroUsize {
-    match NonZeroUsize::new(value) {
-        Some(value) => value,
-        None => NonZeroUsize::MIN,
-    }
-}
-
 const fn default_chunk_len() -> NonZeroUsize {
-    non_zero(16)
+    non_zero!(16)
 }
 
 const fn default_kv_groups() -> NonZeroUsize {
-    non_zero(2)
+    non_zero!(2)
 }
 
 const fn default_window() -> NonZeroUsize {
-    non_zero(1024)
+    non_zero!(1024)
 }
 
 const fn default_ffn_mult() -> NonZeroUsize {
-    non_zero(4)
+    non_zero!(4)
 }
 
 const fn default_norm_eps() -> f64 {
@@ -102,70 +97,30 @@ const fn default_init_std() -> f64 {
     0.02
 }
 
-/// An error of a model's configuration.
-#[derive(Clone, Debug, PartialEq, Error)]
-#[non_exhaustive]
-pub enum ModelConfigError {
-    /// The pattern of sequence layers is empty.
-    #[error("`mixers` is empty, a model has at least one sequence layer")]
-    NoMixers,
-    /// The heads do not fill the width.
-    #[error("`d_model` is {d_model}, expected a multiple of `head_dim`, {head_dim}")]
-    Heads {
-        /// Width of the residual stream.
-        d_model: usize,
-        /// Width of one head.
-        head_dim: usize,
-    },
-    /// Rotary angles turn pairs of channels.
-    #[error("`head_dim` is {head_dim}, expected an even number")]
-    OddHead {
-        /// Width of one head.
-        head_dim: usize,
-    },
-    /// The chunks do not fill the sequence.
-    #[error("`seq_len` is {seq_len}, expected a multiple of `chunk_len`, {chunk_len}")]
-    Chunks {
-        /// Tokens in a sequence.
-        seq_len: usize,
-        /// Tokens in a chunk.
-        chunk_len: usize,
-    },
-    /// The groups do not share out the heads.
-    #[error("`kv_groups` is {kv_groups}, expected a divisor of the {heads} heads")]
-    Groups {
-        /// Groups of queries and keys.
-        kv_groups: usize,
-        /// Heads.
-        heads: usize,
-    },
-    /// A number that must be positive and finite is not.
-    #[error("`{key}` is {found}, expected a positive number")]
-    NotPositive {
-        /// The key of the configuration.
-        key: &'static str,
-        /// Its value.
-        found: f64,
-    },
-}
-
-impl ModelConfigError {
-    /// Returns what the user can do about it, where there is something to do.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NoMixers => Some("write `mixers = [\"rat\"]`, for example"),
-            Self::Chunks { .. } => Some("change `seq_len` or `chunk_len`"),
-            Self::Heads { .. } | Self::Groups { .. } => Some("change `d_model` or `head_dim`"),
-            Self::OddHead { .. } | Self::NotPositive { .. } => None,
-        }
-    }
+/// The numbers a mixer needs besides its parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MixerShape {
+    /// Which mixer it is.
+    pub kind: MixerKind,
+    /// Number of heads.
+    pub heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Tokens in a chunk of `rat`.
+    pub chunk_len: usize,
+    /// Groups of queries and keys of `rat`.
+    pub kv_groups: usize,
+    /// Earlier tokens that a query of `local_attention` sees.
+    pub window: usize,
+    /// What the norm adds to the mean square.
+    pub eps: f64,
 }
 
 impl ModelConfig {
-    /// Checks that the numbers fit one another.
+    /// Checks that the numbers fit together.
     ///
     /// # Errors
-    /// Returns the first of them that does not, see [`ModelConfigError`].
+    /// Returns [`ModelConfigError`] for the first number that does not fit.
     pub fn validate(&self) -> Result<(), ModelConfigError> {
         let (d_model, head_dim) = (self.d_model.get(), self.head_dim.get());
         if self.mixers.is_empty() {
@@ -215,6 +170,19 @@ impl ModelConfig {
         self.mixers.iter().take(self.layers.get()).any(|&mixer| mixer == kind)
     }
 
+    /// Returns the numbers of a sequence layer of this kind.
+    pub(crate) fn mixer_shape(&self, kind: MixerKind) -> MixerShape {
+        MixerShape {
+            kind,
+            heads: self.heads(),
+            head_dim: self.head_dim.get(),
+            chunk_len: self.chunk_len.get(),
+            kv_groups: self.kv_groups.get(),
+            window: self.window.get(),
+            eps: self.norm_eps,
+        }
+    }
+
     /// Returns the width that `in_proj` of a sequence layer has.
     pub fn in_proj_width(&self, kind: MixerKind) -> usize {
         let d_model = self.d_model.get();
@@ -224,7 +192,7 @@ impl ModelConfig {
         }
     }
 
-    /// Returns the name and the shape of each parameter, as files have them.
+    /// Returns the shape of each parameter by its name in files.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let width = self.d_model.get();
         let inner = width * self.ffn_mult.get();
@@ -267,9 +235,9 @@ impl ModelConfig {
 
     /// Returns the floating-point operations of one token, forward and backward.
     ///
-    /// Six for each weight that a matrix product uses (the tied embedding as the output layer is
-    /// one of them), and twelve for each channel of each key that a query meets on average.
-    /// Recomputation is not counted.
+    /// These are six for each weight of a matrix product, the tied output layer included, and
+    /// twelve for each channel of each key that a query sees on average. Recomputation is not
+    /// counted.
     pub fn flops_per_token(&self) -> u64 {
         let d_model = self.d_model.get() as u64;
         let seq_len = self.seq_len.get() as u64;

@@ -1,4 +1,4 @@
-//! One step of `AdamW` with the recipe's defaults and clipping by the global norm.
+//! `AdamW` with the recipe's defaults, after clipping by the global norm.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gradients::Gradients;
-use super::moments::{self, OptimError};
-use crate::model::Model;
+use super::moments::{self, Moments, OptimError};
+use crate::convert::narrow;
+use crate::model::{Gradients, Model};
 
 /// Configures `AdamW` and the clipping before it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub struct OptimizerConfig {
     pub eps: f32,
     /// Weight decay, on all parameters.
     pub weight_decay: f32,
-    /// The norm over all gradients together that a step never exceeds.
+    /// The largest norm over all gradients together; longer gradients are scaled down to it.
     pub max_norm: f64,
 }
 
@@ -34,28 +34,23 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// What a step did.
+/// What an iteration of the optimizer did.
 #[derive(Debug)]
-pub struct Step {
-    /// The model after the step.
+pub struct Updated {
+    /// The model after the update.
     pub model: Model,
     /// The norm over all gradients together, before clipping.
     pub grad_norm: f64,
 }
 
-/// `AdamW` and its moments, which lie where the parameters lie, in f32.
+/// Iterations after which the decay's power stays as it is: no moment remembers its beginning.
+const LONGEST_MEMORY: u64 = i32::MAX.unsigned_abs() as u64;
+
+/// `AdamW` and its moments, in f32 on the device of the parameters.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
     moments: Moments,
-}
-
-/// The moments of all parameters after some steps.
-#[derive(Debug, Default)]
-pub(crate) struct Moments {
-    pub(crate) steps: u64,
-    pub(crate) first: GradientsParams,
-    pub(crate) second: GradientsParams,
 }
 
 impl OptimizerConfig {
@@ -66,26 +61,26 @@ impl OptimizerConfig {
 }
 
 impl Optimizer {
-    /// Clips the gradients by their global norm and steps.
+    /// Clips the gradients by their global norm and updates the parameters.
     ///
-    /// A norm that is not finite leaves the model and the moments as they are: the caller sees it
-    /// in [`Step::grad_norm`] and stops.
-    pub fn step(&mut self, lr: f64, model: Model, grads: Gradients) -> Step {
+    /// Where the norm is not finite, the model and the moments stay as they are. The caller finds
+    /// the norm in [`Updated::grad_norm`].
+    pub fn update(&mut self, lr: f64, model: Model, grads: Gradients) -> Updated {
         let grad_norm = grads.norm(&model);
         if !grad_norm.is_finite() {
-            return Step { model, grad_norm };
+            return Updated { model, grad_norm };
         }
         let max_norm = self.config.max_norm;
         let clip = (grad_norm > max_norm).then(|| max_norm / (grad_norm + 1e-6));
-        self.moments.steps += 1;
-        let mut update = Update {
+        self.moments.iterations += 1;
+        let mut update = ParameterUpdate {
             config: self.config,
             lr,
             clip,
             grads: grads.into_inner(),
             moments: &mut self.moments,
         };
-        Step { model: model.map(&mut update), grad_norm }
+        Updated { model: model.map(&mut update), grad_norm }
     }
 
     /// Writes the moments to a safetensors file, under the names of the model's parameters.
@@ -96,27 +91,27 @@ impl Optimizer {
         moments::save(&self.moments, path, model)
     }
 
-    /// Reads moments that [`save`](Self::save) wrote, to where the model's parameters lie.
+    /// Reads moments that [`save`](Self::save) wrote, to the device of the model's parameters.
     ///
     /// # Errors
-    /// Returns [`OptimError::Read`] where the file is missing or is none of this model's.
+    /// Returns [`OptimError::Read`] where the file is missing or is of another model.
     pub fn load(self, path: &Path, model: &Model) -> Result<Self, OptimError> {
         Ok(Self { moments: moments::load(path, model)?, ..self })
     }
 }
 
-/// Steps one parameter after another.
-struct Update<'a> {
+/// Updates one parameter after another.
+struct ParameterUpdate<'a> {
     config: OptimizerConfig,
     lr: f64,
-    /// What the gradients are multiplied by, where their norm is too large.
+    /// The factor that the gradients are multiplied by, where their norm is too large.
     clip: Option<f64>,
     grads: GradientsParams,
     moments: &'a mut Moments,
 }
 
-impl Update<'_> {
-    /// Takes a gradient into the moments and returns the direction of the step.
+impl ParameterUpdate<'_> {
+    /// Adds a gradient to the moments and returns the direction of the update.
     fn direction<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Tensor<D>> {
         let grad = self.grads.remove::<D>(param.id)?;
         let grad = match self.clip {
@@ -124,7 +119,8 @@ impl Update<'_> {
             None => grad,
         };
         let OptimizerConfig { beta_1, beta_2, eps, .. } = self.config;
-        let Moments { steps, first, second } = &mut *self.moments;
+        let Moments { iterations, first, second } = &mut *self.moments;
+        let exponent: i32 = narrow((*iterations).min(LONGEST_MEMORY));
         let moment = |all: &mut GradientsParams, beta: f32, new: Tensor<D>| {
             let new = new * (1.0 - beta);
             let moment = match all.remove::<D>(param.id) {
@@ -132,9 +128,8 @@ impl Update<'_> {
                 None => new,
             };
             all.register(param.id, moment.clone());
-            // Early moments are too small, as they began at 0.
-            let steps = i32::try_from(*steps).unwrap_or(i32::MAX);
-            moment / (1.0 - beta.powi(steps))
+            // Early moments are too small, because they begin at 0.
+            moment / (1.0 - beta.powi(exponent))
         };
         let mean = moment(first, beta_1, grad.clone());
         let mean_square = moment(second, beta_2, grad.square());
@@ -142,7 +137,7 @@ impl Update<'_> {
     }
 }
 
-impl ModuleMapper for Update<'_> {
+impl ModuleMapper for ParameterUpdate<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(direction) = self.direction(&param) else { return param };
         let (lr, decay) = (self.lr, self.lr * f64::from(self.config.weight_decay));
@@ -159,9 +154,10 @@ mod tests {
     use burn::tensor::{Device, Int, TensorData};
 
     use super::*;
-    use crate::model::{Context, ModelConfig};
+    use crate::documents::Documents;
+    use crate::model::{BackwardOptions, ModelConfig};
 
-    /// `AdamW` of one value in f64, as its paper has it.
+    /// `AdamW` of one value in f64, as its paper defines it.
     #[derive(Clone, Copy, Default)]
     struct Slow {
         first: f64,
@@ -169,11 +165,11 @@ mod tests {
     }
 
     impl Slow {
-        fn step(&mut self, value: f64, grad: f64, (lr, step): (f64, i32)) -> f64 {
+        fn update(&mut self, value: f64, grad: f64, lr: f64, iteration: i32) -> f64 {
             self.first = 0.9 * self.first + 0.1 * grad;
             self.second = 0.95 * self.second + 0.05 * grad * grad;
-            let mean = self.first / (1.0 - 0.9_f64.powi(step));
-            let root = (self.second / (1.0 - 0.95_f64.powi(step))).sqrt();
+            let mean = self.first / (1.0 - 0.9_f64.powi(iteration));
+            let root = (self.second / (1.0 - 0.95_f64.powi(iteration))).sqrt();
             value - lr * (mean / (root + 1e-8) + 0.1 * value)
         }
     }
@@ -182,9 +178,9 @@ mod tests {
         tensor.into_data().convert::<f64>().try_to_vec().unwrap()
     }
 
-    /// Some steps are clipped and some are not: the factor is part of what is held.
+    /// Some updates are clipped and some are not, so the factor of clipping is tested as well.
     #[test]
-    fn steps_are_those_of_adamw_in_f64_after_clipping() {
+    fn updates_are_those_of_adamw_in_f64_after_clipping() {
         let device = Device::flex().autodiff();
         let config: ModelConfig = toml::from_str(
             "vocab_size = 23\nd_model = 16\nlayers = 1\nhead_dim = 4\nseq_len = 16\n\
@@ -199,25 +195,26 @@ mod tests {
         let mut slow = vec![Slow::default(); value.len()];
         let mut clipped = 0;
 
-        for step in 1..=6 {
-            let scale = if step % 2 == 0 { 2.0 } else { 4000.0 };
+        for iteration in 1..=6 {
+            let divisor = if iteration % 2 == 0 { 2.0 } else { 4000.0 };
+            let options = BackwardOptions { divisor, recompute: false };
             let (_, grads) =
-                model.gradients(ids.clone(), ids.clone(), &Context::Whole, (scale, false));
+                model.gradients(ids.clone(), ids.clone(), &Documents::OnePerRow, options);
             let norm = grads.norm(&model);
             let factor = if norm > 1.0 { 1.0 / (norm + 1e-6) } else { 1.0 };
             clipped += u32::from(norm > 1.0);
             let grad = values(grads.get(&model.layers[0].ffn.fc1).unwrap());
 
-            model = optimizer.step(0.01, model, grads).model;
+            model = optimizer.update(0.01, model, grads).model;
             for ((value, slow), grad) in value.iter_mut().zip(&mut slow).zip(grad) {
-                *value = slow.step(*value, grad * factor, (0.01, step));
+                *value = slow.update(*value, grad * factor, 0.01, iteration);
             }
 
             let found = values(model.layers[0].ffn.fc1.val());
             for (found, expected) in found.iter().zip(&value) {
-                assert!((found - expected).abs() < 3e-6, "step {step}: {found}, {expected}");
+                assert!((found - expected).abs() < 3e-6, "iteration {iteration}: {found}, {expected}");
             }
         }
-        assert_eq!(clipped, 3, "as many steps are clipped as not");
+        assert_eq!(clipped, 3, "as many updates are clipped as not");
     }
 }

@@ -1,11 +1,9 @@
-//! The training recipe: `AdamW` over global-norm clipped gradients, and the learning rate's course.
+//! The training recipe: `AdamW` with clipping by the global norm, and the schedule of learning rates.
 
 mod adamw;
-mod gradients;
 mod moments;
 mod schedule;
 
-pub use adamw::{Optimizer, OptimizerConfig, Step};
-pub use gradients::Gradients;
+pub use adamw::{Optimizer, OptimizerConfig, Updated};
 pub use moments::OptimError;
 pub use schedule::{Schedule, ScheduleConfig};

@@ -1,21 +1,29 @@
-//! An optimizer's moments in a file: safetensors, under the names of the model's parameters.
+//! An optimizer's moments, and their file: safetensors, under the names of the parameters.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, View};
 use thiserror::Error;
 
-use super::adamw::Moments;
 use crate::model::Model;
 
-/// Where the file says after how many steps the moments are.
-const STEPS: &str = "steps";
+/// The key of the file's metadata that holds the number of iterations.
+const ITERATIONS: &str = "steps";
 
-/// An error of keeping an optimizer's moments.
+/// The moments of all parameters after some iterations.
+#[derive(Debug, Default)]
+pub(super) struct Moments {
+    pub(super) iterations: u64,
+    pub(super) first: GradientsParams,
+    pub(super) second: GradientsParams,
+}
+
+/// An error of writing or reading an optimizer's moments.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OptimError {
@@ -24,7 +32,7 @@ pub enum OptimError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system or the format says.
+        /// The reason that the system or the format gives.
         reason: String,
     },
     /// The moments could not be read.
@@ -32,43 +40,45 @@ pub enum OptimError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system or the format says.
+        /// The reason that the system or the format gives.
         reason: String,
     },
 }
 
 /// Writes the moments of all parameters that have some.
-pub(crate) fn save(moments: &Moments, path: &Path, model: &Model) -> Result<(), OptimError> {
-    let mut collect = Collect { moments, name: Vec::new(), found: Vec::new() };
+pub(super) fn save(moments: &Moments, path: &Path, model: &Model) -> Result<(), OptimError> {
+    let mut collect = CollectMoments { moments, name: Vec::new(), found: Vec::new() };
     model.visit(&mut collect);
-    let steps = HashMap::from([(STEPS.to_owned(), moments.steps.to_string())]);
-    safetensors::serialize_to_file(collect.found, Some(steps), path)
+    let metadata = HashMap::from([(ITERATIONS.to_owned(), moments.iterations.to_string())]);
+    safetensors::serialize_to_file(collect.found, Some(metadata), path)
         .map_err(|wrong| OptimError::Write { path: path.to_owned(), reason: wrong.to_string() })
 }
 
 /// Reads moments that [`save`] wrote.
-pub(crate) fn load(path: &Path, model: &Model) -> Result<Moments, OptimError> {
+pub(super) fn load(path: &Path, model: &Model) -> Result<Moments, OptimError> {
     let refuse = |reason: String| OptimError::Read { path: path.to_owned(), reason };
     let bytes = std::fs::read(path).map_err(|wrong| refuse(wrong.to_string()))?;
     let (_, head) =
         SafeTensors::read_metadata(&bytes).map_err(|wrong| refuse(wrong.to_string()))?;
-    let steps = head.metadata().as_ref().and_then(|metadata| metadata.get(STEPS)?.parse().ok());
-    let steps = steps.ok_or_else(|| refuse("it does not say after how many steps".to_owned()))?;
+    let iterations =
+        head.metadata().as_ref().and_then(|metadata| metadata.get(ITERATIONS)?.parse().ok());
+    let iterations =
+        iterations.ok_or_else(|| refuse("it does not say after how many steps".to_owned()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|wrong| refuse(wrong.to_string()))?;
-    let moments = Moments { steps, ..Moments::default() };
-    if steps == 0 {
+    let moments = Moments { iterations, ..Moments::default() };
+    if iterations == 0 {
         return Ok(moments);
     }
-    let mut place = Place { file: &file, name: Vec::new(), moments, wrong: None };
-    model.visit(&mut place);
-    place.wrong.map_or(Ok(place.moments), |reason| Err(refuse(reason)))
+    let mut read = ReadMoments { file: &file, name: Vec::new(), moments, wrong: None };
+    model.visit(&mut read);
+    read.wrong.map_or(Ok(read.moments), |reason| Err(refuse(reason)))
 }
 
 fn names(path: &[String]) -> [String; 2] {
     ["first", "second"].map(|moment| format!("{moment}.{}", path.join(".")))
 }
 
-/// A tensor that is fetched from its device when its turn to be written comes.
+/// A tensor that is fetched from its device only when it is written.
 struct Fetched {
     shape: Vec<usize>,
     values: Tensor<1>,
@@ -93,13 +103,13 @@ impl View for Fetched {
     }
 }
 
-struct Collect<'a> {
+struct CollectMoments<'a> {
     moments: &'a Moments,
     name: Vec<String>,
     found: Vec<(String, Fetched)>,
 }
 
-impl ModuleVisitor for Collect<'_> {
+impl ModuleVisitor for CollectMoments<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.name.push(name.to_owned());
     }
@@ -120,14 +130,14 @@ impl ModuleVisitor for Collect<'_> {
     }
 }
 
-struct Place<'a> {
+struct ReadMoments<'a> {
     file: &'a SafeTensors<'a>,
     name: Vec<String>,
     moments: Moments,
     wrong: Option<String>,
 }
 
-impl ModuleVisitor for Place<'_> {
+impl ModuleVisitor for ReadMoments<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.name.push(name.to_owned());
     }
@@ -138,7 +148,7 @@ impl ModuleVisitor for Place<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
-        // Named always: a build with CUDA has a default device that need not be there.
+        // Always named: the default device of a build with CUDA may be missing.
         let device = value.device().inner();
         let all = [&mut self.moments.first, &mut self.moments.second];
         for (name, moments) in names(&self.name).into_iter().zip(all) {

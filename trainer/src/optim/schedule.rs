@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Configures the learning rate's course.
+/// Configures the schedule of learning rates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleConfig {
@@ -13,7 +13,7 @@ pub struct ScheduleConfig {
     /// The last learning rate.
     #[serde(default = "default_floor")]
     pub floor: f64,
-    /// The part of the steps that the warm-up takes, from 0 to 1.
+    /// The fraction of the iterations that the warm-up takes, from 0 to 1.
     #[serde(default = "default_warmup")]
     pub warmup: f64,
 }
@@ -36,36 +36,37 @@ impl Default for ScheduleConfig {
     }
 }
 
-/// The learning rate of every step of a run.
+/// The learning rate of every iteration of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     config: ScheduleConfig,
-    warmup_steps: u64,
-    steps: u64,
+    warmup_iterations: u64,
+    iterations: u64,
 }
 
 impl ScheduleConfig {
-    /// Lays the course over a run of `steps` steps; the warm-up takes whole steps, rounded down.
-    pub fn over(self, steps: u64) -> Schedule {
+    /// Returns the schedule of a run of so many iterations. The warm-up takes whole iterations,
+    /// rounded down.
+    pub fn over(self, iterations: u64) -> Schedule {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "the part is between 0 and 1, so the product is between 0 and `steps`"
+            reason = "the fraction is between 0 and 1, so the product is between 0 and `iterations`"
         )]
-        let warmup_steps = (self.warmup.clamp(0.0, 1.0) * steps as f64) as u64;
-        Schedule { config: self, warmup_steps, steps }
+        let warmup_iterations = (self.warmup.clamp(0.0, 1.0) * iterations as f64) as u64;
+        Schedule { config: self, warmup_iterations, iterations }
     }
 }
 
 impl Schedule {
-    /// Returns the learning rate of a step, counted from 0.
-    pub fn lr(&self, step: u64) -> f64 {
+    /// Returns the learning rate of an iteration, counted from 0.
+    pub fn lr(&self, iteration: u64) -> f64 {
         let ScheduleConfig { peak, floor, .. } = self.config;
-        if step < self.warmup_steps {
-            return (step + 1) as f64 / self.warmup_steps as f64 * peak;
+        if iteration < self.warmup_iterations {
+            return (iteration + 1) as f64 / self.warmup_iterations as f64 * peak;
         }
-        let span = (self.steps - self.warmup_steps).max(1) as f64;
-        let done = ((step - self.warmup_steps) as f64 / span).min(1.0);
+        let length = (self.iterations - self.warmup_iterations).max(1) as f64;
+        let done = ((iteration - self.warmup_iterations) as f64 / length).min(1.0);
         floor + (peak - floor) * (1.0 + (std::f64::consts::PI * done).cos()) / 2.0
     }
 }
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_course_is_the_recipe_at_its_corners() {
+    fn the_schedule_is_the_recipe_at_its_corners() {
         let schedule = ScheduleConfig::default().over(1000);
 
         assert!((schedule.lr(0) - 8e-4 / 50.0).abs() < 1e-18);

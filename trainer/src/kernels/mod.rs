@@ -1,0 +1,15 @@
+//! Operations with a backward pass of their own. They know tensors, and no model.
+//!
+//! ```text
+//! attention/        softmax attention by tiles of queries and keys, under a mask
+//! scan/             the gated recurrence, with one kernel for each backend
+//! cross_entropy.rs  the tied output layer and its loss, by blocks of tokens
+//! gelu.rs           the exact GELU
+//! slices.rs         the cuts, joins and casts that these share
+//! ```
+
+pub(crate) mod attention;
+pub(crate) mod cross_entropy;
+pub(crate) mod gelu;
+pub mod scan;
+mod slices;

@@ -1,0 +1,16 @@
+//! A linear projection without bias.
+
+use burn::tensor::Tensor;
+
+use crate::model::precision::to_dtype;
+
+/// Multiplies each vector by the weights, in the type of the vectors.
+///
+/// # Shapes
+/// `x`: [batch, seq, in], `weight`: [out, in], output: [batch, seq, out].
+pub(in crate::model) fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
+    let [batch, seq, width] = x.dims();
+    let out = weight.dims()[0];
+    let weight = to_dtype(weight, x.dtype());
+    x.reshape([batch * seq, width]).matmul(weight.transpose()).reshape([batch, seq, out])
+}

@@ -1,0 +1,68 @@
+//! A sequence layer of any kind: norm, one projection in, the mixer, one projection out, residual.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::initializer::Initializer;
+use super::linear::linear;
+use super::rms_norm::rms_norm;
+use crate::model::config::{MixerKind, MixerShape, ModelConfig};
+use crate::model::mixers;
+use crate::model::positions::Geometry;
+
+/// A layer that mixes along the sequence.
+///
+/// # Shapes
+/// `input_norm`: \[`d_model`\], `in_proj`: [width, `d_model`] with the width that
+/// [`ModelConfig::in_proj_width`] gives, `out_proj`: [`d_model`, `d_model`],
+/// `gate_bias`: \[`d_model`\].
+#[derive(Module, Debug)]
+pub struct SequenceLayer {
+    /// Gain of the norm before the layer.
+    pub input_norm: Param<Tensor<1>>,
+    /// Weights of the projections in, [out, in].
+    pub in_proj: Param<Tensor<2>>,
+    /// Weights of the projection out, [out, in].
+    pub out_proj: Param<Tensor<2>>,
+    /// What is added to the gate before the sigmoid; `rnn` and `rat` have it.
+    pub gate_bias: Option<Param<Tensor<1>>>,
+    /// The kind of layer and its numbers.
+    #[module(skip)]
+    pub shape: MixerShape,
+}
+
+impl SequenceLayer {
+    pub(super) fn init(
+        config: &ModelConfig,
+        kind: MixerKind,
+        name: &str,
+        draw: &Initializer<'_>,
+    ) -> Self {
+        let width = config.d_model.get();
+        let memory = match kind {
+            MixerKind::Rat => config.chunk_len.get(),
+            _ => config.seq_len.get(),
+        };
+        Self {
+            input_norm: draw.ones(&format!("{name}.input_norm"), width),
+            in_proj: draw.normal(&format!("{name}.in_proj"), [config.in_proj_width(kind), width]),
+            out_proj: draw.normal(&format!("{name}.out_proj"), [width, width]),
+            gate_bias: kind
+                .is_gated()
+                .then(|| draw.gate_bias(&format!("{name}.gate_bias"), width, memory)),
+            shape: config.mixer_shape(kind),
+        }
+    }
+
+    /// Applies the layer and adds its input.
+    ///
+    /// # Shapes
+    /// Input and output: [batch, seq, `d_model`].
+    pub fn forward(&self, x: Tensor<3>, geometry: &Geometry) -> Tensor<3> {
+        let normed = rms_norm(x.clone(), self.input_norm.val(), self.shape.eps);
+        let projected = linear(normed, self.in_proj.val());
+        let gate_bias = self.gate_bias.as_ref().map(Param::val);
+        let mixed = mixers::mix(&projected, gate_bias, &self.shape, geometry);
+        x + linear(mixed, self.out_proj.val())
+    }
+}
