@@ -1,6 +1,7 @@
 //! Where whole-walk tests find their inputs and the program under test.
 
 pub mod families;
+pub mod modules;
 
 use std::path::{Path, PathBuf};
 

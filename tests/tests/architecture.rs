@@ -1,9 +1,10 @@
-//! The rooms keep to their doors: which crate may use which, and how long a file may be.
+//! Which crate may use which, that no modules need each other in a circle, and how long a file may be.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ratdata_tests::modules::Modules;
 use serde_json::Value;
 
 /// The most lines a source file may have without a sentence that says why.
@@ -71,6 +72,64 @@ fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
         assert!(!trainer.contains(stranger), "ratdata-train links {stranger}");
     }
     assert!(!data.contains("burn"), "ratdata links burn");
+}
+
+/// The circles of modules that stand today, by crate. The list only gets shorter: a circle that is
+/// gone leaves it, and a new circle is not written into it but opened.
+const CIRCLES: [(&str, &[&str]); 6] = [
+    ("fuzz", &[]),
+    (
+        "pipeline",
+        &[
+            "commands: cancel, clean, demo, logs, plan, run, self, status",
+            "dag: error, file, outputs, place, sections",
+            "executor: gather, task",
+            "executor: reporter, run",
+            "transcode: bins, rows, self, text",
+            "verify: base, counts, files, self, values",
+        ],
+    ),
+    ("schemas", &[]),
+    ("tests", &[]),
+    (
+        "tokenize",
+        &[
+            "corpus: job, pool, writer",
+            "corpus: own, state",
+            "engine: bpe, pairs",
+            "hub: archive, client, download, error, partial, self",
+            "source: parquet, self",
+            "tokenizer: encoder, self",
+        ],
+    ),
+    ("trainer", &[]),
+];
+
+#[test]
+fn no_modules_need_each_other_in_a_circle() {
+    for (room, known) in CIRCLES {
+        let src = ratdata_tests::root().join(room).join("src");
+        let (mut files, mut read) = (0, 0);
+        visit(&src, &mut |_| files += 1);
+        let mut found = BTreeSet::new();
+        for root in ["lib.rs", "main.rs"].map(|name| src.join(name)) {
+            if root.is_file() {
+                let modules = Modules::read(&root);
+                read += modules.len();
+                found.extend(modules.circles());
+            }
+        }
+
+        let known: BTreeSet<String> = known.iter().map(|&circle| circle.to_owned()).collect();
+        let new: Vec<_> = found.difference(&known).collect();
+        let gone: Vec<_> = known.difference(&found).collect();
+        assert!(new.is_empty(), "{room}: new circles of modules, move what ties them: {new:#?}");
+        assert!(
+            gone.is_empty(),
+            "{room}: these circles are gone, take them off the list: {gone:#?}"
+        );
+        assert_eq!(read, files, "{room}: files under src that no `mod` leads to");
+    }
 }
 
 #[test]

@@ -17,10 +17,11 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, FloatDType, Int, Tensor, TensorData};
-use golden::{BF16_TOLERANCE, Found, Goldens, KINDS, MODELS};
+use golden::{BF16_TOLERANCE, Comparison, Goldens, KINDS, MODELS, Setup};
 use ratdata_train::device::DeviceChoice;
-use ratdata_train::model::{Context, Geometry, Model, ModelConfig, Precision};
-use ratdata_train::optim::{Gradients, OptimizerConfig};
+use ratdata_train::documents::Documents;
+use ratdata_train::model::{BackwardOptions, Geometry, Gradients, Model, ModelConfig, Precision};
+use ratdata_train::optim::OptimizerConfig;
 use serde_json::{Value, json};
 
 type Failure = Box<dyn Error>;
@@ -28,7 +29,7 @@ type Failure = Box<dyn Error>;
 /// Dense bf16 operations of an H100 SXM in a second, which MFU is counted against.
 const PEAK_FLOPS: f64 = 989e12;
 
-/// What f32 is held to on a GPU, whose tensor cores may round products to TF32's ten bits.
+/// The tolerance of f32 on a GPU, whose tensor cores may round products to TF32's ten bits.
 const F32_TOLERANCE: f64 = 2e-3;
 
 /// Tokens of a layer's batch, whatever the length of its rows.
@@ -104,7 +105,7 @@ fn run(case: &str, path: &Path) -> Result<(), Failure> {
                     "check": "model", "mixer": mixer, "micro_batch": micro_batch,
                     "micro_batches": micro_batches, "recompute": recompute,
                 });
-                let size = (micro_batch, micro_batches, recompute);
+                let size = BatchSize { micro_batch, micro_batches, recompute };
                 measure(path, what, || whole_model(mixer, size, &gpu))
             },
         ),
@@ -143,12 +144,12 @@ fn measure(
 const PRECISIONS: [(&str, Precision, f64); 2] =
     [("f32", Precision::F32, F32_TOLERANCE), ("bf16", Precision::Bf16, BF16_TOLERANCE)];
 
-/// Holds every layer and model to the reference's outputs and gradients.
+/// Compares every layer and model with the reference's outputs and gradients.
 fn against_goldens(gpu: &Device, path: &Path) -> Result<(), Failure> {
     let goldens = Goldens::open()?;
     for (name, precision, tolerance) in PRECISIONS {
-        let on = (gpu, precision);
-        let hold = |what: &str, found: &dyn Fn() -> Vec<Found>| {
+        let on = Setup { device: gpu, precision };
+        let hold = |what: &str, found: &dyn Fn() -> Vec<Comparison>| {
             let line = json!({ "check": "golden", "what": what, "precision": name });
             measure(path, line, || {
                 let all = found();
@@ -171,9 +172,17 @@ fn against_goldens(gpu: &Device, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The sizes of a model besides its lengths.
+#[derive(Clone, Copy)]
+struct Width {
+    d_model: usize,
+    layers: usize,
+    head_dim: usize,
+}
+
 fn config(
     mixer: &str,
-    [d_model, layers, head_dim]: [usize; 3],
+    Width { d_model, layers, head_dim }: Width,
     seq_len: usize,
     vocab_size: usize,
 ) -> Result<ModelConfig, toml::de::Error> {
@@ -188,15 +197,16 @@ fn config(
 fn against_cpu(gpu: &Device, path: &Path) -> Result<(), Failure> {
     for mixer in ["attention", "local_attention", "rnn", "rat"] {
         for packed in [false, true] {
-            let context = if packed {
-                Context::Packed(vec![vec![0, 37, 700], vec![0, 1_000]])
+            let documents = if packed {
+                Documents::Packed(vec![vec![0, 37, 700], vec![0, 1_000]])
             } else {
-                Context::Whole
+                Documents::OnePerRow
             };
             let on = |device: &Device, precision, recompute| -> Result<(f64, f64), Failure> {
-                let config = config(mixer, [256, 4, 64], 1_024, 1_000)?;
+                let config =
+                    config(mixer, Width { d_model: 256, layers: 4, head_dim: 64 }, 1_024, 1_000)?;
                 let model = config.init(device, 7).with_precision(precision);
-                let (loss, grads) = gradients(&model, 2, &context, recompute, device);
+                let (loss, grads) = gradients(&model, 2, &documents, recompute, device)?;
                 Ok((f64::from(loss.into_scalar::<f32>()), grads.norm(&model)))
             };
             let (loss, norm) = on(&Device::flex().autodiff(), Precision::F32, false)?;
@@ -221,7 +231,7 @@ fn against_cpu(gpu: &Device, path: &Path) -> Result<(), Failure> {
 
 /// Times one sequence layer, d 2048, forward and backward in bf16.
 fn layer_time(mixer: &str, seq_len: usize, gpu: &Device) -> Result<Value, Failure> {
-    let config = config(mixer, [2_048, 1, 128], seq_len, 16)?;
+    let config = config(mixer, Width { d_model: 2_048, layers: 1, head_dim: 128 }, seq_len, 16)?;
     let layer = config.init(gpu, 7).layers.remove(0).seq;
     let shape = [LAYER_TOKENS / seq_len, seq_len, 2_048];
     let x = Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), gpu)
@@ -229,7 +239,7 @@ fn layer_time(mixer: &str, seq_len: usize, gpu: &Device) -> Result<Value, Failur
         .detach()
         .require_grad();
     // The angles are the model's, computed once.
-    let geometry = Geometry::new(&config, &Context::Whole, [shape[0], seq_len], gpu);
+    let geometry = Geometry::new(&config, &Documents::OnePerRow, seq_len, gpu);
     let once = || -> Result<f64, Failure> {
         gpu.sync()?;
         let start = Instant::now();
@@ -248,13 +258,21 @@ fn layer_time(mixer: &str, seq_len: usize, gpu: &Device) -> Result<Value, Failur
     Ok(json!({ "milliseconds": times[1] }))
 }
 
-/// Times steps of the 1.3B model in bf16: some micro-batches added up, then the optimizer.
+/// How a batch of the whole model is computed.
+#[derive(Clone, Copy)]
+struct BatchSize {
+    micro_batch: usize,
+    micro_batches: usize,
+    recompute: bool,
+}
+
+/// Times iterations of the 1.3B model in bf16: some micro-batches added up, then the optimizer.
 fn whole_model(
     mixer: &str,
-    (micro_batch, micro_batches, recompute): (usize, usize, bool),
+    BatchSize { micro_batch, micro_batches, recompute }: BatchSize,
     gpu: &Device,
 ) -> Result<Value, Failure> {
-    let config = config(mixer, [2_048, 24, 128], 4_096, 32_000)?;
+    let config = config(mixer, Width { d_model: 2_048, layers: 24, head_dim: 128 }, 4_096, 32_000)?;
     let mut model = config.init(gpu, 7).with_precision(Precision::Bf16);
     let mut optimizer = OptimizerConfig::default().init();
     let mut seconds = f64::INFINITY;
@@ -263,14 +281,14 @@ fn whole_model(
         let start = Instant::now();
         let mut sum: Option<Gradients> = None;
         for _ in 0..micro_batches {
-            let (_, grads) = gradients(&model, micro_batch, &Context::Whole, recompute, gpu);
+            let (_, grads) = gradients(&model, micro_batch, &Documents::OnePerRow, recompute, gpu)?;
             sum = Some(match sum {
                 None => grads,
                 Some(sum) => sum.plus(grads, &model),
             });
         }
         let grads = sum.ok_or("no micro-batch")?;
-        model = optimizer.step(1e-4, model, grads).model;
+        model = optimizer.update(1e-4, model, grads).model;
         gpu.sync()?;
         seconds = seconds.min(start.elapsed().as_secs_f64());
     }
@@ -282,14 +300,15 @@ fn whole_model(
 fn gradients(
     model: &Model,
     rows: usize,
-    context: &Context,
+    documents: &Documents,
     recompute: bool,
     device: &Device,
-) -> (Tensor<1>, Gradients) {
+) -> Result<(Tensor<1>, Gradients), Failure> {
     let (seq, vocab) = (model.config().seq_len.get(), model.config().vocab_size.get());
-    let vocab = i32::try_from(vocab).unwrap_or(i32::MAX);
+    let vocab = i32::try_from(vocab)?;
     let ids: Vec<i32> =
         (0_i32..).take(rows * seq).map(|i| i.wrapping_mul(7_919).rem_euclid(vocab)).collect();
     let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, seq]), device);
-    model.gradients(tokens.clone(), tokens, context, ((rows * seq) as f64, recompute))
+    let options = BackwardOptions { divisor: (rows * seq) as f64, recompute };
+    Ok(model.gradients(tokens.clone(), tokens, documents, options))
 }

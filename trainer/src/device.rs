@@ -1,4 +1,4 @@
-//! Which device a run computes on.
+//! The device that a run computes on: the CPU or a GPU.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use thiserror::Error;
 /// The device a user asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first GPU where there is one that this build can use, else the CPU.
+    /// The first GPU that this build can use, or the CPU if there is none.
     #[default]
     Auto,
     /// The CPU.
@@ -24,34 +24,34 @@ pub enum DeviceChoice {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// The name is none that there is.
+    /// No device has this name.
     #[error("no device is named `{found}`, expected `auto`, `cpu`, `cuda` or `cuda:N`")]
     Name {
-        /// What was written.
+        /// The name that was written.
         found: String,
     },
     /// The program was built for the CPU alone.
     #[error("`{choice}` was asked for, and this build has no CUDA")]
     NotBuilt {
-        /// What was asked for.
+        /// The device that was asked for.
         choice: DeviceChoice,
     },
-    /// There is no driver.
+    /// No NVIDIA driver is loaded.
     #[error("`{choice}` was asked for, and no NVIDIA driver is loaded")]
     NoDriver {
-        /// What was asked for.
+        /// The device that was asked for.
         choice: DeviceChoice,
     },
     /// The driver finds no GPU.
     #[error("`{choice}` was asked for, and the NVIDIA driver finds no GPU")]
     NoGpu {
-        /// What was asked for.
+        /// The device that was asked for.
         choice: DeviceChoice,
     },
-    /// There are fewer GPUs.
+    /// The index is too high.
     #[error("`{choice}` was asked for, the machine has {found} GPUs, counted from 0")]
     Index {
-        /// What was asked for.
+        /// The device that was asked for.
         choice: DeviceChoice,
         /// How many GPUs there are.
         found: usize,
@@ -106,8 +106,8 @@ impl fmt::Display for DeviceChoice {
 impl DeviceChoice {
     /// Finds the device, without autodiff.
     ///
-    /// The choice is always explicit: with CUDA built in and no GPU, Burn's default device fails
-    /// only when the first tensor is made.
+    /// The device is always explicit. In a build with CUDA on a machine without a GPU, Burn's default
+    /// device would fail only when the first tensor is made.
     ///
     /// # Errors
     /// Returns [`DeviceError`] where a GPU was asked for and this build or this machine has none.
@@ -128,9 +128,7 @@ impl DeviceChoice {
             }
         }
     }
-}
 
-impl DeviceChoice {
     fn without_gpu(self, driver: bool) -> DeviceError {
         if driver {
             DeviceError::NoGpu { choice: self }
@@ -139,7 +137,7 @@ impl DeviceChoice {
         }
     }
 
-    /// Returns the bytes that are free on the device, where the system tells.
+    /// Returns how many bytes are free on the device, if the system says.
     pub fn free_memory(self) -> Option<u64> {
         match self {
             Self::Auto if gpus() > 0 => free_on_gpu(0),
@@ -153,14 +151,14 @@ impl DeviceChoice {
     }
 }
 
-/// Whether NVIDIA's kernel driver is loaded, natively or under Windows.
+/// Returns whether NVIDIA's kernel driver is loaded, natively or under Windows.
 fn has_driver() -> bool {
     ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"]
         .iter()
         .any(|path| Path::new(path).exists())
 }
 
-/// Asks `nvidia-smi`, which comes with the driver, for a GPU as CUDA counts them.
+/// Asks `nvidia-smi`, a part of the driver, about a GPU by its number in CUDA.
 fn free_on_gpu(index: usize) -> Option<u64> {
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().filter(|list| !list.is_empty());
     let id = match &visible {
@@ -236,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn free_memory_is_told_in_bytes() {
+    fn free_memory_is_in_bytes() {
         assert_eq!(mebibytes("80995\n"), Some(80_995 << 20));
         assert_eq!(mebibytes("[N/A]"), None);
         assert!(DeviceChoice::Cpu.free_memory().is_none_or(|free| free > 1 << 20));

@@ -1,4 +1,4 @@
-//! Holds the layers and the models to the reference's own outputs and gradients.
+//! Compares the layers and the models with the reference's own outputs and gradients.
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -10,7 +10,7 @@ mod golden;
 use std::io::Write;
 
 use burn::tensor::Device;
-use golden::{Found, Golden, Goldens, KINDS, MODELS};
+use golden::{Comparison, Golden, Goldens, KINDS, MODELS, Setup};
 use ratdata_train::model::Precision;
 use ratdata_train::reference::{
     BlockWeights, Decoder, FfnWeights, Gradient, Layer, MixerWeights, Sequence, Tape, Var,
@@ -27,8 +27,8 @@ fn goldens() -> Option<Goldens> {
         .ok()
 }
 
-fn hold(all: &[Found], tolerance: f64) {
-    for Found { what, error } in all {
+fn hold(all: &[Comparison], tolerance: f64) {
+    for Comparison { what, error } in all {
         assert!(*error <= tolerance, "{what}: relative error {error:e}, at most {tolerance:e}");
     }
 }
@@ -42,7 +42,8 @@ fn each_sequence_layer_meets_the_reference_in_f32() {
     let Some(goldens) = goldens() else { return };
 
     for kind in KINDS {
-        let on = (&Device::flex().autodiff(), Precision::F32);
+        let device = Device::flex().autodiff();
+        let on = Setup { device: &device, precision: Precision::F32 };
 
         let found = golden::sequence_layer(&goldens, kind, on);
 
@@ -55,7 +56,10 @@ fn each_sequence_layer_meets_the_reference_in_f32() {
 fn the_feed_forward_layer_meets_the_reference_in_f32() {
     let Some(goldens) = goldens() else { return };
 
-    let found = golden::feed_forward(&goldens, (&Device::flex().autodiff(), Precision::F32));
+    let found = golden::feed_forward(
+        &goldens,
+        Setup { device: &Device::flex().autodiff(), precision: Precision::F32 },
+    );
 
     hold(&found, 1e-4);
     assert_eq!(found.len(), 5);
@@ -67,7 +71,8 @@ fn each_model_meets_the_reference_in_f32_however_it_runs_backward() {
 
     for model in MODELS {
         for recompute in [false, true] {
-            let on = (&Device::flex().autodiff(), Precision::F32);
+            let device = Device::flex().autodiff();
+            let on = Setup { device: &device, precision: Precision::F32 };
 
             let found = golden::model(&goldens, model, on, recompute);
 
@@ -77,12 +82,12 @@ fn each_model_meets_the_reference_in_f32_however_it_runs_backward() {
     }
 }
 
-/// What a GPU is held to in bf16 holds on the CPU, too.
+/// The tolerance of a GPU in bf16 holds on the CPU, too.
 #[test]
 fn layers_and_models_meet_the_reference_in_bf16_as_far_as_it_goes() {
     let Some(goldens) = goldens() else { return };
     let device = Device::flex().autodiff();
-    let on = (&device, Precision::Bf16);
+    let on = Setup { device: &device, precision: Precision::Bf16 };
 
     for kind in KINDS {
         hold(&golden::sequence_layer(&goldens, kind, on), golden::BF16_TOLERANCE);

@@ -3,8 +3,9 @@
 
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use ratdata_train::model::{Context, Geometry, ModelConfig, SequenceLayer};
-use ratdata_train::optim::{Gradients, OptimizerConfig};
+use ratdata_train::documents::Documents;
+use ratdata_train::model::{BackwardOptions, Geometry, Gradients, ModelConfig, SequenceLayer};
+use ratdata_train::optim::OptimizerConfig;
 
 fn config(mixers: &str, rest: &str) -> ModelConfig {
     let text = format!(
@@ -31,13 +32,18 @@ fn ids(rows: &[&[i64]], device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(TensorData::new(flat, [rows.len(), rows[0].len()]), device)
 }
 
+/// The gradients of a mean over so many labels, in one graph.
+fn mean_of(divisor: f64) -> BackwardOptions {
+    BackwardOptions { divisor, recompute: false }
+}
+
 fn row(seed: i64) -> Vec<i64> {
     (0..32).map(|i| (i * i * 7 + i * seed + seed) % 61).collect()
 }
 
 /// Applies a layer of this model to the input.
 fn forward(layer: &SequenceLayer, config: &ModelConfig) -> Tensor<3> {
-    let geometry = Geometry::new(config, &Context::Whole, [2, 32], &Device::flex());
+    let geometry = Geometry::new(config, &Documents::OnePerRow, 32, &Device::flex());
     layer.forward(input(), &geometry)
 }
 
@@ -111,11 +117,11 @@ fn no_logit_knows_a_later_token() {
     for mixers in EVERY_PATTERN {
         let model = config(mixers, "chunk_len = 8\nwindow = 6").init(&device, 3);
         let tokens = row(5);
-        let logits = model.forward(ids(&[&tokens], &device), &Context::Whole);
+        let logits = model.forward(ids(&[&tokens], &device), &Documents::OnePerRow);
         for t in [0, 6, 7, 8, 15, 30] {
             let mut changed = tokens.clone();
             changed[t + 1] = (changed[t + 1] + 1) % 61;
-            let others = model.forward(ids(&[&changed], &device), &Context::Whole);
+            let others = model.forward(ids(&[&changed], &device), &Documents::OnePerRow);
 
             let before = logits.clone().narrow(1, 0, t + 1);
             assert!(difference(before, others.clone().narrow(1, 0, t + 1)) == 0.0, "{mixers} {t}");
@@ -134,7 +140,7 @@ fn packed_documents_are_what_they_are_alone() {
         let model = config.init(&device, 3);
         let (first, second) = (row(5), row(11));
         let starts = vec![vec![0, 3, 16], vec![0, 21]];
-        let packed = model.forward(ids(&[&first, &second], &device), &Context::Packed(starts));
+        let packed = model.forward(ids(&[&first, &second], &device), &Documents::Packed(starts));
 
         for (b, tokens, start, end) in
             [(0, &first, 0, 3), (0, &first, 3, 16), (0, &first, 16, 32), (1, &second, 21, 32)]
@@ -142,7 +148,7 @@ fn packed_documents_are_what_they_are_alone() {
             // Alone, padded to whole chunks: no token sees the padding after it.
             let mut alone = tokens[start..end].to_vec();
             alone.resize(32, 0);
-            let alone = model.forward(ids(&[&alone], &device), &Context::Whole);
+            let alone = model.forward(ids(&[&alone], &device), &Documents::OnePerRow);
             let found = packed.clone().narrow(0, b, 1).narrow(1, start, end - start);
             assert!(difference(found, alone.narrow(1, 0, end - start)) < 1e-4, "{mixers} {start}");
         }
@@ -150,43 +156,43 @@ fn packed_documents_are_what_they_are_alone() {
 }
 
 #[test]
-fn a_step_is_clipped_to_the_norm_and_says_what_it_was() {
+fn an_update_is_clipped_to_the_norm_and_says_what_it_was() {
     let device = Device::flex().autodiff();
     let model = config("\"rat\"", "chunk_len = 8").init(&device, 3);
     let tokens = ids(&[&row(5)], &device);
     let gradients = || {
-        let output = model.loss(tokens.clone(), tokens.clone(), &Context::Whole);
+        let output = model.loss(tokens.clone(), tokens.clone(), &Documents::OnePerRow);
         Gradients::of(&(output.nll * 1e3), &model)
     };
     let norm = gradients().norm(&model);
 
     let clipped = gradients().scaled(1.0 / (norm + 1e-6), &model).norm(&model);
-    let step = OptimizerConfig::default().init().step(1e-3, model.clone(), gradients());
+    let updated = OptimizerConfig::default().init().update(1e-3, model.clone(), gradients());
 
     assert!((clipped - 1.0).abs() < 1e-5);
-    assert!((step.grad_norm - norm).abs() <= 1e-6 * norm);
-    assert!(difference(step.model.wte.val(), model.wte.val()) > 0.0);
+    assert!((updated.grad_norm - norm).abs() <= 1e-6 * norm);
+    assert!(difference(updated.model.wte.val(), model.wte.val()) > 0.0);
 }
 
 #[test]
-fn moments_survive_a_file_and_a_model_made_anew() {
+fn moments_survive_a_file() {
     let device = Device::flex().autodiff();
     let config = config("\"rat\", \"local_attention\"", "chunk_len = 8\nwindow = 4");
     let tokens = row(5);
     let run = |reload: bool| {
         let mut model = config.init(&device, 3);
         let mut optimizer = OptimizerConfig::default().init();
-        for step in 0..4 {
-            if reload && step == 2 {
+        for iteration in 0..4 {
+            if reload && iteration == 2 {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join("optimizer.safetensors");
                 optimizer.save(&path, &model).unwrap();
                 optimizer = OptimizerConfig::default().init().load(&path, &model).unwrap();
             }
             let batch = ids(&[&tokens], &device);
-            let output = model.loss(batch.clone(), batch, &Context::Whole);
+            let output = model.loss(batch.clone(), batch, &Documents::OnePerRow);
             let grads = Gradients::of(&output.nll, &model);
-            model = optimizer.step(1e-3, model, grads).model;
+            model = optimizer.update(1e-3, model, grads).model;
         }
         model.wte.val().into_data().try_to_vec::<f32>().unwrap()
     };
@@ -195,7 +201,7 @@ fn moments_survive_a_file_and_a_model_made_anew() {
 }
 
 #[test]
-fn a_tiny_model_of_each_kind_learns_eight_sequences_by_heart() {
+fn a_tiny_model_of_each_kind_memorizes_eight_sequences() {
     let device = Device::flex().autodiff();
     let mut state = 12_345_u64;
     let mut draw = || {
@@ -215,28 +221,29 @@ fn a_tiny_model_of_each_kind_learns_eight_sequences_by_heart() {
         let mut optimizer = OptimizerConfig { weight_decay: 0.0, ..Default::default() }.init();
         let mut loss = f32::INFINITY;
         for _ in 0..400 {
-            let (nll, grads) = model.gradients(cut(0), cut(1), &Context::Whole, (256.0, false));
+            let (nll, grads) =
+                model.gradients(cut(0), cut(1), &Documents::OnePerRow, mean_of(256.0));
             loss = nll.into_scalar::<f32>() / 256.0;
             if loss < 0.05 {
                 break;
             }
-            model = optimizer.step(4e-3, model, grads).model;
+            model = optimizer.update(4e-3, model, grads).model;
         }
 
         assert!(loss < 0.1, "{mixers}: loss {loss}");
     }
 }
 
-/// A file that was made where there is a GPU serves where there is none, and the other way round:
-/// the moments go to where the parameters are, and their names are the parameters'.
+/// A file from a machine with a GPU can be read on one without, and the other way round: the
+/// moments are moved to the device of the parameters, and have their names.
 #[test]
 fn moments_lie_in_the_file_under_the_parameters_names() {
     let device = Device::flex().autodiff();
     let model = config("\"rat\"", "chunk_len = 8").init(&device, 3);
     let batch = ids(&[&row(5)], &device);
-    let (_, grads) = model.gradients(batch.clone(), batch, &Context::Whole, (32.0, false));
+    let (_, grads) = model.gradients(batch.clone(), batch, &Documents::OnePerRow, mean_of(32.0));
     let mut optimizer = OptimizerConfig::default().init();
-    let model = optimizer.step(1e-3, model, grads).model;
+    let model = optimizer.update(1e-3, model, grads).model;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("optimizer.safetensors");
 

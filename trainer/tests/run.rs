@@ -10,8 +10,8 @@ use ratdata_train::data::DataError;
 use ratdata_train::experiment::{Experiment, find};
 use ratdata_train::model::Model;
 use ratdata_train::train::{
-    BAD_BATCH_FILE, CURVE_FILE, Job, Line, Progress, RESOLVED_FILE, Record, Report, RunOptions,
-    Summary, TrainError, Validated, WEIGHTS_FILE, read_metrics,
+    BAD_BATCH_FILE, CURVE_FILE, CheckpointRecord, Job, MetricsLine, Progress, RESOLVED_FILE,
+    Report, RunOptions, Summary, TrainError, Validated, WEIGHTS_FILE, read_metrics,
 };
 
 /// Counts iterations, and asks for a stop after one of them.
@@ -81,17 +81,20 @@ fn watched(
     Job::open("test", experiment, false)?.run(options, watch, stop)
 }
 
-/// Runs on several copies of the CPU.
+/// Runs on several copies of the CPU, and stops after the iteration that `stop_after` names.
 fn on_devices(
     experiment: Experiment,
     out: &Path,
     devices: usize,
     resume: bool,
-    (watch, stop): (&mut Watch<'_>, &AtomicBool),
+    stop_after: Option<u64>,
 ) -> Result<Summary, TrainError> {
+    let stop = AtomicBool::new(false);
+    let stop_after = stop_after.map(|iteration| (iteration, &stop));
+    let watch = &mut Watch { stop_after, ..Watch::default() };
     let devices = vec![Device::flex(); devices];
     let options = RunOptions { out, devices: &devices, resume };
-    Job::open("test", experiment, false)?.run(options, watch, stop)
+    Job::open("test", experiment, false)?.run(options, watch, &stop)
 }
 
 fn weights(folder: &Path) -> Vec<u8> {
@@ -116,7 +119,7 @@ fn a_run_leaves_all_that_was_promised() {
     let resolved = std::fs::read_to_string(out.join(RESOLVED_FILE)).unwrap();
     assert_eq!(toml::from_str::<Experiment>(&resolved).unwrap(), experiment("tiny-rat", &data, ""));
     let lines = read_metrics(&out).unwrap();
-    let of = |kind: fn(&Line) -> bool| {
+    let of = |kind: fn(&MetricsLine) -> bool| {
         lines.iter().filter(|line| kind(line)).map(|line| line.iteration).collect::<Vec<_>>()
     };
     assert_eq!(of(|line| line.loss.is_some()), [5, 10, 15, 20]);
@@ -127,7 +130,7 @@ fn a_run_leaves_all_that_was_promised() {
 
 /// Twenty iterations are ten, a stop, and ten more; for every mixer and every order.
 #[test]
-fn a_run_that_goes_on_is_the_run_that_never_stopped() {
+fn a_resumed_run_is_the_run_that_never_stopped() {
     for (name, sets) in [
         ("tiny-rat", ""),
         ("tiny-rnn", "data.order=random"),
@@ -173,10 +176,9 @@ fn several_devices_share_a_batch_and_change_nothing_else() {
     let data = bin(folder.path(), "x.bin", 4_000);
     let loss = |devices: usize| {
         let sets = "training.micro_batch=1 training.global_batch=6";
-        let (out, never) = (folder.path().join(devices.to_string()), AtomicBool::new(false));
-        let run = (&mut Watch::default(), &never);
+        let out = folder.path().join(devices.to_string());
         let experiment = experiment("tiny-rat", &data, sets);
-        on_devices(experiment, &out, devices, false, run).unwrap().train_loss.unwrap()
+        on_devices(experiment, &out, devices, false, None).unwrap().train_loss.unwrap()
     };
 
     let alone = loss(1);
@@ -187,26 +189,23 @@ fn several_devices_share_a_batch_and_change_nothing_else() {
     }
 }
 
-/// The cursor counts sequences, not batches of a device: a run may go on with more or fewer.
+/// The cursor counts sequences, not batches of a device, so a run may resume with more or fewer.
 #[test]
-fn a_run_goes_on_with_another_number_of_devices() {
+fn a_run_resumes_with_another_number_of_devices() {
     let folder = tempfile::tempdir().unwrap();
     let data = bin(folder.path(), "x.bin", 4_000);
     let tiny = || experiment("tiny-rat", &data, "training.micro_batch=1 training.global_batch=6");
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-    let never = AtomicBool::new(false);
 
-    let whole = on_devices(tiny(), &whole, 1, false, (&mut Watch::default(), &never)).unwrap();
-    let stop = AtomicBool::new(false);
-    let mut watch = Watch { stop_after: Some((10, &stop)), ..Watch::default() };
-    let stopped = on_devices(tiny(), &parts, 3, false, (&mut watch, &stop)).unwrap_err();
-    let gone_on = on_devices(tiny(), &parts, 2, true, (&mut Watch::default(), &never)).unwrap();
+    let whole = on_devices(tiny(), &whole, 1, false, None).unwrap();
+    let stopped = on_devices(tiny(), &parts, 3, false, Some(10)).unwrap_err();
+    let resumed = on_devices(tiny(), &parts, 2, true, None).unwrap();
 
     assert!(matches!(stopped, TrainError::Interrupted { iteration: 10, .. }), "{stopped}");
-    let cursor = |summary: &Summary| Record::read(&summary.checkpoint).unwrap().cursor;
-    assert_eq!(cursor(&whole), cursor(&gone_on));
-    let (whole, gone_on) = (whole.train_loss.unwrap(), gone_on.train_loss.unwrap());
-    assert!((whole - gone_on).abs() < 1e-4, "{whole} and {gone_on}");
+    let cursor = |summary: &Summary| CheckpointRecord::read(&summary.checkpoint).unwrap().cursor;
+    assert_eq!(cursor(&whole), cursor(&resumed));
+    let (whole, resumed) = (whole.train_loss.unwrap(), resumed.train_loss.unwrap());
+    assert!((whole - resumed).abs() < 1e-4, "{whole} and {resumed}");
 }
 
 #[test]
@@ -226,7 +225,7 @@ fn blocks_that_are_computed_again_change_memory_and_not_the_run() {
 }
 
 #[test]
-fn a_mixture_whose_weights_change_goes_on_in_every_source() {
+fn a_mixture_whose_weights_change_continues_in_every_source() {
     let folder = tempfile::tempdir().unwrap();
     let (web, books) = (bin(folder.path(), "w.bin", 4_000), bin(folder.path(), "b.bin", 3_000));
     let out = folder.path().join("run");
@@ -244,9 +243,9 @@ fn a_mixture_whose_weights_change_goes_on_in_every_source() {
     };
 
     let first = run(mixture(3.0, 10), &out, false).unwrap();
-    let before = Record::read(&first.checkpoint).unwrap().cursor;
+    let before = CheckpointRecord::read(&first.checkpoint).unwrap().cursor;
     let second = run(mixture(0.5, 20), &out, true).unwrap();
-    let after = Record::read(&second.checkpoint).unwrap().cursor;
+    let after = CheckpointRecord::read(&second.checkpoint).unwrap().cursor;
 
     assert_eq!((before.sequences, after.sequences), (40, 80));
     assert!(before.drawn["web"] > 2 * before.drawn["books"], "{before:?}");
@@ -288,7 +287,7 @@ fn a_checkpoint_of_another_model_or_of_other_data_is_refused() {
 }
 
 #[test]
-fn a_run_does_not_go_on_over_data_in_another_order() {
+fn a_run_does_not_resume_over_data_in_another_order() {
     let folder = tempfile::tempdir().unwrap();
     let data = bin(folder.path(), "x.bin", 4_000);
     let begun = |name: &str, sets: &str| {
@@ -321,7 +320,7 @@ fn a_run_does_not_go_on_over_data_in_another_order() {
 }
 
 #[test]
-fn a_place_of_a_bad_batch_goes_when_the_run_goes_on() {
+fn a_bad_batch_is_removed_when_the_run_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let data = bin(folder.path(), "x.bin", 4_000);
     let out = folder.path().join("run");

@@ -1,4 +1,4 @@
-//! What the user typed.
+//! The arguments of the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -63,12 +63,12 @@ pub(crate) struct Args {
     pub(crate) quiet: bool,
 }
 
-/// What is to be trained.
+/// What the command line asks to train.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// The experiment of this name or file.
     Experiment(String),
-    /// None: there is nothing that names one.
+    /// Nothing: the experiments are listed.
     List,
 }
 

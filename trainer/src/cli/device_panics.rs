@@ -1,4 +1,4 @@
-//! A GPU's failures, which Burn tells by panics: one message instead of a trace.
+//! Failures of a GPU, which Burn reports by panics: one message instead of a trace.
 
 use std::panic::{
     AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind, set_hook, take_hook,
@@ -7,19 +7,18 @@ use std::sync::{Arc, Mutex};
 
 use super::failure::Failure;
 
-/// Whose panic was the first.
+/// Where the first panic came from.
 enum First {
-    /// The device's, and what it said.
+    /// The runtime of the device, with its message.
     Device(String),
-    /// The program's own: a mistake in it, which was told with its place.
+    /// The program itself. The usual hook has printed the message.
     Own,
 }
 
-/// Runs `work`, and takes what a panic of the device's runtime says for the failure of the device.
+/// Runs `work`, and returns a panic of the device's runtime as a failure of the device.
 ///
-/// A thread of the runtime that panics ends with its own message, and the thread that waits for
-/// it with another: the first of them says what happened. A panic that began elsewhere is passed
-/// on as it is.
+/// When a thread of the runtime panics, the thread that waits for it panics with another message.
+/// The first message says what happened. A panic that began elsewhere is resumed.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     let first = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&first);
@@ -45,7 +44,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     })
 }
 
-/// Whether the runtime of the GPU panicked: by where it stands, or by the driver's words.
+/// Returns whether the runtime of the GPU panicked, judged by the file or by the driver's words.
 fn is_of_device(panic: &PanicHookInfo<'_>) -> bool {
     let file = panic.location().map_or("", |location| location.file());
     let said = panic.payload_as_str().unwrap_or_default();
@@ -62,9 +61,9 @@ fn message(panic: &PanicHookInfo<'_>) -> String {
 mod tests {
     use super::*;
 
-    /// One test: the hook of panics is the process's.
+    /// This is one test, because a process has one panic hook.
     #[test]
-    fn the_first_panic_is_the_failure_of_whoever_had_it() {
+    fn the_first_panic_decides_who_failed() {
         let failed = caught(|| {
             let worker = std::thread::spawn(|| panic!("CUDA_ERROR_OUT_OF_MEMORY"));
             worker.join().expect("the device answers")

@@ -7,9 +7,9 @@ use ratdata_train::device::DeviceError;
 use ratdata_train::experiment::ExperimentError;
 use ratdata_train::train::TrainError;
 
-/// The exit statuses, those of `ratdata`.
+/// The kinds of failures, which have the exit statuses of `ratdata`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FailureKind {
     Failed,
     Usage,
     Interrupted,
@@ -19,7 +19,7 @@ enum Kind {
 /// Why the program ends early.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    kind: Kind,
+    kind: FailureKind,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of the command line or of a configuration.
     pub(crate) fn usage(message: String) -> Self {
-        Self { kind: Kind::Usage, message, hint: None }
+        Self { kind: FailureKind::Usage, message, hint: None }
     }
 
     /// The failure of a GPU while it computed.
@@ -40,28 +40,28 @@ impl Failure {
             "the last checkpoint is whole: go on with `--resume`, or compute with `--device cpu`"
         };
         let message = format!("the device failed: {said}");
-        Self { kind: Kind::Failed, message, hint: Some(hint.to_owned()) }
+        Self { kind: FailureKind::Failed, message, hint: Some(hint.to_owned()) }
     }
 
-    /// The failure of writing to stdout: a closed pipe is none.
+    /// The failure of writing to stdout. A closed pipe is no failure.
     pub(crate) fn stdout(wrong: &io::Error) -> Self {
         let closed = wrong.kind() == io::ErrorKind::BrokenPipe;
-        let kind = if closed { Kind::ClosedPipe } else { Kind::Failed };
+        let kind = if closed { FailureKind::ClosedPipe } else { FailureKind::Failed };
         Self { kind, message: format!("stdout: cannot write: {wrong}"), hint: None }
     }
 
-    /// Returns whether somebody is to be told.
+    /// Returns whether nothing is printed.
     pub(crate) fn is_silent(&self) -> bool {
-        self.kind == Kind::ClosedPipe
+        self.kind == FailureKind::ClosedPipe
     }
 
     /// Returns the exit status.
     pub(crate) fn status(&self) -> ExitCode {
         ExitCode::from(match self.kind {
-            Kind::Failed => 1,
-            Kind::Usage => 2,
-            Kind::Interrupted => 130,
-            Kind::ClosedPipe => 0,
+            FailureKind::Failed => 1,
+            FailureKind::Usage => 2,
+            FailureKind::Interrupted => 130,
+            FailureKind::ClosedPipe => 0,
         })
     }
 }
@@ -69,12 +69,12 @@ impl Failure {
 impl From<TrainError> for Failure {
     fn from(wrong: TrainError) -> Self {
         let kind = match &wrong {
-            TrainError::Interrupted { .. } => Kind::Interrupted,
-            TrainError::Data(data) if data.is_usage() => Kind::Usage,
+            TrainError::Interrupted { .. } => FailureKind::Interrupted,
+            TrainError::Data(data) if data.is_usage() => FailureKind::Usage,
             TrainError::Device(_) | TrainError::Exists { .. } | TrainError::Iteration { .. } => {
-                Kind::Usage
+                FailureKind::Usage
             }
-            _ => Kind::Failed,
+            _ => FailureKind::Failed,
         };
         Self { kind, message: wrong.to_string(), hint: wrong.hint().map(str::to_owned) }
     }
@@ -88,11 +88,11 @@ impl From<DeviceError> for Failure {
 
 impl From<ExperimentError> for Failure {
     fn from(wrong: ExperimentError) -> Self {
-        Self { kind: Kind::Usage, message: wrong.to_string(), hint: wrong.hint() }
+        Self { kind: FailureKind::Usage, message: wrong.to_string(), hint: wrong.hint() }
     }
 }
 
-/// Tells what is wrong with the command line; help and version that were asked for are no failure.
+/// Prints what is wrong with the command line. Help and version are no failure.
 pub(crate) fn report_usage(usage: &clap::Error) -> ExitCode {
     match usage.print() {
         Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(1),

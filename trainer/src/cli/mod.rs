@@ -16,10 +16,9 @@ use serde::Serialize;
 use self::args::{Args, Wanted};
 use self::failure::Failure;
 use self::terminal::Terminal;
-use ratdata_train::data::Place;
-use ratdata_train::device::DeviceChoice;
-use ratdata_train::device::gpus;
-use ratdata_train::experiment::{Found, find, names};
+use ratdata_train::data::SequenceLocation;
+use ratdata_train::device::{DeviceChoice, gpus};
+use ratdata_train::experiment::{NamedExperiment, find, names};
 use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, Summary, grouped};
 
 /// Does what the command line asks for and returns the exit status.
@@ -43,7 +42,7 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         Wanted::Experiment(name) => name,
         Wanted::List => return list(terminal),
     };
-    let Found { name, mut experiment } = find(&name, &args.set)?;
+    let NamedExperiment { name, mut experiment } = find(&name, &args.set)?;
     if let Some(data) = &args.data {
         experiment.data.path = Some(data.clone());
         experiment.data.sources.clear();
@@ -99,14 +98,14 @@ fn gib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1_u32 << 30)
 }
 
-/// What a run would do, and how much of its data was read to see that it fits.
+/// The plan of a run, and how much of its data was checked.
 #[derive(Serialize)]
 struct DryRun {
     #[serde(flatten)]
     plan: Plan,
-    /// What the run needs at once, about.
+    /// About how many bytes the run needs at once.
     memory_bytes: u64,
-    /// What the device has left, where the system tells.
+    /// How many bytes are free on the device, if the system says.
     free_bytes: Option<u64>,
     checked_sequences: u64,
 }
@@ -123,16 +122,17 @@ impl fmt::Display for DryRun {
     }
 }
 
-/// Where the sequences of an iteration lie.
+/// Where the sequences of an iteration are on disk.
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Draws(Vec<Place>);
+struct Draws(Vec<SequenceLocation>);
 
 impl fmt::Display for Draws {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, place) in self.0.iter().enumerate() {
+        for (number, location) in self.0.iter().enumerate() {
             let line = if number == 0 { "" } else { "\n" };
-            write!(f, "{line}{} `{}` row {}", place.path.display(), place.split, place.row)?;
+            let SequenceLocation { path, split, row, .. } = location;
+            write!(f, "{line}{} `{split}` row {row}", path.display())?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Where text leaves the program: results on stdout, everything else on stderr.
+//! The output of the program: results on stdout, everything else on stderr.
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
@@ -10,20 +10,20 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-/// The terminal, the pipe or the log file that the program speaks to.
+/// The terminal, the pipe or the log file that the program writes to.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     json: bool,
     quiet: bool,
     color: bool,
-    /// The line that is drawn again and again, on a terminal.
+    /// The progress line, on a terminal.
     line: Option<ProgressBar>,
-    /// Where a pipeline that this run is a step of looks at how far it is.
+    /// The file that tells the progress to a pipeline, if this run is a step of one.
     tally: Option<TallyFile>,
 }
 
 impl Terminal {
-    /// Looks at where the program's output goes.
+    /// Finds out where the output goes.
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let live = io::stderr().is_terminal();
@@ -49,14 +49,14 @@ impl Terminal {
         writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|wrong| Failure::stdout(&wrong))
     }
 
-    /// Takes the live line away.
+    /// Removes the progress line.
     pub(crate) fn end_line(&self) {
         if let Some(line) = &self.line {
             line.finish_and_clear();
         }
     }
 
-    /// Tells why the program ends.
+    /// Prints why the program ends.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.end_line();
         if failure.is_silent() {
@@ -80,7 +80,7 @@ impl Terminal {
     /// The one place that writes to stderr.
     fn say(&self, text: &str) {
         let write = || {
-            // A closed stderr leaves nobody to tell.
+            // Ignored: if stderr is closed, there is nowhere to report it.
             drop(writeln!(io::stderr().lock(), "{text}"));
         };
         match &self.line {
@@ -129,18 +129,18 @@ impl Report for Terminal {
 fn words(progress: &Progress) -> String {
     let line = &progress.line;
     let mut text = format!("{}/{}", line.iteration, progress.iterations);
-    let mut part = |name: &str, value: Option<String>| {
+    let mut field = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             let written = write!(text, "  {name} {value}");
             debug_assert!(written.is_ok(), "writing to a string cannot fail");
         }
     };
-    part("loss", line.loss.map(|loss| format!("{loss:.4}")));
-    part("lr", line.lr.map(|lr| format!("{lr:.2e}")));
-    part("norm", line.grad_norm.map(|norm| format!("{norm:.3}")));
-    part("tokens/s", line.tokens_per_second.map(grouped_f));
-    part("MFU", progress.mfu.map(|mfu| format!("{:.1}%", mfu * 100.0)));
-    part("left", Some(clock(progress.seconds_left)));
+    field("loss", line.loss.map(|loss| format!("{loss:.4}")));
+    field("lr", line.lr.map(|lr| format!("{lr:.2e}")));
+    field("norm", line.grad_norm.map(|norm| format!("{norm:.3}")));
+    field("tokens/s", line.tokens_per_second.map(grouped_f));
+    field("MFU", progress.mfu.map(|mfu| format!("{:.1}%", mfu * 100.0)));
+    field("left", Some(clock(progress.seconds_left)));
     text
 }
 

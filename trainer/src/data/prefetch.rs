@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
-use super::error::DataError;
 use super::batch::Batch;
+use super::error::DataError;
 use super::feed::Feed;
 
 /// A feed that prepares a few batches ahead of its reader.

@@ -91,7 +91,11 @@ struct Opened {
     fingerprint: Checksum,
 }
 
-fn open_artifact(root: &Path, data: &DataConfig, shape: SequenceShape) -> Result<Opened, DataError> {
+fn open_artifact(
+    root: &Path,
+    data: &DataConfig,
+    shape: SequenceShape,
+) -> Result<Opened, DataError> {
     let manifest = Manifest::read(root)?;
     let (found, expected) = (manifest.tokenizer.vocab_size, shape.vocab_size);
     if u64::from(found) > expected as u64 {

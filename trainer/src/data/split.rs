@@ -276,11 +276,8 @@ mod tests {
     fn read(split: &Split, row: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         let mut inputs = vec![0; split.shape.seq_len];
         let mut labels = vec![0; split.shape.seq_len];
-        let sequence = SequenceMut {
-            inputs: &mut inputs,
-            labels: &mut labels,
-            starts: &mut Vec::new(),
-        };
+        let sequence =
+            SequenceMut { inputs: &mut inputs, labels: &mut labels, starts: &mut Vec::new() };
         split.read(row, &mut Scratch::default(), sequence)?;
         Ok((inputs, labels))
     }

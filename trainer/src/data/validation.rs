@@ -19,8 +19,7 @@ pub fn validation_batches(
     let rows = sources.iter().enumerate().filter_map(move |(number, source)| {
         source.validation.as_ref().map(|split| (number, split.len().min(limit)))
     });
-    let mut draws =
-        rows.flat_map(|(source, rows)| (0..rows).map(move |row| Draw { source, row }));
+    let mut draws = rows.flat_map(|(source, rows)| (0..rows).map(move |row| Draw { source, row }));
     let mut scratch = Scratch::default();
     std::iter::from_fn(move || {
         let drawn: Vec<Draw> = draws.by_ref().take(size).collect();

@@ -1,4 +1,4 @@
-//! An experiment: everything that decides a run but its data's content and the device.
+//! An experiment: everything that decides a run besides the content of its data and the device.
 
 mod embedded;
 mod read;
@@ -10,8 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use embedded::{EXPERIMENTS, embedded};
-pub use read::{ExperimentError, Found, PROJECT_FILE, find, names};
+pub use read::{ExperimentError, NamedExperiment, PROJECT_FILE, find, names};
 
+use crate::convert::non_zero;
 use crate::data::DataConfig;
 use crate::model::ModelConfig;
 use crate::optim::{OptimizerConfig, ScheduleConfig};
@@ -20,9 +21,9 @@ use crate::optim::{OptimizerConfig, ScheduleConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// What the model is made of.
+    /// The model.
     pub model: ModelConfig,
-    /// What is read, and in which order.
+    /// The data, and its order.
     #[serde(default)]
     pub data: DataConfig,
     /// Batches, length, validation and checkpoints.
@@ -31,7 +32,7 @@ pub struct Experiment {
     /// `AdamW` and the clipping before it.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
-    /// The learning rate's course.
+    /// The schedule of learning rates.
     #[serde(default)]
     pub schedule: ScheduleConfig,
 }
@@ -42,7 +43,7 @@ pub struct Experiment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
-    /// Iterations: steps of the optimizer.
+    /// Iterations: updates by the optimizer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iterations: Option<u64>,
     /// Tokens, rounded down to whole iterations.
@@ -53,10 +54,10 @@ pub struct TrainingConfig {
     pub epochs: Option<f64>,
     /// Sequences in an iteration.
     pub global_batch: NonZeroUsize,
-    /// Sequences that go through the model together; gradients of the rest are added up.
+    /// Sequences that go through the model together; the gradients of an iteration are added up.
     pub micro_batch: NonZeroUsize,
-    /// Whether the backward pass computes each block again instead of keeping what it computed:
-    /// memory for one block instead of all, for about a third more time.
+    /// Whether the backward pass computes each block again instead of keeping what it computed.
+    /// That takes memory for one block instead of all, and about a third more time.
     pub recompute: bool,
     /// The type in which the layers compute: bf16 on a GPU and f32 on a CPU where none is given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +81,7 @@ pub struct TrainingConfig {
     /// The key under which a PyTorch checkpoint keeps its state dict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_key: Option<String>,
-    /// What MFU is counted against on a GPU, in 10^12 dense operations a second.
+    /// The peak of a GPU in 10^12 dense operations a second, which MFU is relative to.
     pub peak_tflops: f64,
 }
 
@@ -90,8 +91,8 @@ impl Default for TrainingConfig {
             iterations: None,
             tokens: None,
             epochs: None,
-            global_batch: non_zero(512),
-            micro_batch: non_zero(8),
+            global_batch: non_zero!(512),
+            micro_batch: non_zero!(8),
             recompute: false,
             precision: None,
             seed: 1005,
@@ -99,17 +100,10 @@ impl Default for TrainingConfig {
             validations: NonZeroU64::MIN.saturating_add(9),
             validation_sequences: None,
             checkpoints: NonZeroU64::MIN.saturating_add(9),
-            keep: non_zero(2),
+            keep: non_zero!(2),
             init_from: None,
             init_key: None,
             peak_tflops: 989.0,
         }
-    }
-}
-
-const fn non_zero(value: usize) -> NonZeroUsize {
-    match NonZeroUsize::new(value) {
-        Some(value) => value,
-        None => NonZeroUsize::MIN,
     }
 }

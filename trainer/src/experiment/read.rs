@@ -104,7 +104,7 @@ impl ExperimentError {
 
 /// An experiment and what it is called.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct NamedExperiment {
     /// Its name, after which a run's folder is called.
     pub name: String,
     /// The experiment.
@@ -122,7 +122,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// Returns [`ExperimentError`] where there is none, a key is unknown or a value does not fit.
-pub fn find(wanted: &str, sets: &[String]) -> Result<Found, ExperimentError> {
+pub fn find(wanted: &str, sets: &[String]) -> Result<NamedExperiment, ExperimentError> {
     let name = plain(wanted).to_owned();
     let mut table = if Path::new(wanted).is_file() {
         // A file on disk extends files beside it, or one that is compiled in, by its name without
@@ -153,7 +153,7 @@ pub fn find(wanted: &str, sets: &[String]) -> Result<Found, ExperimentError> {
         ExperimentError::Value { origin: origin.clone(), reason }
     })?;
     experiment.check(&origin)?;
-    Ok(Found { name: run_name(&name), experiment })
+    Ok(NamedExperiment { name: run_name(&name), experiment })
 }
 
 /// A file anywhere gives its stem; a compiled-in name keeps its folder.

@@ -212,7 +212,10 @@ mod tests {
 
             let found = values(model.layers[0].ffn.fc1.val());
             for (found, expected) in found.iter().zip(&value) {
-                assert!((found - expected).abs() < 3e-6, "iteration {iteration}: {found}, {expected}");
+                assert!(
+                    (found - expected).abs() < 3e-6,
+                    "iteration {iteration}: {found}, {expected}"
+                );
             }
         }
         assert_eq!(clipped, 3, "as many updates are clipped as not");

@@ -1,4 +1,4 @@
-//! The whole model as its definition reads, for one sequence.
+//! The whole model by its definition, for one sequence.
 
 use super::layers::{FfnWeights, Layer, MixerWeights, Sequence, product, softmax};
 use super::tape::{Tape, Var};
@@ -44,7 +44,7 @@ impl Decoder {
             .collect()
     }
 
-    /// Sums the negative log-likelihood over the labels that there are.
+    /// Sums the negative log-likelihood over the labels that count.
     pub fn nll(&self, tape: &mut Tape, logits: &Sequence, labels: &[Option<usize>]) -> Var {
         let terms: Vec<Var> = logits
             .iter()

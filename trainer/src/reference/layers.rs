@@ -1,4 +1,4 @@
-//! The layers as their definitions read, for one sequence.
+//! The layers by their definitions, for one sequence.
 
 use super::tape::{Tape, Var};
 use crate::model::MixerKind;
@@ -41,9 +41,9 @@ pub struct MixerWeights {
 pub struct FfnWeights {
     /// Gain of the norm.
     pub ln: Vec<Var>,
-    /// The way up.
+    /// The projection up.
     pub fc1: Vec<Vec<Var>>,
-    /// The way down.
+    /// The projection down.
     pub fc2: Vec<Vec<Var>>,
 }
 
@@ -65,29 +65,32 @@ impl Layer {
                 product(tape, &w.in_proj, &normed)
             })
             .collect();
-        let part = |start: usize, length: usize| -> Sequence {
+        let channels = |start: usize, length: usize| -> Sequence {
             projected.iter().map(|token| token[start..start + length].to_vec()).collect()
         };
         let mixed = match kind {
             MixerKind::Attention | MixerKind::LocalAttention => {
                 let window = if kind == MixerKind::Attention { x.len() } else { self.window };
-                let (v, q, k) = (part(0, width), part(width, width), part(2 * width, width));
+                let (v, q, k) =
+                    (channels(0, width), channels(width, width), channels(2 * width, width));
                 self.attention(tape, &v, q, k, window)
             }
             MixerKind::Rnn => {
-                let (z, v, g) = (part(0, width), part(width, width), part(2 * width, width));
+                let (z, v, g) =
+                    (channels(0, width), channels(width, width), channels(2 * width, width));
                 let gates = gates(tape, &g, &w.gate_bias);
                 let states = recurrence(tape, &gates, &v, x.len());
                 self.gated(tape, &z, &states)
             }
             MixerKind::Rat => {
-                let (z, v, g) = (part(0, width), part(width, width), part(2 * width, width));
+                let (z, v, g) =
+                    (channels(0, width), channels(width, width), channels(2 * width, width));
                 let group = self.kv_groups * width / self.heads;
                 let tile = |x: Sequence| -> Sequence {
                     x.iter().map(|token| token.repeat(self.heads / self.kv_groups)).collect()
                 };
-                let q = tile(part(3 * width, group));
-                let k = tile(part(3 * width + group, group));
+                let q = tile(channels(3 * width, group));
+                let k = tile(channels(3 * width + group, group));
                 let gates = gates(tape, &g, &w.gate_bias);
                 let v = recurrence(tape, &gates, &v, self.chunk_len);
                 let k = recurrence(tape, &gates, &k, self.chunk_len);
@@ -142,7 +145,7 @@ impl Layer {
         (0..q.len())
             .map(|t| {
                 let seen: Vec<usize> = (t.saturating_sub(window)..=t).collect();
-                self.meet(tape, &q[t], &k, v, &seen)
+                self.attend(tape, &q[t], &k, v, &seen)
             })
             .collect()
     }
@@ -163,13 +166,13 @@ impl Layer {
                 let mut seen: Vec<usize> =
                     (0..t / self.chunk_len).map(|chunk| (chunk + 1) * self.chunk_len - 1).collect();
                 seen.push(t);
-                self.meet(tape, &q[t], &k, v, &seen)
+                self.attend(tape, &q[t], &k, v, &seen)
             })
             .collect()
     }
 
-    /// One query's softmax over the keys it sees, head by head.
-    fn meet(
+    /// Computes one query's softmax over the keys that it sees, head by head.
+    fn attend(
         &self,
         tape: &mut Tape,
         q: &[Var],
@@ -197,7 +200,7 @@ impl Layer {
         out
     }
 
-    /// Turns the pairs (i, i + half) of each head by `position` times their speed.
+    /// Rotates the pairs (i, i + half) of each head by `position` times their speed.
     fn rotate(&self, tape: &mut Tape, x: &mut [Var], position: usize) {
         let head_dim = x.len() / self.heads;
         let half = head_dim / 2;

@@ -6,10 +6,9 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var(usize);
 
-/// The computation so far: each value with its derivatives by the values it came from.
+/// The computation so far: each value with its derivatives by the values that it depends on.
 ///
-/// The gradient needs nothing of the layers' own backward passes, so a mistake there cannot hide
-/// in it.
+/// The gradient is independent of the layers' own backward passes, so it shows a mistake in them.
 #[derive(Debug, Default)]
 pub struct Tape {
     values: Vec<f64>,
@@ -104,9 +103,9 @@ impl Tape {
     /// Returns a Φ(a), with the normal distribution's Φ.
     pub fn gelu(&mut self, a: Var) -> Var {
         let x = self.value(a);
-        let below = 0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+        let phi = 0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
         let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
-        self.node(x * below, [(a.0, below + x * density)])
+        self.node(x * phi, [(a.0, phi + x * density)])
     }
 
     /// Returns the derivatives of `of` by every number on the tape.
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_error_function_meets_its_table() {
+    fn the_error_function_agrees_with_its_table() {
         for (x, expected) in [
             (0.5, 0.479_500_122_186_953_5),
             (2.4, 0.000_688_513_896_645_077_1),

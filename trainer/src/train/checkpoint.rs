@@ -1,4 +1,4 @@
-//! Checkpoints: weights, the optimizer's state and the cursor, in a folder that appears whole.
+//! Checkpoints: weights, the optimizer's state and the cursor, in a folder that is renamed whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,10 +26,10 @@ const RECORD_FILE: &str = "checkpoint.json";
 const FOLDER: &str = "checkpoints";
 const PREFIX: &str = "iteration-";
 
-/// What a checkpoint says of the run besides weights and moments.
+/// What a checkpoint stores besides weights and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub struct CheckpointRecord {
     /// The version of this record.
     pub format_version: u32,
     /// Iterations done.
@@ -46,7 +46,7 @@ pub struct Record {
     pub experiment: Experiment,
 }
 
-impl Record {
+impl CheckpointRecord {
     /// Makes a record of the present version.
     pub fn new(experiment: Experiment, data: BTreeMap<String, Checksum>) -> Self {
         Self {
@@ -77,9 +77,9 @@ impl Record {
         Ok(record)
     }
 
-    /// Refuses to go on with another model, with other data, or with the data in another order.
+    /// Refuses to resume with another model, with other data, or with the data in another order.
     ///
-    /// A source that is new is none of the checkpoint's business, and one that left is not read.
+    /// A new source is not checked, and neither is one that the experiment no longer has.
     ///
     /// # Errors
     /// Returns [`TrainError::OtherModel`], [`TrainError::OtherData`] or
@@ -107,9 +107,9 @@ impl Record {
     }
 }
 
-/// Returns the first key by which one draw would be another row, with both values.
+/// Returns the first key that gives a draw another row, with both values.
 ///
-/// A cursor counts draws: where they mean other rows, some would be read again and some never.
+/// A cursor counts draws. If they meant other rows, some rows would be read twice and some never.
 fn reordered(found: &DataConfig, expected: &DataConfig) -> Option<(String, String, String)> {
     let ordered = expected.order == Order::Ordered;
     let keys = [
@@ -152,7 +152,7 @@ pub(crate) fn save(
     out: &Path,
     model: &Model,
     optimizer: &Optimizer,
-    record: &Record,
+    record: &CheckpointRecord,
     keep: usize,
 ) -> Result<PathBuf, TrainError> {
     let folder = out.join(FOLDER);
@@ -180,7 +180,7 @@ pub(crate) fn save(
     Ok(path)
 }
 
-/// Copies a checkpoint's weights into the run's folder, where they appear whole.
+/// Copies a checkpoint's weights into the run's folder, by a rename.
 ///
 /// # Errors
 /// Returns [`TrainError::Io`] where the system refuses.

@@ -1,8 +1,8 @@
-//! The loss curve of a run as an SVG that needs nothing to be looked at.
+//! The loss curve of a run as a self-contained SVG.
 
 use std::fmt::Write;
 
-use super::metrics::Line;
+use super::metrics::MetricsLine;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
@@ -11,9 +11,9 @@ const RIGHT: f64 = 20.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 48.0;
 
-/// Draws training and validation loss over tokens; nothing where there are no two points.
-pub(crate) fn draw(title: &str, lines: &[Line]) -> Option<String> {
-    let points = |loss: fn(&Line) -> Option<f64>| -> Vec<(f64, f64)> {
+/// Draws training and validation loss over tokens, where there are at least two points.
+pub(crate) fn draw(title: &str, lines: &[MetricsLine]) -> Option<String> {
+    let points = |loss: fn(&MetricsLine) -> Option<f64>| -> Vec<(f64, f64)> {
         lines
             .iter()
             .filter_map(|line| Some((line.tokens as f64, loss(line).filter(|l| l.is_finite())?)))
@@ -72,7 +72,7 @@ pub(crate) fn draw(title: &str, lines: &[Line]) -> Option<String> {
     Some(svg)
 }
 
-/// Where values lie in the picture.
+/// Maps values to positions in the picture.
 struct Frame {
     highest_x: f64,
     low: f64,
@@ -149,7 +149,7 @@ impl Frame {
     }
 }
 
-/// Averages each point with a sixtieth of the points on either side: a short run stays as it is.
+/// Averages each point with a sixtieth of the points on either side. A short run is not smoothed.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = points.len() / 60;
     (0..points.len())
@@ -198,13 +198,13 @@ mod tests {
 
     #[test]
     fn a_curve_names_its_last_values() {
-        let lines: Vec<Line> = (1..40)
-            .map(|i| Line {
+        let lines: Vec<MetricsLine> = (1..40)
+            .map(|i| MetricsLine {
                 iteration: i,
                 tokens: i * 4096,
                 loss: Some(10.0 / i as f64),
                 val_loss: (i % 13 == 0).then(|| 11.0 / i as f64),
-                ..Line::default()
+                ..MetricsLine::default()
             })
             .collect();
 
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_run_of_one_point_has_no_curve() {
-        assert_eq!(draw("x", &[Line { loss: Some(1.0), ..Line::default() }]), None);
+        assert_eq!(draw("x", &[MetricsLine { loss: Some(1.0), ..MetricsLine::default() }]), None);
     }
 
     #[test]

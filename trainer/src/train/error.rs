@@ -18,7 +18,7 @@ pub enum TrainError {
     /// The data is missing or does not fit.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The device is not there.
+    /// The device is missing.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The run has no such iteration.
@@ -46,10 +46,10 @@ pub enum TrainError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The reason that the system gives.
         source: io::Error,
     },
-    /// The folder holds a run already.
+    /// The folder already holds a run.
     #[error("{}: holds a run of {iterations} iterations already", .out.display())]
     Exists {
         /// The run's folder.
@@ -57,7 +57,7 @@ pub enum TrainError {
         /// The iterations of its newest checkpoint.
         iterations: u64,
     },
-    /// A checkpoint's record is none.
+    /// The record of a checkpoint is not valid.
     #[error("{}: not the record of a checkpoint: {reason}", .path.display())]
     Record {
         /// The file.
@@ -103,13 +103,13 @@ pub enum TrainError {
         /// The experiment's value.
         expected: String,
     },
-    /// There are no weights where the run is to begin.
+    /// There are no weights at the path that the run begins with.
     #[error("{}: no run, checkpoint or weights to begin with", .path.display())]
     NoWeights {
         /// The path of `training.init_from`.
         path: PathBuf,
     },
-    /// A loss or a gradient is not a number.
+    /// A loss or a gradient is not finite.
     #[error(
         "iteration {iteration}: the {what} is {found}; where the batch lies is in {}",
         .location.display()
@@ -119,7 +119,7 @@ pub enum TrainError {
         iteration: u64,
         /// `loss` or `gradient norm`.
         what: &'static str,
-        /// What it is instead.
+        /// Its value.
         found: f64,
         /// The file that names the batch's sequences.
         location: PathBuf,
@@ -127,7 +127,7 @@ pub enum TrainError {
     /// The run is too short for the data: not one iteration.
     #[error("the run has no iteration: {reason}")]
     NoIteration {
-        /// Which limit ends it.
+        /// Which limits leave no iteration.
         reason: String,
     },
     /// The user stopped the run.
@@ -135,7 +135,7 @@ pub enum TrainError {
     Interrupted {
         /// Iterations done.
         iteration: u64,
-        /// What a run goes on from.
+        /// The checkpoint that a run resumes from.
         checkpoint: PathBuf,
     },
 }

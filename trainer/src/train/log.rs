@@ -1,16 +1,26 @@
-//! What is measured of a run: speed and means since the last line, in metrics and event files.
+//! Writes what is measured of a run to the metrics and the TensorBoard event files.
 
 use std::path::Path;
 use std::time::Instant;
 
-use super::checkpoint::Record;
+use super::checkpoint::CheckpointRecord;
 use super::error::TrainError;
 use super::iteration::Measured;
-use super::job::Progress;
-use super::metrics::{Line, Metrics};
+use super::metrics::{Metrics, MetricsLine};
+use super::report::Progress;
 use super::tensorboard::Events;
 use super::validate::Validated;
 use crate::experiment::Experiment;
+
+/// What a log needs to know of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogOptions<'a> {
+    pub(crate) experiment: &'a Experiment,
+    /// Iterations of the whole run.
+    pub(crate) iterations: u64,
+    /// Peak operations of all GPUs in a second, which MFU is relative to.
+    pub(crate) peak_flops: Option<f64>,
+}
 
 /// The measurements of one process of a run.
 #[derive(Debug)]
@@ -20,23 +30,25 @@ pub(crate) struct Log {
     iterations: u64,
     line_every: u64,
     flops_per_token: f64,
-    /// Operations a second that MFU is counted against, of all GPUs together.
-    peak: Option<f64>,
+    /// Peak operations of all GPUs in a second, which MFU is relative to.
+    peak_flops: Option<f64>,
     since: Instant,
-    now: Window,
-    all: Window,
+    /// Since the last line.
+    recent: Totals,
+    /// Of this process.
+    all: Totals,
 }
 
-/// What was measured over some iterations.
+/// The sums over some iterations.
 #[derive(Clone, Copy, Debug, Default)]
-struct Window {
+struct Totals {
     iterations: u64,
     tokens: u64,
     seconds: f64,
     loss: f64,
 }
 
-impl Window {
+impl Totals {
     fn add(&mut self, loss: f64, tokens: u64, seconds: f64) {
         self.iterations += 1;
         self.tokens += tokens;
@@ -50,13 +62,11 @@ impl Window {
 }
 
 impl Log {
-    /// Opens the files of a run that is where `record` says; `peak` is the operations a second of
-    /// all its GPUs together.
+    /// Opens the files of a run, which continue after the iteration of `record`.
     pub(crate) fn open(
         out: &Path,
-        record: &Record,
-        (experiment, iterations): (&Experiment, u64),
-        peak: Option<f64>,
+        record: &CheckpointRecord,
+        LogOptions { experiment, iterations, peak_flops }: LogOptions<'_>,
     ) -> Result<Self, TrainError> {
         Ok(Self {
             metrics: Metrics::open(out, record.iteration)?,
@@ -64,14 +74,14 @@ impl Log {
             iterations,
             line_every: experiment.training.log_every.get(),
             flops_per_token: experiment.model.flops_per_token() as f64,
-            peak,
+            peak_flops,
             since: Instant::now(),
-            now: Window::default(),
-            all: Window::default(),
+            recent: Totals::default(),
+            all: Totals::default(),
         })
     }
 
-    /// Leaves out the time since the last iteration: it was none of training.
+    /// Leaves out the time since the last iteration, which was not spent on training.
     pub(crate) fn restart(&mut self) {
         self.since = Instant::now();
     }
@@ -81,10 +91,10 @@ impl Log {
         if self.all.tokens == 0 { 0.0 } else { self.all.speed() }
     }
 
-    /// Takes in an iteration, and writes a line where one is due.
+    /// Adds an iteration, and writes a line where one is due.
     pub(crate) fn measured(
         &mut self,
-        record: &mut Record,
+        record: &mut CheckpointRecord,
         measured: Measured,
         lr: f64,
         tokens: u64,
@@ -92,21 +102,21 @@ impl Log {
         let seconds = self.since.elapsed().as_secs_f64();
         self.restart();
         record.seconds += seconds;
-        for window in [&mut self.now, &mut self.all] {
-            window.add(measured.loss, tokens, seconds);
+        for totals in [&mut self.recent, &mut self.all] {
+            totals.add(measured.loss, tokens, seconds);
         }
         let iteration = record.iteration;
-        let line = Line {
+        let line = MetricsLine {
             iteration,
             tokens: record.tokens,
-            loss: Some(self.now.loss / self.now.iterations as f64),
+            loss: Some(self.recent.loss / self.recent.iterations as f64),
             lr: Some(lr),
             grad_norm: Some(measured.grad_norm),
-            tokens_per_second: Some(self.now.speed()),
+            tokens_per_second: Some(self.recent.speed()),
             seconds: Some(record.seconds),
-            ..Line::default()
+            ..MetricsLine::default()
         };
-        let mfu = self.peak.map(|peak| self.now.speed() * self.flops_per_token / peak);
+        let mfu = self.peak_flops.map(|peak| self.recent.speed() * self.flops_per_token / peak);
         let seconds_each = self.all.seconds / self.all.iterations as f64;
         let seconds_left = seconds_each * self.iterations.saturating_sub(iteration) as f64;
         let logged = iteration.is_multiple_of(self.line_every) || iteration == self.iterations;
@@ -116,11 +126,11 @@ impl Log {
                 ("loss/train", line.loss.unwrap_or(f64::NAN)),
                 ("lr", lr),
                 ("grad_norm", measured.grad_norm),
-                ("tokens_per_second", self.now.speed()),
+                ("tokens_per_second", self.recent.speed()),
             ];
             scalars.extend(mfu.map(|mfu| ("mfu", mfu)));
             self.events.scalars(iteration, &scalars)?;
-            self.now = Window::default();
+            self.recent = Totals::default();
         }
         Ok(Progress { line, iterations: self.iterations, logged, mfu, seconds_left })
     }
@@ -128,16 +138,16 @@ impl Log {
     /// Writes what a validation found.
     pub(crate) fn validated(
         &mut self,
-        record: &Record,
+        record: &CheckpointRecord,
         found: &Validated,
     ) -> Result<(), TrainError> {
         let iteration = record.iteration;
-        self.metrics.append(&Line {
+        self.metrics.append(&MetricsLine {
             iteration,
             tokens: record.tokens,
             val_loss: Some(found.loss),
             val_perplexity: Some(found.perplexity),
-            ..Line::default()
+            ..MetricsLine::default()
         })?;
         let scalars =
             [("loss/validation", found.loss), ("perplexity/validation", found.perplexity)];

@@ -1,4 +1,4 @@
-//! The course of a run as JSON Lines: one object for each measured iteration and each validation.
+//! The metrics of a run as JSON Lines: one object for each logged iteration and each validation.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,9 +12,9 @@ use super::error::TrainError;
 /// The file of a run's metrics.
 pub const METRICS_FILE: &str = "metrics.jsonl";
 
-/// One line: an iteration's measurements, means since the line before, or a validation.
+/// One line of metrics: the means over the iterations since the line before, or a validation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct MetricsLine {
     /// Iterations done.
     pub iteration: u64,
     /// Tokens read so far.
@@ -25,7 +25,7 @@ pub struct Line {
     /// Validation loss, in nats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
-    /// e to its power.
+    /// exp(`val_loss`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_perplexity: Option<f64>,
     /// Learning rate of the last iteration.
@@ -50,14 +50,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the file of a run that has done `iterations`, and drops lines of later ones, which
-    /// will be measured again.
+    /// Opens the file of a run that has done `iterations`, and drops the lines of later iterations,
+    /// which will be measured again.
     ///
     /// # Errors
     /// Returns [`TrainError::Io`] where the system refuses.
     pub(crate) fn open(out: &Path, iterations: u64) -> Result<Self, TrainError> {
         let path = out.join(METRICS_FILE);
-        let kept: Vec<Line> =
+        let kept: Vec<MetricsLine> =
             read(out)?.into_iter().filter(|line| line.iteration <= iterations).collect();
         let mut text = Vec::new();
         for line in &kept {
@@ -74,22 +74,22 @@ impl Metrics {
     ///
     /// # Errors
     /// Returns [`TrainError::Io`] where the system refuses.
-    pub(crate) fn append(&mut self, line: &Line) -> Result<(), TrainError> {
+    pub(crate) fn append(&mut self, line: &MetricsLine) -> Result<(), TrainError> {
         write_line(&mut self.file, line).map_err(TrainError::io(&self.path))
     }
 }
 
-fn write_line(to: &mut impl Write, line: &Line) -> std::io::Result<()> {
+fn write_line(to: &mut impl Write, line: &MetricsLine) -> std::io::Result<()> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
     to.write_all(&text)
 }
 
-/// Reads the metrics of a run; a last line that was cut by a crash is left out.
+/// Reads the metrics of a run. A last line that a crash cut off is left out.
 ///
 /// # Errors
 /// Returns [`TrainError::Io`] where the file is there and cannot be read.
-pub fn read(out: &Path) -> Result<Vec<Line>, TrainError> {
+pub fn read(out: &Path) -> Result<Vec<MetricsLine>, TrainError> {
     let path = out.join(METRICS_FILE);
     if !path.is_file() {
         return Ok(Vec::new());
@@ -103,9 +103,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_goes_on_drops_what_it_will_measure_again() {
+    fn a_resumed_run_drops_what_it_will_measure_again() {
         let folder = tempfile::tempdir().unwrap();
-        let line = |iteration| Line { iteration, loss: Some(5.0), ..Line::default() };
+        let line = |iteration| MetricsLine { iteration, loss: Some(5.0), ..MetricsLine::default() };
         let mut metrics = Metrics::open(folder.path(), 0).unwrap();
         for iteration in [10, 20, 30] {
             metrics.append(&line(iteration)).unwrap();

@@ -1,4 +1,4 @@
-//! What a run will do, before it does it: iterations, tokens, operations, memory.
+//! The plan of a run: iterations, tokens, operations, memory.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -13,11 +13,11 @@ use crate::model::{MixerKind, ModelConfig, Precision};
 /// What a run will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
-    /// Steps of the optimizer.
+    /// Updates by the optimizer.
     pub iterations: u64,
     /// Sequences in each.
     pub global_batch: u64,
-    /// Tokens in a sequence.
+    /// Inputs in a sequence.
     pub seq_len: u64,
     /// Tokens of all iterations.
     pub tokens: u64,
@@ -33,7 +33,7 @@ pub struct Plan {
     pub flops: f64,
     /// Bytes of weights, their copies in bf16, gradients and the optimizer's moments.
     pub state_bytes: u64,
-    /// Bytes of what one micro-batch keeps for its backward pass, and computes with, about.
+    /// About how many bytes a micro-batch keeps for its backward pass and computes with.
     pub activation_bytes: u64,
 }
 
@@ -81,7 +81,7 @@ impl Plan {
         })
     }
 
-    /// Returns the bytes that the run needs at once, about.
+    /// Returns about how many bytes the run needs at once.
     pub fn memory(&self) -> u64 {
         self.state_bytes + self.activation_bytes
     }
@@ -89,9 +89,9 @@ impl Plan {
 
 /// Returns the bytes of weights, gradients and moments.
 ///
-/// Weights, gradients and two moments are f32. While a batch's micro-batches are added up there
-/// are two sets of gradients. In bf16 each layer's weights are copied for its products; with
-/// recomputation the copies of one block at a time.
+/// Weights, gradients and two moments are f32. There are two sets of gradients while those of
+/// several micro-batches are added up. In bf16 each layer copies its weights for its products;
+/// with recomputation, the copies of one block exist at a time.
 fn state(experiment: &Experiment, precision: Precision) -> u64 {
     let (model, training) = (&experiment.model, &experiment.training);
     let parameters = model.num_params();
@@ -110,12 +110,13 @@ fn state(experiment: &Experiment, precision: Precision) -> u64 {
 /// Blocks of scores and of logits that are in memory at a time: four of 256 MiB and three of 128.
 const WORKSPACE: u64 = 4 * (256 << 20) + 3 * (128 << 20);
 
-/// Returns the bytes that a micro-batch keeps for its backward pass and computes with, about.
+/// Returns about how many bytes a micro-batch keeps for its backward pass and computes with.
 ///
-/// Counted are what the operations of a block save, in units of the width: in the layers' type
-/// the normed inputs, what the mixer keeps, the input of the way out and both ends of the GELU; in
-/// f32 what the norms and the scan keep. A block that runs backward has about as much again in
-/// slopes. With recomputation there is one such block, and the input of every other.
+/// The count is of what the operations of a block save, in units of the width. In the type of the
+/// layers these are the normed inputs, what the mixer keeps, the input of the output projection,
+/// and input and output of the GELU; in f32, what the norms and the scan keep. The derivatives of a
+/// block need about as much again. With recomputation there is one such block, and the input of
+/// every other.
 fn activations(experiment: &Experiment, precision: Precision) -> u64 {
     let (model, training) = (&experiment.model, &experiment.training);
     let tokens = training.micro_batch.get() as u64 * model.seq_len.get() as u64;

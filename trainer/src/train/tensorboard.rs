@@ -18,7 +18,8 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Begins an event file; what earlier files say of steps from `first_step` on is void.
+    /// Begins an event file. It replaces what earlier files say of steps from `first_step` on.
+    /// TensorBoard's step is an iteration.
     ///
     /// # Errors
     /// Returns [`TrainError::Io`] where the system refuses.
@@ -35,7 +36,7 @@ impl Events {
         Ok(events)
     }
 
-    /// Appends scalars of one step and hands them to the system.
+    /// Appends the scalars of one step and flushes them.
     ///
     /// # Errors
     /// Returns [`TrainError::Io`] where the system refuses.
@@ -72,7 +73,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A protocol-buffers message as it is encoded, field by field.
+/// A protocol-buffers message, encoded field by field.
 #[derive(Clone, Debug, Default)]
 struct Message {
     bytes: Vec<u8>,
@@ -123,12 +124,12 @@ impl Message {
     }
 }
 
-/// The checksum as `TFRecord` keeps it: rotated, and a constant added.
+/// The checksum in the form of `TFRecord`: rotated, and a constant added.
 fn masked_crc(bytes: &[u8]) -> [u8; 4] {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
-/// CRC-32 with Castagnoli's polynomial, bit by bit: a few hundred bytes a line.
+/// CRC-32 with Castagnoli's polynomial, bit by bit: a line has only a few hundred bytes.
 fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = !0_u32;
     for byte in bytes {
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_castagnolis() {
-        // The check value that lists of CRCs give.
+        // The check value that catalogues of CRCs give.
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 

@@ -1,4 +1,4 @@
-//! The loss on text that is not trained on.
+//! Validation: the loss on the validation parts.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,14 @@ use crate::model::Model;
 pub struct Validated {
     /// Mean loss over the counted labels, in nats.
     pub loss: f64,
-    /// e to its power.
+    /// exp(`loss`).
     pub perplexity: f64,
     /// Labels that the loss was taken at.
     pub labels: u64,
 }
 
-/// Reads the validation parts in order and takes the mean loss, or nothing where there is none to
-/// take or the run was stopped meanwhile.
+/// Reads the validation parts in order and returns the mean loss. Returns nothing where there is no
+/// label, or where the run was stopped meanwhile.
 ///
 /// # Errors
 /// Returns [`TrainError::Data`] where a sequence does not fit the model.

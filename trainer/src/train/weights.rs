@@ -1,4 +1,4 @@
-//! The weights a run begins with, when they are not drawn anew.
+//! The weights that a run begins with, if they are read from a file.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use super::checkpoint::{WEIGHTS_FILE, newest};
 use super::error::TrainError;
 use crate::model::{Model, ModelConfig};
 
-/// Reads the weights of a run, a checkpoint, a `.safetensors` or a PyTorch checkpoint; returns the
-/// file that they were in.
+/// Reads the weights of a run, a checkpoint, a `.safetensors` or a PyTorch checkpoint, and returns
+/// their file.
 ///
 /// # Errors
 /// Returns [`TrainError::NoWeights`] where there are none, [`TrainError::Weights`] where they are
@@ -26,11 +26,11 @@ pub fn read_weights(
     Ok(file)
 }
 
-/// Checks that there are weights to begin with, and that safetensors are of this model, without
-/// reading a value.
+/// Checks that the file of the weights is there and, if it is safetensors, that it is of this model.
+/// No value is read.
 ///
 /// # Errors
-/// Those of [`read_weights`].
+/// Returns the errors of [`read_weights`].
 pub(crate) fn check_weights(config: &ModelConfig, path: &Path) -> Result<(), TrainError> {
     let file = find(path)?;
     if is_safetensors(&file) {
@@ -39,7 +39,7 @@ pub(crate) fn check_weights(config: &ModelConfig, path: &Path) -> Result<(), Tra
     Ok(())
 }
 
-/// Finds the file that a run begins with.
+/// Finds the file of the weights.
 fn find(path: &Path) -> Result<PathBuf, TrainError> {
     let file = if path.is_dir() {
         let folder = newest(path)?.unwrap_or_else(|| path.to_owned());

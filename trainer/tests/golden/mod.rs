@@ -1,6 +1,6 @@
 //! How far the layers and the models are from the reference's own outputs and gradients.
 //!
-//! The tests hold a CPU to it, and `examples/gpu_check.rs` a GPU.
+//! The tests compare a CPU with it, and `examples/gpu_check.rs` a GPU.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
-use ratdata_train::model::{Context, FeedForward, Geometry, MixerKind, ModelConfig, Precision};
-use ratdata_train::optim::Gradients;
+use ratdata_train::documents::Documents;
+use ratdata_train::model::{
+    BackwardOptions, FeedForward, Geometry, Gradients, MixerKind, ModelConfig, Precision,
+};
 
 pub(crate) const KINDS: [(&str, MixerKind); 4] = [
     ("attention", MixerKind::Attention),
@@ -31,8 +33,15 @@ pub(crate) const MODELS: [(&str, &[MixerKind]); 5] = [
     ("rat_localattention_interleave", &[MixerKind::Rat, MixerKind::LocalAttention]),
 ];
 
-/// What bf16 is held to: eight bits of a mantissa, rounded some dozen times on the way.
+/// The tolerance of bf16, which rounds to eight bits of mantissa some dozen times in a model.
 pub(crate) const BF16_TOLERANCE: f64 = 5e-2;
+
+/// Where and how a layer computes.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    pub(crate) device: &'a Device,
+    pub(crate) precision: Precision,
+}
 
 /// The reference's tensors by name.
 pub(crate) struct Goldens(BTreeMap<String, Golden>);
@@ -44,9 +53,9 @@ pub(crate) struct Golden {
     pub(crate) values: Vec<f64>,
 }
 
-/// How far something is from its golden: the largest difference, by the largest expected value.
+/// How far something is from its golden: the largest difference, relative to the largest value.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct Comparison {
     pub(crate) what: String,
     pub(crate) error: f64,
 }
@@ -105,14 +114,14 @@ impl Golden {
     }
 
     /// Compares values with these.
-    pub(crate) fn compared(&self, what: &str, found: &[f64]) -> Found {
+    pub(crate) fn compared(&self, what: &str, found: &[f64]) -> Comparison {
         assert_eq!(found.len(), self.values.len(), "{what}");
         let scale = self.values.iter().fold(0.0, |scale: f64, x| scale.max(x.abs()));
         let worst = found.iter().zip(&self.values).fold(0.0, |worst: f64, (a, b)| {
             let difference = (a - b).abs();
             if difference.is_nan() { f64::INFINITY } else { worst.max(difference) }
         });
-        Found { what: what.to_owned(), error: worst / scale.max(f64::MIN_POSITIVE) }
+        Comparison { what: what.to_owned(), error: worst / scale.max(f64::MIN_POSITIVE) }
     }
 }
 
@@ -159,7 +168,7 @@ struct Compare<'a> {
     prefix: String,
     path: Vec<String>,
     grads: &'a Gradients,
-    found: &'a mut Vec<Found>,
+    found: &'a mut Vec<Comparison>,
 }
 
 impl ModuleVisitor for Compare<'_> {
@@ -189,9 +198,9 @@ fn layer<M: Module>(
     layer: M,
     name: &str,
     goldens: &Goldens,
-    (device, precision): (&Device, Precision),
+    Setup { device, precision }: Setup<'_>,
     forward: impl FnOnce(&M, Tensor<3>) -> Tensor<3>,
-) -> Vec<Found> {
+) -> Vec<Comparison> {
     let layer = load(layer, goldens, format!("layer.{name}.weight."), device);
     let golden = |part: &str| goldens.get(&format!("layer.{name}.{part}"));
     let input = golden("input").floats(device, precision).detach().require_grad();
@@ -213,30 +222,30 @@ fn layer<M: Module>(
 pub(crate) fn sequence_layer(
     goldens: &Goldens,
     (name, kind): (&str, MixerKind),
-    (device, precision): (&Device, Precision),
-) -> Vec<Found> {
+    Setup { device, precision }: Setup<'_>,
+) -> Vec<Comparison> {
     let config = ModelConfig { mixers: vec![kind], ..config(97, 64, 16, 10) };
     let seq = config.init(device, 0).layers.remove(0).seq;
-    let geometry = Geometry::new(&config, &Context::Whole, [2, 64], device);
-    layer(seq, name, goldens, (device, precision), |layer, x| layer.forward(x, &geometry))
+    let geometry = Geometry::new(&config, &Documents::OnePerRow, 64, device);
+    layer(seq, name, goldens, Setup { device, precision }, |layer, x| layer.forward(x, &geometry))
 }
 
 /// Compares output and gradients of the feed-forward layer.
 pub(crate) fn feed_forward(
     goldens: &Goldens,
-    (device, precision): (&Device, Precision),
-) -> Vec<Found> {
+    Setup { device, precision }: Setup<'_>,
+) -> Vec<Comparison> {
     let ffn = config(97, 64, 16, 10).init(device, 0).layers.remove(0).ffn;
-    layer(ffn, "ffn", goldens, (device, precision), FeedForward::forward)
+    layer(ffn, "ffn", goldens, Setup { device, precision }, FeedForward::forward)
 }
 
 /// Compares logits, loss and gradients of a whole model.
 pub(crate) fn model(
     goldens: &Goldens,
     (name, mixers): (&str, &[MixerKind]),
-    (device, precision): (&Device, Precision),
+    Setup { device, precision }: Setup<'_>,
     recompute: bool,
-) -> Vec<Found> {
+) -> Vec<Comparison> {
     let config = ModelConfig { mixers: mixers.to_vec(), ..config(97, 32, 8, 8) };
     config.validate().unwrap();
     let model = load(config.init(device, 0), goldens, format!("model.{name}.weight."), device);
@@ -244,11 +253,12 @@ pub(crate) fn model(
     let golden = |part: &str| goldens.get(&format!("model.{name}.{part}"));
     let ids = |part: &str| golden(part).ids(device);
 
-    let logits = values(model.forward(ids("tokens"), &Context::Whole));
+    let logits = values(model.forward(ids("tokens"), &Documents::OnePerRow));
     let mut found = vec![golden("logits").compared(&format!("{name} logits"), &logits)];
     let counted = golden("labels").values.iter().filter(|&&label| label >= 0.0).count() as f64;
-    let how = (counted, recompute);
-    let (nll, grads) = model.gradients(ids("tokens"), ids("labels"), &Context::Whole, how);
+    let options = BackwardOptions { divisor: counted, recompute };
+    let (nll, grads) =
+        model.gradients(ids("tokens"), ids("labels"), &Documents::OnePerRow, options);
     found.push(golden("loss").compared(&format!("{name} loss"), &values(nll / counted)));
     let prefix = format!("model.{name}.grad.");
     let (path, found_grads) = (Vec::new(), &mut found);

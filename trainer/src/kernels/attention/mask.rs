@@ -124,8 +124,7 @@ impl<B: Backend> AttentionMask<B> {
                 if *window >= tile.queries.end {
                     later
                 } else {
-                    let far =
-                        B::int_greater_elem(back, narrow::<i64>(*window).into(), bool_dtype);
+                    let far = B::int_greater_elem(back, narrow::<i64>(*window).into(), bool_dtype);
                     B::bool_or(later, far)
                 }
             }
@@ -203,7 +202,10 @@ impl<B: Backend> PackedRow<B> {
         ];
         let bound = B::int_slice(self.bounds.clone(), &slices);
         let (queries, keys) = (tile.queries.len(), tile.keys.len());
-        B::int_expand(B::int_reshape(bound, Shape::from([queries, 1])), Shape::from([queries, keys]))
+        B::int_expand(
+            B::int_reshape(bound, Shape::from([queries, 1])),
+            Shape::from([queries, keys]),
+        )
     }
 
     /// Returns the positions of the shared keys, repeated for each head and channel:

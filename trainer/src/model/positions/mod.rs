@@ -61,8 +61,8 @@ impl Geometry {
         let by_chunk =
             |rows: &[Vec<usize>]| tables.by_number(config, numbers(rows, seq, device), device);
         let Documents::Packed(starts) = documents else {
-            let chunk_rotation = has(MixerKind::Rat)
-                .then(|| by_chunk(&[(0..seq).map(|t| t / chunk_len).collect()]));
+            let chunk_rotation =
+                has(MixerKind::Rat).then(|| by_chunk(&[(0..seq).map(|t| t / chunk_len).collect()]));
             return Self { position_rotation, chunk_rotation, ..Self::default() };
         };
         let windows = |window| PackedMask::new(KeyRanges::windows(starts, seq, window), device);

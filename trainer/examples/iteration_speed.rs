@@ -1,10 +1,11 @@
-//! Times forward, backward and step of a small model on the CPU, in tokens a second.
+//! Times forward pass, backward pass and update of a small model on the CPU, in tokens a second.
 
 use std::time::Instant;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use ratdata_train::model::{Context, ModelConfig};
-use ratdata_train::optim::{Gradients, OptimizerConfig};
+use ratdata_train::documents::Documents;
+use ratdata_train::model::{Gradients, ModelConfig};
+use ratdata_train::optim::OptimizerConfig;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::flex().autodiff();
@@ -20,16 +21,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut times = [0.0; 3];
         for round in 0..6 {
             let start = Instant::now();
-            let output = model.loss(batch.clone(), batch.clone(), &Context::Whole);
+            let output = model.loss(batch.clone(), batch.clone(), &Documents::OnePerRow);
             let loss = output.nll / output.counted.float();
             let forward = start.elapsed().as_secs_f64();
             let grads = Gradients::of(&loss, &model);
             let backward = start.elapsed().as_secs_f64();
-            model = optimizer.step(1e-3, model, grads).model;
-            let step = start.elapsed().as_secs_f64();
+            model = optimizer.update(1e-3, model, grads).model;
+            let update = start.elapsed().as_secs_f64();
             if round > 0 {
                 for (sum, time) in
-                    times.iter_mut().zip([forward, backward - forward, step - backward])
+                    times.iter_mut().zip([forward, backward - forward, update - backward])
                 {
                     *sum += time / 5.0;
                 }
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         #[expect(clippy::print_stdout, reason = "an example reports on its terminal")]
         {
             println!(
-                "{name}: {:.0} tokens/s, forward {:.3} s, backward {:.3} s, step {:.3} s",
+                "{name}: {:.0} tokens/s, forward {:.3} s, backward {:.3} s, update {:.3} s",
                 2048.0 / total,
                 times[0],
                 times[1],
