@@ -3,7 +3,7 @@
 //!
 //! `gpu_check RESULTS` runs every case in a process of its own, appends what each found to a file
 //! of JSON Lines, and ends with status 1 where one failed or disagreed, or where there is no GPU.
-//! `scripts/gpu_check.sh` runs it beside the same layers and model in PyTorch.
+//! `scripts/gpu_check.sh` runs it, and the same layers and model in PyTorch.
 
 #[path = "../tests/golden/mod.rs"]
 mod golden;
@@ -120,7 +120,7 @@ fn write(path: &Path, result: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs one measurement and writes what it found beside `what`, or how it failed.
+/// Runs one measurement, and writes `what` with the result or the failure.
 fn measure(
     path: &Path,
     mut what: Value,
@@ -149,7 +149,7 @@ fn against_goldens(gpu: &Device, path: &Path) -> Result<(), Failure> {
     let goldens = Goldens::open()?;
     for (name, precision, tolerance) in PRECISIONS {
         let on = Setup { device: gpu, precision };
-        let hold = |what: &str, found: &dyn Fn() -> Vec<Comparison>| {
+        let compare = |what: &str, found: &dyn Fn() -> Vec<Comparison>| {
             let line = json!({ "check": "golden", "what": what, "precision": name });
             measure(path, line, || {
                 let all = found();
@@ -162,11 +162,11 @@ fn against_goldens(gpu: &Device, path: &Path) -> Result<(), Failure> {
             })
         };
         for kind in KINDS {
-            hold(kind.0, &|| golden::sequence_layer(&goldens, kind, on))?;
+            compare(kind.0, &|| golden::sequence_layer(&goldens, kind, on))?;
         }
-        hold("ffn", &|| golden::feed_forward(&goldens, on))?;
+        compare("ffn", &|| golden::feed_forward(&goldens, on))?;
         for model in MODELS {
-            hold(&format!("model {}", model.0), &|| golden::model(&goldens, model, on, false))?;
+            compare(&format!("model {}", model.0), &|| golden::model(&goldens, model, on, false))?;
         }
     }
     Ok(())

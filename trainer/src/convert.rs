@@ -4,9 +4,9 @@ use std::fmt::Display;
 
 /// Converts an integer to a type that holds its value.
 ///
-/// It serves numbers that something else bounds: positions within a row, counts of what lies in
-/// memory. A number out of these bounds is a mistake of the program, so the program stops there
-/// and no wrong number goes on into a batch.
+/// It serves numbers that something else bounds, such as positions within a row and counts of
+/// rows. A number out of bounds is a mistake of the program. The program stops there, so that no
+/// wrong number reaches a batch.
 ///
 /// # Panics
 /// Panics where the type does not hold the value.

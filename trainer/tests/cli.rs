@@ -150,9 +150,9 @@ fn each_mistake_has_its_own_message_and_status() {
     }
 }
 
-/// SIGTERM keeps a checkpoint, and the run goes on from it to the same weights.
+/// SIGTERM keeps a checkpoint, and the run resumes from it to the same weights.
 #[test]
-fn a_run_that_is_terminated_goes_on() {
+fn a_run_that_is_terminated_resumes() {
     let folder = tempfile::tempdir().unwrap();
     bin(folder.path(), 4_000);
     let args = |out| ["tiny-rat", "--data", "x.bin", "--out", out];

@@ -1,4 +1,4 @@
-//! What must hold of the layers and the model whatever their weights are.
+//! Laws of the layers and the model that hold for all weights.
 #![expect(clippy::unwrap_used, reason = "a test stops where a value is missing")]
 
 use burn::module::Param;

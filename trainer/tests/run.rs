@@ -1,4 +1,4 @@
-//! Whole runs of tiny models over bins made on the spot.
+//! Whole runs of tiny models, over bins that the tests write.
 #![expect(clippy::unwrap_used, reason = "a test stops where a value is missing")]
 #![expect(clippy::disallowed_methods, reason = "what a test reads need not be staged")]
 
@@ -373,7 +373,7 @@ fn a_run_that_cannot_begin_leaves_no_folder() {
     assert!(other.contains("weights of another model"), "{other}");
 }
 
-/// As an artifact's: the run goes on without, and the program says so.
+/// The run trains without validation, as over an artifact without one, and the program says so.
 #[test]
 fn a_validation_bin_without_a_sequence_is_no_validation_part() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use super::failure::Failure;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 failed, 2 usage or configuration, 130 interrupted. \
-A run that was stopped goes on with --resume.";
+A stopped run resumes with --resume.";
 
 /// Train a model on token bins
 ///
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_delimiter = ',')]
     pub(crate) device: Vec<DeviceChoice>,
 
-    /// Go on from the newest checkpoint of the run's folder, where there is one
+    /// Resume from the newest checkpoint of the run's folder, if there is one
     #[arg(long)]
     pub(crate) resume: bool,
 
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Say where the sequences of an iteration lie on disk, and train nothing
+    /// Say where the sequences of an iteration are on disk, and train nothing
     #[arg(long, value_name = "ITERATION", conflicts_with = "dry_run")]
     pub(crate) draws: Option<u64>,
 

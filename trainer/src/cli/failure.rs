@@ -37,7 +37,7 @@ impl Failure {
         let hint = if full {
             "where the GPU's memory is full, a smaller `--set training.micro_batch=N` needs less"
         } else {
-            "the last checkpoint is whole: go on with `--resume`, or compute with `--device cpu`"
+            "the last checkpoint is whole: resume it with `--resume`, or compute with `--device cpu`"
         };
         let message = format!("the device failed: {said}");
         Self { kind: FailureKind::Failed, message, hint: Some(hint.to_owned()) }

@@ -223,10 +223,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut data = mixture(folder.path(), Order::Shuffled);
         for (name, source) in &mut data.sources {
-            let beside = folder.path().join(format!("{name}-train.bin"));
+            let renamed = folder.path().join(format!("{name}-train.bin"));
             std::fs::copy(&source.path, folder.path().join(format!("{name}-val.bin"))).unwrap();
-            std::fs::rename(&source.path, &beside).unwrap();
-            source.path = beside;
+            std::fs::rename(&source.path, &renamed).unwrap();
+            source.path = renamed;
         }
         let sources = open_sources(&data, &model()).unwrap();
 

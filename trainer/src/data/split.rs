@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_outside_the_vocabulary_is_refused_where_it_stands() {
+    fn an_id_outside_the_vocabulary_is_refused_with_its_sequence() {
         let folder = tempfile::tempdir().unwrap();
         let split = split(folder.path(), &[5, 6, 7, 8, 100, 9, 1], 3).unwrap();
 

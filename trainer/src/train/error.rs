@@ -111,7 +111,7 @@ pub enum TrainError {
     },
     /// A loss or a gradient is not finite.
     #[error(
-        "iteration {iteration}: the {what} is {found}; where the batch lies is in {}",
+        "iteration {iteration}: the {what} is {found}; the sequences of the batch are listed in {}",
         .location.display()
     )]
     NotFinite {
@@ -148,7 +148,7 @@ impl TrainError {
             Self::Device(wrong) => wrong.hint(),
             Self::Weights(wrong) => wrong.hint(),
             Self::Artifact(wrong) => wrong.hint(),
-            Self::Exists { .. } => Some("go on with `--resume`, or choose another `--out`"),
+            Self::Exists { .. } => Some("resume it with `--resume`, or choose another `--out`"),
             Self::OtherModel { .. } => {
                 Some("train the experiment of that checkpoint, or choose another `--out`")
             }
@@ -156,7 +156,7 @@ impl TrainError {
                 Some("a new run over other data begins with `--set training.init_from=CHECKPOINT`")
             }
             Self::OtherOrder { .. } => Some(
-                "going on would read some sequences again and some never: keep the value, or begin anew with `--set training.init_from=CHECKPOINT`",
+                "resuming would read some sequences twice and some never: keep the value, or start a new run with `--set training.init_from=CHECKPOINT`",
             ),
             Self::NoWeights { .. } => Some(
                 "train the model that this one begins with, or `--set training.init_from=PATH`",
@@ -167,7 +167,7 @@ impl TrainError {
             Self::NoIteration { .. } => {
                 Some("take a smaller `--set training.global_batch=N`, or more data")
             }
-            Self::Interrupted { .. } => Some("go on with `--resume`"),
+            Self::Interrupted { .. } => Some("resume it with `--resume`"),
             Self::NoDevice
             | Self::Iteration { .. }
             | Self::Optimizer(_)

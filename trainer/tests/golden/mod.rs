@@ -61,8 +61,7 @@ pub(crate) struct Comparison {
 }
 
 impl Goldens {
-    /// Reads the file of the goldens: `RATDATA_SHARED` says in which folder, or it is beside the
-    /// checkout.
+    /// Reads the file of the goldens, from the folder of `RATDATA_SHARED` or from `../shared`.
     pub(crate) fn open() -> Result<Self, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let shared = std::env::var_os("RATDATA_SHARED")

@@ -91,7 +91,7 @@ impl PackedMask {
 /// Attends to the keys that `mask` lets a query see, and to the query's own key where those are
 /// ends of chunks.
 ///
-/// Tiles of keys that lie wholly in other documents are not computed.
+/// Keys of other documents are not computed where a whole tile of them can be left out.
 ///
 /// # Shapes
 /// `q`, `k`, `v` and the output: [batch, heads, seq, `head_dim`].
