@@ -22,6 +22,8 @@ struct Module {
     defined: BTreeSet<String>,
     /// The paths that the file imports or names.
     paths: Vec<NamedPath>,
+    /// How many modules are files of tests alone.
+    test_files: usize,
 }
 
 /// A path as it stands in a file.
@@ -82,14 +84,9 @@ impl Modules {
         circles
     }
 
-    /// Returns how many modules there are.
-    pub fn len(&self) -> usize {
-        self.modules.len()
-    }
-
-    /// Returns whether there are none, which is never so.
-    pub fn is_empty(&self) -> bool {
-        self.modules.is_empty()
+    /// Returns how many files the crate has, those of tests included.
+    pub fn num_files(&self) -> usize {
+        self.modules.values().map(|module| 1 + module.test_files).sum()
     }
 
     /// Returns the module that defines what a path names, if it is of this crate.
@@ -179,7 +176,9 @@ impl Module {
         while at < tokens.len() {
             match token(at) {
                 "#" if tokens[at..].iter().take(7).map(String::as_str).eq(CFG_TEST) => {
-                    at = after_item(tokens, at + CFG_TEST.len());
+                    at += CFG_TEST.len();
+                    module.test_files += usize::from(token(at) == "mod" && token(at + 2) == ";");
+                    at = after_item(tokens, at);
                     continue;
                 }
                 "pub" => {
