@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -201,14 +202,21 @@ pub fn sync_folder_of(path: &Path) -> Result<(), ArtifactError> {
 }
 
 /// The right to write into a folder, held by one process at a time and freed when it ends.
+///
+/// The lock's file keeps a note of its last holder to the next: what is true on this machine alone,
+/// such as when an input was last changed, and so cannot be part of the artifact. It is the one file
+/// of the folder that is no part of it, and it is written by its holder alone.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File, // the system frees the lock when the file is closed, however the process ends
+    file: File, // the system frees the lock when the file is closed, however the process ends
 }
 
 impl DirLock {
-    /// The name of the lock file; it stays, empty, when the lock is freed.
+    /// The name of the lock file; it stays when the lock is freed.
     pub const FILE: &'static str = ".ratdata-lock";
+
+    /// How large a note may be: a file that is larger was not written by this program.
+    const LARGEST_NOTE: u64 = 1 << 30;
 
     /// Takes the lock of `folder`, which is made where it is missing.
     ///
@@ -221,15 +229,36 @@ impl DirLock {
         let file = File::options()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(&path)
             .map_err(io_error(&path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 Err(ArtifactError::Locked { path: folder.to_owned() })
             }
             Err(other) => Err(ArtifactError::Io { path, source: other.into() }),
+        }
+    }
+
+    /// Returns what the last holder noted; nothing where it cannot be read.
+    pub fn note(&self) -> Vec<u8> {
+        let len = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let len = if len <= Self::LARGEST_NOTE { usize::try_from(len).unwrap_or(0) } else { 0 };
+        let mut note = vec![0; len];
+        match self.file.read_exact_at(&mut note, 0) {
+            Ok(()) => note,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Notes something for the next holder.
+    ///
+    /// A note that is cut off by a kill or a full disk is lost, so it must be one that can be.
+    pub fn leave(&self, note: &[u8]) {
+        if self.note() != note {
+            drop(self.file.set_len(0).and_then(|()| self.file.write_all_at(note, 0)));
         }
     }
 }
@@ -273,5 +302,18 @@ mod tests {
         drop(first);
 
         DirLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_holder_leaves_a_note_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+
+        let first = DirLock::take(folder.path()).unwrap();
+        assert_eq!(first.note(), b"");
+        first.leave(b"a long note");
+        first.leave(b"a note");
+        drop(first);
+
+        assert_eq!(DirLock::take(folder.path()).unwrap().note(), b"a note");
     }
 }

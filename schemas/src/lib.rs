@@ -9,7 +9,10 @@ pub mod bin;
 pub mod bin_set;
 pub mod checksum;
 pub mod file_record;
+pub mod held;
+pub mod identity;
 pub mod index;
+pub mod known;
 pub mod layered;
 pub mod layouts;
 pub mod manifest;
@@ -27,7 +30,10 @@ pub use bin::{BinError, TokenBin, Tokens};
 pub use bin_set::{BinSet, BinSetError, Shard};
 pub use checksum::Checksum;
 pub use file_record::FileRecord;
+pub use held::{Held, HeldError};
+pub use identity::{Identity, Sight};
 pub use index::DocIndex;
+pub use known::{Facts, Known};
 pub use manifest::{
     BaseRecord, Manifest, ManifestError, PackCounts, PackRecord, PairsRecord, RowsRecord,
     ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,

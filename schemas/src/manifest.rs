@@ -247,7 +247,8 @@ pub struct SourceRecord {
     pub bad_rows: u64,
     /// How many bytes of text its documents have.
     pub text_bytes: u64,
-    /// A checksum of its content.
+    /// The checksum of its content: BLAKE3 of all bytes, or of the checksums of several files, each
+    /// with a line end. Manifests of before have a checksum of 64 samples of each file above 1 MiB.
     pub fingerprint: Checksum,
 }
 

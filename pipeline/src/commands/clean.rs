@@ -41,7 +41,7 @@ struct CleanReport {
 
 /// Runs the command.
 pub(crate) fn clean(ui: &Ui, args: &CleanArgs) -> Result<(), Failure> {
-    let (store, kept) = kept(args)?;
+    let (store, kept) = kept(ui, args)?;
     let unused = store.unused(&kept, &|name| embedded(name).is_some()).map_err(|wrong| {
         Failure::message(Kind::Failed, format!("{}: {wrong}", store.root().display()))
     })?;
@@ -58,13 +58,13 @@ pub(crate) fn clean(ui: &Ui, args: &CleanArgs) -> Result<(), Failure> {
 
 /// Returns the store and what the given pipeline refers to; the store alone where none is given
 /// and none is here.
-fn kept(args: &CleanArgs) -> Result<(Store, BTreeSet<String>), Failure> {
+fn kept(ui: &Ui, args: &CleanArgs) -> Result<(Store, BTreeSet<String>), Failure> {
     let pipeline = &args.pipeline;
     if !pipeline.is_named() && !pipeline.pipeline.exists() {
         let store = pipeline.store.clone().unwrap_or_else(|| PathBuf::from(".ratdata/store"));
         return Ok((Store::at(&store), BTreeSet::new()));
     }
-    let (_, store, plan) = pipeline.plan()?;
+    let (_, store, plan) = pipeline.plan(ui)?;
     Ok((store, plan.objects()))
 }
 

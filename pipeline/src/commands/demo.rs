@@ -74,7 +74,7 @@ fn carry_out_steps(ui: &Ui, out: &Path, steps: &[&str]) -> Result<(Store, Plan),
         set: STEPS.iter().map(publish).collect(),
         ..PipelineArgs::at("tiny", Some(out.join("store")))
     };
-    let (pipeline, store, plan) = pipeline.plan()?;
+    let (pipeline, store, plan) = pipeline.plan(ui)?;
     carry_out(ui, &pipeline, &store, &plan)?;
     Ok((store, plan))
 }

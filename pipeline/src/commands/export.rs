@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::{Carried, Manifest, TokenId};
+use ratdata_schemas::{Carried, HeldError, Manifest, TokenId};
 use ratdata_tokenize::hub::resolve_tokenizer;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
@@ -120,6 +120,7 @@ fn tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenize
 pub(crate) fn failure(wrong: &TranscodeError) -> Failure {
     let kind = match wrong {
         TranscodeError::Interrupted => Kind::Interrupted,
+        TranscodeError::Held(HeldError::Untrue { .. }) => Kind::Untrue,
         TranscodeError::RowsInStreams { .. }
         | TranscodeError::NoEos { .. }
         | TranscodeError::NoDocuments { .. } => Kind::Usage,

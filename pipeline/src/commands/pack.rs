@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use ratdata_schemas::HeldError;
 use ratdata_tokenize::pack::{
     Algorithm, Long, PackConfig, PackError, PackJob, PackOutcome, SplitPacked,
 };
@@ -140,6 +141,7 @@ pub(crate) fn pack(ui: &Ui, args: &PackArgs) -> Result<(), Failure> {
 pub(crate) fn pack_failure(wrong: &PackError) -> Failure {
     let kind = match wrong {
         PackError::Interrupted => Kind::Interrupted,
+        PackError::Held(HeldError::Untrue { .. }) => Kind::Untrue,
         wrong if wrong.is_usage() => Kind::Usage,
         _ => Kind::Failed,
     };

@@ -40,7 +40,7 @@ enum GraphArg {
 
 /// Runs the command.
 pub(crate) fn plan(ui: &Ui, args: &PlanArgs) -> Result<(), Failure> {
-    let (pipeline, _, plan) = args.pipeline.plan()?;
+    let (pipeline, _, plan) = args.pipeline.plan(ui)?;
     match args.graph {
         None => ui.emit(&plan)?,
         Some(GraphArg::Mermaid) => Ui::print(&draw::mermaid(&plan))?,

@@ -66,7 +66,8 @@ pub(crate) struct PipelineArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
 
-    /// Look at all bytes of input files, and not at samples of large ones
+    /// Read every input file, and not only those that were touched since they were last read
+    /// [a file counts as touched where its size, one of its times or its inode is another]
     #[arg(long)]
     pub(crate) full_hash: bool,
 }
@@ -98,17 +99,18 @@ impl PipelineArgs {
     }
 
     /// Reads the pipeline, opens its store and plans it.
-    pub(crate) fn plan(&self) -> Result<(Pipeline, Store, Plan), Failure> {
+    pub(crate) fn plan(&self, ui: &Ui) -> Result<(Pipeline, Store, Plan), Failure> {
         let (pipeline, store) = self.read()?;
-        let plan = Plan::of(&pipeline, &store, &self.steps, self.full_hash)
+        let tell = |text: &str| ui.note(text);
+        let plan = Plan::of(&pipeline, &store, &self.steps, self.full_hash, &tell)
             .map_err(|wrong| pipeline_failure(&wrong))?;
         Ok((pipeline, store, plan))
     }
 
     /// Returns the options that another run of the same pipeline is given.
     pub(crate) fn repeated(&self) -> Vec<String> {
-        let set = self.set.iter().map(|set| format!("--set={set}"));
-        set.chain(self.full_hash.then(|| "--full-hash".to_owned())).collect()
+        // Not `--full-hash`: each of many tasks would read all inputs, which were just read.
+        self.set.iter().map(|set| format!("--set={set}")).collect()
     }
 
     /// Reads the pipeline and opens its store.
@@ -129,7 +131,7 @@ pub(crate) fn run(ui: &Ui, args: &RunArgs) -> Result<(), Failure> {
         return Err(Failure::message(Kind::Usage, message)
             .hinted(Some("`executor.slurm.array` in the pipeline says how many tasks there are")));
     }
-    let (pipeline, store, plan) = args.pipeline.plan()?;
+    let (pipeline, store, plan) = args.pipeline.plan(ui)?;
     let run = Run::begin(ui, &pipeline, &plan, &store)?;
     if args.executor == ExecutorArg::Slurm {
         let totals = slurm::submit(&run, &args.pipeline.repeated())?;

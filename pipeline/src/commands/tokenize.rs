@@ -251,8 +251,10 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     };
     let files = files.map_err(|wrong| hub_failure(&wrong))?;
     let begun = Instant::now();
-    let outcome = Job::open(config, tokenizer, &found.name, files, &args.out, args.force)
-        .map_err(|wrong| job_failure(&wrong))?;
+    let stop = interrupt::flag();
+    let outcome =
+        Job::open_unless(config, tokenizer, &found.name, files, &args.out, args.force, stop)
+            .map_err(|wrong| job_failure(&wrong))?;
     let job = match outcome {
         Outcome::Done(manifest) => {
             ui.note(&format!("{}: already done", args.out.display()));
@@ -273,6 +275,7 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let bars = JobProgress::start(ui, &progress, files.map(|(_, file)| file));
     let ran = bars.watch(|| job.run(wanted, threads, &progress, interrupt::flag()));
     ran.map_err(|wrong| job_failure(&wrong))?;
+    tell_changed(ui, &progress);
     tell_bad_rows(ui, &progress);
     if let Some(share) = args.shard {
         ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
@@ -311,6 +314,19 @@ fn tell_empty(ui: &Ui, manifest: &Manifest) {
         ui.warn(&format!(
             "split `{name}` is empty: of each file's n documents, the share times n, rounded up, go to `val`; with few documents a file, choose another `--val-fraction`, or fewer and larger files"
         ));
+    }
+}
+
+/// Tells which files were done and changed since.
+fn tell_changed(ui: &Ui, progress: &Progress) {
+    let changed = progress.changed.lock().map(|changed| changed.clone()).unwrap_or_default();
+    if let [first, rest @ ..] = changed.as_slice() {
+        let others = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(", and {} more", grouped(rest.len() as u64))
+        };
+        ui.warn(&format!("{first}{others}; tokenized again, since it was done before the change"));
     }
 }
 

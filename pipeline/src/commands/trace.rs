@@ -334,7 +334,17 @@ fn read_source(
             break;
         }
     }
-    let Some((row, text)) = found else { return Ok(()) };
+    let another = |what: String| {
+        let path = file.path.display();
+        Failure::message(
+            Kind::Failed,
+            format!("{path}: another file than the one that was tokenized: {what}"),
+        )
+        .hinted(Some("name the file as it was then with `--input`, or tokenize it again"))
+    };
+    let Some((row, text)) = found else {
+        return Err(another(format!("it has no document {document}")));
+    };
     traced.row = Some(row);
     traced.url = url_of(file, row);
     if let Some(tokenizer) = tokenizer {
@@ -342,6 +352,9 @@ fn read_source(
         let ids = tokenizer.oracle().encode(&text, specials).map_err(|wrong| failed(&wrong))?;
         let skipped = usize::from(config.bos.is_on());
         let place = usize::try_from(traced.position).ok().and_then(|p| p.checked_sub(skipped));
+        if let Some(id) = place.and_then(|place| ids.get(place)).filter(|id| **id != traced.id) {
+            return Err(another(format!("row {row} gives id {id} here, found {}", traced.id)));
+        }
         let spans = tokenizer.align(&text, &ids);
         if let (Some(place), Some(spans)) = (place, spans)
             && let Some(span) = spans.get(place)

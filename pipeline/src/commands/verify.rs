@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
+use ratdata_schemas::{ArtifactError, Checksum, Known, Manifest, ManifestError};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::resolve_inputs;
 use serde::Serialize;
@@ -16,7 +16,9 @@ use crate::interrupt;
 use crate::progress::FetchBars;
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
-use crate::verify::{Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize};
+use crate::verify::{
+    Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
+};
 
 /// Prove that an artifact is what its manifest says
 ///
@@ -93,7 +95,11 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
     let portions = args.out.as_ref().map(|out| Portions::open(out, &described(args, &checksum)));
     let portions = portions.transpose().map_err(|wrong| failed(&wrong))?;
     if let (Some(share), Some(portions)) = (args.shard, &portions) {
-        let portion = look(ui, args, &manifest, share)?;
+        let seen = state(args, &manifest);
+        let portion = Portion { seen: seen.clone(), ..look(ui, args, &manifest, share)? };
+        if seen != state(args, &manifest) {
+            return Err(touched(args));
+        }
         portions.record(&portion).map_err(|wrong| failed(&wrong))?;
         if let Some(finding) = portion.finding {
             ui.warn(&finding.offence.to_string());
@@ -101,10 +107,15 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
         ui.note(&format!("share {share} is done; run without `--shard` to make the report"));
         return Ok(());
     }
-    let (mut found, missing) =
-        portions.as_ref().map_or_else(|| (Vec::new(), vec![Share::WHOLE]), Portions::known);
+    let seen = portions.as_ref().and_then(|_| state(args, &manifest));
+    let (mut found, missing) = portions
+        .as_ref()
+        .map_or_else(|| (Vec::new(), vec![Share::WHOLE]), |portions| portions.known(seen.as_ref()));
     for share in missing {
         found.push(look(ui, args, &manifest, share)?);
+    }
+    if portions.is_some() && seen != state(args, &manifest) {
+        return Err(touched(args));
     }
     let whole = Portion::joined(found);
     if let Some(finding) = whole.finding {
@@ -132,6 +143,18 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
 /// Returns what decides the findings of a check.
 fn described(args: &VerifyArgs, manifest: &Checksum) -> Value {
     json!([manifest, args.retokenize, args.sample, args.input, args.tokenizer])
+}
+
+/// Returns what stands for the state of all files that the check reads.
+fn state(args: &VerifyArgs, manifest: &Manifest) -> Option<Checksum> {
+    let inputs = if args.retokenize.is_some() { args.input.as_slice() } else { &[] };
+    state_of(&args.path, manifest, inputs, args.tokenizer.as_deref())
+}
+
+fn touched(args: &VerifyArgs) -> Failure {
+    let message = format!("{}: its files were changed while they were read", args.path.display());
+    Failure::message(Kind::Failed, message)
+        .hinted(Some("let what writes them end, then give the same command again"))
 }
 
 /// Looks at a share of the artifact, up to the first thing that is not as recorded.
@@ -177,6 +200,7 @@ fn compare(
         drawn,
         seed: args.sample,
         share,
+        known: &Known::default(),
         interrupted: interrupt::flag(),
     };
     retokenize(&check)

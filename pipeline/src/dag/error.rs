@@ -102,6 +102,9 @@ impl PipelineError {
 /// Tells what is wrong with a pipeline.
 pub(crate) fn pipeline_failure(wrong: &PipelineError) -> Failure {
     let kind = match wrong {
+        PipelineError::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+            Kind::Interrupted
+        }
         PipelineError::Io { .. } => Kind::Failed,
         _ => Kind::Usage,
     };

@@ -2,7 +2,7 @@
 //!
 //! [`mod@file`] reads and checks, [`kinds`] knows what steps there are and [`names`] what their values
 //! may be called, [`graph`] orders them,
-//! [`fingerprint`] says what a step's bytes are decided by, [`plan`] finds what is stale and why,
+//! [`outside`] reads the files that steps take, [`fingerprint`] says what a step's bytes are decided by, [`plan`] finds what is stale and why,
 //! [`outputs`] keeps steps from each other's results, [`sections`] reads what stands beside the
 //! steps, [`settings`] says what a cluster is told, and [`draw`] draws it. Whoever carries a plan out is an executor's business.
 
@@ -14,6 +14,7 @@ pub(crate) mod graph;
 pub(crate) mod kinds;
 pub(crate) mod names;
 pub(crate) mod outputs;
+pub(crate) mod outside;
 pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod sections;

@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use super::watched::tally_of;
 use crate::dag::file::{Pipeline, reference};
 use crate::dag::fingerprint::Recipe;
 use crate::dag::kinds::{COMMAND, Wrong};
+use crate::dag::outside::Content;
 use crate::dag::plan::{Plan, Planned};
 use crate::store::{Store, remove, share_lock};
 
@@ -40,7 +42,10 @@ pub(crate) struct Task {
     pipeline: PathBuf,
     pub(crate) kind: String,
     pub(crate) object: String,
-    pub(crate) recipe: Recipe,
+    recipe: Recipe,
+    /// What it takes from outside the pipeline, as it was when the result got its name.
+    #[serde(skip)]
+    contents: Vec<Arc<Content>>,
     /// The words after the program's name, or all words of a program of the user's own.
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
@@ -77,6 +82,9 @@ pub(crate) enum TaskError {
     /// A file that was promised is not there.
     #[error("{} was promised and not written", .path.display())]
     NoOutput { path: PathBuf },
+    /// An input is another one than the result is named by.
+    #[error("{}: this input was changed while the step was made; run the same again", .path.display())]
+    Changed { path: PathBuf },
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] ArtifactError),
@@ -125,6 +133,7 @@ impl Task {
             kind: step.kind.name.to_owned(),
             object: planned.object.clone(),
             recipe: planned.recipe.clone(),
+            contents: planned.contents.clone(),
             arguments: step.kind.arguments(&config, &resolved)?,
             env: env.collect(),
             outputs: step.outputs().map(Into::into).collect(),
@@ -183,6 +192,14 @@ impl Task {
                 remove(&shares)?;
             }
             ended?;
+            if let Err(changed) = self.check_inputs(stop) {
+                // What was made of the new input is nothing that the old one's name may lead to. A
+                // model that was trained for days is left to its owner.
+                if self.kind != "train" && matches!(changed, TaskError::Changed { .. }) {
+                    remove(&staging)?;
+                }
+                return Err(changed);
+            }
             for output in &self.outputs {
                 let path = staging.join(output);
                 if !path.exists() {
@@ -204,10 +221,8 @@ impl Task {
     /// The store or the link cannot be written.
     pub(crate) fn remember(&self, store: &Store) -> Result<(), ArtifactError> {
         let publish = self.publish.as_deref();
-        if !self.recipe.whole.is_empty() {
-            store.mark_whole(&self.pipeline)?;
-        }
-        store.remember(&self.pipeline, &self.name, &self.object, &self.recipe, publish)
+        let made = self.recipe.made_of(&self.contents);
+        store.remember(&self.pipeline, &self.name, &self.object, &made, publish)
     }
 
     /// Makes one share of the result, unless it or the result is there.
@@ -240,9 +255,28 @@ impl Task {
             return Ok(Done::Found);
         }
         ended?;
+        self.check_inputs(stop)?;
         store.mark_shared(&self.object, share)?;
         drop(lock);
         Ok(Done::Made)
+    }
+
+    /// Checks that the inputs are those that the result is named by.
+    fn check_inputs(&self, stop: &AtomicBool) -> Result<(), TaskError> {
+        for content in &self.contents {
+            match content.changed(stop) {
+                Ok(None) => {}
+                Ok(Some(path)) => return Err(TaskError::Changed { path }),
+                Err(_) if stop.load(Ordering::Relaxed) => return Err(TaskError::Interrupted),
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                    return Err(TaskError::Changed { path: content.path().to_owned() });
+                }
+                Err(source) => {
+                    return Err(TaskError::Io { path: content.path().to_owned(), source });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns the arguments that no step may give.

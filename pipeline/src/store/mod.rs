@@ -5,6 +5,7 @@
 //! STORE/.staging-KIND-NAME-FINGERPRINT/  one that is being made; kept between attempts
 //! STORE/.shares-KIND-NAME-FINGERPRINT/   shares of one, made by tasks of an array
 //! STORE/.locks/                          one lock a result
+//! STORE/.known.json                      checksums of files that were read, while nothing touches them
 //! STORE/.recipes/HASH/NAME.json          what a pipeline's step was last made from
 //! STORE/.pipelines/HASH.json             what a pipeline referred to when it last ran
 //! STORE/runs/RUN/                        events, the resolved pipeline, a log a step
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{ArtifactError, Checksum, DirLock, StagedFile};
+use ratdata_schemas::{ArtifactError, Checksum, DirLock, Known, StagedFile};
 use ratdata_tokenize::Share;
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
@@ -32,8 +33,8 @@ const SHARES: &str = ".shares-";
 /// The folder, among a result's shares, of the markers of those that are done.
 pub(crate) const DONE: &str = "done";
 
-/// The file, among a pipeline's recipes, that is there once one of them has a file read whole.
-const WHOLE: &str = ".whole";
+/// The file with what is known of files outside the store.
+const KNOWN: &str = ".known.json";
 
 /// A folder of results that pipelines share.
 #[derive(Clone, Debug)]
@@ -122,17 +123,28 @@ impl Store {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Returns whether files of a pipeline were read whole for what its steps were last made from.
-    pub(crate) fn has_whole(&self, pipeline: &Path) -> bool {
-        self.root.join(".recipes").join(key(pipeline)).join(WHOLE).exists()
+    /// Returns what is known of files outside the store.
+    pub(crate) fn known(&self) -> Known {
+        Known::from_note(&fs::read(self.root.join(KNOWN)).unwrap_or_default())
     }
 
-    /// Records that they were.
-    pub(crate) fn mark_whole(&self, pipeline: &Path) -> Result<(), ArtifactError> {
-        if self.has_whole(pipeline) {
-            return Ok(());
+    /// Keeps what is known of files, beside what other runs have kept in the meantime.
+    ///
+    /// Where that cannot be, as in a store that may only be read, files are read again next time.
+    pub(crate) fn keep_known(&self, known: &Known) {
+        let all = self.known();
+        all.add(&known.facts());
+        let path = self.root.join(KNOWN);
+        let own = path.with_extension(format!("{}.json", unique()));
+        let write = || -> Result<(), ArtifactError> {
+            let mut file = StagedFile::create(&own)?;
+            file.write(&all.to_note())?;
+            file.commit()?;
+            fs::rename(&own, &path).map_err(refused(&path))
+        };
+        if write().is_err() {
+            fs::remove_file(&own).ok();
         }
-        Self::write(&self.root.join(".recipes").join(key(pipeline)).join(WHOLE), &true)
     }
 
     fn recipe(&self, pipeline: &Path, step: &str) -> PathBuf {
@@ -199,10 +211,7 @@ impl Store {
     /// Makes a staged folder the step's result, in one rename.
     pub(crate) fn commit(&self, object: &str) -> Result<(), ArtifactError> {
         let (staging, whole) = (self.staging(object), self.object(object));
-        let lock = staging.join(DirLock::FILE);
-        if lock.exists() {
-            fs::remove_file(&lock).map_err(refused(&lock))?;
-        }
+        remove_locks(&staging)?;
         fs::rename(&staging, &whole).map_err(refused(&whole))?;
         sync_folder_of(&whole)?;
         self.remove_shares(object)
@@ -328,6 +337,19 @@ impl Store {
         found.extend(self.old_runs(&is_there));
         found.into_iter().map(|path| Ok(Unused { bytes: size(&path)?, path })).collect()
     }
+}
+
+/// Removes the locks in a folder and below: what they note is of this machine, and no result's.
+fn remove_locks(folder: &Path) -> Result<(), ArtifactError> {
+    for entry in fs::read_dir(folder).map_err(refused(folder))? {
+        let path = entry.map_err(refused(folder))?.path();
+        if path.is_dir() && !path.is_symlink() {
+            remove_locks(&path)?;
+        } else if path.ends_with(DirLock::FILE) {
+            fs::remove_file(&path).map_err(refused(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the name of the lock of a result's share.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ratdata_schemas::layouts::LayoutError;
 use ratdata_schemas::{
-    ArtifactError, BinError, BinSetError, Dtype, ManifestError, RowSetError, TokenId,
+    ArtifactError, BinError, BinSetError, Dtype, HeldError, ManifestError, RowSetError, TokenId,
 };
 use thiserror::Error;
 
@@ -21,11 +21,15 @@ pub(crate) enum TranscodeError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error(transparent)]
+    Held(HeldError),
+    #[error(transparent)]
     RowSet(#[from] RowSetError),
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {source}", .path.display())]
     Layout { path: PathBuf, source: LayoutError },
+    #[error("{}: this file was changed while it was read", .path.display())]
+    Touched { path: PathBuf },
     #[error("{}: there is a file already", .path.display())]
     Exists { path: PathBuf },
     #[error("{}: there is an artifact already", .path.display())]
@@ -73,7 +77,11 @@ impl TranscodeError {
             Self::Bin(wrong) => wrong.hint(),
             Self::BinSet(wrong) => wrong.hint(),
             Self::Manifest(wrong) => wrong.hint(),
+            Self::Held(wrong) => wrong.hint(),
             Self::RowSet(wrong) => wrong.hint(),
+            Self::Touched { .. } => {
+                Some("let what writes it end, then give the same command again")
+            }
             Self::Layout { source, .. } => source.hint(),
             Self::Exists { .. } | Self::ArtifactExists { .. } => {
                 Some("choose another `--out`, or replace it with `--force`")
@@ -96,5 +104,11 @@ impl TranscodeError {
             | Self::NoFiles { .. }
             | Self::Interrupted => None,
         }
+    }
+}
+
+impl From<HeldError> for TranscodeError {
+    fn from(wrong: HeldError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Held(wrong) }
     }
 }

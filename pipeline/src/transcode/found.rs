@@ -111,6 +111,25 @@ pub(super) fn find(inputs: &[PathBuf], from: ImportLayout) -> Result<Vec<PathBuf
     Ok(found)
 }
 
+/// Returns the files beside one of ids that are read with it in some layout: indexes, ends, masks.
+pub(crate) fn beside(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let after = |ending: &str| path.with_file_name(format!("{name}{ending}"));
+    let instead = |ending: &str| path.with_extension(ending);
+    let mut files = vec![
+        instead("idx"),
+        after(".metadata"),
+        after(".loss"),
+        after(".index"),
+        instead("csv.gz"),
+        path.with_file_name(format!("label_mask/{name}")),
+        instead("ends.npy"),
+        instead("mask.npy"),
+    ];
+    files.retain(|file| file != path && file.is_file());
+    files
+}
+
 fn is_payload(path: &Path, from: ImportLayout) -> bool {
     let name =
         path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -187,7 +206,7 @@ pub(super) fn open(
             let ends = olmo::parse_ends(&text).map_err(&wrong)?;
             ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
             let mask = path.with_file_name(format!("label_mask/{name}"));
-            let mask = beside(mask, found.tokens)?;
+            let mask = mask_beside(mask, found.tokens)?;
             Found { ends: Some(ends), mask, ..found }
         }
         ImportLayout::Npy => open_npy(path, bytes, stem)?,
@@ -222,7 +241,7 @@ fn open_datatrove(
             expected: format!("the {} that the `.ds` has", found.tokens),
         }));
     }
-    let mask = beside(named(".loss"), found.tokens)?;
+    let mask = mask_beside(named(".loss"), found.tokens)?;
     let index = named(".index");
     if !index.is_file() {
         return Ok(Found { mask, ..found });
@@ -275,7 +294,7 @@ fn open_npy(path: &Path, bytes: u64, stem: String) -> Result<Found, TranscodeErr
 }
 
 /// Returns a mask of one byte a token, where there is a file of that name.
-fn beside(path: PathBuf, tokens: u64) -> Result<Option<(PathBuf, u64)>, TranscodeError> {
+fn mask_beside(path: PathBuf, tokens: u64) -> Result<Option<(PathBuf, u64)>, TranscodeError> {
     if !path.is_file() {
         return Ok(None);
     }

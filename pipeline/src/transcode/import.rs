@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::open_regular;
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, FileRecord, Manifest, PayloadFile, ShardRecord, SourceRecord,
-    SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens,
+    Checksum, DirLock, Dtype, FileRecord, Identity, Manifest, PayloadFile, ShardRecord, Sight,
+    SourceRecord, SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens,
 };
 use rayon::prelude::*;
 use serde_json::json;
@@ -18,7 +18,7 @@ use serde_json::json;
 use super::TranscodeError;
 use super::found::{Found, find, open};
 
-pub(crate) use super::found::ImportLayout;
+pub(crate) use super::found::{ImportLayout, beside};
 
 /// What says where documents end, in layouts that do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,7 @@ pub(crate) struct ImportJob<'a> {
 /// A file is not in the layout, ids do not fit the vocabulary, or the artifact cannot be written.
 pub(crate) fn import(job: &ImportJob<'_>) -> Result<Manifest, TranscodeError> {
     let paths = find(job.inputs, job.from)?;
+    let seen = look(&paths);
     let mut found = Vec::new();
     for path in &paths {
         found.push(open(path, job.from, job.dtype)?);
@@ -82,9 +83,33 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Manifest, TranscodeError> {
     clear(job.out, job.force)?;
     let mut made = Made { files: Vec::new() };
     let manifest = shards(job, &found, dtype, &mut made)?;
+    check(seen, job.link)?;
     manifest.write(job.out)?;
     made.files.clear();
     Ok(manifest)
+}
+
+/// Looks at the foreign files and those beside them.
+fn look(paths: &[PathBuf]) -> Vec<(PathBuf, Identity)> {
+    let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(beside(path)));
+    // What cannot be looked at is told by whoever reads it.
+    let look = |path: PathBuf| {
+        let sight = Sight::of(&path).ok()?;
+        Some((path, sight.identity))
+    };
+    files.filter_map(look).collect()
+}
+
+/// Checks that files are as they were; `linked` ones may have got a second name.
+fn check(seen: Vec<(PathBuf, Identity)>, linked: bool) -> Result<(), TranscodeError> {
+    for (path, before) in seen {
+        let now = Identity::of(&path).map_err(TranscodeError::io(&path))?;
+        let same = if linked { now.is_unwritten_since(&before) } else { now == before };
+        if !same {
+            return Err(TranscodeError::Touched { path });
+        }
+    }
+    Ok(())
 }
 
 /// Makes room for the artifact, where the user wants that.

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    BinSet, Checksum, DirLock, FileRecord, Manifest, PayloadFile, Shard, ShardRecord, SplitRecord,
+    BinSet, Checksum, DirLock, FileRecord, Held, HeldError, Known, Manifest, PayloadFile, Shard,
+    ShardRecord, SplitRecord,
 };
 use ratdata_tokenize::corpus::MergedInput;
 use serde_json::{Value, json};
@@ -66,11 +67,19 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     }
     let name = job.name.unwrap_or(&first.name);
     let config = json!({ "merge": inputs_of(job.inputs, &manifests)? });
-    let _lock = DirLock::take(job.out)?;
+    let lock = DirLock::take(job.out)?;
+    let known = Known::from_note(&lock.note());
+    let held = held(job.inputs, &manifests)?;
+    let check = || -> Result<(), HeldError> {
+        held.iter().try_for_each(|held| held.check(&known, job.stop))?;
+        lock.leave(&known.to_note());
+        Ok(())
+    };
     let there = job.there(name, &config)?;
     let own = there.is_some();
     let whole = |manifest: &Manifest| manifest.files().iter().all(|file| file.is_whole(job.out));
     if let Some(manifest) = there.filter(whole) {
+        check()?;
         return Ok(Merged { manifest, made: false });
     }
     // What is this job's own and was lost in part is made again.
@@ -92,8 +101,18 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         base: None,
         config,
     };
+    // Only now, since what was just read need not be fetched from the disk again.
+    check()?;
     manifest.write(job.out)?;
     Ok(Merged { manifest, made: true })
+}
+
+/// Looks at the files of all inputs, which decide the result's bytes.
+fn held(roots: &[PathBuf], manifests: &[Manifest]) -> Result<Vec<Held>, HeldError> {
+    let of_one = |(root, manifest): (&PathBuf, &Manifest)| -> Vec<Result<Held, HeldError>> {
+        manifest.files().into_iter().map(|record| Held::of(root, record)).collect()
+    };
+    roots.iter().zip(manifests).flat_map(of_one).collect()
 }
 
 /// Describes what is joined, to the byte: the result follows from this and its name alone.

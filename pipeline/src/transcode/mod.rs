@@ -20,7 +20,7 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 pub(crate) use error::TranscodeError;
-pub(crate) use import::{Documents, ImportJob, ImportLayout, import};
+pub(crate) use import::{Documents, ImportJob, ImportLayout, beside, import};
 pub(crate) use merge::{MergeJob, merge};
 
 /// The layouts that are written.

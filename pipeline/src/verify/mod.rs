@@ -9,6 +9,7 @@ mod counts;
 mod files;
 mod portions;
 mod retokenize;
+mod seen;
 mod values;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use counts::check_counts;
 use files::{check_files, check_structure};
 pub(crate) use portions::{Portion, Portions};
 pub(crate) use retokenize::{Retokenize, retokenize};
+pub(crate) use seen::state_of;
 use values::check_values;
 
 /// Something that is not as the manifest says, and where.

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{BinSet, Checksum, Manifest, TokenId};
+use ratdata_schemas::{BinSet, Known, Manifest, SourceRecord, TokenId};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
-use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
+use ratdata_tokenize::source::{Recorded, Source, SourceError, SourceFile, changed, sampled};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 use rayon::prelude::*;
 
@@ -26,6 +26,8 @@ pub(crate) struct Retokenize<'a> {
     /// Which of those that are drawn are compared: by source where there are enough of them, and
     /// by document where there are not.
     pub(crate) share: Share,
+    /// What is known of the files: each is read whole for the first split and not again.
+    pub(crate) known: &'a Known,
     pub(crate) interrupted: &'a AtomicBool,
 }
 
@@ -56,7 +58,7 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
                     Failure::message(Kind::Usage, message).hinted(Some(hint))
                 })?;
             let part = Part { place, split, number };
-            same_file(file, &record.fingerprint, &part)?;
+            check.same_file(file, record, &part)?;
             let config = origins.job(number).ok_or_else(|| {
                 let message = format!("source `{}`: not encoded by `tokenize`", record.name);
                 Failure::message(Kind::Usage, message)
@@ -91,19 +93,35 @@ impl Retokenize<'_> {
         self.manifest.sources.len() >= self.share.count
     }
 
+    /// Checks that a file is the one that was tokenized.
+    fn same_file(
+        &self,
+        file: &SourceFile,
+        source: &SourceRecord,
+        part: &Part<'_>,
+    ) -> Result<(), Ended> {
+        let failed = |wrong: SourceError| {
+            let kind = if wrong.is_stop() { Kind::Interrupted } else { Kind::Failed };
+            Failure::new(kind, &wrong).hinted(wrong.hint())
+        };
+        let recorded = Recorded { bytes: Some(source.bytes), fingerprint: &source.fingerprint };
+        let Some(what) =
+            changed(file, recorded, self.known, self.interrupted).map_err(failed)?
+        else {
+            return Ok(());
+        };
+        // An older version recorded samples: they find the file, and the documents are compared.
+        if sampled(file).map_err(failed)? == source.fingerprint {
+            return Ok(());
+        }
+        let what = format!("another file than the one that was tokenized: {what}");
+        Err(part.differs(0, file, what))
+    }
+
     fn has(&self, source: usize, document: u32) -> bool {
         (self.by_source() || self.share.has(document as usize))
             && is_drawn(self.drawn, self.seed, source, document)
     }
-}
-
-fn same_file(file: &SourceFile, recorded: &Checksum, part: &Part<'_>) -> Result<(), Ended> {
-    let found = fingerprint(file).map_err(|wrong| Failure::new(Kind::Failed, &wrong))?;
-    if found == *recorded {
-        return Ok(());
-    }
-    let what = "another file than the one that was tokenized: its fingerprint differs";
-    Err(part.differs(0, file, what.into()))
 }
 
 /// Compares the drawn documents of one source with what one split has of them.

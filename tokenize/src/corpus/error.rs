@@ -14,7 +14,7 @@ use crate::tokenizer::EncodeError;
 pub enum JobError {
     /// The input cannot be read.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// The output cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -146,6 +146,12 @@ impl JobError {
             Self::Unfinished { .. } => Some("run the shards that are missing, then this again"),
             Self::Interrupted | Self::Panicked => None,
         }
+    }
+}
+
+impl From<SourceError> for JobError {
+    fn from(wrong: SourceError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
     }
 }
 

@@ -7,23 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenId,
-    TokenizerRecord,
+    DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenId, TokenizerRecord,
 };
 use serde_json::{Value, json};
 
 use super::block::Block;
 use super::config::{Edge, JobConfig};
 use super::error::JobError;
-use super::finish::StagedSource;
+use super::inputs::Inputs;
 use super::merge::{absorbed_shards, merge_split};
 use super::own::{self, OwnFiles};
 use super::pool::{self, Event, Frame, Part};
 use super::state::{JobState, Receipt, finished_job};
 use super::writer::Writer;
 use crate::difference::difference;
-use crate::source::{Source, SourceError, SourceFile, fingerprint};
-use crate::staging::Staging;
+use crate::source::{SourceError, SourceFile};
 use crate::tokenizer::{IdWidth, Tokenizer};
 
 /// What a job counts while it works; read it from any thread.
@@ -45,6 +43,8 @@ pub struct Progress {
     pub bad_rows: AtomicU64,
     /// What was wrong with the first of them.
     pub first_bad: Mutex<Vec<String>>,
+    /// Files that were done, and are made again since they changed: which and how.
+    pub changed: Mutex<Vec<String>>,
 }
 
 impl Progress {
@@ -81,12 +81,11 @@ pub struct Job {
     dtype: Dtype,
     tokenizer: Tokenizer,
     record: TokenizerRecord,
-    files: Vec<SourceFile>,
-    fingerprints: Vec<Checksum>,
+    inputs: Inputs,
     state: JobState,
     /// Files of a finished artifact that were lost since.
     lost: Vec<String>,
-    _lock: DirLock,
+    lock: DirLock,
 }
 
 impl Job {
@@ -106,6 +105,24 @@ impl Job {
         out: &Path,
         force: bool,
     ) -> Result<Outcome, JobError> {
+        Self::open_unless(config, tokenizer, name, files, out, force, &AtomicBool::new(false))
+    }
+
+    /// Plans a job as [`Job::open`] does, unless it is interrupted: a file of a finished job that was
+    /// touched since is read whole.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Job::open`], and [`JobError::Interrupted`].
+    pub fn open_unless(
+        config: JobConfig,
+        tokenizer: Tokenizer,
+        name: &str,
+        files: Vec<SourceFile>,
+        out: &Path,
+        force: bool,
+        interrupted: &AtomicBool,
+    ) -> Result<Outcome, JobError> {
         if !JobConfig::is_name(&config.name) {
             return Err(JobError::Name { name: config.name });
         }
@@ -116,8 +133,6 @@ impl Job {
             .ok_or(JobError::Width { vocab_size: record.vocab_size })?;
         record.eos = edge(&config.eos, record.eos, &tokenizer, ("EOS", "eos"))?;
         record.bos = edge(&config.bos, record.bos, &tokenizer, ("BOS", "bos"))?;
-        let fingerprints =
-            files.iter().map(fingerprint).collect::<Result<Vec<_>, SourceError>>()?;
         let lock = DirLock::take(out)?;
         let state = JobState::of(out);
         if let Some(path) = own::input_inside(out, &files) {
@@ -129,11 +144,10 @@ impl Job {
             dtype,
             tokenizer,
             record,
-            files,
-            fingerprints,
+            inputs: Inputs::new(files, &lock.note()),
             state,
             lost: Vec::new(),
-            _lock: lock,
+            lock,
         };
         if force {
             own::remove_job(out, &job.state)?;
@@ -149,6 +163,10 @@ impl Job {
             if let Some(difference) = difference(&finished_job(&manifest), &ours) {
                 return Err(JobError::OtherJob { out: out.to_owned(), difference });
             }
+            if let Some(difference) = job.inputs.first_change(&manifest, interrupted)? {
+                return Err(JobError::OtherJob { out: out.to_owned(), difference });
+            }
+            job.lock.leave(&job.inputs.note());
             job.state.clear()?;
             job.lost = lost_files(out, &manifest)?;
             if job.lost.is_empty() {
@@ -164,7 +182,7 @@ impl Job {
 
     fn begin(&self) -> Result<(), JobError> {
         self.state.begin(&self.out, &self.described())?;
-        self.state.record_own(&OwnFiles::of(&self.config, &self.files))
+        self.state.record_own(&OwnFiles::of(&self.config, self.files()))
     }
 
     /// Makes a finished artifact a job again, in which the files whose shards are whole are done.
@@ -186,8 +204,9 @@ impl Job {
                 .all(|record| record.is_whole(&self.out));
             if whole && !shards.is_empty() {
                 let documents = shards.values().map(|shard| shard.documents).sum();
-                let receipt = Receipt { source: source.clone(), shards, documents };
-                self.state.record(&self.files[number].stem, &receipt)?;
+                let known = self.inputs.facts(number);
+                let receipt = Receipt { source: source.clone(), shards, documents, known };
+                self.state.record(&self.files()[number].stem, &receipt)?;
             }
         }
         // Only now, so that a run that is killed before finds the manifest and does this again.
@@ -208,7 +227,12 @@ impl Job {
 
     /// Returns the input files, in the order of the artifact.
     pub fn files(&self) -> &[SourceFile] {
-        &self.files
+        self.inputs.files()
+    }
+
+    /// Returns what the files are and were.
+    pub(super) fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// Returns the output folder.
@@ -254,9 +278,10 @@ impl Job {
         progress: &Progress,
         interrupted: &AtomicBool,
     ) -> Result<(), JobError> {
+        self.give_up_changed(wanted, progress, interrupted)?;
         let mut todo = Vec::new();
         let mut counted = 0;
-        for (number, file) in self.files.iter().enumerate().filter(|(number, _)| wanted(*number)) {
+        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number)) {
             match self.receipt(number)? {
                 Some(receipt) => {
                     counted += receipt.documents;
@@ -287,15 +312,51 @@ impl Job {
         })
     }
 
+    /// Forgets which files are done of those that changed since, so that they are made again.
+    fn give_up_changed(
+        &self,
+        wanted: &dyn Fn(usize) -> bool,
+        progress: &Progress,
+        interrupted: &AtomicBool,
+    ) -> Result<(), JobError> {
+        let mut found = Vec::new();
+        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number)) {
+            let Some(receipt) = self.receipt(number)? else { continue };
+            if self.config.limit_docs.is_some() && !found.is_empty() {
+                // How many documents it may have depends on those before it.
+                self.state.forget(&file.stem)?;
+                continue;
+            }
+            self.inputs.learn(&receipt.known);
+            if let Some(what) = self.inputs.change(number, &receipt.source, interrupted)? {
+                self.state.forget(&file.stem)?;
+                found.push(format!("{}: {what}", file.path.display()));
+                continue;
+            }
+            // A file that was touched and is the same is not read again by the next run; and what an
+            // older version recorded gives way to what this one does.
+            let (fingerprint, known) = self.inputs.content(number, interrupted)?;
+            if known != receipt.known || fingerprint != receipt.source.fingerprint {
+                let source = SourceRecord { fingerprint, ..receipt.source };
+                self.state.record(&file.stem, &Receipt { source, known, ..receipt })?;
+            }
+        }
+        if !found.is_empty() {
+            // What a merge has absorbed cannot be told apart, so it begins anew.
+            self.state.forget_merging()?;
+        }
+        progress.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        Ok(())
+    }
+
     /// Returns the parts of the files, opening each file when its turn comes.
     fn parts<'a>(
         &'a self,
         todo: &'a [usize],
     ) -> impl Iterator<Item = Result<Part, JobError>> + Send + 'a {
         todo.iter().flat_map(move |&number| {
-            let file = &self.files[number];
-            let opened = Source::open(file, &self.config.text_column);
-            let (source, failed) = match opened {
+            let file = &self.files()[number];
+            let (source, failed) = match self.inputs.open(number, &self.config.text_column) {
                 Ok(source) => (Some(Arc::new(source)), None),
                 Err(wrong) => (None, Some(Err(wrong.into()))),
             };
@@ -317,26 +378,9 @@ impl Job {
         })
     }
 
-    pub(super) fn staged<W: IdWidth>(&self, number: usize) -> StagedSource<W> {
-        let file = &self.files[number];
-        StagedSource {
-            staging: Staging::new(),
-            stem: file.stem.clone(),
-            number: u32::try_from(number).unwrap_or(u32::MAX),
-            record: SourceRecord {
-                name: file.name.clone(),
-                bytes: file.bytes,
-                rows: 0,
-                bad_rows: 0,
-                text_bytes: 0,
-                fingerprint: self.fingerprints[number].clone(),
-            },
-        }
-    }
-
     /// Returns the receipt of a file whose shards are there, or were absorbed by a merge.
     fn receipt(&self, number: usize) -> Result<Option<Receipt>, JobError> {
-        let Some(receipt) = self.state.receipt(&self.files[number].stem)? else { return Ok(None) };
+        let Some(receipt) = self.state.receipt(&self.files()[number].stem)? else { return Ok(None) };
         for (split, shard) in &receipt.shards {
             let whole = shard.bin.is_whole(&self.out) && shard.idx.is_whole(&self.out);
             if !whole && absorbed_shards(&self.out, &self.state, &self.merged(split))? <= number {
@@ -360,12 +404,16 @@ impl Job {
         let mut receipts = Vec::new();
         let mut missing = Vec::new();
         let mut documents = 0;
-        for (number, file) in self.files.iter().enumerate() {
+        for (number, file) in self.files().iter().enumerate() {
             if self.config.limit_docs.is_some_and(|limit| documents >= limit) {
                 break;
             }
             match self.receipt(number)? {
                 Some(receipt) => {
+                    self.inputs.learn(&receipt.known);
+                    if self.inputs.change(number, &receipt.source, interrupted)?.is_some() {
+                        return Err(SourceError::Touched { path: file.path.clone() }.into());
+                    }
                     documents += receipt.documents;
                     receipts.push(receipt);
                 }
@@ -376,7 +424,7 @@ impl Job {
             return Err(JobError::Unfinished {
                 out: self.out.clone(),
                 missing: missing.len(),
-                total: self.files.len(),
+                total: self.files().len(),
                 first: first.clone(),
             });
         }
@@ -393,7 +441,7 @@ impl Job {
                     merge_split(&self.out, &self.state, &stem, self.dtype, shards, interrupted)?;
                 *shards = vec![merged];
             }
-            OwnFiles::of(&self.config, &self.files).remove(&self.out)?;
+            OwnFiles::of(&self.config, self.files()).remove(&self.out)?;
         }
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
@@ -408,6 +456,7 @@ impl Job {
             base: None,
             config: self.config_value(),
         };
+        self.lock.leave(&self.inputs.note());
         manifest.write(&self.out)?;
         self.state.clear()?;
         Ok(manifest)
@@ -419,12 +468,8 @@ impl Job {
 
     /// Returns what decides the job's bytes, for comparing it with another.
     fn described(&self) -> Value {
-        let inputs: Vec<Value> = self
-            .files
-            .iter()
-            .zip(&self.fingerprints)
-            .map(|(file, fingerprint)| json!({"name": file.name, "fingerprint": fingerprint}))
-            .collect();
+        let inputs: Vec<Value> =
+            self.files().iter().map(|file| json!({"name": file.name})).collect();
         json!({
             "config": self.config_value(),
             "tokenizer": self.record.fingerprint,

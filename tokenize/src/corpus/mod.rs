@@ -15,6 +15,7 @@ mod count;
 mod error;
 mod estimate;
 mod finish;
+mod inputs;
 mod job;
 mod merge;
 mod origin;

@@ -1,23 +1,26 @@
 //! What a job leaves in its folder while it works: the config it runs with, and a receipt a file.
 //!
 //! ```text
-//! OUT/.job/job.json          the config, tokenizer and inputs; another job's is refused
+//! OUT/.job/job.json          the config, tokenizer and names of inputs; another job's is refused
 //! OUT/.job/files.json        the names of the shards that it makes
 //! OUT/.job/done/STEM.json    the file's shards are whole
 //! OUT/.job/merging/STEM.json how many shards are absorbed into the merged bin
 //! ```
+//!
+//! A receipt has the checksum of all bytes of its file, and what the system said of the file then, so
+//! that a file that was edited since is made again, and one that was not is not read again.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{ArtifactError, Manifest, ShardRecord, SourceRecord, StagedFile};
+use ratdata_schemas::{ArtifactError, Facts, Manifest, ShardRecord, SourceRecord, StagedFile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::JobError;
-use super::own::OwnFiles;
+use super::own::{OwnFiles, gone};
 use crate::difference::difference;
 
 /// The folder of a job that is not finished.
@@ -32,6 +35,9 @@ pub(crate) struct Receipt {
     pub(crate) shards: BTreeMap<String, ShardRecord>,
     /// Documents of the file, after `limit_docs`.
     pub(crate) documents: u64,
+    /// What is known of the file's content.
+    #[serde(default)]
+    pub(crate) known: Facts,
 }
 
 /// The job folder of an output folder.
@@ -61,7 +67,7 @@ impl JobState {
     pub(crate) fn begin(&self, out: &Path, job: &Value) -> Result<(), JobError> {
         let path = self.folder.join("job.json");
         if let Some(theirs) = read_json::<Value>(&path)? {
-            return match difference(&theirs, job) {
+            return match difference(&with_names(theirs), job) {
                 None => Ok(()),
                 Some(difference) => Err(JobError::OtherJob { out: out.to_owned(), difference }),
             };
@@ -121,6 +127,16 @@ impl JobState {
         Ok(())
     }
 
+    /// Forgets that a file is done.
+    pub(crate) fn forget(&self, stem: &str) -> Result<(), JobError> {
+        gone(&self.receipt_path(stem))
+    }
+
+    /// Forgets how far merges are: they begin anew.
+    pub(crate) fn forget_merging(&self) -> Result<(), JobError> {
+        remove_folder(&self.folder.join("merging"))
+    }
+
     /// Removes the job folder: its artifact is finished.
     pub(crate) fn clear(&self) -> Result<(), JobError> {
         remove_folder(&self.folder)
@@ -163,7 +179,8 @@ pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Opt
     }
 }
 
-/// Returns what the finished artifact of `out` was made from, in the form of `job.json`.
+/// Returns what the finished artifact of `out` was made from, in the form of `job.json`; the content
+/// of the inputs is compared apart from it.
 pub(crate) fn finished_job(manifest: &Manifest) -> Value {
     serde_json::json!({
         "config": manifest.config,
@@ -171,7 +188,17 @@ pub(crate) fn finished_job(manifest: &Manifest) -> Value {
         "bos": manifest.tokenizer.bos,
         "eos": manifest.tokenizer.eos,
         "inputs": manifest.sources.iter().map(|source| {
-            serde_json::json!({"name": source.name, "fingerprint": source.fingerprint})
+            serde_json::json!({"name": source.name})
         }).collect::<Vec<_>>(),
     })
+}
+
+/// Returns a job with the names of its inputs alone: older versions wrote fingerprints beside them.
+fn with_names(mut job: Value) -> Value {
+    for input in job["inputs"].as_array_mut().into_iter().flatten() {
+        if let Some(input) = input.as_object_mut() {
+            input.remove("fingerprint");
+        }
+    }
+    job
 }

@@ -15,6 +15,7 @@ use super::error::JobError;
 use super::finish::{StagedSource, finish};
 use super::job::{Job, Progress};
 use super::pool::Event;
+use crate::staging::Staging;
 use crate::tokenizer::IdWidth;
 
 /// How many files are finished at once, at most.
@@ -78,10 +79,10 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
     fn stage(&mut self, number: usize, mut block: Block<W>) -> Result<(), JobError> {
         limit(&mut self.left, &mut block);
         self.progress.add_bad(&self.job.files()[number], &block.bad);
-        let (_, staged) = self.current.get_or_insert_with(|| (number, self.job.staged(number)));
-        staged.record.rows += block.rows;
-        staged.record.bad_rows += block.bad.len() as u64;
-        staged.record.text_bytes += block.text_bytes();
+        let (_, staged) = self.current.get_or_insert_with(|| (number, staged_source(number)));
+        staged.rows += block.rows;
+        staged.bad_rows += block.bad.len() as u64;
+        staged.text_bytes += block.text_bytes();
         let folder = self.job.state().folder();
         let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
         staged.staging.push(block.ids, &block.lens, folder).map_err(io)?;
@@ -90,16 +91,14 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
 
     fn finish_file(&mut self, number: usize) -> Result<(), JobError> {
         let staged =
-            self.current.take().map_or_else(|| self.job.staged(number), |(_, staged)| staged);
+            self.current.take().map_or_else(|| staged_source(number), |(_, staged)| staged);
         let held = staged.staging.ids();
         while self.is_full(held) {
             let Some(first) = self.finishing.pop_front() else { break };
             self.join(first)?;
         }
         let (job, interrupted) = (self.job, self.interrupted);
-        let handle = self.scope.spawn(move || {
-            finish(job.out(), job.state(), job.config(), staged, interrupted).map(drop)
-        });
+        let handle = self.scope.spawn(move || finish(job, staged, interrupted).map(drop));
         self.finishing.push_back(Finishing { held, handle });
         Ok(())
     }
@@ -115,6 +114,11 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         self.progress.files_done.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// A file of which nothing is staged yet.
+fn staged_source<W: IdWidth>(number: usize) -> StagedSource<W> {
+    StagedSource { staging: Staging::new(), number, rows: 0, bad_rows: 0, text_bytes: 0 }
 }
 
 /// Cuts a block where the limit of documents is reached.

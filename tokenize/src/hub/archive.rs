@@ -2,17 +2,19 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::HubError;
 
-/// Returns where the file `inner` of an archive lies, taking it out where that was not done yet.
+/// Returns where the file `inner` of an archive lies, taking it out where that was not done since the
+/// archive was last changed.
 pub(super) fn member(archive: &Path, inner: &str) -> Result<PathBuf, HubError> {
     let cache = |path: &Path, source: io::Error| HubError::Cache { path: path.to_owned(), source };
     let mut folder = archive.as_os_str().to_owned();
     folder.push(".members");
     let target = PathBuf::from(folder).join(inner);
-    if target.is_file() {
+    if target.is_file() && !is_newer(archive, &target) {
         return Ok(target);
     }
     let file = File::open(archive).map_err(|wrong| cache(archive, wrong))?;
@@ -36,6 +38,16 @@ pub(super) fn member(archive: &Path, inner: &str) -> Result<PathBuf, HubError> {
     Ok(target)
 }
 
+/// Returns whether a file was changed after another, by a time that no program can set; an archive
+/// that is gone is not.
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let changed = |path: &Path| {
+        let metadata = path.metadata().ok()?;
+        Some((metadata.ctime(), metadata.ctime_nsec()))
+    };
+    changed(file) >= changed(than)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -51,6 +63,8 @@ mod tests {
         zip.write_all(b"{}\n").unwrap();
         zip.finish().unwrap();
 
+        // Two changes within one tick of the kernel's clock have one time.
+        std::thread::sleep(std::time::Duration::from_millis(50));
         let found = member(&archive, "data/x.jsonl").unwrap();
         std::fs::remove_file(&archive).unwrap();
         let again = member(&archive, "data/x.jsonl").unwrap();
@@ -58,5 +72,23 @@ mod tests {
         assert_eq!(std::fs::read(&found).unwrap(), b"{}\n");
         assert_eq!(again, found);
         assert!(member(&archive, "data/y.jsonl").is_err());
+    }
+    #[test]
+    fn a_member_is_taken_out_again_of_an_archive_that_was_put_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("data.zip");
+        let write = |content: &[u8]| {
+            let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
+            zip.start_file("x.jsonl", zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(content).unwrap();
+            zip.finish().unwrap();
+        };
+        write(b"{}\n");
+        member(&archive, "x.jsonl").unwrap();
+
+        write(b"{\"a\": 1}\n");
+        let again = member(&archive, "x.jsonl").unwrap();
+
+        assert_eq!(std::fs::read(again).unwrap(), b"{\"a\": 1}\n");
     }
 }

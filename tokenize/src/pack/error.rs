@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ratdata_schemas::{ArtifactError, BinError, BinSetError, ManifestError};
+use ratdata_schemas::{ArtifactError, BinError, BinSetError, HeldError, ManifestError};
 use thiserror::Error;
 
 /// An error of packing.
@@ -21,6 +21,9 @@ pub enum PackError {
     /// The pack cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// A file of the bins is not what their manifest says.
+    #[error(transparent)]
+    Held(HeldError),
     /// A row length or alignment that makes no sense.
     #[error("{reason}")]
     Config {
@@ -73,6 +76,7 @@ impl PackError {
             Self::Bins(wrong) => wrong.hint(),
             Self::Index(wrong) => wrong.hint(),
             Self::Artifact(wrong) => wrong.hint(),
+            Self::Held(wrong) => wrong.hint(),
             Self::InInput { .. } => Some(
                 "choose an `--out` beside the input: a pack points at the bins, and needs them whole",
             ),
@@ -91,5 +95,11 @@ impl PackError {
                 | Self::OtherJob { .. }
                 | Self::TooMany { .. }
         )
+    }
+}
+
+impl From<HeldError> for PackError {
+    fn from(wrong: HeldError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Held(wrong) }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ratdata_schemas::bin_set::manifest_checksum;
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    ArtifactError, BaseRecord, BinSet, DirLock, DocIndex, Manifest, ManifestError, PackCounts,
-    SplitRecord,
+    ArtifactError, BaseRecord, BinSet, DirLock, DocIndex, FileRecord, Held, HeldError, Known,
+    Manifest, ManifestError, PackCounts, SplitRecord,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -93,7 +93,8 @@ impl PackJob {
         let base = Manifest::read(&self.input)?;
         self.check_folders(&base)?;
         let checksum = manifest_checksum(&self.input)?;
-        let _lock = DirLock::take(&self.out)?;
+        let lock = DirLock::take(&self.out)?;
+        let known = Known::from_note(&lock.note());
         let config = json!({
             "pack": self.config,
             "materialize": self.materialize,
@@ -113,16 +114,21 @@ impl PackJob {
             let there = Manifest::read(&self.out)?;
             let described =
                 |manifest: &Manifest| json!({"config": manifest.config, "base": manifest.base});
-            return match difference(&described(&there), &described(&manifest)) {
-                None => {
-                    let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
-                    Ok(PackOutcome { manifest: there, packed, made: false })
-                }
-                Some(difference) => Err(PackError::OtherJob { out: self.out.clone(), difference }),
-            };
+            if let Some(difference) = difference(&described(&there), &described(&manifest)) {
+                return Err(PackError::OtherJob { out: self.out.clone(), difference });
+            }
+            let splits: Vec<String> = there.splits.keys().cloned().collect();
+            self.held(&base, &splits)?.iter().try_for_each(|held| held.check(&known, interrupted))?;
+            lock.leave(&known.to_note());
+            if there.files().iter().all(|file| file.is_whole(&self.out)) {
+                let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
+                return Ok(PackOutcome { manifest: there, packed, made: false });
+            }
         }
         // What cannot be packed is told before what is there is removed.
         let wanted = self.open(&base)?;
+        let splits: Vec<String> = wanted.iter().map(|(split, _)| split.clone()).collect();
+        let held = self.held(&base, &splits)?;
         remove_manifest(&self.out)?;
         let mut packed = Vec::new();
         for (split, bins) in &wanted {
@@ -131,8 +137,28 @@ impl PackJob {
             let row_len = self.config.row_len();
             packed.push(SplitPacked { split: split.clone(), row_len, counts });
         }
+        // Only now, since what was just read need not be fetched from the disk again.
+        held.iter().try_for_each(|held| held.check(&known, interrupted))?;
+        lock.leave(&known.to_note());
         manifest.write(&self.out)?;
         Ok(PackOutcome { manifest, packed, made: true })
+    }
+
+    /// Returns the files of the bins that decide the pack's bytes: the indexes, and the ids and masks
+    /// too where rows are written out. Spans are the same whatever ids they cover.
+    fn held(&self, base: &Manifest, splits: &[String]) -> Result<Vec<Held>, HeldError> {
+        let mut records: Vec<&FileRecord> = Vec::new();
+        for split in splits {
+            let Some(SplitRecord::Shards { shards }) = base.splits.get(split) else { continue };
+            for shard in shards {
+                records.push(&shard.idx);
+                if self.materialize {
+                    records.push(&shard.bin);
+                    records.extend(&shard.mask);
+                }
+            }
+        }
+        records.into_iter().map(|record| Held::of(&self.input, record)).collect()
     }
 
     /// Opens the bins of the parts that are packed: all that are token bins, or the one named.

@@ -23,7 +23,7 @@ pub enum SftError {
     Hub(#[from] HubError),
     /// The data cannot be read.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// The artifact cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -103,6 +103,12 @@ pub enum SftError {
         /// What differs, there and here.
         difference: String,
     },
+    /// A file of a finished split is not there any more, or not all of it.
+    #[error("{}: missing, or of another size than the manifest records", .path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
     /// A temporary file failed.
     #[error("{}: cannot use it for temporary files: {source}", .folder.display())]
     Staging {
@@ -148,6 +154,7 @@ impl SftError {
             Self::OtherJob { .. } => {
                 Some("choose another `--out`, or replace it with `--force`".into())
             }
+            Self::Lost { .. } => Some("make the artifact again with `--force`".into()),
             Self::Portion { .. } => {
                 Some("remove the file: its rows are then encoded again".into())
             }
@@ -170,5 +177,11 @@ impl SftError {
             Self::Hub(wrong) => wrong.is_usage(),
             _ => false,
         }
+    }
+}
+
+impl From<SourceError> for SftError {
+    fn from(wrong: SourceError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
     }
 }

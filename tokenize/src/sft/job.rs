@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    DirLock, Dtype, Manifest, SourceRecord, SplitRecord, TokenId, TokenizerRecord,
+    Checksum, DirLock, Dtype, Known, Manifest, SourceRecord, SplitRecord, TokenId, TokenizerRecord,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::clip::Truncate;
@@ -17,12 +18,14 @@ use super::error::SftError;
 use super::pairs::{MOST_IDS, PairFiles, write_pairs};
 use super::portions::{BLOCK, Portions};
 use super::rows::RowEncoder;
-use super::staged::{Reading, SftProgress, Staged, encode_share};
+use super::staged::{Input, Reading, SftProgress, Staged, encode_share};
 use super::task::{Split, Task};
 use crate::Share;
 use crate::difference::difference;
 use crate::hub::{FetchProgress, resolve_inputs};
-use crate::source::{Compression, InputKind, SourceFile, Table, fingerprint};
+use crate::source::{
+    Compression, InputKind, Recorded, SourceError, SourceFile, Table, changed,
+};
 use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
 
 /// What a job writes.
@@ -100,8 +103,9 @@ impl SftJob {
             self.check(split)?;
         }
         let out = &self.out;
-        let _lock = DirLock::take(out)?;
-        let mut manifest = self.manifest_of(&record)?;
+        let lock = DirLock::take(out)?;
+        let known = Known::from_note(&lock.note());
+        let mut manifest = self.manifest_of(&record, tokenizer)?;
         let encoder = tokenizer.encoder(SpecialInText::Parse);
         let encoders: Vec<_> =
             (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
@@ -116,12 +120,8 @@ impl SftJob {
         for name in &self.splits {
             let split = self.task.split(name)?;
             let files = self.files(split, fetch)?;
-            let inputs = inputs_of(&files)?;
-            if let Some(there) = manifest.config["splits"].get(name) {
-                if let Some(difference) = difference(there, &inputs) {
-                    let difference = format!("splits.{name}: {difference}");
-                    return Err(SftError::OtherJob { out: out.clone(), difference });
-                }
+            if manifest.config["splits"].get(name).is_some() {
+                self.check_made(&manifest, name, &files, &known, interrupted)?;
                 continue;
             }
             let limit = self.limit(split) as usize;
@@ -135,6 +135,7 @@ impl SftJob {
                 skip_bad: self.skip_bad,
                 folder: out,
                 portions: &portions,
+                known: &known,
                 progress,
                 interrupted,
             };
@@ -143,25 +144,67 @@ impl SftJob {
                 made.push(name.clone());
                 continue;
             }
+            let look = |file| Input::of(file, &known, interrupted);
+            let inputs = files.iter().map(look).collect::<Result<Vec<_>, SourceError>>()?;
             let (record, sources) = match (self.form, manifest.dtype) {
-                (Form::Pairs, _) => self.pairs(&reading, &files, &manifest.name, eos)?,
+                (Form::Pairs, _) => self.pairs(&reading, &inputs, &manifest.name, eos)?,
                 (Form::Documents, Dtype::U16) => {
-                    self.documents::<u16>(&reading, &files, &manifest.name)?
+                    self.documents::<u16>(&reading, &inputs, &manifest.name)?
                 }
                 (Form::Documents, Dtype::U32) => {
-                    self.documents::<u32>(&reading, &files, &manifest.name)?
+                    self.documents::<u32>(&reading, &inputs, &manifest.name)?
                 }
             };
+            inputs.iter().try_for_each(Input::check)?;
             manifest.splits.insert(artifact_split(name).to_owned(), record);
             manifest.sources.extend(sources);
-            manifest.config["splits"][name] = inputs;
+            manifest.config["splits"][name] = inputs_of(&inputs);
+            lock.leave(&known.to_note());
             manifest.write(out)?;
             made.push(name.clone());
         }
+        lock.leave(&known.to_note());
         if self.share.is_none() {
             portions.clear()?;
         }
         Ok(SftOutcome { manifest, made })
+    }
+
+    /// Checks that a split that was made is there, and was made of the files as they are.
+    fn check_made(
+        &self,
+        manifest: &Manifest,
+        name: &str,
+        files: &[SourceFile],
+        known: &Known,
+        interrupted: &AtomicBool,
+    ) -> Result<(), SftError> {
+        let other = |difference: String| {
+            let difference = format!("splits.{name}: {difference}");
+            SftError::OtherJob { out: self.out.clone(), difference }
+        };
+        let made: Vec<MadeOf> = serde_json::from_value(manifest.config["splits"][name].clone())
+            .map_err(|wrong| other(wrong.to_string()))?;
+        let theirs: Value = made.iter().map(|made| made.name.as_str()).collect();
+        let ours: Value = files.iter().map(|file| file.name.as_str()).collect();
+        if let Some(difference) = difference(&theirs, &ours) {
+            return Err(other(difference));
+        }
+        for (file, made) in files.iter().zip(&made) {
+            let is_it = |source: &&SourceRecord| {
+                source.name == made.name && source.fingerprint == made.fingerprint
+            };
+            let bytes = manifest.sources.iter().find(is_it).map(|source| source.bytes);
+            let recorded = Recorded { bytes, fingerprint: &made.fingerprint };
+            if let Some(what) = changed(file, recorded, known, interrupted)? {
+                return Err(other(format!("`{}`: {what}", file.name)));
+            }
+        }
+        let records = manifest.splits.get(artifact_split(name)).map(SplitRecord::files);
+        match records.iter().flatten().find(|record| !record.is_whole(&self.out)) {
+            Some(lost) => Err(SftError::Lost { path: self.out.join(&lost.path) }),
+            None => Ok(()),
+        }
     }
 
     fn limit(&self, split: &Split) -> u32 {
@@ -194,9 +237,13 @@ impl SftJob {
     }
 
     /// Returns the manifest of the splits that are there, or a new one.
-    fn manifest_of(&self, record: &TokenizerRecord) -> Result<Manifest, SftError> {
+    fn manifest_of(
+        &self,
+        record: &TokenizerRecord,
+        tokenizer: &Tokenizer,
+    ) -> Result<Manifest, SftError> {
         let out = &self.out;
-        let config = json!({
+        let mut config = json!({
             "task": self.task,
             "max_length": self.max_length,
             "truncate": self.truncate,
@@ -204,6 +251,9 @@ impl SftJob {
             "skip_bad_rows": self.skip_bad,
             "splits": {},
         });
+        if let Some(template) = self.template_beside(tokenizer.path()) {
+            config["template"] = json!(template);
+        }
         let fresh = Manifest {
             format_version: FORMAT_VERSION,
             name: record.name.clone(),
@@ -232,6 +282,17 @@ impl SftJob {
         }
     }
 
+    /// Returns the checksum of the chat template beside the tokenizer, where the task takes that: it
+    /// decides the rows, and is no part of the tokenizer's fingerprint.
+    fn template_beside(&self, tokenizer: &Path) -> Option<Checksum> {
+        self.task.chat.as_ref().filter(|chat| chat.template.is_none())?;
+        // What is wrong with the file is told by whoever compiles the template.
+        let text = std::fs::read(tokenizer.with_file_name("tokenizer_config.json")).ok()?;
+        let config: Value = serde_json::from_slice(&text).ok()?;
+        let read = ["chat_template", "bos_token", "eos_token"].map(|key| config[key].clone());
+        Some(Checksum::of_value(&json!(read)))
+    }
+
     fn files(&self, split: &Split, fetch: &dyn FetchProgress) -> Result<Vec<SourceFile>, SftError> {
         let source = source_of(split, self.input.as_deref());
         Ok(resolve_inputs(&[source], fetch)?)
@@ -240,11 +301,11 @@ impl SftJob {
     fn pairs(
         &self,
         reading: &Reading<'_>,
-        files: &[SourceFile],
+        inputs: &[Input<'_>],
         name: &str,
         eos: TokenId,
     ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
-        let staged = Staged::<u16>::read(reading, files)?;
+        let staged = Staged::<u16>::read(reading, inputs)?;
         let (out, split) = (self.out.as_path(), reading.split_name);
         let pairs = PairFiles { out, name, split, row_len: self.max_length, fill: eos };
         Ok((SplitRecord::Pairs(write_pairs(&pairs, &staged)?), staged.sources))
@@ -253,10 +314,10 @@ impl SftJob {
     fn documents<W: IdWidth>(
         &self,
         reading: &Reading<'_>,
-        files: &[SourceFile],
+        inputs: &[Input<'_>],
         name: &str,
     ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
-        let staged = Staged::<W>::read(reading, files)?;
+        let staged = Staged::<W>::read(reading, inputs)?;
         let stem = format!("{name}-{}", reading.split_name);
         let shard = write_documents(&self.out, &stem, &staged)?;
         Ok((SplitRecord::Shards { shards: vec![shard] }, staged.sources))
@@ -288,16 +349,23 @@ pub fn most_shares(files: &[SourceFile]) -> usize {
 fn described(manifest: &Manifest) -> Value {
     let mut config = manifest.config.clone();
     config["splits"] = Value::Null;
-    json!({"config": config, "tokenizer": manifest.tokenizer.fingerprint})
+    let TokenizerRecord { fingerprint, bos, eos, .. } = &manifest.tokenizer;
+    json!({"config": config, "tokenizer": fingerprint, "bos": bos, "eos": eos})
+}
+
+/// A file that a split was made from, as the manifest's config has it.
+#[derive(Serialize, Deserialize)]
+struct MadeOf {
+    name: String,
+    fingerprint: Checksum,
 }
 
 /// Returns what a split is made from, for its manifest.
-fn inputs_of(files: &[SourceFile]) -> Result<Value, SftError> {
-    let mut inputs = Vec::new();
-    for file in files {
-        inputs.push(json!({"name": file.name, "fingerprint": fingerprint(file)?}));
-    }
-    Ok(Value::Array(inputs))
+fn inputs_of(inputs: &[Input<'_>]) -> Value {
+    let made_of = |input: &Input<'_>| {
+        json!({"name": input.file.name, "fingerprint": input.fingerprint})
+    };
+    inputs.iter().map(made_of).collect()
 }
 
 /// Removes an artifact: its manifest first, so that no half artifact has one.

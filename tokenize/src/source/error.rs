@@ -17,6 +17,12 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file was changed between two looks at it.
+    #[error("{}: this input was changed while it was read", .path.display())]
+    Touched {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nothing is there by that name.
     #[error(
         "`{pattern}`: no input matched; expected a file, a folder or a pattern of parquet, JSON lines or text files"
@@ -95,7 +101,15 @@ impl SourceError {
             Self::Pattern { .. } => Some(
                 "write `[[]` for a `[` that stands for itself, and quote patterns, so that the shell leaves them alone",
             ),
+            Self::Touched { .. } => {
+                Some("let what writes it end, then give the same command again")
+            }
             Self::Io { .. } => None,
         }
+    }
+
+    /// Returns whether the user stopped the reading.
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted)
     }
 }

@@ -24,6 +24,16 @@ pub struct SourceFile {
     pub bytes: u64,
 }
 
+impl SourceFile {
+    /// Returns the paths of its files: one, or those of all plain texts.
+    pub fn paths(&self) -> &[PathBuf] {
+        match &self.kind {
+            InputKind::Texts(paths) => paths,
+            _ => std::slice::from_ref(&self.path),
+        }
+    }
+}
+
 /// A file and the name that it has by the input it was found by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FoundFile {

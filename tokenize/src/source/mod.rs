@@ -13,7 +13,7 @@ mod table;
 use std::path::PathBuf;
 
 pub use error::SourceError;
-pub use fingerprint::fingerprint;
+pub use fingerprint::{Recorded, Seen, changed, sampled};
 pub(crate) use inputs::{FoundFile, find_files, gather, is_readable, is_text};
 pub use inputs::{InputKind, SampleFile, SourceFile, find_inputs};
 pub use lines::{Compression, LinesSource};

@@ -18,7 +18,7 @@ const BOS: [&str; 5] = ["<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", 
 const EOS: [&str; 6] = ["</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "[SEP]", "<|im_end|>"];
 
 /// The files beside a tokenizer that name its tokens, the one that counts first.
-const BESIDE: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+pub const BESIDE: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 
 /// The ids at the ends of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

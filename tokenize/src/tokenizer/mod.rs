@@ -24,6 +24,7 @@ use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord};
 pub use crate::engine::width::IdWidth;
 pub use align::Aligned;
 pub use encoder::{Encoder, Oracle, SpecialInText};
+pub use ends::BESIDE;
 pub use error::{EncodeError, TokenizerError};
 
 use crate::engine::compiled::{AddedToken, Compiled};
