@@ -307,9 +307,11 @@ fn bases_of(path: &Path) -> io::Result<Vec<PathBuf>> {
 /// Returns a file with those it extends, or all files below a folder, in the order of their names.
 fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     if path.is_file() {
-        let toml = path.extension().is_some_and(|ending| ending == "toml");
-        let extended = layers(path).into_iter().map(|(path, _)| path).filter(|path| path.is_file());
-        return Ok(if toml { extended.collect() } else { vec![path.to_owned()] });
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            return Ok(vec![path.to_owned()]);
+        }
+        let extended = layers(path).into_iter().map(|(path, _)| path);
+        return Ok(extended.filter(|path| path.is_file()).collect());
     }
     if !path.is_dir() {
         // Of two files that are named by what their names share.

@@ -59,7 +59,7 @@ fn another_size_is_named_without_a_look_at_the_content() {
     write(&workshop.path("in/b.jsonl"), &longer);
 
     let told = ends(&workshop, &tokenize("out", &[]), 1);
-    assert!(told.contains("inputs[1] `b.jsonl`: size: 50 -> 62 bytes"), "{told}");
+    assert!(told.contains("inputs[1] `b.jsonl`: size: 45 -> 57 bytes"), "{told}");
 }
 
 #[test]
