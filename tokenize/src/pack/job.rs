@@ -119,7 +119,7 @@ impl PackJob {
             }
             let splits: Vec<String> = there.splits.keys().cloned().collect();
             self.held(&base, &splits)?.iter().try_for_each(|held| held.check(&known, interrupted))?;
-            lock.leave(&known.to_note());
+            self.leave_note(&lock, &known);
             if there.files().iter().all(|file| file.is_whole(&self.out)) {
                 let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
                 return Ok(PackOutcome { manifest: there, packed, made: false });
@@ -139,9 +139,17 @@ impl PackJob {
         }
         // Only now, since what was just read need not be fetched from the disk again.
         held.iter().try_for_each(|held| held.check(&known, interrupted))?;
-        lock.leave(&known.to_note());
+        self.leave_note(&lock, &known);
         manifest.write(&self.out)?;
         Ok(PackOutcome { manifest, packed, made: true })
+    }
+
+    /// Keeps what is known of the bins, where rows were written out of them. Indexes are small, so they
+    /// are read again, and a pack of spans has nothing of this machine beside it.
+    fn leave_note(&self, lock: &DirLock, known: &Known) {
+        if self.materialize {
+            lock.leave(&known.to_note());
+        }
     }
 
     /// Returns the files of the bins that decide the pack's bytes: the indexes, and the ids and masks
