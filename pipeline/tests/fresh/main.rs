@@ -9,4 +9,5 @@ mod rows;
 mod steps;
 mod tokens;
 #[path = "../workshop/mod.rs"]
+#[expect(dead_code, reason = "parquet files and the shortest way to tokenize are for other tests")]
 mod workshop;
