@@ -244,7 +244,8 @@ mod tests {
         let known = Known::default();
         ask(&known, &path);
         let note = known.to_note();
-        let other = String::from_utf8(note.clone()).unwrap().replace("\"version\":1", "\"version\":9");
+        let other =
+            String::from_utf8(note.clone()).unwrap().replace("\"version\":1", "\"version\":9");
 
         for note in [&note[..note.len() - 1], b"", b"[]", b"\0\0\0", other.as_bytes()] {
             let known = Known::from_note(note);

@@ -175,11 +175,7 @@ impl<'a> Outside<'a> {
     }
 
     /// Adds the files that a task file of instruction data names by itself.
-    fn of_task(
-        &mut self,
-        step: &Step,
-        found: &mut Vec<Arc<Content>>,
-    ) -> Result<(), PipelineError> {
+    fn of_task(&mut self, step: &Step, found: &mut Vec<Arc<Content>>) -> Result<(), PipelineError> {
         let file = step.config.get("task_file").and_then(Value::as_str);
         let own = step.kind.name == "sft" && !step.config.contains_key("input");
         let Some(file) = file.filter(|file| own && reference(file).is_none()) else {
@@ -278,7 +274,8 @@ fn list(path: &Path, beside: Beside) -> io::Result<Vec<PathBuf>> {
         }
         Beside::Tokenizer => {}
         Beside::Layouts => {
-            let more: Vec<PathBuf> = files.iter().flat_map(|file| transcode::beside(file)).collect();
+            let more: Vec<PathBuf> =
+                files.iter().flat_map(|file| transcode::beside(file)).collect();
             files.extend(more);
         }
     }

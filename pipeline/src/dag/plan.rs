@@ -115,9 +115,9 @@ impl Plan {
             let files = contents
                 .iter()
                 .map(|content| (content.name.clone(), content.checksum.as_str().to_owned()));
-            let results = takes.iter().map(|&take| {
-                (format!("@{}", steps[take].name), steps[take].fingerprint.clone())
-            });
+            let results = takes
+                .iter()
+                .map(|&take| (format!("@{}", steps[take].name), steps[take].fingerprint.clone()));
             let recipe = Recipe {
                 kind: step.kind.name.to_owned(),
                 version: step.kind.version,
@@ -158,11 +158,7 @@ impl Plan {
 }
 
 /// Says why a step has no result: what differs from what it was last made from.
-fn why(
-    recipe: &Recipe,
-    last: Option<&Made>,
-    contents: &[Arc<Content>],
-) -> Vec<Cow<'static, str>> {
+fn why(recipe: &Recipe, last: Option<&Made>, contents: &[Arc<Content>]) -> Vec<Cow<'static, str>> {
     let Some(last) = last else { return vec!["never made".into()] };
     match recipe.changes(last, contents) {
         changes if changes.is_empty() => vec!["its result is gone".into()],

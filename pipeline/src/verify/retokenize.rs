@@ -105,8 +105,7 @@ impl Retokenize<'_> {
             Failure::new(kind, &wrong).hinted(wrong.hint())
         };
         let recorded = Recorded { bytes: Some(source.bytes), fingerprint: &source.fingerprint };
-        let Some(what) =
-            changed(file, recorded, self.known, self.interrupted).map_err(failed)?
+        let Some(what) = changed(file, recorded, self.known, self.interrupted).map_err(failed)?
         else {
             return Ok(());
         };

@@ -151,7 +151,10 @@ fn rows_of_bins_that_were_edited_are_not_called_done() {
     let whole = fs::read(&bin).unwrap();
     flip(&bin);
     let told = ends(&workshop, &rows, 3);
-    assert!(told.contains("t-train-000_00000.bin: not what its manifest records: BLAKE3"), "{told}");
+    assert!(
+        told.contains("t-train-000_00000.bin: not what its manifest records: BLAKE3"),
+        "{told}"
+    );
     assert!(ends(&workshop, &spans, 0).contains("already done"), "spans are the same for any ids");
     ends(&workshop, &[&rows[..], &["--force"]].concat(), 3);
 

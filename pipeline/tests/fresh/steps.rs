@@ -60,8 +60,7 @@ fn an_edit_anywhere_makes_what_depends_on_it_stale() {
     ends(&workshop, &["run", "--quiet"], 0);
     ends(&workshop, &["plan", "--check"], 0);
     let bytes = |out: &str| fs::read(workshop.path(out).join("shards/t-train-a.bin")).unwrap();
-    let plan: Value =
-        serde_json::from_str(&ends(&workshop, &["plan", "--json"], 0)).unwrap();
+    let plan: Value = serde_json::from_str(&ends(&workshop, &["plan", "--json"], 0)).unwrap();
     let steps = plan["steps"].as_array().unwrap();
     let tokens = steps.iter().find(|step| step["name"] == "tokens").unwrap();
     let object = tokens["object"].as_str().unwrap();

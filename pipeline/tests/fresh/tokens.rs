@@ -160,11 +160,8 @@ fn a_merge_that_has_begun_is_made_again_of_a_file_that_changed() {
     let (bin, idx) = (fs::read(shard("bin")).unwrap(), fs::read(shard("idx")).unwrap());
     write(&workshop.path("out/t-train.bin.partial"), &bin);
     write(&workshop.path("out/t-train.idx.partial"), &idx);
-    let marker = format!(
-        "{{\"shards\": 1, \"bin_bytes\": {}, \"idx_bytes\": {}}}",
-        bin.len(),
-        idx.len()
-    );
+    let marker =
+        format!("{{\"shards\": 1, \"bin_bytes\": {}, \"idx_bytes\": {}}}", bin.len(), idx.len());
     write(&workshop.path("out/.job/merging/t-train.json"), marker.as_bytes());
     fs::remove_file(shard("bin")).unwrap();
     fs::remove_file(shard("idx")).unwrap();
@@ -231,8 +228,7 @@ fn plain_texts_are_told_one_by_one() {
 fn a_token_is_not_led_back_to_a_row_that_is_another_now() {
     let workshop = two_inputs();
     ends(&workshop, &tokenize("out", &["--val-fraction", "0", "--order", "file"]), 0);
-    let trace =
-        ["trace", "out", "--token", "1", "--input", "in", "--tokenizer", "demo/tokenizer"];
+    let trace = ["trace", "out", "--token", "1", "--input", "in", "--tokenizer", "demo/tokenizer"];
     ends(&workshop, &trace, 0);
 
     let path = workshop.path("in/a.jsonl");

@@ -281,7 +281,8 @@ impl Job {
         self.give_up_changed(wanted, progress, interrupted)?;
         let mut todo = Vec::new();
         let mut counted = 0;
-        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number)) {
+        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number))
+        {
             match self.receipt(number)? {
                 Some(receipt) => {
                     counted += receipt.documents;
@@ -320,7 +321,8 @@ impl Job {
         interrupted: &AtomicBool,
     ) -> Result<(), JobError> {
         let mut found = Vec::new();
-        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number)) {
+        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number))
+        {
             let Some(receipt) = self.receipt(number)? else { continue };
             if self.config.limit_docs.is_some() && !found.is_empty() {
                 // How many documents it may have depends on those before it.
@@ -380,7 +382,9 @@ impl Job {
 
     /// Returns the receipt of a file whose shards are there, or were absorbed by a merge.
     fn receipt(&self, number: usize) -> Result<Option<Receipt>, JobError> {
-        let Some(receipt) = self.state.receipt(&self.files()[number].stem)? else { return Ok(None) };
+        let Some(receipt) = self.state.receipt(&self.files()[number].stem)? else {
+            return Ok(None);
+        };
         for (split, shard) in &receipt.shards {
             let whole = shard.bin.is_whole(&self.out) && shard.idx.is_whole(&self.out);
             if !whole && absorbed_shards(&self.out, &self.state, &self.merged(split))? <= number {

@@ -118,7 +118,9 @@ impl PackJob {
                 return Err(PackError::OtherJob { out: self.out.clone(), difference });
             }
             let splits: Vec<String> = there.splits.keys().cloned().collect();
-            self.held(&base, &splits)?.iter().try_for_each(|held| held.check(&known, interrupted))?;
+            self.held(&base, &splits)?
+                .iter()
+                .try_for_each(|held| held.check(&known, interrupted))?;
             self.leave_note(&lock, &known);
             if there.files().iter().all(|file| file.is_whole(&self.out)) {
                 let packed = there.splits.iter().filter_map(SplitPacked::of).collect();

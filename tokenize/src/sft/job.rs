@@ -23,9 +23,7 @@ use super::task::{Split, Task};
 use crate::Share;
 use crate::difference::difference;
 use crate::hub::{FetchProgress, resolve_inputs};
-use crate::source::{
-    Compression, InputKind, Recorded, SourceError, SourceFile, Table, changed,
-};
+use crate::source::{Compression, InputKind, Recorded, SourceError, SourceFile, Table, changed};
 use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
 
 /// What a job writes.
@@ -362,9 +360,8 @@ struct MadeOf {
 
 /// Returns what a split is made from, for its manifest.
 fn inputs_of(inputs: &[Input<'_>]) -> Value {
-    let made_of = |input: &Input<'_>| {
-        json!({"name": input.file.name, "fingerprint": input.fingerprint})
-    };
+    let made_of =
+        |input: &Input<'_>| json!({"name": input.file.name, "fingerprint": input.fingerprint});
     inputs.iter().map(made_of).collect()
 }
 

@@ -51,11 +51,7 @@ impl Seen {
     ///
     /// It cannot be read, or was touched since; `stop` was set, which is
     /// [`io::ErrorKind::Interrupted`].
-    pub fn fingerprint(
-        &self,
-        known: &Known,
-        stop: &AtomicBool,
-    ) -> Result<Checksum, SourceError> {
+    pub fn fingerprint(&self, known: &Known, stop: &AtomicBool) -> Result<Checksum, SourceError> {
         let checksum = |(path, sight): &(PathBuf, Sight)| {
             known.checksum(path, sight, stop).map_err(io_error(path))
         };
