@@ -53,7 +53,10 @@ fn file(model: &Value, added: &[Value], style: usize) -> Value {
     let (normalizer, pre_tokenizer) = match style {
         0 => (replace, Value::Null),
         1 => (Value::Null, Value::Null),
-        _ => (Value::Null, json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true})),
+        _ => (
+            Value::Null,
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true}),
+        ),
     };
     json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
         "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": null,
@@ -71,7 +74,8 @@ fn bpe(ids: &[u32]) -> Value {
 }
 
 fn unigram() -> Value {
-    let vocab: Vec<Value> = PIECES.iter().zip(0..).map(|(piece, n)| json!([piece, -f64::from(n)])).collect();
+    let vocab: Vec<Value> =
+        PIECES.iter().zip(0..).map(|(piece, n)| json!([piece, -f64::from(n)])).collect();
     json!({"type": "Unigram", "unk_id": 8, "vocab": vocab})
 }
 
@@ -88,8 +92,10 @@ fn a_token_beyond_the_vocabulary_has_the_next_id() {
     assert_eq!(ours.vocab_size(), 12);
     assert_eq!(
         ours.notes(),
-        ["it gives the id 70000 to its added token `<far>`, which has the id 10 here, as in Hugging Face \
-          `tokenizers`, and 1 more have other ids, too"]
+        [
+            "it gives the id 70000 to its added token `<far>`, which has the id 10 here, as in Hugging Face \
+          `tokenizers`, and 1 more have other ids, too"
+        ]
     );
 }
 

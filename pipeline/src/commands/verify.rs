@@ -206,8 +206,7 @@ fn failed(wrong: &ArtifactError) -> Failure {
 }
 
 fn untrue(offence: &Offence) -> Failure {
-    Failure::message(Kind::Untrue, offence.to_string())
-        .hinted(Some(offence.cause.hint()))
+    Failure::message(Kind::Untrue, offence.to_string()).hinted(Some(offence.cause.hint()))
 }
 
 impl fmt::Display for Verified {

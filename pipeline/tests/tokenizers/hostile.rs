@@ -33,11 +33,14 @@ fn files_that_ask_for_all_memory_or_all_time_are_refused() {
         nested = json!({"type": "Sequence", "normalizers": [nested]});
     }
     let many: serde_json::Map<String, Value> =
-        (0..2_100_000).map(|n| (format!("{n}"), n.into())).collect();
+        (0..1_100_000).map(|n| (format!("{n}"), n.into())).collect();
     let long = "ab".repeat(40_000);
     let mut steps = vec![json!({"type": "NFC"}); 65];
     steps.push(replace("a", "b"));
-    let bytes = vec![json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}); 40];
+    let bytes = vec![
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+        40
+    ];
     let stairs: Vec<String> = (1..2200).map(|len| "a".repeat(len)).collect();
     let stairs: Vec<&str> = stairs.iter().map(String::as_str).collect();
     let heavy: Vec<String> = (0..4).map(|n| format!("{n}{}", "x".repeat(50_000))).collect();
@@ -45,46 +48,112 @@ fn files_that_ask_for_all_memory_or_all_time_are_refused() {
     let word_piece = json!({"type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "##",
         "max_input_chars_per_word": 1_000_000_000_u64, "vocab": {"a": 0}});
     refused(&[
-        ("tokenizer.json", with("/model/vocab/b", 4_000_000_000_u64.into()), &["has the id 4000000000"]),
+        (
+            "tokenizer.json",
+            with("/model/vocab/b", 4_000_000_000_u64.into()),
+            &["has the id 4000000000"],
+        ),
         ("tokenizer.json", with("/model/vocab/b", 5_000_000_000_u64.into()), &["5000000000"]),
         ("tokenizer.json", with("/model/vocab/b", (-1).into()), &["-1"]),
-        ("tokenizer.json", with("/model/vocab", Value::Object(many)), &["more than 2097152 pieces"]),
+        (
+            "tokenizer.json",
+            with("/model/vocab", Value::Object(many)),
+            &["more than 1048576 pieces"],
+        ),
         ("tokenizer.json", with("/model/vocab", json!({long.clone(): 0})), &["80000 bytes"]),
         ("tokenizer.json", with("/added_tokens", token(3, &long)), &["80000 bytes"]),
-        ("tokenizer.json", with("/model/merges", json!(["ab ab", "ab a"])), &["merge 0", "`abab` is no piece"]),
-        ("tokenizer.json", with("/model/merges", json!([["x", "a"]])), &["merge 0", "`x` is no piece"]),
+        (
+            "tokenizer.json",
+            with("/model/merges", json!(["ab ab", "ab a"])),
+            &["merge 0", "`abab` is no piece"],
+        ),
+        (
+            "tokenizer.json",
+            with("/model/merges", json!([["x", "a"]])),
+            &["merge 0", "`x` is no piece"],
+        ),
         ("tokenizer.json", with("/model/merges", json!(["a b c"])), &["`a b c` is no pair"]),
-        ("tokenizer.json", with("/model/continuing_subword_prefix", "####".into()), &["shorter than the prefix"]),
+        (
+            "tokenizer.json",
+            with("/model/continuing_subword_prefix", "####".into()),
+            &["shorter than the prefix"],
+        ),
         ("tokenizer.json", deep("[", "]").into_bytes(), &["recursion limit"]),
-        ("tokenizer.json", deep("{\"a\":", "}").into_bytes(), &["not a tokenizer that can be used"]),
+        (
+            "tokenizer.json",
+            deep("{\"a\":", "}").into_bytes(),
+            &["not a tokenizer that can be used"],
+        ),
         ("tokenizer.json", with("/normalizer", nested), &["nested deeper than 32"]),
-        ("tokenizer.json", with("/normalizer", json!({"type": "Sequence", "normalizers": steps})), &["more than 64 steps"]),
-        ("tokenizer.json", with("/normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="})), &["4294967295"]),
-        ("tokenizer.json", with("/pre_tokenizer", json!({"type": "Sequence", "pretokenizers": bytes})), &["more than 3 times"]),
+        (
+            "tokenizer.json",
+            with("/normalizer", json!({"type": "Sequence", "normalizers": steps})),
+            &["more than 64 steps"],
+        ),
+        (
+            "tokenizer.json",
+            with("/normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="})),
+            &["4294967295"],
+        ),
+        (
+            "tokenizer.json",
+            with("/pre_tokenizer", json!({"type": "Sequence", "pretokenizers": bytes})),
+            &["more than 3 times"],
+        ),
         ("tokenizer.json", split(&"(".repeat(5000)), &["opens 5000 groups"]),
         ("tokenizer.json", split("(((("), &["`((((`"]),
-        ("tokenizer.json", with("/model", word_piece), &["max_input_chars_per_word", "at most 1000"]),
-        ("tokenizer.json", with("/model", json!({"type": "Unigram", "vocab": [["a".repeat(2000), 0.0]]})), &["too long"]),
-        ("tokenizer.json", with("/model/type", "Nonsense".into()), &["refuses this `tokenizer.json`"]),
+        (
+            "tokenizer.json",
+            with("/model", word_piece),
+            &["max_input_chars_per_word", "at most 1000"],
+        ),
+        (
+            "tokenizer.json",
+            with("/model", json!({"type": "Unigram", "vocab": [["a".repeat(2000), 0.0]]})),
+            &["too long"],
+        ),
+        (
+            "tokenizer.json",
+            with("/model/type", "Nonsense".into()),
+            &["refuses this `tokenizer.json`"],
+        ),
         ("tokenizer.model", model(&["a", &long]), &["more than 65536 bytes"]),
         ("tokenizer.model", model(&heavy), &["too long to be split"]),
         ("tokenizer.model", model(&stairs), &["more than 2097152 merges"]),
     ]);
 }
 
+fn regex_replace(regex: &str) -> Value {
+    json!({"type": "Replace", "pattern": {"Regex": regex}, "content": "b"})
+}
+
 #[test]
 fn texts_that_a_file_makes_without_end_are_errors_of_their_row() {
-    let sequence = |steps: Vec<Value>| with("/normalizer", json!({"type": "Sequence", "normalizers": steps}));
+    let sequence =
+        |steps: Vec<Value>| with("/normalizer", json!({"type": "Sequence", "normalizers": steps}));
     let row: &[&str] = &["a.jsonl: line 1"];
     let cases: Vec<(&str, Vec<u8>, Vec<&str>)> = vec![
-        ("tokenizer.json", split("(a+)+$|b"), vec!["(a+)+$", "steps"]),
-        ("tokenizer.json", split(r"(a*)*\1b?\1c?\1d"), vec![]),
-        ("tokenizer.json", split(r"(a|a)*$"), vec!["(a|a)*$", "steps"]),
-        ("tokenizer.json", split(r"(a|aa)+[bc]"), vec!["(a|aa)+[bc]", "steps"]),
-        ("tokenizer.json", with("/normalizer", replace("a", &"b".repeat(1_000_000))), vec!["adds more than"]),
+        ("tokenizer.json", split("(a+)+$"), vec!["`(a+)+$`", "steps"]),
+        ("tokenizer.json", split(r"(a*)*\1b\1c"), vec![]),
+        ("tokenizer.json", split("(a|a)*$"), vec!["`(a|a)*$`", "steps"]),
+        ("tokenizer.json", split("(a|aa)+[cd]"), vec!["`(a|aa)+[cd]`", "steps"]),
+        ("tokenizer.json", with("/normalizer", regex_replace("(a+)+$")), vec!["`(a+)+$`", "steps"]),
+        (
+            "tokenizer.json",
+            with("/normalizer", replace("a", &"b".repeat(1_000_000))),
+            vec!["adds more than"],
+        ),
         ("tokenizer.json", sequence(vec![replace("a", "aa"); 40]), vec!["adds more than"]),
-        ("tokenizer.json", sequence(vec![json!({"type": "Prepend", "prepend": "a".repeat(900_000)}); 9]), vec!["adds more than"]),
-        ("tokenizer.json", with("/pre_tokenizer", json!({"type": "FixedLength", "length": 0})), vec!["broke off"]),
+        (
+            "tokenizer.json",
+            sequence(vec![json!({"type": "Prepend", "prepend": "a".repeat(900_000)}); 9]),
+            vec!["adds more than"],
+        ),
+        (
+            "tokenizer.json",
+            with("/pre_tokenizer", json!({"type": "FixedLength", "length": 0})),
+            vec!["broke off"],
+        ),
     ];
     let folder = Folder::new();
     for (name, bytes, says) in cases {
@@ -107,10 +176,14 @@ fn a_file_larger_than_any_tokenizer_is_not_read_to_its_end() {
     let large = fs::File::create(folder.path("tokenizer.json")).unwrap();
     large.set_len(10 << 30).unwrap();
 
-    let output = folder.run(&["tokenize", "--tokenizer", "tokenizer.json", "--input", "demo/corpus"]);
+    let output =
+        folder.run(&["tokenize", "--tokenizer", "tokenizer.json", "--input", "demo/corpus"]);
 
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("tokenizer.json: not a tokenizer that can be used: it is larger than 128 MB"));
+    assert!(
+        said(&output)
+            .contains("tokenizer.json: not a tokenizer that can be used: it is larger than 128 MB")
+    );
 }
 
 /// `SplitMix64`: small, and the same everywhere.
@@ -132,8 +205,7 @@ fn random_changes_of_a_file_end_with_ids_or_an_error() {
     let mut file = small();
     file["added_tokens"] = token(3, "<s>");
     file["normalizer"] = replace(" ", "▁");
-    file["pre_tokenizer"] =
-        json!({"type": "Split", "pattern": {"Regex": "a+|\\s+"}, "behavior": "Isolated", "invert": false});
+    file["pre_tokenizer"] = json!({"type": "Split", "pattern": {"Regex": "a+|\\s+"}, "behavior": "Isolated", "invert": false});
     let json = file.to_string().into_bytes();
     let pieces = model(&["<unk>", "a", "aa", "▁", "▁a", "é"]);
     let mut random = Random(11);

@@ -56,7 +56,7 @@ impl Folder {
     /// owes: to end soon, with a status of its own, and without a panic.
     pub(crate) fn try_out(&self, name: &str, bytes: &[u8]) -> Output {
         self.write(name, bytes);
-        self.write("a.jsonl", format!("{{\"text\": \"{}\"}}\n", "a".repeat(40)).as_bytes());
+        self.write("a.jsonl", format!("{{\"text\": \"{}!b\"}}\n", "a".repeat(40)).as_bytes());
         let program = env!("CARGO_BIN_EXE_ratdata");
         let line = format!(
             "ulimit -v 3000000; exec '{program}' tokenize --tokenizer {name} --input a.jsonl \

@@ -26,7 +26,11 @@ fn what_is_no_tokenizer_is_called_by_its_name() {
         ("tokenizer.json", b"{}".to_vec(), &["missing field `model`"]),
         ("tokenizer.json", b"{model}".to_vec(), &["it is no JSON"]),
         ("vocab.txt", b"[PAD]\nthe\n".to_vec(), &["text that begins with `[PAD]`"]),
-        ("tokenizer.model", vec![0x0a, 50, 1], &["no SentencePiece model", "the file ends within a field"]),
+        (
+            "tokenizer.model",
+            vec![0x0a, 50, 1],
+            &["no SentencePiece model", "the file ends within a field"],
+        ),
     ]);
 }
 
@@ -53,7 +57,10 @@ fn dropout_is_refused_wherever_a_tokenizer_is_loaded_and_none_is_not() {
 
         let said = said(&output);
         assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
-        assert!(said.contains("t.json: `model.dropout` is 0.1, expected null"), "{command:?}: {said}");
+        assert!(
+            said.contains("t.json: `model.dropout` is 0.1, expected null"),
+            "{command:?}: {said}"
+        );
         assert!(said.contains("hint: set `\"dropout\": null`"), "{command:?}: {said}");
     }
 }
@@ -64,7 +71,8 @@ fn what_a_file_asks_for_and_does_not_get_is_told_once() {
     folder.write("a.jsonl", b"{\"text\": \"ab<far>ab ab\"}\n");
     let mut file = small();
     file["added_tokens"] = token(70_000, "<far>");
-    file["truncation"] = json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
+    file["truncation"] =
+        json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
     folder.write("t.json", file.to_string().as_bytes());
 
     let output = folder.tokenize("t.json", "a.jsonl", "o");
@@ -72,12 +80,25 @@ fn what_a_file_asks_for_and_does_not_get_is_told_once() {
     let told = said(&output);
     assert!(output.status.success(), "{told}");
     assert_eq!(told.matches("warning: t.json: its `truncation` is ignored").count(), 1, "{told}");
-    assert_eq!(told.matches("gives the id 70000 to its added token `<far>`, which has the id 3").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("gives the id 70000 to its added token `<far>`, which has the id 3").count(),
+        1,
+        "{told}"
+    );
     let manifest: Value =
         serde_json::from_slice(&fs::read(folder.path("o/manifest.json")).unwrap()).unwrap();
     assert_eq!(manifest["tokenizer"]["vocab_size"], 4);
     assert!(manifest.to_string().contains("u16"), "{manifest}");
-    let proved = folder.run(&["verify", "o", "--retokenize", "100%", "--input", "a.jsonl", "--tokenizer", "t.json"]);
+    let proved = folder.run(&[
+        "verify",
+        "o",
+        "--retokenize",
+        "100%",
+        "--input",
+        "a.jsonl",
+        "--tokenizer",
+        "t.json",
+    ]);
     assert!(proved.status.success(), "{}", said(&proved));
 }
 
@@ -137,7 +158,16 @@ fn verify_says_which_of_source_tokenizer_and_artifact_differs() {
     let made = folder.tokenize("t.json", "a.jsonl", "o");
     assert!(made.status.success(), "{}", said(&made));
     let verify = |tokenizer: &str| {
-        folder.run(&["verify", "o", "--retokenize", "100%", "--input", "a.jsonl", "--tokenizer", tokenizer])
+        folder.run(&[
+            "verify",
+            "o",
+            "--retokenize",
+            "100%",
+            "--input",
+            "a.jsonl",
+            "--tokenizer",
+            tokenizer,
+        ])
     };
     let accused = "the artifact was changed";
 
@@ -146,7 +176,15 @@ fn verify_says_which_of_source_tokenizer_and_artifact_differs() {
     let source = verify("t.json");
 
     assert_eq!(other.status.code(), Some(2), "{}", said(&other));
-    assert!(said(&other).contains("other.json") && !said(&other).contains(accused), "{}", said(&other));
+    assert!(
+        said(&other).contains("other.json") && !said(&other).contains(accused),
+        "{}",
+        said(&other)
+    );
     assert_eq!(source.status.code(), Some(3), "{}", said(&source));
-    assert!(said(&source).contains("its fingerprint is") && !said(&source).contains(accused), "{}", said(&source));
+    assert!(
+        said(&source).contains("its fingerprint is") && !said(&source).contains(accused),
+        "{}",
+        said(&source)
+    );
 }

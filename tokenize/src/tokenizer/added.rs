@@ -22,9 +22,7 @@ pub(super) struct Added {
 /// Numbers the added tokens of a file.
 pub(super) fn number(entries: &[AddedEntry], vocabulary: Option<&Vocabulary<'_>>) -> Added {
     let listed: HashMap<&str, TokenId> = match vocabulary {
-        Some(Vocabulary::Scored(list)) => {
-            list.iter().map(String::as_str).zip(0..).collect()
-        }
+        Some(Vocabulary::Scored(list)) => list.iter().map(String::as_str).zip(0..).collect(),
         _ => HashMap::default(),
     };
     let piece_id = |content: &str| match vocabulary {
@@ -46,8 +44,12 @@ pub(super) fn number(entries: &[AddedEntry], vocabulary: Option<&Vocabulary<'_>>
         // Once special, a text stays so.
         let special = entry.special || known.is_some_and(|(_, special)| special);
         by_content.insert(content, (id, special));
-        let token =
-            AddedToken { id, content: entry.content.clone(), special, normalized: entry.normalized };
+        let token = AddedToken {
+            id,
+            content: entry.content.clone(),
+            special,
+            normalized: entry.normalized,
+        };
         if id != entry.id && known.is_none() {
             let (count, ..) = moved.get_or_insert_with(|| (0, token.clone(), entry.id));
             *count += 1;

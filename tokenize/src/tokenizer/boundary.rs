@@ -7,7 +7,9 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind, set_hook, take_hook};
+use std::panic::{
+    AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind, set_hook, take_hook,
+};
 use std::sync::Once;
 use std::time::Instant;
 
@@ -19,7 +21,9 @@ use super::limits::{most_added, most_seconds};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Bound {
     /// A regular expression tries too much.
-    #[error("the pattern `{pattern}` of its {part} takes more than {steps} steps at byte {at} of a piece of {bytes} bytes")]
+    #[error(
+        "the pattern `{pattern}` of its {part} takes more than {steps} steps at byte {at} of a piece of {bytes} bytes"
+    )]
     Steps {
         /// The part of the tokenizer.
         part: &'static str,
@@ -43,7 +47,9 @@ pub enum Bound {
         reason: String,
     },
     /// Regular expressions are at one text for too long.
-    #[error("the pattern `{pattern}` of its {part} is not done with a text of {bytes} bytes after {seconds} s")]
+    #[error(
+        "the pattern `{pattern}` of its {part} is not done with a text of {bytes} bytes after {seconds} s"
+    )]
     Seconds {
         /// The part of the tokenizer.
         part: &'static str,

@@ -79,7 +79,9 @@ pub(super) fn foreign(bytes: &[u8]) -> Option<Foreign> {
     }
     match bytes.trim_ascii_start() {
         [] => foreign("nothing but white space", AGAIN),
-        [b'<', ..] => foreign("a page of HTML or XML, as servers send in the place of a file", AGAIN),
+        [b'<', ..] => {
+            foreign("a page of HTML or XML, as servers send in the place of a file", AGAIN)
+        }
         _ => None,
     }
 }
@@ -159,8 +161,16 @@ mod tests {
             ("tokenizer.json", b"\xef\xbb\xbf{}", "byte order mark"),
             ("tokenizer.json", b"\xff\xfe{\0}\0", "UTF-16"),
             ("tokenizer.json", &utf16, "UTF-16"),
-            ("tokenizer.json", b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer"),
-            ("tokenizer.model", b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer"),
+            (
+                "tokenizer.json",
+                b"version https://git-lfs.github.com/spec/v1\noid",
+                "Git LFS pointer",
+            ),
+            (
+                "tokenizer.model",
+                b"version https://git-lfs.github.com/spec/v1\noid",
+                "Git LFS pointer",
+            ),
             ("tokenizer.json", b"<!DOCTYPE html><html>", "HTML"),
             ("tokenizer.model", b"\n<html>", "HTML"),
             ("tokenizer.json", b"\x1f\x8b\x08\0", "a gzip file"),

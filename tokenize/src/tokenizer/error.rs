@@ -88,18 +88,18 @@ impl TokenizerError {
                 Some("there is a `tokenizer.model`; give its path to use SentencePiece's semantics")
             }
             Self::Foreign { hint, .. } => Some(hint),
-            Self::Invalid { .. } => {
-                Some("fetch the file again, if it was cut or changed; its bounds are in docs/tokenizers.md")
-            }
+            Self::Invalid { .. } => Some(
+                "fetch the file again, if it was cut or changed; its bounds are in docs/tokenizers.md",
+            ),
             Self::Dropout { .. } => {
                 Some("set `\"dropout\": null` in the file; dropout is for training alone")
             }
             Self::Config { .. } => {
                 Some("it says which tokens begin and end a document; mend it or move it away")
             }
-            Self::Refused { .. } => {
-                Some("save it again with `transformers` or `tokenizers` 0.23, and see whether they load it")
-            }
+            Self::Refused { .. } => Some(
+                "save it again with `transformers` or `tokenizers` 0.23, and see whether they load it",
+            ),
             Self::Unsupported { .. } => {
                 Some("convert it to a `tokenizer.json`, which Hugging Face `tokenizers` then runs")
             }
@@ -175,9 +175,9 @@ impl EncodeError {
                 Some("`--special-in-text parse` makes it its id, `plain` reads it as plain text")
             }
             Self::Width { .. } => Some("leave `--dtype` at `auto`, or choose `u32`"),
-            Self::Bound { .. } => {
-                Some("the tokenizer file asks for this; use one whose patterns and replacements are bounded")
-            }
+            Self::Bound { .. } => Some(
+                "the tokenizer file asks for this; use one whose patterns and replacements are bounded",
+            ),
             Self::Broken { .. } => {
                 Some("the tokenizer file, or the program, has a defect; please report it with both")
             }

@@ -32,8 +32,7 @@ impl Pass {
         added: &[AddedToken],
         wanted: impl Fn(&AddedToken) -> bool,
     ) -> Result<Option<Self>, BuildError> {
-        let tokens: Vec<usize> =
-            (0..added.len()).filter(|&place| wanted(&added[place])).collect();
+        let tokens: Vec<usize> = (0..added.len()).filter(|&place| wanted(&added[place])).collect();
         if tokens.is_empty() {
             return Ok(None);
         }

@@ -150,11 +150,7 @@ fn compile(
     {
         return Err("it marks pieces with a prefix or suffix".into());
     }
-    if let Some(entry) = file
-        .added_tokens
-        .iter()
-        .find(|e| e.single_word || e.lstrip || e.rstrip)
-    {
+    if let Some(entry) = file.added_tokens.iter().find(|e| e.single_word || e.lstrip || e.rstrip) {
         return Err(format!("its added token `{}` strips or wants whole words", entry.content));
     }
     if !sections.normalizer.is_null() && added.iter().any(|token| token.normalized) {

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::limits::{
     LONGEST_AFFIX, LONGEST_PIECE, LONGEST_SECTION, LONGEST_UNIGRAM_PIECE, LONGEST_WORD,
-    MOST_ADDED_BYTES, MOST_MERGES, MOST_PIECES, MOST_UNIGRAM_BYTES, PAST_LAST_ID,
+    MOST_ADDED_BYTES, MOST_MERGES, MOST_PIECES, MOST_UNIGRAM_BEGINNINGS, MOST_UNIGRAM_BYTES,
+    PAST_LAST_ID,
 };
 use super::sections;
 
@@ -120,7 +121,8 @@ impl File<'_> {
                 return Err(format!("`model.{name}` has more than {LONGEST_AFFIX} bytes"));
             }
         }
-        if let Some(most) = self.model.max_input_chars_per_word.filter(|most| *most > LONGEST_WORD) {
+        if let Some(most) = self.model.max_input_chars_per_word.filter(|most| *most > LONGEST_WORD)
+        {
             return Err(format!(
                 "`model.max_input_chars_per_word` is {most}, expected at most {LONGEST_WORD}"
             ));
@@ -215,11 +217,29 @@ impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
                     pieces.push(piece);
                     check_count(pieces.len())?;
                 }
+                if beginnings(&pieces) > MOST_UNIGRAM_BEGINNINGS {
+                    return Err(A::Error::custom(format!(
+                        "the pieces have more than {MOST_UNIGRAM_BEGINNINGS} distinct beginnings"
+                    )));
+                }
                 Ok(Vocabulary::Scored(pieces))
             }
         }
         deserializer.deserialize_any(Either)
     }
+}
+
+/// Returns how many texts some piece begins with.
+fn beginnings(pieces: &[String]) -> usize {
+    let mut sorted: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
+    sorted.sort_unstable();
+    let mut before: &[u8] = &[];
+    let mut count = 0;
+    for piece in sorted {
+        count += piece.len() - piece.iter().zip(before).take_while(|(a, b)| a == b).count();
+        before = piece;
+    }
+    count
 }
 
 fn check_count<E: Error>(pieces: usize) -> Result<(), E> {

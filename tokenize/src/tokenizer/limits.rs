@@ -9,7 +9,7 @@ use ratdata_schemas::TokenId;
 pub(super) const MOST_BYTES: u64 = 128 << 20;
 
 /// Pieces of a vocabulary, and added tokens.
-pub(super) const MOST_PIECES: usize = 1 << 21;
+pub(super) const MOST_PIECES: usize = 1 << 20;
 
 /// Ids of a vocabulary are below this.
 pub(super) const PAST_LAST_ID: TokenId = 1 << 22;
@@ -21,13 +21,16 @@ pub(super) const MOST_MERGES: usize = 1 << 21;
 pub(super) const LONGEST_PIECE: usize = 1 << 16;
 
 /// Bytes of all added tokens together.
-pub(super) const MOST_ADDED_BYTES: usize = 8 << 20;
+pub(super) const MOST_ADDED_BYTES: usize = 4 << 20;
 
 /// Bytes of a piece of a Unigram model, which are walked one by one at every place of a text.
 pub(super) const LONGEST_UNIGRAM_PIECE: usize = 1 << 10;
 
 /// Bytes of all pieces of a Unigram model together.
 pub(super) const MOST_UNIGRAM_BYTES: usize = 16 << 20;
+
+/// Distinct beginnings of the pieces of a Unigram model: `tokenizers` keeps about 340 bytes for each.
+pub(super) const MOST_UNIGRAM_BEGINNINGS: usize = 5_000_000;
 
 /// Characters of a word that a WordPiece model looks up; the usual number is 100.
 pub(super) const LONGEST_WORD: u64 = 1000;

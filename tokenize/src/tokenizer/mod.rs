@@ -133,8 +133,8 @@ impl Tokenizer {
         let oracle = OnceLock::new();
         if engine.is_none() {
             let parsed = JsonOracle::parse(&bytes);
-            let parsed = parsed
-                .map_err(|reason| TokenizerError::Refused { path: path.clone(), reason })?;
+            let parsed =
+                parsed.map_err(|reason| TokenizerError::Refused { path: path.clone(), reason })?;
             oracle.get_or_init(|| Ok(parsed));
         }
         let finder = Finder::new(&added).map_err(|wrong| invalid(wrong.to_string()))?;

@@ -88,10 +88,7 @@ impl JsonOracle {
 }
 
 /// Says of the tokenizer at `path` what became of an encoding.
-fn told<T>(
-    path: &Path,
-    encoded: Result<tokenizers::Result<T>, Broken>,
-) -> Result<T, EncodeError> {
+fn told<T>(path: &Path, encoded: Result<tokenizers::Result<T>, Broken>) -> Result<T, EncodeError> {
     let path = path.to_owned();
     match encoded {
         Ok(Ok(encoded)) => Ok(encoded),
@@ -149,8 +146,7 @@ impl Inner {
 
     /// Returns the oracle that reads special tokens as plain text.
     fn plain_oracle(&self) -> Result<&JsonOracle, String> {
-        let loaded =
-            self.plain_oracle.get_or_init(|| Ok(self.json_oracle()?.reading_plainly()));
+        let loaded = self.plain_oracle.get_or_init(|| Ok(self.json_oracle()?.reading_plainly()));
         loaded.as_ref().map_err(Clone::clone)
     }
 

@@ -65,8 +65,8 @@ impl Replacement {
     fn find(&self, text: &str) -> Result<Stretches, Bound> {
         let stretches = self.pattern.stretches(text)?;
         let matches = stretches.iter().filter(|(_, is_match)| *is_match);
-        let (count, replaced) =
-            matches.fold((0_usize, 0), |(count, sum), ((start, end), _)| (count + 1, sum + end - start));
+        let (count, replaced) = matches
+            .fold((0_usize, 0), |(count, sum), ((start, end), _)| (count + 1, sum + end - start));
         grow(self.part, count.saturating_mul(self.content.len()).saturating_sub(replaced))?;
         Ok(Stretches(stretches))
     }
@@ -276,9 +276,12 @@ impl Decoder for Joining {
 impl Replacement {
     fn replaced(&self, token: &str) -> Result<String, Bound> {
         let Stretches(stretches) = self.find(token)?;
-        let pieces = stretches.into_iter().map(|((start, end), is_match)| {
-            if is_match { &*self.content } else { &token[start..end] }
-        });
+        let pieces =
+            stretches.into_iter().map(
+                |((start, end), is_match)| {
+                    if is_match { &*self.content } else { &token[start..end] }
+                },
+            );
         Ok(pieces.collect())
     }
 }
@@ -337,7 +340,8 @@ mod tests {
 
     #[test]
     fn a_decoder_that_doubles_is_an_error_and_others_decode() {
-        let double = serde_json::json!({"type": "Sequence", "decoders": vec![replace("a", "aa"); 40]});
+        let double =
+            serde_json::json!({"type": "Sequence", "decoders": vec![replace("a", "aa"); 40]});
         let plain = serde_json::json!({"type": "Sequence", "decoders": [
             replace("▁", " "), {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]});
         let decoded = |json: &Value| {

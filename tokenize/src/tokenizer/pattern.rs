@@ -114,8 +114,7 @@ impl BoundedPattern {
         let mut bounds = MatchParam::default();
         bounds.set_retry_limit_in_match(steps);
         let options = SearchOptions::SEARCH_OPTION_NONE;
-        let found =
-            self.regex.search_with_param(text, start, end, options, Some(region), bounds);
+        let found = self.regex.search_with_param(text, start, end, options, Some(region), bounds);
         found.map(|place| place.is_some()).map_err(|wrong| {
             let (part, pattern) = (self.part, shown(&self.text));
             if wrong.description().contains("limit") {
@@ -176,10 +175,25 @@ mod tests {
 
     #[test]
     fn matches_are_those_of_the_oracle_over_long_stretches_and_at_edges() {
-        let long = format!("{}x{}y\n{}", "ab ".repeat(3000), "é".repeat(5000), "\u{3000}".repeat(99));
+        let long =
+            format!("{}x{}y\n{}", "ab ".repeat(3000), "é".repeat(5000), "\u{3000}".repeat(99));
         let patterns = [
-            r"x", r"x|y$", r"", r"\b", r"$", r"^", r"\Ax|\z", r"(?=y)", r"(?<=é)y", r".*y", r"é+\G",
-            r"\Gab ", r"y\n", r"[^\s\p{L}]?\p{L}+|\s+(?!\S)|\s+", r"(?m).*", r"(?<!b )x|\Z",
+            r"x",
+            r"x|y$",
+            r"",
+            r"\b",
+            r"$",
+            r"^",
+            r"\Ax|\z",
+            r"(?=y)",
+            r"(?<=é)y",
+            r".*y",
+            r"é+\G",
+            r"\Gab ",
+            r"y\n",
+            r"[^\s\p{L}]?\p{L}+|\s+(?!\S)|\s+",
+            r"(?m).*",
+            r"(?<!b )x|\Z",
         ];
         for pattern in patterns {
             let bounded = BoundedPattern::regex("pre-tokenizer", pattern).unwrap();
@@ -205,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_tries_everything_is_an_error_at_once() {
-        for pattern in [r"(a+)+$", r"(a*)*\1b\1c", r"(a|a)*$", r"(a|aa)+$", r"(?:a?){40}b"] {
+        for pattern in [r"(a+)+$", r"(a|a)*$", r"(a|aa)+[cd]", r"(?:a*a*)*\d"] {
             let bounded = BoundedPattern::regex("pre-tokenizer", pattern).unwrap();
             let begun = std::time::Instant::now();
 

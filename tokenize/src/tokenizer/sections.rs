@@ -117,7 +117,10 @@ mod tests {
             (json!({"pattern": {"Regex": "a".repeat(70_000)}}), "has 70000 bytes"),
             // A trie of 4 GB.
             (json!([{"precompiled_charsmap": "/////w=="}]), "expected 4294967295 for its trie"),
-            (json!({"precompiled_charsmap": format!("AAAAAA{}", "AQEB".repeat(100))}), "for one character"),
+            (
+                json!({"precompiled_charsmap": format!("AAAAAA{}", "AQEB".repeat(100))}),
+                "for one character",
+            ),
             (json!({"precompiled_charsmap": "AQ=="}), "expected a length"),
         ];
         for (part, says) in cases {

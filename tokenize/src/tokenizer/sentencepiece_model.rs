@@ -91,7 +91,7 @@ impl SentencePieceModel {
             match (number, value) {
                 (1, Value::Bytes(at, piece)) => {
                     if model.pieces.len() >= MOST_PIECES {
-                        return Err(ProtobufError { at, reason: "more than 2097152 pieces" });
+                        return Err(ProtobufError { at, reason: "more than 1048576 pieces" });
                     }
                     model.pieces.push(read_piece(piece, at)?);
                 }
