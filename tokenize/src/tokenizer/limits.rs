@@ -45,7 +45,7 @@ pub(super) const LONGEST_SECTION: usize = 4 << 20;
 pub(super) const DEEPEST_SECTION: usize = 32;
 
 /// Steps of a normalizer, a pre-tokenizer or a decoder.
-pub(super) const MOST_STEPS: usize = 64;
+pub(super) const MOST_STEPS: usize = 1 << 10;
 
 /// Steps of a pre-tokenizer that write the text in another alphabet.
 pub(super) const MOST_REWRITING_CUTS: usize = 3;

@@ -4,6 +4,7 @@
 //! patterns, and what steps add to a text is counted: a replacement may write a megabyte for a letter,
 //! and forty may double a text forty times.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ impl Replacement {
         let (count, replaced) = matches
             .fold((0_usize, 0), |(count, sum), ((start, end), _)| (count + 1, sum + end - start));
         grow(self.part, count.saturating_mul(self.content.len()).saturating_sub(replaced))?;
-        Ok(Stretches(stretches))
+        Ok(Stretches(Cell::new(stretches)))
     }
 }
 
@@ -76,12 +77,12 @@ fn written(step: &impl Serialize) -> Result<Value, String> {
     serde_json::to_value(step).map_err(|wrong| wrong.to_string())
 }
 
-/// Matches that were found already.
-struct Stretches(Vec<((usize, usize), bool)>);
+/// Matches that were found already, to be taken once.
+struct Stretches(Cell<Vec<((usize, usize), bool)>>);
 
 impl Pattern for Stretches {
     fn find_matches(&self, _inside: &str) -> tokenizers::Result<Vec<((usize, usize), bool)>> {
-        Ok(self.0.clone())
+        Ok(self.0.take())
     }
 }
 

@@ -86,6 +86,10 @@ impl BoundedPattern {
         let mut region = Region::new();
         let mut start = from;
         loop {
+            if let Some((seconds, bytes)) = boundary::is_late() {
+                let (part, pattern) = (self.part, shown(&self.text));
+                return Err(Bound::Seconds { part, pattern, seconds, bytes });
+            }
             let end = text.ceil_char_boundary(text.len().min(start.saturating_add(places)));
             region.clear();
             let found = self.search(text, (start, end), &mut region)?;
@@ -94,10 +98,6 @@ impl BoundedPattern {
             }
             if end == text.len() {
                 return Ok(None);
-            }
-            if let Some((seconds, bytes)) = boundary::is_late() {
-                let (part, pattern) = (self.part, shown(&self.text));
-                return Err(Bound::Seconds { part, pattern, seconds, bytes });
             }
             (start, places) = (end, places.saturating_mul(2).min(1 << 14));
         }
