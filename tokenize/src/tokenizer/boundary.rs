@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn a_panic_is_what_it_says_and_where() {
         let ended = caught(|| {
-            let none: Option<u8> = None;
-            none.expect("a number")
+            let empty: Vec<u8> = Vec::new();
+            empty.first().copied().expect("a number")
         });
 
         let Err(Broken::Panic(said)) = ended else { panic!("{ended:?}") };

@@ -196,7 +196,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
                         )));
                     }
                     ids.insert(piece, id);
-                    check_count(ids.len())?;
+                    check_count::<A::Error>(ids.len())?;
                 }
                 Ok(Vocabulary::Ids(ids))
             }
@@ -215,7 +215,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
                         )));
                     }
                     pieces.push(piece);
-                    check_count(pieces.len())?;
+                    check_count::<A::Error>(pieces.len())?;
                 }
                 if beginnings(&pieces) > MOST_UNIGRAM_BEGINNINGS {
                     return Err(A::Error::custom(format!(

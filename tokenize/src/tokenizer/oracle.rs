@@ -8,6 +8,7 @@ use ratdata_schemas::{Checksum, TokenId};
 use super::boundary::{Bound, Broken, bounded};
 use super::encoder::{Piece, SpecialInText};
 use super::error::EncodeError;
+use super::limits::MOST_ADDED_BYTES;
 use super::parts::BoundedTokenizer;
 use super::{Aligned, Inner, Semantics, content};
 
@@ -38,7 +39,7 @@ impl JsonOracle {
     /// `tokenizers` refuses them.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         // What is counted here is what the normalizer does to added tokens.
-        let parsed = bounded(bytes.len(), || {
+        let parsed = bounded(bytes.len().min(MOST_ADDED_BYTES), || -> tokenizers::Result<Self> {
             let mut tokenizer: BoundedTokenizer = serde_json::from_slice(bytes)?;
             // A file may ask for truncation or padding; documents are encoded whole.
             tokenizer.with_truncation(None)?;
@@ -49,7 +50,7 @@ impl JsonOracle {
         });
         match parsed {
             Ok(Ok(oracle)) => Ok(oracle),
-            Ok(Err::<_, tokenizers::Error>(wrong)) => Err(wrong.to_string()),
+            Ok(Err(wrong)) => Err(wrong.to_string()),
             Err(broken) => Err(broken.to_string()),
         }
     }
@@ -63,7 +64,7 @@ impl JsonOracle {
 
     /// Returns the ids of a text.
     pub(super) fn encode(&self, path: &Path, text: &str) -> Result<Vec<TokenId>, EncodeError> {
-        let encoded = bounded(text.len(), || {
+        let encoded = bounded(text.len(), || -> tokenizers::Result<_> {
             let encoding = self.tokenizer.encode_fast(text, false)?;
             Ok(encoding.get_ids().to_vec())
         });
@@ -72,7 +73,7 @@ impl JsonOracle {
 
     /// Returns the ids of a text, and the bytes that each stands for.
     pub(super) fn encode_aligned(&self, path: &Path, text: &str) -> Result<Aligned, EncodeError> {
-        let encoded = bounded(text.len(), || {
+        let encoded = bounded(text.len(), || -> tokenizers::Result<Aligned> {
             let encoding = self.tokenizer.encode(text, false)?;
             let places = encoding.get_offsets().iter().map(|&(start, end)| start..end);
             Ok((encoding.get_ids().to_vec(), places.collect()))

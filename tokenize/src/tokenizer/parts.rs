@@ -5,7 +5,6 @@
 //! and forty may double a text forty times.
 
 use std::cell::Cell;
-use std::fmt;
 use std::sync::Arc;
 
 use serde::de::Error;
@@ -143,14 +142,16 @@ impl RewritingStep {
                 Err(bound) => return Ok(Err(bound)),
             },
             Self::Other(step) => {
-                if let NormalizerWrapper::Prepend(prepend) = step
-                    && let Err(bound) = grow(NORMALIZER, prepend.prepend.len())
-                {
+                let known = match step {
+                    NormalizerWrapper::Prepend(prepend) => prepend.prepend.len(),
+                    _ => 0,
+                };
+                if let Err(bound) = grow(NORMALIZER, known) {
                     return Ok(Err(bound));
                 }
                 step.normalize(text)?;
                 let added = text.len().saturating_sub(before);
-                return Ok(grow(NORMALIZER, added));
+                return Ok(grow(NORMALIZER, added.saturating_sub(known)));
             }
         }
         Ok(Ok(()))
@@ -218,16 +219,10 @@ impl PreTokenizer for Cutting {
 }
 
 /// A decoder: its steps, one after the other.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Joining(Vec<JoiningStep>);
 
-impl fmt::Debug for Joining {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Joining").field(&self.0.len()).finish()
-    }
-}
-
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum JoiningStep {
     Replace(Replacement),
     Other(DecoderWrapper),
@@ -262,7 +257,7 @@ impl Decoder for Joining {
                 JoiningStep::Replace(replacement) => tokens
                     .iter()
                     .map(|token| replacement.replaced(token))
-                    .collect::<Result<_, _>>()?,
+                    .collect::<Result<Vec<_>, Bound>>()?,
                 JoiningStep::Other(step) => {
                     let joined = step.decode_chain(tokens)?;
                     grow(DECODER, bytes(&joined).saturating_sub(before))?;
