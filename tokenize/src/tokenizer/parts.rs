@@ -271,7 +271,7 @@ impl Decoder for Joining {
 
 impl Replacement {
     fn replaced(&self, token: &str) -> Result<String, Bound> {
-        let Stretches(stretches) = self.find(token)?;
+        let stretches = self.find(token)?.0.into_inner();
         let pieces =
             stretches.into_iter().map(
                 |((start, end), is_match)| {
