@@ -1,8 +1,8 @@
 //! Regular expressions as Hugging Face `tokenizers` runs them, with a bound on their steps.
 //!
 //! Both use Oniguruma. There, a search that tries too much panics, and one that tries a little less at
-//! every place of a text takes hours. Here a search looks at few places at once, so that both are
-//! errors that name the pattern.
+//! every place of a text takes hours. Here a search that is not done after a few steps looks at one
+//! place after the other, and at the time; both are errors that name the pattern.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +13,11 @@ use tokenizers::pattern::Pattern;
 use super::boundary::{self, Bound};
 use super::limits::most_pattern_steps;
 
-/// At how many places a search looks at first before it looks at the time.
-const FEW_PLACES: usize = 64;
+/// Texts up to this length are searched at all their places at once, with a few steps at each.
+const SHORT: usize = 1 << 16;
+
+/// A few steps.
+const FEW_STEPS: u32 = 256;
 
 /// How much of a pattern is shown.
 const SHOWN: usize = 120;
@@ -25,6 +28,10 @@ pub(super) struct BoundedPattern {
     regex: Arc<Regex>,
     text: Arc<str>,
     part: &'static str,
+    /// Whether it is found as it stands.
+    is_literal: bool,
+    /// Whether what it finds depends on where a search began or has been.
+    is_of_search: bool,
 }
 
 impl fmt::Debug for BoundedPattern {
@@ -40,7 +47,9 @@ impl BoundedPattern {
     ///
     /// Oniguruma refuses it.
     pub(super) fn regex(part: &'static str, text: &str) -> Result<Self, String> {
-        Self::compile(part, text, text)
+        let mut pattern = Self::compile(part, text, text)?;
+        pattern.is_of_search = text.contains("\\G") || text.contains("(*");
+        Ok(pattern)
     }
 
     /// Makes a pattern that finds a text as it stands.
@@ -49,13 +58,16 @@ impl BoundedPattern {
     ///
     /// Oniguruma refuses it.
     pub(super) fn literal(part: &'static str, text: &str) -> Result<Self, String> {
-        Self::compile(part, text, &regex_syntax::escape(text))
+        let mut pattern = Self::compile(part, text, &regex_syntax::escape(text))?;
+        pattern.is_literal = !text.is_empty();
+        Ok(pattern)
     }
 
     fn compile(part: &'static str, text: &str, regex: &str) -> Result<Self, String> {
         let regex = Regex::new(regex)
             .map_err(|wrong| format!("the pattern `{}` of its {part}: {wrong}", shown(text)))?;
-        Ok(Self { regex: Arc::new(regex), text: text.into(), part })
+        let (regex, text) = (Arc::new(regex), text.into());
+        Ok(Self { regex, text, part, is_literal: false, is_of_search: false })
     }
 
     /// Returns the stretches of a text, in order, and whether each is a match.
@@ -81,48 +93,87 @@ impl BoundedPattern {
 
     /// Returns the first match that begins at `from` or later.
     fn find(&self, text: &str, from: usize) -> Result<Option<(usize, usize)>, Bound> {
-        // `\G` is where a search begins, so one search has to look everywhere.
-        let mut places = if self.text.contains("\\G") { text.len() } else { FEW_PLACES };
+        if self.is_literal {
+            let found = text[from..].find(&*self.text).map(|place| from + place);
+            return Ok(found.map(|start| (start, start + self.text.len())));
+        }
         let mut region = Region::new();
-        let mut start = from;
-        loop {
-            if let Some((seconds, bytes)) = boundary::is_late() {
-                let (part, pattern) = (self.part, shown(&self.text));
-                return Err(Bound::Seconds { part, pattern, seconds, bytes });
+        let most = most_pattern_steps(text.len());
+        if self.is_of_search {
+            return self
+                .search(text, from, most, &mut region)
+                .map_err(|wrong| self.bound(&wrong, text, from));
+        }
+        // Most patterns match wherever the last match ended.
+        let mut places = text[from..].char_indices().map(|(place, _)| from + place);
+        let first = places.next().unwrap_or(text.len());
+        if let Some(found) = self.match_at(text, first, &mut region)? {
+            return Ok(Some(found));
+        }
+        if text.len() <= SHORT
+            && let Some(next) = places.clone().next()
+            && let Ok(found) = self.search(text, next, FEW_STEPS, &mut region)
+        {
+            return Ok(found);
+        }
+        for place in places.chain((first < text.len()).then_some(text.len())) {
+            if let Some(found) = self.match_at(text, place, &mut region)? {
+                return Ok(Some(found));
             }
-            let end = text.ceil_char_boundary(text.len().min(start.saturating_add(places)));
-            region.clear();
-            let found = self.search(text, (start, end), &mut region)?;
-            if found {
-                return Ok(region.pos(0));
-            }
-            if end == text.len() {
-                return Ok(None);
-            }
-            (start, places) = (end, places.saturating_mul(2).min(1 << 14));
+        }
+        Ok(None)
+    }
+
+    /// Returns the match that begins at a place.
+    fn match_at(
+        &self,
+        text: &str,
+        at: usize,
+        region: &mut Region,
+    ) -> Result<Option<(usize, usize)>, Bound> {
+        if let Some((seconds, bytes)) = boundary::is_late() {
+            let (part, pattern) = (self.part, shown(&self.text));
+            return Err(Bound::Seconds { part, pattern, seconds, bytes });
+        }
+        region.clear();
+        let bounds = bounds(most_pattern_steps(text.len()));
+        let options = SearchOptions::SEARCH_OPTION_NONE;
+        let found = self.regex.match_with_param(text, at, options, Some(region), bounds);
+        match found {
+            Ok(found) => Ok(found.and_then(|_| region.pos(0))),
+            Err(wrong) => Err(self.bound(&wrong, text, at)),
         }
     }
 
-    /// Looks for a match that begins within a range, its end included.
+    /// Searches a text from a place on, with so many steps at each.
     fn search(
         &self,
         text: &str,
-        (start, end): (usize, usize),
+        from: usize,
+        steps: u32,
         region: &mut Region,
-    ) -> Result<bool, Bound> {
-        let steps = most_pattern_steps(text.len());
-        let mut bounds = MatchParam::default();
-        bounds.set_retry_limit_in_match(steps);
+    ) -> Result<Option<(usize, usize)>, onig::Error> {
+        region.clear();
         let options = SearchOptions::SEARCH_OPTION_NONE;
-        let found = self.regex.search_with_param(text, start, end, options, Some(region), bounds);
-        found.map(|place| place.is_some()).map_err(|wrong| {
-            let (part, pattern) = (self.part, shown(&self.text));
-            if wrong.description().contains("limit") {
-                return Bound::Steps { part, pattern, steps, at: start, bytes: text.len() };
-            }
-            Bound::Pattern { part, pattern, reason: wrong.description().to_owned() }
-        })
+        let (end, bounds) = (text.len(), bounds(steps));
+        let found = self.regex.search_with_param(text, from, end, options, Some(region), bounds)?;
+        Ok(found.and_then(|_| region.pos(0)))
     }
+
+    fn bound(&self, wrong: &onig::Error, text: &str, at: usize) -> Bound {
+        let (part, pattern) = (self.part, shown(&self.text));
+        if wrong.description().contains("limit") {
+            let steps = most_pattern_steps(text.len());
+            return Bound::Steps { part, pattern, steps, at, bytes: text.len() };
+        }
+        Bound::Pattern { part, pattern, reason: wrong.description().to_owned() }
+    }
+}
+
+fn bounds(steps: u32) -> MatchParam {
+    let mut bounds = MatchParam::default();
+    bounds.set_retry_limit_in_match(steps);
+    bounds
 }
 
 /// Walks over the matches of a text as the `onig` crate's own iterator does.
@@ -191,6 +242,11 @@ mod tests {
             r"é+\G",
             r"\Gab ",
             r"y\n",
+            r"\bé+\K.",
+            r"(?<=\s)\p{L}",
+            r"[0-9]{1,3}",
+            r"(?>.*)y|b",
+            r"b +(?=a)",
             r"[^\s\p{L}]?\p{L}+|\s+(?!\S)|\s+",
             r"(?m).*",
             r"(?<!b )x|\Z",
@@ -228,7 +284,7 @@ mod tests {
 
             let refused = bounded.stretches(&format!("{}!", "a".repeat(40))).unwrap_err();
 
-            assert!(matches!(refused, Bound::Steps { at: 0, .. }), "{refused}");
+            assert!(matches!(refused, Bound::Steps { .. }), "{refused}");
             assert!(refused.to_string().contains(&format!("the pattern `{pattern}`")), "{refused}");
             assert!(begun.elapsed().as_secs() < 5, "{pattern}");
         }
