@@ -33,7 +33,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "bins", run: bins, seeds: artifacts::bins },
     Target { name: "rows", run: rows, seeds: artifacts::row_files },
     Target { name: "layouts", run: layouts, seeds: artifacts::layouts },
-    Target { name: "tokenizer_json", run: tokenizer_json, seeds: vocabularies::json_files },
+    Target { name: "tokenizer_json", run: tokenizer_json, seeds: vocabularies::tokenizer_files },
     Target { name: "sentencepiece", run: sentencepiece, seeds: vocabularies::models },
     Target { name: "task", run: task, seeds: vocabularies::tasks },
     Target { name: "records", run: records, seeds: vocabularies::records },
@@ -158,11 +158,12 @@ fn load(path: &Path) {
 fn agree(tokenizer: &Tokenizer, text: &str) {
     let mut ids: Vec<u32> = Vec::new();
     let encoded = tokenizer.encoder(SpecialInText::Plain).encode_into(text, &mut ids);
-    if let (Ok(()), Ok(Some(plain))) =
-        (encoded, tokenizer.oracle().encode_plainly(text, SpecialInText::Plain))
-    {
+    if encoded.is_err() {
+        return;
+    }
+    drop(tokenizer.decode(&ids));
+    if let Ok(Some(plain)) = tokenizer.oracle().encode_plainly(text, SpecialInText::Plain) {
         assert_eq!(ids, plain, "{text:?}");
-        drop(tokenizer.decode(&ids));
     }
 }
 

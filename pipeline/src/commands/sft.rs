@@ -15,7 +15,7 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
-use super::tokenize::{OnBadRowArg, thread_count, threads_of};
+use super::tokenize::{OnBadRowArg, tell_notes, thread_count, threads_of};
 use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::progress::{FetchBars, RowProgress};
@@ -138,6 +138,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     }
     let tokenizer = Tokenizer::load(&found.path)
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    tell_notes(ui, &tokenizer);
     let out =
         args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
     let job = SftJob {

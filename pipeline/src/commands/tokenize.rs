@@ -232,6 +232,7 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     if let Some(reason) = tokenizer.uncovered() {
         ui.warn(&format!("the fast engine does not cover this tokenizer, since {reason}; Hugging Face `tokenizers` serves it"));
     }
+    tell_notes(ui, &tokenizer);
     tell_eos(ui, args, &tokenizer);
     let name = args.name.clone().unwrap_or_else(|| JobConfig::plain_name(&found.name));
     let config = args.config(&name);
@@ -281,6 +282,13 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
     tell_empty(ui, &manifest);
     ui.emit(&TokenizeReport::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
+}
+
+/// Says what of a tokenizer's file is done otherwise than it says.
+pub(crate) fn tell_notes(ui: &Ui, tokenizer: &Tokenizer) {
+    for note in tokenizer.notes() {
+        ui.warn(&format!("{}: {note}", tokenizer.path().display()));
+    }
 }
 
 /// Warns where only its name says which of several tokens ends a document.

@@ -7,6 +7,7 @@ use ratdata_schemas::bin_set::manifest_checksum;
 use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::resolve_inputs;
+use ratdata_tokenize::source::SourceFile;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -138,10 +139,16 @@ fn described(args: &VerifyArgs, manifest: &Checksum) -> Value {
 fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result<Portion, Failure> {
     let root = &args.path;
     let mut portion = Portion::new(share);
+    // What was named and is not there is told before a long check, and before a tokenizer is looked for.
+    let sources = match args.retokenize {
+        Some(_) if !args.input.is_empty() => Some(sources(ui, args)?),
+        _ => None,
+    };
     let mut checks = || -> Result<(), Ended> {
         portion.proof = prove(root, manifest, share)?;
         if let Some(drawn) = args.retokenize {
-            portion.documents = Some(compare(ui, args, manifest, drawn, share)?);
+            let drawn = Drawn { drawn, share, sources: sources.as_deref() };
+            portion.documents = Some(compare(ui, args, manifest, &drawn)?);
         }
         Ok(())
     };
@@ -152,12 +159,22 @@ fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result
     }
 }
 
+/// Which documents are encoded again, and the sources that were named.
+struct Drawn<'a> {
+    drawn: f64,
+    share: Share,
+    sources: Option<&'a [SourceFile]>,
+}
+
+fn sources(ui: &Ui, args: &VerifyArgs) -> Result<Vec<SourceFile>, Failure> {
+    resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))
+}
+
 fn compare(
     ui: &Ui,
     args: &VerifyArgs,
     manifest: &Manifest,
-    drawn: f64,
-    share: Share,
+    documents: &Drawn<'_>,
 ) -> Result<u64, Ended> {
     let record = Some(&manifest.tokenizer);
     let found = find_tokenizer(ui, args.tokenizer.as_deref(), record, &args.path)?;
@@ -167,16 +184,18 @@ fn compare(
             .hinted(Some("name the one that made them with `--tokenizer`"))
             .into());
     };
-    let files =
-        resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))?;
+    let files = match documents.sources {
+        Some(sources) => sources.to_vec(),
+        None => sources(ui, args)?,
+    };
     let check = Retokenize {
         root: &args.path,
         manifest,
         tokenizer: &tokenizer,
         files: &files,
-        drawn,
+        drawn: documents.drawn,
         seed: args.sample,
-        share,
+        share: documents.share,
         interrupted: interrupt::flag(),
     };
     retokenize(&check)
@@ -187,8 +206,7 @@ fn failed(wrong: &ArtifactError) -> Failure {
 }
 
 fn untrue(offence: &Offence) -> Failure {
-    Failure::message(Kind::Untrue, offence.to_string())
-        .hinted(Some("the artifact was changed after it was written; make it again with `--force`"))
+    Failure::message(Kind::Untrue, offence.to_string()).hinted(Some(offence.cause.hint()))
 }
 
 impl fmt::Display for Verified {

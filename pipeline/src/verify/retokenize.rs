@@ -1,4 +1,4 @@
-//! Encodes randomly drawn source documents with the slow twin and compares.
+//! Encodes randomly drawn source documents with the oracle and compares.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,10 @@ use ratdata_schemas::{BinSet, Checksum, Manifest, TokenId};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
 use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
-use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
+use ratdata_tokenize::tokenizer::{EncodeError, SpecialInText, Tokenizer};
 use rayon::prelude::*;
 
-use super::Ended;
+use super::{Cause, Ended};
 use crate::failure::{Failure, Kind};
 
 /// A check of randomly drawn documents of an artifact.
@@ -78,11 +78,12 @@ struct Part<'a> {
 
 impl Part<'_> {
     /// An offence that was found at a row of the source.
-    fn differs(&self, row: u64, file: &SourceFile, what: String) -> Ended {
+    fn differs(&self, row: u64, file: &SourceFile, what: String, cause: Cause) -> Ended {
         let row = usize::try_from(row).unwrap_or(usize::MAX);
         // After all that is proved without the sources.
         let place = [usize::MAX, self.place, self.number, row];
-        place.into_iter().rev().fold(Ended::at(&file.path, what), Ended::within)
+        let ended = Ended::differs(&file.path, what, cause);
+        place.into_iter().rev().fold(ended, Ended::within)
     }
 }
 
@@ -102,8 +103,12 @@ fn same_file(file: &SourceFile, recorded: &Checksum, part: &Part<'_>) -> Result<
     if found == *recorded {
         return Ok(());
     }
-    let what = "another file than the one that was tokenized: its fingerprint differs";
-    Err(part.differs(0, file, what.into()))
+    let what = format!(
+        "another file than the one that was tokenized: its fingerprint is {:.12}, the manifest records {:.12}",
+        found.as_str(),
+        recorded.as_str()
+    );
+    Err(part.differs(0, file, what, Cause::Source))
 }
 
 /// Compares the drawn documents of one source with what one split has of them.
@@ -144,13 +149,22 @@ fn compare_source(
                     kept += 1;
                 }
                 let found = drawn.par_iter().find_map_first(|(row, place, text)| {
-                    compare(check, config, set, *place, text).map(|what| (*row, *place, what))
+                    let compared = compare(check, config, set, *place, text);
+                    compared.err().map(|what| (*row, *place, what))
                 });
                 compared += drawn.len() as u64;
-                if let Some((row, place, what)) = found {
-                    let what = format!("row {row}, document {place} of `{}`: {what}", part.split);
-                    wrong = Some(part.differs(row, file, what));
-                }
+                wrong = found.map(|(row, place, found)| match found {
+                    Compared::Differs(what) => {
+                        let split = part.split;
+                        let what = format!("row {row}, document {place} of `{split}`: {what}");
+                        part.differs(row, file, what, Cause::Encoding)
+                    }
+                    Compared::Refused(wrong) => {
+                        let path = file.path.display();
+                        let message = format!("{path}: row {row}: {wrong}");
+                        Failure::message(Kind::Failed, message).hinted(wrong.hint()).into()
+                    }
+                });
                 wrong.is_none() && !check.interrupted.load(Ordering::Relaxed)
             })
             .map_err(|error| failed(&error))?;
@@ -164,33 +178,41 @@ fn compare_source(
     Ok(compared)
 }
 
-/// Returns what differs between a document and the slow twin's ids of its text.
+/// Why a document was not found to be as the oracle encodes it.
+enum Compared {
+    /// It has other ids.
+    Differs(String),
+    /// The oracle does not encode it.
+    Refused(EncodeError),
+}
+
+/// Compares a document with the oracle's ids of its text.
 fn compare(
     check: &Retokenize<'_>,
     config: &JobConfig,
     set: &BinSet,
     document: u64,
     text: &str,
-) -> Option<String> {
+) -> Result<(), Compared> {
     let specials = SpecialInText::from(config.special_in_text);
     let mut expected: Vec<TokenId> = Vec::new();
     let record = &check.manifest.tokenizer;
     expected.extend(record.bos.filter(|_| config.bos.is_on()));
-    match check.tokenizer.oracle().encode(text, specials) {
-        Ok(ids) => expected.extend(ids),
-        Err(wrong) => return Some(format!("cannot be encoded: {wrong}")),
-    }
+    let ids = check.tokenizer.oracle().encode(text, specials).map_err(Compared::Refused)?;
+    expected.extend(ids);
     expected.extend(record.eos.filter(|_| config.eos.is_on()));
-    let (start, len) = crate::inspect::range_of(set, document)?;
+    let beyond = || Compared::Differs("lies beyond the bin".into());
+    let (start, len) = crate::inspect::range_of(set, document).ok_or_else(beyond)?;
     let mut found = vec![0; len];
     if !set.copy_tokens(start, &mut found) {
-        return Some("lies beyond the bin".into());
+        return Err(beyond());
     }
     if found == expected {
-        return None;
+        return Ok(());
     }
     let same =
         found.iter().zip(&expected).take_while(|(found, expected)| found == expected).count();
     let told = |ids: &[TokenId]| ids.get(same).map_or("nothing".into(), ToString::to_string);
-    Some(format!("token {same}: id {}, the slow twin has {}", told(&found), told(&expected)))
+    let what = format!("token {same}: id {}, the oracle has {}", told(&found), told(&expected));
+    Err(Compared::Differs(what))
 }
