@@ -7,6 +7,7 @@
 
 mod align;
 mod composed;
+mod decode;
 mod encoder;
 mod ends;
 mod error;
@@ -14,12 +15,11 @@ mod json;
 mod sentencepiece;
 pub mod sentencepiece_model;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord};
+use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord, Tokens, read_regular};
 
 pub use crate::engine::width::IdWidth;
 pub use align::Aligned;
@@ -27,6 +27,7 @@ pub use encoder::{Encoder, Oracle, SpecialInText};
 pub use error::{EncodeError, TokenizerError};
 
 use crate::engine::compiled::{AddedToken, Compiled};
+use decode::Decoder;
 use encoder::Piece;
 use ends::{Ends, Named};
 use sentencepiece_model::{PieceKind, SentencePieceModel};
@@ -76,6 +77,8 @@ struct Inner {
     oracle: OnceLock<Result<Box<tokenizers::Tokenizer>, String>>,
     /// The same, reading special tokens as plain text.
     plain_oracle: OnceLock<Result<Box<tokenizers::Tokenizer>, String>>,
+    /// What ids are written as; made when text is first wanted.
+    decoder: OnceLock<Option<Decoder>>,
 }
 
 impl Tokenizer {
@@ -95,8 +98,8 @@ impl Tokenizer {
         } else {
             path.to_owned()
         };
-        let bytes =
-            fs::read(&path).map_err(|source| TokenizerError::Io { path: path.clone(), source })?;
+        let bytes = read_regular(&path)
+            .map_err(|source| TokenizerError::Io { path: path.clone(), source })?;
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'{') {
             Self::from_json(path, &bytes)
@@ -132,6 +135,7 @@ impl Tokenizer {
                 uncovered,
                 oracle: OnceLock::new(),
                 plain_oracle: OnceLock::new(),
+                decoder: OnceLock::new(),
                 ends,
             },
         );
@@ -169,6 +173,7 @@ impl Tokenizer {
             uncovered: None,
             oracle: OnceLock::new(),
             plain_oracle: OnceLock::new(),
+            decoder: OnceLock::new(),
             ends,
         };
         Ok(Self::assemble(Semantics::SentencePiece, bytes, inner))
@@ -336,24 +341,18 @@ impl Tokenizer {
 
     /// Returns the text of ids; special tokens appear as they are written.
     pub fn decode(&self, ids: &[TokenId]) -> String {
-        if self.inner.semantics == Semantics::Json
-            && let Ok(oracle) = self.inner.json_oracle()
-            && let Ok(text) = oracle.decode(ids, false)
-        {
-            return text;
+        self.decode_tokens(Tokens::U32(ids))
+    }
+
+    /// Returns the text of ids as they lie in a bin, as [`Tokenizer::decode`] does.
+    pub fn decode_tokens(&self, tokens: Tokens<'_>) -> String {
+        if let Some(decoder) = self.inner.decoder() {
+            return decoder.decode(tokens);
         }
-        let mut bytes = Vec::new();
-        for &id in ids {
-            match self.piece(id) {
-                Some(piece) => match json::byte_value(piece) {
-                    Some(byte) => bytes.push(byte),
-                    None => bytes.extend_from_slice(piece.replace('▁', " ").as_bytes()),
-                },
-                None => bytes.extend_from_slice("\u{fffd}".as_bytes()),
-            }
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        text.strip_prefix(' ').unwrap_or(&text).to_owned()
+        // Decoders that the table does not cover; the oracle was loaded to find out.
+        let oracle = self.inner.json_oracle();
+        let text = oracle.ok().and_then(|oracle| oracle.decode(&tokens.to_vec(), false).ok());
+        text.unwrap_or_else(|| Decoder::sentencepiece(&self.inner.pieces).decode(tokens))
     }
 }
 
@@ -362,6 +361,22 @@ fn id_of(pieces: &[String], piece: &str) -> Option<TokenId> {
 }
 
 impl Inner {
+    /// Returns the table that decodes ids; none where only the oracle decodes them.
+    fn decoder(&self) -> Option<&Decoder> {
+        let make = || {
+            let json = self.semantics == Semantics::Json;
+            match json.then(|| self.json_oracle()) {
+                Some(Ok(oracle)) => {
+                    let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+                    Decoder::of_oracle(oracle, count)
+                }
+                // What the oracle cannot load is written as its pieces are.
+                Some(Err(_)) | None => Some(Decoder::sentencepiece(&self.pieces)),
+            }
+        };
+        self.decoder.get_or_init(make).as_ref()
+    }
+
     fn check_width(&self, dtype: Dtype) -> Result<(), EncodeError> {
         let vocab_size = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
         if dtype == Dtype::U16 && Dtype::for_vocab(vocab_size) != Dtype::U16 {
