@@ -128,9 +128,9 @@ mod tests {
     fn a_link_out_of_the_folder_is_refused_and_one_within_is_followed() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("artifact");
-        std::fs::create_dir(&root).unwrap();
+        fs::create_dir(&root).unwrap();
         for path in [folder.path().join("out.bin"), root.join("in.bin")] {
-            std::fs::File::create(path).unwrap().set_len(4).unwrap();
+            fs::File::create(path).unwrap().set_len(4).unwrap();
         }
         symlink("../out.bin", root.join("a.bin")).unwrap();
         symlink("in.bin", root.join("b.bin")).unwrap();
@@ -150,9 +150,9 @@ mod tests {
     fn nothing_outside_of_the_folder_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("artifact");
-        std::fs::create_dir(&root).unwrap();
+        fs::create_dir(&root).unwrap();
         let outside = folder.path().join("out.bin");
-        std::fs::File::create(&outside).unwrap();
+        fs::File::create(&outside).unwrap();
         symlink("..", root.join("up")).unwrap();
         symlink(&outside, root.join("a.bin")).unwrap();
 
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_file_of_another_size_is_told_with_both_sizes() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::File::create(folder.path().join("x.bin")).unwrap().set_len(3).unwrap();
+        fs::File::create(folder.path().join("x.bin")).unwrap().set_len(3).unwrap();
 
         let cut = record("x.bin", 4).map(folder.path(), 4).unwrap_err();
         let other = record("x.bin", 3).map(folder.path(), 6).unwrap_err();

@@ -171,7 +171,7 @@ fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> 
 fn found_at(args: &TraceArgs, spot: &Spot) -> Result<(PathBuf, Manifest, Traced), Failure> {
     let manifest = Manifest::read(&spot.path)
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    if let Some(SplitRecord::Pairs(pairs)) = manifest.splits.get(&spot.split) {
+    if let Some(SplitRecord::Pairs(pairs)) = manifest.splits.get(spot.split.as_str()) {
         let traced = in_pairs(args, spot, pairs)?;
         return Ok((spot.path.clone(), manifest, traced));
     }
@@ -230,7 +230,7 @@ fn stream_of(
     spot: &Spot,
     manifest: Manifest,
 ) -> Result<(PathBuf, Manifest, u64), Failure> {
-    let based = match manifest.splits.get(&spot.split) {
+    let based = match manifest.splits.get(spot.split.as_str()) {
         Some(SplitRecord::Pack(pack)) => Some(pack.row_len),
         Some(SplitRecord::Rows(rows)) => Some(rows.pack.row_len),
         _ => None,
