@@ -48,9 +48,15 @@ pub const TARGETS: [Target; 9] = [
 pub fn manifest(bytes: &[u8]) {
     let Ok(manifest) = Manifest::parse(Path::new("manifest.json"), bytes) else { return };
     for record in manifest.files() {
-        if let Ok(path) = record.resolve(Path::new("/artifact")) {
-            let leads_up = path.components().any(|part| part == Component::ParentDir);
-            assert!(path.starts_with("/artifact") && !leads_up, "{}", path.display());
+        let path = record.place(Path::new("/artifact"));
+        let leads_up = path.components().any(|part| part == Component::ParentDir);
+        assert!(path.starts_with("/artifact") && !leads_up, "{}", path.display());
+    }
+    for name in manifest.splits.keys().chain([&manifest.name]) {
+        let file = Path::new("/artifact").join(format!("{name}-x"));
+        let folder = Path::new("/artifact").join(name.as_str());
+        for path in [file, folder] {
+            assert_eq!(path.parent(), Some(Path::new("/artifact")), "{}", path.display());
         }
     }
 }

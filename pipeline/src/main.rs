@@ -8,6 +8,7 @@ mod executor;
 mod failure;
 mod inspect;
 mod interrupt;
+mod number;
 mod plain;
 mod progress;
 mod quantity;

@@ -23,6 +23,14 @@ pub enum ArtifactError {
         /// What the system said.
         source: io::Error,
     },
+    /// A link leads out of the folder that is written into.
+    #[error("{}: lies in {}, which is not inside the artifact", .path.display(), .real.display())]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// Where its folder leads.
+        real: PathBuf,
+    },
     /// Another run writes into the folder.
     #[error("{}: another run is writing into this folder", .path.display())]
     Locked {
@@ -35,10 +43,11 @@ impl ArtifactError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Outside { .. } => Some("choose another `--out`"),
             Self::Locked { .. } => Some("wait for it to end, or choose another `--out`"),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("free some space and run the same command again; finished shards are kept")
+                    Some("free some space and give the same command again")
                 }
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
                     Some("a file stands where a folder is needed; choose another `--out`")
@@ -85,7 +94,7 @@ impl StagedFile {
         staging.push(".");
         staging.push(Self::ENDING);
         let staging = PathBuf::from(staging);
-        let file = File::create(&staging).map_err(io_error(&staging))?;
+        let file = create_anew(&staging)?;
         Ok(Self {
             path: path.to_owned(),
             staging,
@@ -151,14 +160,9 @@ impl StagedFile {
     ///
     /// # Errors
     ///
-    /// As [`StagedFile::commit`].
+    /// As [`StagedFile::commit`]; or the file lies elsewhere, or at a path that is not UTF-8.
     pub fn commit_record(self, root: &Path) -> Result<FileRecord, ArtifactError> {
-        let relative = self.path.strip_prefix(root).unwrap_or(&self.path);
-        let path = relative
-            .components()
-            .map(|part| part.as_os_str().to_string_lossy())
-            .collect::<Vec<_>>()
-            .join("/");
+        let path = FileRecord::relative(root, &self.path)?;
         let (bytes, blake3) = self.commit()?;
         Ok(FileRecord { path, bytes, blake3 })
     }
@@ -185,6 +189,16 @@ impl Drop for StagedFile {
             drop(fs::remove_file(&self.staging));
         }
     }
+}
+
+/// Creates an empty file in the place of what is there: that may be a link, or a second name of
+/// another file, whose content is nobody's to change.
+pub(crate) fn create_anew(path: &Path) -> Result<File, ArtifactError> {
+    match fs::remove_file(path) {
+        Err(wrong) if wrong.kind() != io::ErrorKind::NotFound => return Err(io_error(path)(wrong)),
+        _ => {}
+    }
+    File::options().write(true).create_new(true).open(path).map_err(io_error(path))
 }
 
 /// Makes a rename in the folder of `path` durable.
@@ -261,6 +275,23 @@ mod tests {
         drop(file);
 
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_stands_where_a_file_is_staged_is_replaced_and_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, link, path] = ["own", "link.partial", "x.partial"].map(|n| folder.path().join(n));
+        File::create(&own).unwrap().write_all(b"precious").unwrap();
+        fs::hard_link(&own, &path).unwrap();
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+
+        for name in ["x", "link"] {
+            let mut file = StagedFile::create(&folder.path().join(name)).unwrap();
+            file.write(b"abc").unwrap();
+            file.commit().unwrap();
+        }
+
+        assert_eq!(fs::read(&own).unwrap(), b"precious");
     }
 
     #[test]

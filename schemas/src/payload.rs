@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::artifact::{ArtifactError, StagedFile, sync_folder_of};
+use crate::artifact::{ArtifactError, StagedFile, create_anew, sync_folder_of};
 use crate::regular::open_regular;
 
 /// How the content of a file came to its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Carried {
     /// By a second name for the same bytes.
@@ -42,7 +42,7 @@ impl PayloadFile {
     /// The system refuses the folder or the file.
     pub fn create(path: &Path) -> Result<Self, ArtifactError> {
         let staging = staging_of(path)?;
-        let file = File::create(&staging).map_err(io_error(&staging))?;
+        let file = create_anew(&staging)?;
         let writer = Some(BufWriter::with_capacity(1 << 18, file));
         Ok(Self { path: path.to_owned(), staging, writer, bytes: 0 })
     }

@@ -10,7 +10,7 @@ const NUMBER: [&str; 2] = ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"];
 
 /// A share of a job: `number` of `count`, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Parts")]
 pub struct Share {
     /// Which of the shares.
     pub number: usize,
@@ -18,7 +18,26 @@ pub struct Share {
     pub count: usize,
 }
 
+/// A share as it is read back, which a file may say as it likes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    number: usize,
+    count: usize,
+}
+
+impl TryFrom<Parts> for Share {
+    type Error = String;
+
+    fn try_from(Parts { number, count }: Parts) -> Result<Self, String> {
+        Self { number, count }.checked()
+    }
+}
+
 impl Share {
+    /// The most shares of a job: each has a file and a place in memory.
+    const MOST: usize = 1_000_000;
+
     /// The only share of a job that is not shared.
     pub const WHOLE: Self = Self { number: 0, count: 1 };
 
@@ -56,12 +75,17 @@ impl Share {
                 format!("`auto` reads {} or {}, and neither is set", NUMBER[0], NUMBER[1])
             })?,
         };
-        if number < count { Ok(Self { number, count }) } else { Err(expected()) }
+        Self { number, count }.checked()
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        let fits = self.number < self.count && self.count <= Self::MOST;
+        if fits { Ok(self) } else { Err(expected()) }
     }
 }
 
 fn expected() -> String {
-    "expected I/N with I below N, such as 0/8, or auto/N".into()
+    "expected I/N with I below N, such as 0/8, or auto/N, and N at most 1000000".into()
 }
 
 fn no_count() -> String {

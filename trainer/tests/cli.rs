@@ -183,3 +183,69 @@ fn a_run_that_is_terminated_goes_on() {
         |run: &str| std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
     assert!(weights("run") == weights("whole"));
 }
+
+/// Writes an artifact of one bin with its index, and returns its manifest.
+fn artifact(root: &Path) -> serde_json::Value {
+    use ratdata_schemas::manifest::FORMAT_VERSION;
+    use ratdata_schemas::{
+        Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+    };
+    let mut writer = ShardWriter::create(ShardFiles { root, stem: "shards/x-train" }).unwrap();
+    let ids: Vec<u16> = (0..4_000_u32).map(|i| u16::try_from(i * i % 61).unwrap()).collect();
+    writer.append_u16(&ids, &[4_000]).unwrap();
+    let shards = vec![writer.finish(None).unwrap()];
+    let tokenizer = TokenizerRecord {
+        name: "x".into(),
+        semantics: "tokenizers".into(),
+        fingerprint: Checksum::of(b"x"),
+        vocab_size: 61,
+        bos: None,
+        eos: Some(2),
+        unk: None,
+        pad: None,
+    };
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        name: PlainName::near("x"),
+        dtype: Dtype::U16,
+        tokenizer,
+        splits: [(PlainName::near("train"), SplitRecord::Shards { shards })].into(),
+        sources: Vec::new(),
+        base: None,
+        config: serde_json::Value::Null,
+    };
+    manifest.write(root).unwrap();
+    serde_json::to_value(manifest).unwrap()
+}
+
+#[test]
+fn an_artifact_that_leads_out_or_does_not_add_up_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("a");
+    let whole = artifact(&root);
+    let dry_run = || train(folder.path(), &["tiny-rat", "--data", "a", "--dry-run"], &[]);
+    assert_eq!(dry_run().0, 0);
+
+    for (at, value, says) in [
+        ("/name", serde_json::json!("../../x"), "`name`: found the name"),
+        ("/tokenizer/eos", serde_json::json!(4_000_000_000_u32), "`eos` is id 4000000000"),
+        ("/splits/train/shards/0/bin/path", serde_json::json!("../x.bin"), "bin.path`: found"),
+        ("/splits/train/shards/0/tokens", serde_json::json!(1_u64 << 62), "recorded"),
+    ] {
+        let mut manifest = whole.clone();
+        *manifest.pointer_mut(at).unwrap() = value;
+        std::fs::write(root.join("manifest.json"), manifest.to_string()).unwrap();
+
+        let (status, _, stderr) = dry_run();
+
+        assert!(status == 1 && stderr.contains(says), "{at}: {status}: {stderr}");
+    }
+    std::fs::write(root.join("manifest.json"), whole.to_string()).unwrap();
+    let (bin, outside) = (root.join("shards/x-train.bin"), folder.path().join("x.bin"));
+    std::fs::rename(&bin, &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, &bin).unwrap();
+
+    let (status, _, stderr) = dry_run();
+
+    assert!(status == 1 && stderr.contains("which is not inside the artifact"), "{stderr}");
+}

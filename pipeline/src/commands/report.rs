@@ -29,11 +29,11 @@ pub(crate) struct ReportArgs {
     out: PathBuf,
 
     /// How many documents or rows of each split are shown as text
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 4, value_name = "N")]
     decode: usize,
 
     /// The seed with which those are drawn
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = crate::number::whole)]
     sample: u64,
 
     /// A training run to show, beside those found next to the artifact
@@ -46,7 +46,7 @@ pub(crate) struct ReportArgs {
 
     /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
     /// [default: as the name says]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = crate::number::length)]
     row_len: Option<u32>,
 
     /// The tokenizer that made the ids [default: found by the manifest]

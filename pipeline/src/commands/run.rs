@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use ratdata_tokenize::Share;
 
-use super::tokenize::{thread_count, threads_of};
+use super::tokenize::threads_of;
 use crate::dag::error::pipeline_failure;
 use crate::dag::file::Pipeline;
 use crate::dag::plan::Plan;
@@ -15,6 +15,7 @@ use crate::executor::run::Run;
 use crate::executor::slurm;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
+use crate::number::{jobs, thread_count};
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -30,11 +31,11 @@ pub(crate) struct RunArgs {
     pub(crate) pipeline: PipelineArgs,
 
     /// How many threads the steps have together [default: the pipeline's, or all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// How many steps run at once [default: as many as threads and memory allow]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZeroUsize>,
 
     /// Who runs the steps

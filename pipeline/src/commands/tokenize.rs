@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
     self, DtypeChoice, Edge, Estimate, Job, JobConfig, JobError, OnBadRow, Order, Outcome,
@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
+use crate::number::{count, thread_count, whole};
 use crate::progress::{FetchBars, JobProgress};
 use crate::quantity::{grouped, sized, sized_f};
 use crate::ui::Ui;
@@ -45,23 +46,23 @@ pub(crate) struct TokenizeArgs {
     out: PathBuf,
 
     /// How many threads work [default: all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// What the files' names begin with [default: the tokenizer's name]
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    name: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    name: Option<PlainName>,
 
     /// The column or JSON field that holds the text, with dots where it is nested
     #[arg(long, default_value = "text", value_name = "COLUMN")]
     text_column: String,
 
     /// The share of each file's documents that goes to `val`
-    #[arg(long, default_value_t = 0.005, value_name = "SHARE", value_parser = share)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.005, value_name = "SHARE", value_parser = share)]
     val_fraction: f64,
 
     /// The seed of the split's permutation
-    #[arg(long, default_value_t = 1005, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1005, value_name = "SEED", value_parser = whole)]
     split_seed: u64,
 
     /// The order of documents within a shard
@@ -90,7 +91,7 @@ pub(crate) struct TokenizeArgs {
     dtype: DtypeArg,
 
     /// Take at most so many documents, in the order of the input
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count)]
     limit_docs: Option<NonZeroU64>,
 
     /// What becomes of rows that hold no text
@@ -170,25 +171,10 @@ fn edge(text: &str) -> Result<Edge, String> {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
-    if JobConfig::is_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err("expected letters, digits and `._-+`, a letter or digit first; `--out` says where files go"
-        .into())
-}
-
-/// Reads a number of threads.
-pub(crate) fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| {
-        "expected a number of threads from 1 on; leave the option out to use all processors".into()
-    })
-}
-
 impl TokenizeArgs {
-    fn config(&self, name: &str) -> JobConfig {
+    fn config(&self, name: PlainName) -> JobConfig {
         JobConfig {
-            name: name.to_owned(),
+            name,
             text_column: self.text_column.clone(),
             val_fraction: self.val_fraction,
             split_seed: self.split_seed,
@@ -234,8 +220,8 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     }
     tell_notes(ui, &tokenizer);
     tell_eos(ui, args, &tokenizer);
-    let name = args.name.clone().unwrap_or_else(|| JobConfig::plain_name(&found.name));
-    let config = args.config(&name);
+    let name = args.name.clone().unwrap_or_else(|| PlainName::near(&found.name));
+    let config = args.config(name);
     let threads = threads_of(args.num_proc);
     if args.estimate {
         let files = resolve_sample(&args.input, &bars).map_err(|wrong| hub_failure(&wrong))?;
@@ -337,7 +323,6 @@ pub(crate) fn job_failure(wrong: &JobError) -> Failure {
         JobError::Width { .. }
         | JobError::NoSpecial { .. }
         | JobError::UnknownToken { .. }
-        | JobError::Name { .. }
         | JobError::InputInside { .. } => Kind::Usage,
         _ => Kind::Failed,
     };
@@ -378,7 +363,7 @@ impl TokenizeReport {
             .filter_map(|(name, split)| {
                 let SplitRecord::Shards { shards } = split else { return None };
                 Some(SplitTotals {
-                    name: name.clone(),
+                    name: name.to_string(),
                     files: shards.len(),
                     documents: shards.iter().map(|shard| shard.documents).sum(),
                     tokens: shards.iter().map(|shard| shard.tokens).sum(),

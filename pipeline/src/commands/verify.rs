@@ -45,7 +45,7 @@ pub(crate) struct VerifyArgs {
     tokenizer: Option<String>,
 
     /// The seed with which documents are drawn
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = crate::number::whole)]
     sample: u64,
 
     /// A folder that gets `report.json`, and keeps what shares have found until then
@@ -127,6 +127,9 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
     portions
         .map_or(Ok(()), |portions| portions.finish(&verified))
         .map_err(|wrong| failed(&wrong))?;
+    if ids == 0 {
+        ui.warn(&format!("{}: the artifact is empty: it holds no token", args.path.display()));
+    }
     ui.emit(&verified)
 }
 

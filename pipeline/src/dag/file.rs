@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::PlainName;
 use ratdata_schemas::layered::{nearest, overlay, parse_set, read_embedded, read_layers};
 use serde_json::{Map, Value};
 use toml::Table;
@@ -172,10 +173,12 @@ impl<'a> StepReader<'a> {
 
     fn step(&mut self, name: &str, table: &Table) -> Result<Step, PipelineError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || name == OUT || !name.chars().all(plain) {
+        if name == OUT || !name.chars().all(plain) {
             let wrong = "expected letters, digits, `-` and `_`, and another name than `out`";
             return Err(self.value(name, "", wrong.into()));
         }
+        // Logs, scripts and links are called after the step.
+        PlainName::new(name).map_err(|wrong| self.value(name, "", wrong.to_string()))?;
         let kind = self.kind(name, table)?;
         let (mut config, mut knobs) = (Map::new(), Map::new());
         for (key, given) in table.iter().filter(|(key, _)| !OF_ALL.contains(&key.as_str())) {

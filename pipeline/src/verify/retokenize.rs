@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{BinSet, Checksum, Manifest, TokenId};
+use ratdata_schemas::{BinSet, Checksum, Manifest, PlainName, TokenId};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
 use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
@@ -41,8 +41,9 @@ pub(crate) fn is_drawn(drawn: f64, seed: u64, source: usize, document: u32) -> b
 pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     let mut compared = 0;
-    for (place, split) in check.manifest.splits.keys().enumerate() {
-        let origins = Origins::of(check.manifest, split).map_err(|wrong| failed(&wrong))?;
+    for (place, split) in check.manifest.splits.keys().map(PlainName::as_str).enumerate() {
+        let origins =
+            Origins::of(check.root, check.manifest, split).map_err(|wrong| failed(&wrong))?;
         let set = BinSet::from_manifest(check.root, check.manifest, split)
             .map_err(|wrong| failed(&wrong))?;
         for (number, record) in check.manifest.sources.iter().enumerate() {

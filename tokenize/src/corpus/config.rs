@@ -1,6 +1,6 @@
 //! What decides a tokenize job's bytes.
 
-use ratdata_schemas::{Dtype, TokenizerRecord};
+use ratdata_schemas::{Dtype, PlainName, TokenizerRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::tokenizer::SpecialInText;
@@ -10,7 +10,7 @@ use crate::tokenizer::SpecialInText;
 #[serde(deny_unknown_fields)]
 pub struct JobConfig {
     /// What the files' names begin with.
-    pub name: String,
+    pub name: PlainName,
     /// The column or field that holds the text.
     pub text_column: String,
     /// The share of each file's documents that goes to `val`.
@@ -39,7 +39,7 @@ impl Default for JobConfig {
     /// The reference's settings.
     fn default() -> Self {
         Self {
-            name: "llama".into(),
+            name: PlainName::near("llama"),
             text_column: "text".into(),
             val_fraction: 0.005,
             split_seed: 1005,
@@ -52,27 +52,6 @@ impl Default for JobConfig {
             limit_docs: None,
             on_bad_row: OnBadRow::Fail,
         }
-    }
-}
-
-impl JobConfig {
-    /// Returns whether files may be named so: letters, digits and `._-+`, a letter or digit first.
-    pub fn is_name(name: &str) -> bool {
-        let plain = |letter: char| letter.is_alphanumeric() || "._-+".contains(letter);
-        let begins = name.chars().next().is_some_and(char::is_alphanumeric);
-        // Most file systems take names of 255 bytes, and a stem and an ending follow.
-        begins && name.len() <= 128 && name.chars().all(plain)
-    }
-
-    /// Returns a name that files may have, from what a tokenizer is called.
-    pub fn plain_name(called: &str) -> String {
-        let plain = |letter: char| {
-            if letter.is_alphanumeric() || "._-+".contains(letter) { letter } else { '-' }
-        };
-        let name: String = called.chars().map(plain).collect();
-        let name = name.trim_start_matches(|letter: char| !letter.is_alphanumeric());
-        let end = name.floor_char_boundary(128);
-        if name.is_empty() { "tokens".into() } else { name[..end].to_owned() }
     }
 }
 
@@ -162,28 +141,6 @@ impl DtypeChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_one_plain_file_name() {
-        for name in ["llama", "v1.2_x-y+z", "Größe", "7b"] {
-            assert!(JobConfig::is_name(name), "{name}");
-        }
-        for name in ["", ".", "..", "a/b", "../evil", "/abs", ".hidden", "-x", "a\0", "a b", "a\n"]
-        {
-            assert!(!JobConfig::is_name(name), "{name}");
-        }
-        assert!(!JobConfig::is_name(&"x".repeat(129)));
-    }
-
-    #[test]
-    fn any_name_of_a_tokenizer_becomes_a_plain_one() {
-        for (called, name) in
-            [("llama", "llama"), ("my tokenizer", "my-tokenizer"), ("..", "tokens")]
-        {
-            assert_eq!(JobConfig::plain_name(called), name);
-            assert!(JobConfig::is_name(name));
-        }
-    }
 
     #[test]
     fn an_edge_is_a_switch_or_a_token() {

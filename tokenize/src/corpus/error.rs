@@ -68,14 +68,6 @@ pub enum JobError {
         /// Its special tokens, the first of them.
         specials: Vec<String>,
     },
-    /// The files cannot be named so.
-    #[error(
-        "`{name}`: not a name for files; expected letters, digits and `._-+`, a letter or digit first"
-    )]
-    Name {
-        /// What was asked for.
-        name: String,
-    },
     /// The folder holds something else.
     #[error("{}: holds another job's result: {difference}", .out.display())]
     OtherJob {
@@ -134,9 +126,6 @@ impl JobError {
             Self::UnknownToken { .. } => Some(
                 "write the token as the vocabulary does; quote it, so that the shell leaves it alone",
             ),
-            Self::Name { .. } => {
-                Some("`--out` says where the files go, `--name` what they are called")
-            }
             Self::OtherJob { .. } => {
                 Some("choose another `--out`, or replace what is there with `--force`")
             }

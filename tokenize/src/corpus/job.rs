@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenId,
+    Checksum, DirLock, Dtype, Manifest, PlainName, ShardRecord, SourceRecord, SplitRecord, TokenId,
     TokenizerRecord,
 };
 use serde_json::{Value, json};
@@ -106,9 +106,6 @@ impl Job {
         out: &Path,
         force: bool,
     ) -> Result<Outcome, JobError> {
-        if !JobConfig::is_name(&config.name) {
-            return Err(JobError::Name { name: config.name });
-        }
         let mut record = tokenizer.record(name);
         let dtype = config
             .dtype
@@ -150,7 +147,7 @@ impl Job {
                 return Err(JobError::OtherJob { out: out.to_owned(), difference });
             }
             job.state.clear()?;
-            job.lost = lost_files(out, &manifest)?;
+            job.lost = lost_files(out, &manifest);
             if job.lost.is_empty() {
                 return Ok(Outcome::Done(Box::new(manifest)));
             }
@@ -175,7 +172,7 @@ impl Job {
                 let of_file = |shard: &&ShardRecord| {
                     shard.source.is_some_and(|source| source as usize == number)
                 };
-                shards.iter().find(of_file).map(|shard| (split.clone(), shard.clone()))
+                shards.iter().find(of_file).map(|shard| (split.to_string(), shard.clone()))
             })
         };
         for (number, source) in manifest.sources.iter().enumerate() {
@@ -193,8 +190,8 @@ impl Job {
         // Only now, so that a run that is killed before finds the manifest and does this again.
         own::gone(&self.out.join(MANIFEST_FILE))?;
         for record in manifest.files() {
-            if !record.path.starts_with(own::SHARDS) {
-                own::gone(&record.resolve(&self.out)?)?;
+            if !record.path.as_str().starts_with(own::SHARDS) {
+                record.remove(&self.out)?;
             }
         }
         Ok(())
@@ -380,15 +377,16 @@ impl Job {
                 first: first.clone(),
             });
         }
-        let mut splits: BTreeMap<String, Vec<ShardRecord>> = BTreeMap::new();
+        let mut splits: BTreeMap<PlainName, Vec<ShardRecord>> = BTreeMap::new();
         for receipt in &receipts {
             for (split, shard) in &receipt.shards {
-                splits.entry(split.clone()).or_default().push(shard.clone());
+                let split = PlainName::near(split);
+                splits.entry(split).or_default().push(shard.clone());
             }
         }
         if self.config.merge {
             for (split, shards) in &mut splits {
-                let stem = self.merged(split);
+                let stem = self.merged(split.as_str());
                 let merged =
                     merge_split(&self.out, &self.state, &stem, self.dtype, shards, interrupted)?;
                 *shards = vec![merged];
@@ -458,13 +456,7 @@ fn edge(
 }
 
 /// Returns the files of an artifact that are missing or of another size.
-fn lost_files(out: &Path, manifest: &Manifest) -> Result<Vec<String>, JobError> {
-    let mut lost = Vec::new();
-    for record in manifest.files() {
-        record.resolve(out)?;
-        if !record.is_whole(out) {
-            lost.push(record.path.clone());
-        }
-    }
-    Ok(lost)
+fn lost_files(out: &Path, manifest: &Manifest) -> Vec<String> {
+    let lost = manifest.files().into_iter().filter(|record| !record.is_whole(out));
+    lost.map(|record| record.path.to_string()).collect()
 }

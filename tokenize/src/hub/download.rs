@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use ratdata_schemas::RelativePath;
 use ureq::http::StatusCode;
 
 use super::client::{self, Client, Metadata, Refusal};
@@ -237,7 +238,7 @@ impl<'p> Hub<'p> {
             let listed =
                 self.patiently(move |client| client.list(asked.as_repo(), &below, recursive))?;
             let failed = match listed {
-                Ok(entries) => return Ok(entries),
+                Ok(entries) => return within(repo, entries),
                 Err(refusal) => self.explain(repo.id, refusal),
             };
             attempts += 1;
@@ -407,6 +408,16 @@ impl OwnedRepo {
 impl From<Repo<'_>> for OwnedRepo {
     fn from(repo: Repo<'_>) -> Self {
         Self { kind: repo.kind, id: repo.id.to_owned(), revision: repo.revision.to_owned() }
+    }
+}
+
+/// Takes the files that a hub lists: each becomes a path in the cache, and stays there.
+fn within(repo: Repo<'_>, entries: Vec<Entry>) -> Result<Vec<Entry>, HubError> {
+    match entries.iter().find(|entry| RelativePath::new(&entry.path).is_err()) {
+        Some(entry) => {
+            Err(HubError::Outside { what: repo.id.to_owned(), path: entry.path.clone() })
+        }
+        None => Ok(entries),
     }
 }
 

@@ -30,6 +30,14 @@ pub enum HubError {
         /// What was given.
         address: String,
     },
+    /// The hub names a file that would lie elsewhere.
+    #[error("{what}: the hub names the file `{}`, which is not inside the repository", .path.escape_debug())]
+    Outside {
+        /// What was asked for.
+        what: String,
+        /// The file, as the hub names it.
+        path: String,
+    },
     /// The hub has no such thing.
     #[error("{what}: not on the hub at {endpoint}")]
     NotFound {
@@ -109,7 +117,10 @@ impl HubError {
             Self::Damaged { .. } => {
                 Some("it was removed; run the same command again to fetch it anew")
             }
-            Self::UnknownTokenizer { .. } | Self::Address { .. } | Self::Interrupted => None,
+            Self::UnknownTokenizer { .. }
+            | Self::Address { .. }
+            | Self::Outside { .. }
+            | Self::Interrupted => None,
         }
     }
 }

@@ -14,6 +14,8 @@ pub use error::HubError;
 
 use download::{Entry, Hub, Repo, RepoKind};
 
+use ratdata_schemas::RelativePath;
+
 use crate::source::{
     FoundFile, SampleFile, SourceError, SourceFile, find_files, find_inputs, gather,
 };
@@ -101,6 +103,7 @@ pub fn is_tokenizer_name(wanted: &str) -> bool {
     let ending = Path::new(wanted).extension();
     let looks_like_id = wanted.split('/').count() == 2
         && !wanted.starts_with(['.', '/'])
+        && RelativePath::new(wanted).is_ok()
         && ending.is_none_or(|ending| ending != "json" && ending != "model");
     looks_like_id || ALIASES.iter().any(|(alias, _)| *alias == wanted)
 }
@@ -108,6 +111,8 @@ pub fn is_tokenizer_name(wanted: &str) -> bool {
 /// Returns where the `tokenizer.json` of an alias or hub id lies in the cache, if it was fetched.
 pub fn cached_tokenizer(name: &str) -> Option<PathBuf> {
     let id = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, id)| *id);
+    // The name is that of a manifest, and need not be one of the hub's.
+    RelativePath::new(id).ok()?;
     let path = cache_folder().join(RepoKind::Model.folder()).join(id).join("main/tokenizer.json");
     path.is_file().then_some(path)
 }
@@ -133,7 +138,8 @@ fn name_of(path: &Path) -> String {
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let named = if plain { absolute.parent().unwrap_or(&absolute) } else { &absolute };
     let name = if named.is_file() { named.file_stem() } else { named.file_name() };
-    name.map_or_else(|| "tokens".into(), |name| name.to_string_lossy().into_owned())
+    // Another spelling would be another tokenizer's name.
+    name.and_then(|name| name.to_str()).unwrap_or("tokens").to_owned()
 }
 
 /// Finds the input files; `hf://` addresses are fetched, or taken from the cache.
@@ -279,7 +285,9 @@ impl Address {
         let path = parts.next().unwrap_or("").trim_end_matches('/');
         let (path, inner) =
             path.split_once('!').map_or((path, None), |(path, inner)| (path, Some(inner)));
-        if owner.is_empty() || name.is_empty() || revision.is_empty() {
+        // Each becomes a path in the cache.
+        let stays = |part: &str| RelativePath::new(part).is_ok();
+        if ![owner, name, revision].into_iter().all(stays) || !(path.is_empty() || stays(path)) {
             return Err(malformed());
         }
         Ok(Some(Self {
@@ -339,9 +347,15 @@ mod tests {
             ("c/d.zip", Some("e/f.jsonl"))
         );
         assert!(read("corpus/a.jsonl").unwrap().is_none());
-        for wrong in
-            ["hf://models/a/b", "hf://datasets/a", "hf://datasets//b/c", "hf://datasets/a/b@/c"]
-        {
+        for wrong in [
+            "hf://models/a/b",
+            "hf://datasets/a",
+            "hf://datasets//b/c",
+            "hf://datasets/a/b@/c",
+            "hf://datasets/../b/c",
+            "hf://datasets/a/b@../c",
+            "hf://datasets/a/b/../../c",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -45,6 +45,12 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
+    /// A file whose name no manifest can say.
+    #[error("{}: the name is not UTF-8, and manifests name their sources", .path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that is cut or damaged.
     #[error("{}: damaged at {place}: {reason}", .path.display())]
     Damaged {
@@ -89,6 +95,7 @@ impl SourceError {
             Self::NoInput { .. } => {
                 Some("is the path right? quote patterns, so that the shell leaves them alone")
             }
+            Self::NotUtf8 { .. } => Some("rename the file, or keep it out of the input"),
             Self::UnknownKind { .. } => {
                 Some("rename it to end as its kind does, or keep it out of the input")
             }

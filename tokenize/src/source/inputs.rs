@@ -164,7 +164,7 @@ fn find(input: &str, found: &mut Vec<FoundFile>) -> Result<(), SourceError> {
     }
     if path.exists() || !input.contains(['*', '?', '[']) {
         if path.exists() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = utf8(path, path.file_name().map(Path::new).unwrap_or(path))?;
             found.push(FoundFile { name, path: path.to_owned() });
         }
         return Ok(());
@@ -204,11 +204,16 @@ fn below(
         if path.is_dir() {
             below(root, &path, file)?;
         } else if ending(&path).is_some() {
-            let relative = path.strip_prefix(root).unwrap_or(&path);
-            file(relative.to_string_lossy().into_owned(), path);
+            let name = utf8(&path, path.strip_prefix(root).unwrap_or(&path))?;
+            file(name, path);
         }
     }
     Ok(())
+}
+
+/// Returns the name of a file as a manifest says it: written otherwise it would name another.
+fn utf8(path: &Path, name: &Path) -> Result<String, SourceError> {
+    name.to_str().map(str::to_owned).ok_or_else(|| SourceError::NotUtf8 { path: path.to_owned() })
 }
 
 /// Returns what a file's ending means, and the name without it.
@@ -306,6 +311,20 @@ mod tests {
         let found = find_inputs(&given).unwrap();
 
         assert_eq!(names(&found), [("1.jsonl", "1")]);
+    }
+
+    #[test]
+    fn a_file_whose_name_is_not_utf8_is_refused_and_not_renamed() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        for name in [&b"x\xfe.jsonl"[..], b"x\xff.jsonl"] {
+            fs::File::create(folder.path().join(OsStr::from_bytes(name))).unwrap();
+        }
+
+        let refused = find_inputs(&[folder.path().display().to_string()]).unwrap_err();
+
+        assert!(matches!(refused, SourceError::NotUtf8 { .. }), "{refused}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod align;
 mod boundary;
 mod composed;
 mod content;
+mod decode;
 mod encoder;
 mod ends;
 mod error;
@@ -27,7 +28,7 @@ pub mod sentencepiece_model;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord};
+use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord, Tokens};
 use rustc_hash::FxHashMap as HashMap;
 
 pub use crate::engine::width::IdWidth;
@@ -38,6 +39,7 @@ pub use error::{EncodeError, TokenizerError};
 
 use crate::engine::compiled::{AddedToken, Compiled};
 use content::{Foreign, Kind};
+use decode::Decoder;
 use encoder::Piece;
 use ends::{Ends, Named};
 use finder::Finder;
@@ -95,6 +97,8 @@ struct Inner {
     oracle: OnceLock<Result<JsonOracle, String>>,
     /// The same, reading special tokens as plain text.
     plain_oracle: OnceLock<Result<JsonOracle, String>>,
+    /// What ids are written as; made when text is first wanted.
+    decoder: OnceLock<Option<Decoder>>,
 }
 
 /// What the file of a tokenizer says, of either kind.
@@ -156,6 +160,7 @@ impl Tokenizer {
             notes,
             oracle,
             plain_oracle: OnceLock::new(),
+            decoder: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -324,24 +329,18 @@ impl Tokenizer {
 
     /// Returns the text of ids; special tokens appear as they are written.
     pub fn decode(&self, ids: &[TokenId]) -> String {
-        if self.inner.semantics == Semantics::Json
-            && let Ok(oracle) = self.inner.json_oracle()
-            && let Some(text) = oracle.decode(ids)
-        {
-            return text;
+        self.decode_tokens(Tokens::U32(ids))
+    }
+
+    /// Returns the text of ids as they are in a bin, as [`Tokenizer::decode`] does.
+    pub fn decode_tokens(&self, tokens: Tokens<'_>) -> String {
+        if let Some(decoder) = self.inner.decoder() {
+            return decoder.decode(tokens);
         }
-        let mut bytes = Vec::new();
-        for &id in ids {
-            match self.piece(id) {
-                Some(piece) => match json::byte_value(piece) {
-                    Some(byte) => bytes.push(byte),
-                    None => bytes.extend_from_slice(piece.replace('▁', " ").as_bytes()),
-                },
-                None => bytes.extend_from_slice("\u{fffd}".as_bytes()),
-            }
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        text.strip_prefix(' ').unwrap_or(&text).to_owned()
+        // Decoders that the table does not cover; the oracle was loaded to find out.
+        let oracle = self.inner.json_oracle();
+        let text = oracle.ok().and_then(|oracle| oracle.decode(&tokens.to_vec()));
+        text.unwrap_or_else(|| Decoder::sentencepiece(&self.inner.pieces).decode(tokens))
     }
 }
 
@@ -410,6 +409,22 @@ fn id_of(pieces: &[String], piece: &str) -> Option<TokenId> {
 }
 
 impl Inner {
+    /// Returns the table that decodes ids; none where only the oracle decodes them.
+    fn decoder(&self) -> Option<&Decoder> {
+        let make = || {
+            let json = self.semantics == Semantics::Json;
+            match json.then(|| self.json_oracle()) {
+                Some(Ok(oracle)) => {
+                    let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+                    oracle.decoder(count)
+                }
+                // What the oracle cannot load is written as its pieces are.
+                Some(Err(_)) | None => Some(Decoder::sentencepiece(&self.pieces)),
+            }
+        };
+        self.decoder.get_or_init(make).as_ref()
+    }
+
     fn check_width(&self, dtype: Dtype) -> Result<(), EncodeError> {
         let vocab_size = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
         if dtype == Dtype::U16 && Dtype::for_vocab(vocab_size) != Dtype::U16 {

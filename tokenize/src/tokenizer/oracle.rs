@@ -6,6 +6,7 @@ use std::path::Path;
 use ratdata_schemas::{Checksum, TokenId};
 
 use super::boundary::{Bound, Broken, bounded};
+use super::decode::Decoder;
 use super::encoder::{Piece, SpecialInText};
 use super::error::EncodeError;
 use super::limits::MOST_ADDED_BYTES;
@@ -53,6 +54,12 @@ impl JsonOracle {
             Ok(Err(wrong)) => Err(wrong.to_string()),
             Err(broken) => Err(broken.to_string()),
         }
+    }
+
+    /// Returns the table that decodes ids below `count`; none where only the oracle can decode them.
+    pub(super) fn decoder(&self, count: u32) -> Option<Decoder> {
+        let steps = serde_json::to_value(self.tokenizer.get_decoder()?).ok()?;
+        Decoder::of_steps(&steps, (0..count).map(|id| self.tokenizer.id_to_token(id)))
     }
 
     /// Returns the same, reading special tokens as plain text.

@@ -242,7 +242,7 @@ fn read_window(
 mod tests {
     use ratdata_schemas::manifest::FORMAT_VERSION;
     use ratdata_schemas::{
-        Checksum, Dtype, Manifest, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+        Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
     };
 
     use super::*;
@@ -287,7 +287,7 @@ mod tests {
         let shards = vec![writer.finish(None).unwrap()];
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            name: "x".into(),
+            name: PlainName::near("x"),
             dtype: Dtype::U16,
             tokenizer: TokenizerRecord {
                 name: "x".into(),
@@ -299,7 +299,7 @@ mod tests {
                 unk: None,
                 pad: None,
             },
-            splits: [("train".to_owned(), SplitRecord::Shards { shards })].into(),
+            splits: [(PlainName::near("train"), SplitRecord::Shards { shards })].into(),
             sources: Vec::new(),
             base: None,
             config: serde_json::Value::Null,

@@ -7,6 +7,7 @@ use std::path::Path;
 use ratdata_schemas::layered::{
     LayerError, nearest, overlay, parse_set, read_embedded, read_layers,
 };
+use ratdata_schemas::{PathError, RelativePath};
 use schemars::schema_for;
 use serde_json::Value as Schema;
 use thiserror::Error;
@@ -106,7 +107,7 @@ impl ExperimentError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// Its name, after which a run's folder is called.
-    pub name: String,
+    pub name: RelativePath,
     /// The experiment.
     pub experiment: Experiment,
 }
@@ -153,16 +154,18 @@ pub fn find(wanted: &str, sets: &[String]) -> Result<Found, ExperimentError> {
         ExperimentError::Value { origin: origin.clone(), reason }
     })?;
     experiment.check(&origin)?;
-    Ok(Found { name: run_name(&name), experiment })
+    let reason = |wrong: PathError| format!("a run is called after its experiment: {wrong}");
+    let name = run_name(&name).map_err(|wrong| ExperimentError::Value {
+        origin: origin.clone(),
+        reason: reason(wrong),
+    })?;
+    Ok(Found { name, experiment })
 }
 
 /// A file anywhere gives its stem; a compiled-in name keeps its folder.
-fn run_name(name: &str) -> String {
-    if embedded(name).is_some() {
-        return name.to_owned();
-    }
-    let stem = Path::new(name).file_name().map(|stem| stem.to_string_lossy().into_owned());
-    stem.unwrap_or_else(|| name.to_owned())
+fn run_name(name: &str) -> Result<RelativePath, PathError> {
+    let stem = Path::new(name).file_name().and_then(|stem| stem.to_str());
+    RelativePath::new(if embedded(name).is_some() { name } else { stem.unwrap_or(name) })
 }
 
 impl Experiment {
@@ -173,6 +176,16 @@ impl Experiment {
             .map_err(|source| ExperimentError::Model { origin: origin(), source })?;
         let training = &self.training;
         let (global, micro) = (training.global_batch.get(), training.micro_batch.get());
+        let bounded = [
+            ("training.global_batch", global, MOST_SEQUENCES),
+            ("data.prefetch", self.data.prefetch.get(), MOST_PREFETCHED),
+        ];
+        for (key, found, most) in bounded {
+            if found > most {
+                let reason = format!("`{key}` is {found}, expected at most {most}");
+                return Err(ExperimentError::Value { origin: origin(), reason });
+            }
+        }
         if !global.is_multiple_of(micro) {
             return Err(ExperimentError::Batches { origin: origin(), global, micro });
         }
@@ -215,6 +228,10 @@ impl Experiment {
         Ok(())
     }
 }
+
+/// The most sequences of an iteration, and batches prepared ahead: room is made for all of them.
+const MOST_SEQUENCES: usize = 1 << 24;
+const MOST_PREFETCHED: usize = 1 << 10;
 
 /// What the decay of a moment may be: with 1 it would never take a gradient in.
 const BETAS: RangeInclusive<f64> = 0.0..=1.0 - f64::EPSILON;
@@ -267,7 +284,7 @@ mod tests {
         assert_eq!(all.len(), 15);
         for name in all {
             let found = find(name, &[]).unwrap();
-            assert_eq!(found.name, name);
+            assert_eq!(found.name.as_str(), name);
         }
     }
 
@@ -314,6 +331,33 @@ mod tests {
         let wrong = refused("tiny-rat", &["model.layers=four"]).to_string();
 
         assert!(wrong.contains("layers"), "{wrong}");
+    }
+
+    #[test]
+    fn a_number_that_no_memory_holds_is_refused_with_its_key() {
+        for (set, found) in [
+            (
+                "model.vocab_size=4000000000",
+                "`vocab_size` is 4000000000, expected at most 16777216",
+            ),
+            ("model.d_model=1152921504606846976", "`d_model` is 1152921504606846976"),
+            ("model.layers=1000000", "`layers` is 1000000"),
+            ("model.seq_len=4294967296", "`seq_len` is 4294967296"),
+            ("model.ffn_mult=100000", "`ffn_mult` is 100000"),
+            ("data.prefetch=1000000000000", "`data.prefetch` is 1000000000000"),
+            ("training.global_batch=1099511627776", "`training.global_batch` is 1099511627776"),
+        ] {
+            let wrong = refused("tiny-rat", &[set]).to_string();
+
+            assert!(wrong.contains(found), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_folder_of_a_run_is_no_way_out() {
+        assert!(run_name("..").is_err());
+        assert_eq!(run_name("a/../../mine").unwrap().as_str(), "mine");
+        assert_eq!(run_name("fineweb_edu/rat-xl").unwrap().as_str(), "fineweb_edu/rat-xl");
     }
 
     #[test]
