@@ -15,12 +15,14 @@ pub mod layouts;
 pub mod manifest;
 mod mmap;
 pub mod payload;
+pub mod refusal;
 pub mod regular;
 pub mod row_set;
 pub mod run_event;
 pub mod shard_writer;
 pub mod tally;
 pub mod token;
+pub mod toml_place;
 
 pub use artifact::{ArtifactError, DirLock, StagedFile};
 pub use bin::{BinError, TokenBin, Tokens};
@@ -34,9 +36,11 @@ pub use manifest::{
 };
 pub use mmap::MappedFile;
 pub use payload::{Carried, PayloadFile};
+pub use refusal::{refusal_hint, refusal_hint_in, tell_file_limit};
 pub use regular::{open_regular, read_regular};
 pub use row_set::{Row, RowSet, RowSetError};
 pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use tally::{TALLY_FILE, Tally, TallyFile};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};
+pub use toml_place::{TomlPlace, TomlText};

@@ -13,7 +13,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub(crate) enum TranscodeError {
     #[error(transparent)]
-    Artifact(#[from] ArtifactError),
+    Artifact(ArtifactError),
     #[error(transparent)]
     Bin(#[from] BinError),
     #[error(transparent)]
@@ -63,7 +63,10 @@ impl TranscodeError {
 
     /// Wraps what the system said about one file.
     pub(crate) fn io(path: &std::path::Path) -> impl Fn(io::Error) -> Self + '_ {
-        |source| Self::Io { path: path.to_owned(), source }
+        |source| match source.kind() {
+            io::ErrorKind::Interrupted => Self::Interrupted,
+            _ => Self::Io { path: path.to_owned(), source },
+        }
     }
 
     /// Returns what the user can do about it, where there is something to do.
@@ -95,6 +98,17 @@ impl TranscodeError {
             | Self::Vocabulary { .. }
             | Self::NoFiles { .. }
             | Self::Interrupted => None,
+        }
+    }
+}
+
+impl From<ArtifactError> for TranscodeError {
+    fn from(wrong: ArtifactError) -> Self {
+        match wrong {
+            ArtifactError::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+                Self::Interrupted
+            }
+            wrong => Self::Artifact(wrong),
         }
     }
 }

@@ -14,12 +14,11 @@ mod json;
 mod sentencepiece;
 pub mod sentencepiece_model;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord};
+use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord, read_regular};
 
 pub use crate::engine::width::IdWidth;
 pub use align::Aligned;
@@ -95,8 +94,9 @@ impl Tokenizer {
         } else {
             path.to_owned()
         };
-        let bytes =
-            fs::read(&path).map_err(|source| TokenizerError::Io { path: path.clone(), source })?;
+        // A device would have no end, and a pipe perhaps no beginning.
+        let bytes = read_regular(&path)
+            .map_err(|source| TokenizerError::Io { path: path.clone(), source })?;
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'{') {
             Self::from_json(path, &bytes)
