@@ -87,7 +87,7 @@ impl PayloadFile {
             if (self.stopped)() {
                 return Err(io_error(&self.path)(io::ErrorKind::Interrupted.into()));
             }
-            let mut piece = open.by_ref().take(left.min(PIECE));
+            let mut piece = Read::by_ref(&mut open).take(left.min(PIECE));
             // From file to file the standard library asks the system to copy (`copy_file_range`).
             let copied = io::copy(&mut piece, writer.get_mut()).map_err(io_error(&self.path))?;
             if copied == 0 {
