@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::open_regular;
+use ratdata_schemas::payload::carry_unless;
 use ratdata_schemas::{
     Checksum, DirLock, Dtype, FileRecord, Manifest, PayloadFile, ShardRecord, SourceRecord,
     SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens,
@@ -17,6 +18,7 @@ use serde_json::json;
 
 use super::TranscodeError;
 use super::found::{Found, find, open};
+use crate::interrupt;
 
 pub(crate) use super::found::ImportLayout;
 
@@ -147,7 +149,8 @@ fn shards(
         let mask = shard.mask(&bin, made)?;
         let fingerprint = match file.from {
             0 => record.blake3.clone(),
-            _ => Checksum::of_file(&file.path).map_err(TranscodeError::io(&file.path))?,
+            _ => Checksum::of_file_unless(&file.path, job.stop)
+                .map_err(TranscodeError::io(&file.path))?,
         };
         let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
@@ -212,9 +215,9 @@ impl Shard<'_> {
         let path = self.place("bin", made);
         let (from, width) = (self.file.from, self.file.dtype.width() as u64);
         if from == 0 {
-            ratdata_schemas::payload::carry(&self.file.path, &path, self.job.link)?;
+            carry_unless(&self.file.path, &path, self.job.link, interrupt::asked)?;
         } else {
-            let mut file = PayloadFile::create(&path)?;
+            let mut file = PayloadFile::create(&path)?.unless(interrupt::asked);
             let (mut first, mut tokens, mut closing) = (from, self.file.tokens, None);
             if let (ImportLayout::Llmc, Documents::Eos(eos)) = (self.job.from, self.job.documents) {
                 // EOS begins a document there and ends it here: it moves to the end of the file,
@@ -235,7 +238,9 @@ impl Shard<'_> {
             file.commit()?;
         }
         let bin = TokenBin::open(&path, self.file.dtype)?;
-        let record = self.record("bin", &path, Checksum::of_many(bin.bytes()))?;
+        let blake3 = Checksum::of_many_unless(bin.bytes(), self.job.stop)
+            .map_err(TranscodeError::io(&path))?;
+        let record = self.record("bin", &path, blake3)?;
         Ok((bin, record))
     }
 
@@ -243,8 +248,9 @@ impl Shard<'_> {
     fn index(&self, bin: &TokenBin, made: &mut Made) -> Result<(FileRecord, u64), TranscodeError> {
         let path = self.place("idx", made);
         if let (Some(index), Some(ends)) = (&self.file.index, &self.file.ends) {
-            ratdata_schemas::payload::carry(index, &path, self.job.link)?;
-            let blake3 = Checksum::of_file(&path).map_err(TranscodeError::io(&path))?;
+            carry_unless(index, &path, self.job.link, interrupt::asked)?;
+            let blake3 = Checksum::of_file_unless(&path, self.job.stop)
+                .map_err(TranscodeError::io(&path))?;
             return Ok((self.record("idx", &path, blake3)?, ends.len() as u64));
         }
         let found;
@@ -307,16 +313,29 @@ fn begins_with(file: &Found, eos: TokenId) -> Result<bool, TranscodeError> {
     Ok(first == eos.to_le_bytes()[..file.dtype.width()])
 }
 
+/// How many ids are looked at between two looks at whether the user has stopped it.
+const PIECE: usize = 1 << 20;
+
 /// Returns the largest id, held to the vocabulary where that is known.
 fn check_ids(
     job: &ImportJob<'_>,
     file: &Found,
     bin: &TokenBin,
 ) -> Result<Option<TokenId>, TranscodeError> {
+    let going = || !job.stop.load(Ordering::Relaxed);
     let largest = match bin.tokens() {
-        Tokens::U16(ids) => ids.par_iter().max().map(|&id| TokenId::from(id)),
-        Tokens::U32(ids) => ids.par_iter().max().copied(),
+        Tokens::U16(ids) => {
+            let pieces = ids.par_chunks(PIECE).filter(|_| going());
+            pieces.filter_map(|piece| piece.iter().max().map(|&id| TokenId::from(id))).max()
+        }
+        Tokens::U32(ids) => {
+            let pieces = ids.par_chunks(PIECE).filter(|_| going());
+            pieces.filter_map(|piece| piece.iter().max().copied()).max()
+        }
     };
+    if !going() {
+        return Err(TranscodeError::Interrupted);
+    }
     // A signed id below 0, or -1 as a filler, is no id of any vocabulary.
     let most = i32::MAX.unsigned_abs();
     let vocab_size = job.tokenizer.as_ref().map_or(most, |tokenizer| tokenizer.vocab_size);

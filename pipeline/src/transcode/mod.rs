@@ -15,9 +15,12 @@ mod text;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ratdata_schemas::payload::carry_unless;
 use ratdata_schemas::{Carried, DirLock, Manifest, PayloadFile, SplitRecord, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
+
+use crate::interrupt;
 
 pub(crate) use error::TranscodeError;
 pub(crate) use import::{Documents, ImportJob, ImportLayout, import};
@@ -133,7 +136,8 @@ impl ExportJob<'_> {
     /// Creates a file of `split`.
     fn create(&self, split: &str, name: &str) -> Result<NewFile, TranscodeError> {
         let path = self.place(split, name)?;
-        Ok(NewFile { file: PayloadFile::create(&path)?, path })
+        let file = PayloadFile::create(&path)?.unless(interrupt::asked);
+        Ok(NewFile { file, path })
     }
 
     /// Gives a whole file of the artifact its place in the export.
@@ -145,7 +149,7 @@ impl ExportJob<'_> {
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
         let path = self.place(split, name)?;
-        let carried = ratdata_schemas::payload::carry(source, &path, self.link)?;
+        let carried = carry_unless(source, &path, self.link, interrupt::asked)?;
         let bytes = std::fs::metadata(&path)
             .map_err(|source| TranscodeError::Io { path: path.clone(), source })?
             .len();
