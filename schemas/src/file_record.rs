@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -35,6 +36,22 @@ impl FileRecord {
         let io = |source| ArtifactError::Io { path: path.to_owned(), source };
         let bytes = path.metadata().map_err(io)?.len();
         let blake3 = Checksum::of_file(path).map_err(io)?;
+        Ok(Self { path: Self::relative(root, path)?, bytes, blake3 })
+    }
+
+    /// Describes a file as [`FileRecord::of_file`] does, unless `stop` is set before it is read.
+    ///
+    /// # Errors
+    ///
+    /// As of [`FileRecord::of_file`], or the user has stopped it.
+    pub fn of_file_unless(
+        root: &Path,
+        path: &Path,
+        stop: &AtomicBool,
+    ) -> Result<Self, ArtifactError> {
+        let io = |source| ArtifactError::Io { path: path.to_owned(), source };
+        let bytes = path.metadata().map_err(io)?.len();
+        let blake3 = Checksum::of_file_unless(path, stop).map_err(io)?;
         Ok(Self { path: Self::relative(root, path)?, bytes, blake3 })
     }
 

@@ -98,9 +98,31 @@ impl PipelineArgs {
         self.pipeline.as_os_str() != "pipeline.toml"
     }
 
-    /// Reads the pipeline, opens its store and plans it.
+    /// Reads the pipeline, which has a step at least, opens its store and plans it.
     pub(crate) fn plan(&self) -> Result<(Pipeline, Store, Plan), Failure> {
         let (pipeline, store) = self.read()?;
+        if pipeline.steps.is_empty() {
+            let message = format!("{}: the pipeline has no step", pipeline.path.display());
+            return Err(Failure::message(Kind::Usage, message).hinted(Some(
+                "a step is a table such as `[steps.tokens]`, with a `kind`; `ratdata plan tiny` shows an example",
+            )));
+        }
+        self.plan_of(pipeline, store)
+    }
+
+    /// Reads the pipeline, opens what has to be a store already, and plans it; with no step nothing
+    /// is planned.
+    pub(crate) fn plan_in_store(&self) -> Result<(Pipeline, Store, Plan), Failure> {
+        let (pipeline, store) = self.read()?;
+        check_store(&store)?;
+        self.plan_of(pipeline, store)
+    }
+
+    fn plan_of(
+        &self,
+        pipeline: Pipeline,
+        store: Store,
+    ) -> Result<(Pipeline, Store, Plan), Failure> {
         let plan = Plan::of(&pipeline, &store, &self.steps, self.full_hash)
             .map_err(|wrong| pipeline_failure(&wrong))?;
         Ok((pipeline, store, plan))
@@ -120,6 +142,21 @@ impl PipelineArgs {
         let store = Store::at(self.store.as_deref().unwrap_or(&pipeline.store));
         Ok((pipeline, store))
     }
+}
+
+/// Refuses a folder of other things, where a store is to be looked at or cleared.
+pub(super) fn check_store(store: &Store) -> Result<(), Failure> {
+    let root = store.root().display();
+    let (kind, message) = match store.is_one() {
+        Ok(true) => return Ok(()),
+        Ok(false) => {
+            (Kind::Usage, format!("{root}: not a store: no run has left its records here"))
+        }
+        Err(wrong) => (Kind::Failed, format!("{root}: cannot read the store: {wrong}")),
+    };
+    Err(Failure::message(kind, message).hinted(Some(
+        "`--store` names the folder of a pipeline's results, by default `.ratdata/store` beside it",
+    )))
 }
 
 /// Runs the command.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::train::{Drawn, draws};
 use crate::failure::{Failure, Kind, hub_failure};
 use crate::inspect::{find_tokenizer, open_bins, rows_failure};
+use crate::interrupt;
 use crate::number::{column, length, whole};
 use crate::progress::FetchBars;
 use crate::ui::Ui;
@@ -318,6 +319,9 @@ fn read_source(
     let mut found: Option<(u64, String)> = None;
     for part in 0..source.num_parts() {
         let read = source.read_part(part, &mut |rows| {
+            if interrupt::asked() {
+                return false;
+            }
             for (row, cell) in (rows.first..).zip(&rows.cells) {
                 let Ok(text) = source.text(cell) else { continue };
                 if tokenizer.is_some_and(|tokenizer| !is_document(config, tokenizer, &text)) {
@@ -332,6 +336,7 @@ fn read_source(
             true
         });
         read.map_err(|wrong| failed(&wrong))?;
+        interrupt::check()?;
         if found.is_some() {
             break;
         }

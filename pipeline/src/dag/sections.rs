@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::error::PipelineError;
-use super::place::Place;
+use super::place::place_of;
 use super::settings::SlurmSettings;
 use crate::number::MOST_THREADS;
 
@@ -173,7 +173,7 @@ impl SectionReader<'_> {
 
     pub(crate) fn value(self, keys: &[&str], key: &str, wrong: String) -> PipelineError {
         PipelineError::Value {
-            place: Place::of(self.path, &[keys, &[key]].concat()),
+            place: place_of(self.path, &[keys, &[key]].concat()),
             table: match keys {
                 [] => "the pipeline".into(),
                 ["steps", step] => format!("step `{step}`"),
@@ -192,7 +192,7 @@ const MEMORY: &str = "expected a number of gigabytes";
 pub(crate) fn unknown(path: &Path, keys: &[&str], table: &str, known: &[&str]) -> PipelineError {
     let key = keys.last().copied().unwrap_or_default();
     PipelineError::UnknownKey {
-        place: Place::of(path, keys),
+        place: place_of(path, keys),
         table: table.to_owned(),
         key: key.to_owned(),
         nearest: nearest(key, known.iter().copied()).map(Into::into),

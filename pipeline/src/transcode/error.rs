@@ -13,7 +13,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub(crate) enum TranscodeError {
     #[error(transparent)]
-    Artifact(#[from] ArtifactError),
+    Artifact(ArtifactError),
     #[error(transparent)]
     Bin(#[from] BinError),
     #[error(transparent)]
@@ -77,7 +77,10 @@ impl TranscodeError {
 
     /// Wraps what the system said about one file.
     pub(crate) fn io(path: &std::path::Path) -> impl Fn(io::Error) -> Self + '_ {
-        |source| Self::Io { path: path.to_owned(), source }
+        |source| match source.kind() {
+            io::ErrorKind::Interrupted => Self::Interrupted,
+            _ => Self::Io { path: path.to_owned(), source },
+        }
     }
 
     /// Returns what the user can do about it, where there is something to do.
@@ -114,6 +117,17 @@ impl TranscodeError {
             Self::NoMask { .. } => Some("merge those with masks and those without apart"),
             Self::TooLarge { .. } => Some("is it the right tokenizer, and the right `--dtype`?"),
             Self::Io { .. } | Self::Vocabulary { .. } | Self::NoFiles { .. } => None,
+        }
+    }
+}
+
+impl From<ArtifactError> for TranscodeError {
+    fn from(wrong: ArtifactError) -> Self {
+        match wrong {
+            ArtifactError::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+                Self::Interrupted
+            }
+            wrong => Self::Artifact(wrong),
         }
     }
 }

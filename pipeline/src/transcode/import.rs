@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::open_regular;
+use ratdata_schemas::payload::carry_unless;
 use ratdata_schemas::{
     Checksum, DirLock, Dtype, FileRecord, Manifest, PayloadFile, PlainName, RelativePath,
     ShardRecord, SourceRecord, SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens,
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use super::found::{Found, find, open};
 use super::note::{JobNote, is_begun};
 use super::{TranscodeError, UNKNOWN};
+use crate::interrupt;
 
 pub(crate) use super::found::ImportLayout;
 
@@ -297,7 +299,8 @@ fn shards(
         let mask = shard.mask(&bin)?;
         let fingerprint = match file.from {
             0 => record.blake3.clone(),
-            _ => Checksum::of_file(&file.path).map_err(TranscodeError::io(&file.path))?,
+            _ => Checksum::of_file_unless(&file.path, job.stop)
+                .map_err(TranscodeError::io(&file.path))?,
         };
         let name = file.name.clone();
         let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
@@ -350,9 +353,9 @@ impl Shard<'_> {
         let path = self.place("bin")?;
         let (from, width) = (self.file.from, self.file.dtype.width() as u64);
         if from == 0 {
-            ratdata_schemas::payload::carry(&self.file.path, &path, self.job.link)?;
+            carry_unless(&self.file.path, &path, self.job.link, interrupt::asked)?;
         } else {
-            let mut file = PayloadFile::create(&path)?;
+            let mut file = PayloadFile::create(&path)?.unless(interrupt::asked);
             let (mut first, mut tokens, mut closing) = (from, self.file.tokens, None);
             if let (ImportLayout::Llmc, Documents::Eos(eos)) = (self.job.from, self.job.documents) {
                 // EOS begins a document there and ends it here: it moves to the end of the file,
@@ -377,7 +380,8 @@ impl Shard<'_> {
             path: RelativePath::new(&format!("{}.bin", self.stem))
                 .map_err(|_| TranscodeError::NotUtf8 { path: self.file.path.clone() })?,
             bytes: bin.bytes().len() as u64,
-            blake3: Checksum::of_many(bin.bytes()),
+            blake3: Checksum::of_many_unless(bin.bytes(), self.job.stop)
+                .map_err(TranscodeError::io(&path))?,
         };
         Ok((bin, record))
     }
@@ -386,8 +390,9 @@ impl Shard<'_> {
     fn index(&self, bin: &TokenBin) -> Result<(FileRecord, u64), TranscodeError> {
         let path = self.place("idx")?;
         if let (Some(index), Some(ends)) = (&self.file.index, &self.file.ends) {
-            ratdata_schemas::payload::carry(index, &path, self.job.link)?;
-            return Ok((FileRecord::of_file(self.job.out, &path)?, ends.len() as u64));
+            carry_unless(index, &path, self.job.link, interrupt::asked)?;
+            let record = FileRecord::of_file_unless(self.job.out, &path, self.job.stop)?;
+            return Ok((record, ends.len() as u64));
         }
         let found;
         let ends = match (&self.file.ends, self.job.documents) {
@@ -449,16 +454,29 @@ fn begins_with(file: &Found, eos: TokenId) -> Result<bool, TranscodeError> {
     Ok(first == eos.to_le_bytes()[..file.dtype.width()])
 }
 
+/// How many ids are looked at between two looks at whether the user has stopped it.
+const PIECE: usize = 1 << 20;
+
 /// Returns the largest id, held to the vocabulary where that is known.
 fn check_ids(
     job: &ImportJob<'_>,
     file: &Found,
     bin: &TokenBin,
 ) -> Result<Option<TokenId>, TranscodeError> {
+    let going = || !job.stop.load(Ordering::Relaxed);
     let largest = match bin.tokens() {
-        Tokens::U16(ids) => ids.par_iter().max().map(|&id| TokenId::from(id)),
-        Tokens::U32(ids) => ids.par_iter().max().copied(),
+        Tokens::U16(ids) => {
+            let pieces = ids.par_chunks(PIECE).filter(|_| going());
+            pieces.filter_map(|piece| piece.iter().max().map(|&id| TokenId::from(id))).max()
+        }
+        Tokens::U32(ids) => {
+            let pieces = ids.par_chunks(PIECE).filter(|_| going());
+            pieces.filter_map(|piece| piece.iter().max().copied()).max()
+        }
     };
+    if !going() {
+        return Err(TranscodeError::Interrupted);
+    }
     let vocab_size = job.tokenizer.as_ref().map_or(MOST_ID, |tokenizer| tokenizer.vocab_size);
     match largest {
         Some(id) if id >= vocab_size => {

@@ -17,6 +17,7 @@ use ratdata_tokenize::corpus::MergedInput;
 use serde_json::{Value, json};
 
 use super::{TranscodeError, check_apart};
+use crate::interrupt;
 
 /// One merge: what is joined, and where to.
 pub(crate) struct MergeJob<'a> {
@@ -169,19 +170,23 @@ impl MergeJob<'_> {
         let mut bits = Bits::default();
         let (mut tokens, mut documents) = (0, 0);
         for shard in shards {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(TranscodeError::Interrupted);
-            }
             let path = shard.bin().path();
             bin.copy_from(path, 0, shard.bin().bytes().len() as u64)?;
             let index = shard.index().ok_or(TranscodeError::NoDocuments { path: path.into() })?;
             index.check(shard.bin().len())?;
             for ends in index.ends().chunks(1 << 13) {
+                self.check_stop()?;
                 let moved = ends.iter().flat_map(|end| (end + tokens).to_le_bytes());
                 idx.write(&moved.collect::<Vec<u8>>())?;
             }
             if let (Some(file), Some(learnt)) = (&mut mask, shard.mask()) {
-                file.write(&bits.append(learnt, shard.bin().len()))?;
+                let mut left = shard.bin().len();
+                for piece in learnt.chunks(1 << 20) {
+                    self.check_stop()?;
+                    let here = left.min(piece.len() as u64 * 8);
+                    file.write(&bits.append(piece, here))?;
+                    left -= here;
+                }
             }
             documents += index.len() as u64;
             tokens += shard.bin().len();
@@ -199,8 +204,13 @@ impl MergeJob<'_> {
         })
     }
 
+    fn check_stop(&self) -> Result<(), TranscodeError> {
+        if self.stop.load(Ordering::Relaxed) { Err(TranscodeError::Interrupted) } else { Ok(()) }
+    }
+
     fn create(&self, stem: &str, ending: &str) -> Result<PayloadFile, TranscodeError> {
-        Ok(PayloadFile::create(&self.out.join(format!("{stem}.{ending}")))?)
+        let file = PayloadFile::create(&self.out.join(format!("{stem}.{ending}")))?;
+        Ok(file.unless(interrupt::asked))
     }
 
     fn commit(
@@ -210,7 +220,8 @@ impl MergeJob<'_> {
         ending: &str,
     ) -> Result<FileRecord, TranscodeError> {
         file.commit()?;
-        Ok(FileRecord::of_file(self.out, &self.out.join(format!("{stem}.{ending}")))?)
+        let path = self.out.join(format!("{stem}.{ending}"));
+        Ok(FileRecord::of_file_unless(self.out, &path, self.stop)?)
     }
 }
 

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::bin_set::manifest_checksum;
+use ratdata_schemas::payload::carry_unless;
 use ratdata_schemas::{
     Carried, DirLock, Manifest, PayloadFile, RelativePath, SplitRecord, TokenId, resting_place,
 };
@@ -25,6 +26,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use note::{FileNote, JobNote};
+
+use crate::interrupt;
 
 pub(crate) use error::TranscodeError;
 pub(crate) use import::{Documents, ImportJob, ImportLayout, import};
@@ -262,7 +265,8 @@ impl Export<'_> {
     /// Creates a file of `split`.
     fn create(&self, split: &str, name: &str) -> Result<NewFile, TranscodeError> {
         let path = self.place(split, name)?;
-        Ok(NewFile { file: PayloadFile::create(&path)?, path })
+        let file = PayloadFile::create(&path)?.unless(interrupt::asked);
+        Ok(NewFile { file, path })
     }
 
     /// Gives a whole file of the artifact its place in the export.
@@ -274,7 +278,7 @@ impl Export<'_> {
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
         let path = self.place(split, name)?;
-        let carried = ratdata_schemas::payload::carry(source, &path, self.job.link)?;
+        let carried = carry_unless(source, &path, self.job.link, interrupt::asked)?;
         let bytes = std::fs::metadata(&path).map_err(TranscodeError::io(&path))?.len();
         files.push(ExportedFile { path, bytes, carried: Some(carried) });
         Ok(())

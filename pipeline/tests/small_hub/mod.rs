@@ -27,6 +27,12 @@ pub(crate) enum Fault {
     Slow,
     /// Blocks after a file's first never arrive.
     Stalls,
+    /// It accepts every request and answers none.
+    Silent,
+    /// A file's bytes come in drops, each soon after the last, and all of them late.
+    Drips,
+    /// It has pointers in the place of large files.
+    Pointers,
 }
 
 impl SmallHub {
@@ -72,6 +78,9 @@ fn answer(
     log: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let Asked { method, target, range } = read_request(&stream, log)?;
+    if fault == Fault::Silent {
+        std::thread::sleep(Duration::from_mins(10));
+    }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     if let Fault::Status(status) = fault {
         return respond(&mut stream, status, "", b"{\"error\": \"no\"}", &method);
@@ -91,9 +100,17 @@ fn answer(
     let Some((_, name)) = name else {
         return respond(&mut stream, 404, "", b"{\"error\": \"unknown\"}", &method);
     };
-    let Ok(content) = fs::read(folder_of(root, path).join(name)) else {
+    let Ok(mut content) = fs::read(folder_of(root, path).join(name)) else {
         return respond(&mut stream, 404, "x-error-code: EntryNotFound\r\n", b"", &method);
     };
+    if fault == Fault::Pointers && name.ends_with(".parquet") {
+        content = format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n",
+            "0".repeat(64),
+            content.len()
+        )
+        .into_bytes();
+    }
     let (first, last) = range.unwrap_or((0, None));
     let end = last.map_or(content.len(), |last| (last + 1).min(content.len()));
     let part = &content[first.min(end)..end];
@@ -105,6 +122,18 @@ fn answer(
         content.len()
     );
     let is_body = method == "GET" && part.len() > 1000;
+    if fault == Fault::Drips && is_body {
+        write!(
+            stream,
+            "HTTP/1.1 206 Partial Content\r\n{headers}content-length: {}\r\n\r\n",
+            part.len()
+        )?;
+        for drop in part.chunks(part.len().div_ceil(8)) {
+            std::thread::sleep(Duration::from_millis(250));
+            stream.write_all(drop)?;
+        }
+        return Ok(());
+    }
     if fault == Fault::Slow && is_body {
         std::thread::sleep(Duration::from_millis(100));
     }

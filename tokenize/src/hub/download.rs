@@ -31,6 +31,12 @@ const ATTEMPTS: u32 = 5;
 /// How often a listing is asked for: whoever has no network shall hear of it soon.
 const LISTING_ATTEMPTS: u32 = 3;
 
+/// How often anything is asked for of a hub that accepts requests and sends nothing.
+const SILENT_ATTEMPTS: u32 = 2;
+
+/// What a file begins with that stands for a large one in a Git repository.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+
 /// How often a wait looks whether the user has stopped it.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -97,11 +103,16 @@ pub fn cache_folder() -> PathBuf {
 }
 
 impl<'p> Hub<'p> {
-    pub(super) fn new(progress: &'p dyn FetchProgress) -> Self {
+    /// The hub that the environment names.
+    ///
+    /// # Errors
+    ///
+    /// A variable has no value that can be used.
+    pub(super) fn new(progress: &'p dyn FetchProgress) -> Result<Self, HubError> {
         let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| {
             !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no" | "off")
         });
-        Self { client: Client::from_env(), cache: cache_folder(), offline, progress }
+        Ok(Self { client: Client::from_env()?, cache: cache_folder(), offline, progress })
     }
 
     /// Returns where a file lies in a cache, ours or the one that is shared; none where it does not.
@@ -246,7 +257,7 @@ impl<'p> Hub<'p> {
         }
     }
 
-    /// Fetches a file in blocks, going on with what an earlier attempt has left of the same content.
+    /// Fetches a file in blocks, after what an earlier attempt has left of the same content.
     fn download(&self, repo: Repo<'_>, entry: &Entry, target: &Path) -> Result<(), HubError> {
         let what = format!("{}/{}", repo.id, entry.path);
         let stopped = || self.progress.stopped();
@@ -285,6 +296,9 @@ impl<'p> Hub<'p> {
             let range = partial.done()..entry.bytes.min(partial.done() + size);
             let asked = Instant::now();
             let failed = match self.block(repo, entry, range.clone())? {
+                Ok(block) if partial.done() == 0 && block.starts_with(POINTER) => {
+                    return Err(HubError::Pointer { what });
+                }
                 Ok(block) => match cut(&block, &range, entry.bytes) {
                     Some(block) => {
                         partial.write(block)?;
@@ -299,10 +313,17 @@ impl<'p> Hub<'p> {
                         reason: "the hub sends nothing more, or other bytes than asked for".into(),
                     },
                 },
+                // The file ends before the hub's own list says.
+                Err(Refusal::Status(StatusCode::RANGE_NOT_SATISFIABLE)) => {
+                    partial.restart()?;
+                    return Err(HubError::Damaged { what });
+                }
                 Err(refusal) => self.explain(&what, refusal),
             };
             attempts += 1;
             self.try_again(failed, attempts, ATTEMPTS)?;
+            // What was lost of a large block is asked for in small ones.
+            size = BLOCKS.0;
         }
         self.progress.fetched(&entry.path, partial.done(), entry.bytes);
         Ok(())
@@ -310,9 +331,20 @@ impl<'p> Hub<'p> {
 
     /// Asks what a file's content is; none where the hub does not say.
     fn metadata(&self, repo: Repo<'_>, path: &str) -> Result<Option<Metadata>, HubError> {
-        let (repo, path) = (OwnedRepo::from(repo), path.to_owned());
-        let told = self.patiently(move |client| client.metadata(repo.as_repo(), &path))?;
-        Ok(told.ok().filter(|told| !told.etag.is_empty()))
+        let what = format!("{}/{path}", repo.id);
+        let mut attempts = 0;
+        loop {
+            let (asked, of) = (OwnedRepo::from(repo), path.to_owned());
+            match self.patiently(move |client| client.metadata(asked.as_repo(), &of))? {
+                Ok(told) => return Ok(Some(told).filter(|told| !told.etag.is_empty())),
+                Err(Refusal::Silent) => {
+                    attempts += 1;
+                    let failed = self.explain(&what, Refusal::Silent);
+                    self.try_again(failed, attempts, SILENT_ATTEMPTS)?;
+                }
+                Err(_) => return Ok(None),
+            }
+        }
     }
 
     fn block(
@@ -327,7 +359,12 @@ impl<'p> Hub<'p> {
 
     /// Waits before the next attempt; fails where another attempt cannot help, or was the last.
     fn try_again(&self, failed: HubError, attempts: u32, most: u32) -> Result<(), HubError> {
-        if attempts >= most || !matches!(failed, HubError::Unreachable { .. }) {
+        let most = match failed {
+            HubError::Unreachable { .. } => most,
+            HubError::Silent { .. } => SILENT_ATTEMPTS,
+            _ => 0,
+        };
+        if attempts >= most {
             return Err(failed);
         }
         self.wait(Duration::from_millis(200) * 2_u32.pow(attempts))
@@ -380,12 +417,17 @@ impl<'p> Hub<'p> {
     fn explain(&self, what: &str, refusal: Refusal) -> HubError {
         let (what, endpoint) = (what.to_owned(), self.endpoint());
         match refusal {
-            Refusal::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                HubError::Refused { what, endpoint }
+            Refusal::Status(StatusCode::UNAUTHORIZED) => {
+                HubError::Unauthorized { what, endpoint, has_token: self.client.has_token() }
             }
+            Refusal::Status(StatusCode::FORBIDDEN) => HubError::Refused { what, endpoint },
             Refusal::Status(StatusCode::NOT_FOUND) => HubError::NotFound { what, endpoint },
             Refusal::Status(status) => {
                 HubError::Unreachable { what, endpoint, reason: format!("it answered {status}") }
+            }
+            Refusal::Silent => {
+                let seconds = self.client.silence().as_secs_f64();
+                HubError::Silent { what, endpoint, seconds }
             }
             Refusal::NoAnswer(reason) => HubError::Unreachable { what, endpoint, reason },
         }

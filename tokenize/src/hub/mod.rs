@@ -63,7 +63,7 @@ pub fn resolve_tokenizer(
         None if is_tokenizer_name(wanted) => wanted,
         None => return Err(HubError::UnknownTokenizer { wanted: wanted.to_owned() }),
     };
-    let path = fetch_tokenizer(&Hub::new(progress), model(id))?;
+    let path = fetch_tokenizer(&Hub::new(progress)?, model(id))?;
     let name = alias.map_or_else(|| id.rsplit('/').next().unwrap_or(id), |(alias, _)| alias);
     Ok(FoundTokenizer { path, name: name.to_owned() })
 }
@@ -128,7 +128,7 @@ pub fn fetch_tokenizer_config(wanted: &str, progress: &dyn FetchProgress) -> Res
         return Ok(());
     }
     let id = ALIASES.iter().find(|(alias, _)| *alias == wanted).map_or(wanted, |(_, id)| *id);
-    Hub::new(progress).fetch(model(id), "tokenizer_config.json").map(|_| ())
+    Hub::new(progress)?.fetch(model(id), "tokenizer_config.json").map(|_| ())
 }
 
 /// Names a tokenizer on disk after its folder, or after itself where its name says more.
@@ -160,7 +160,7 @@ pub fn resolve_inputs(
             found.extend(find_files(&input)?);
             continue;
         };
-        let hub = Hub::new(progress);
+        let hub = Hub::new(progress)?;
         let entries = address.list(&hub)?;
         for entry in &entries {
             found.push(address.fetch(&hub, entry)?);
@@ -188,7 +188,7 @@ pub fn resolve_until(
             found.extend(find_files(&input)?);
             continue;
         };
-        let hub = Hub::new(progress);
+        let hub = Hub::new(progress)?;
         let mut left = limit;
         for entry in address.list(&hub)? {
             if left == 0 {
@@ -221,7 +221,7 @@ pub fn resolve_sample(
             local.extend(find_files(&input)?);
             continue;
         };
-        let hub = Hub::new(progress);
+        let hub = Hub::new(progress)?;
         let entries = address.list(&hub)?;
         let wanted = sample_size(&entries);
         for number in 0..wanted {

@@ -64,7 +64,7 @@ pub enum PackError {
         difference: String,
     },
     /// The user stopped the run.
-    #[error("interrupted; nothing of the pack was kept")]
+    #[error("interrupted; the same command makes the pack from its beginning")]
     Interrupted,
 }
 

@@ -190,19 +190,20 @@ impl PackJob {
         let fill = base.tokenizer.pad.or(base.tokenizer.eos).unwrap_or(0);
         let stem = format!("{}-{split}-{}", base.name, self.config.seq_len);
         let plain = self.materialize.then_some((bins, fill));
-        let mut writer = PackWriter::create(&self.out, &stem, self.config, plain)?;
+        let place = (self.out.as_path(), stem.as_str());
+        let mut writer = PackWriter::create(place, self.config, plain, interrupted)?;
         let counts = match self.config.packing {
             Algorithm::Concat => {
                 let mut packer = Concat::new(self.config);
                 self.each_document(bins, interrupted, |document| {
-                    Ok(packer.push(document, &mut writer)?)
+                    packer.push(document, &mut writer)
                 })?;
                 packer.finish(&mut writer)?
             }
             Algorithm::BestFit => {
                 let mut packer = BestFit::new(self.config);
                 self.each_document(bins, interrupted, |document| {
-                    Ok(packer.push(document, &mut writer)?)
+                    packer.push(document, &mut writer)
                 })?;
                 packer.finish(&mut writer)?
             }

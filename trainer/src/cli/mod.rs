@@ -75,7 +75,7 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         ));
     }
     if args.dry_run {
-        job.check_start()?;
+        job.check_start(interrupt::flag())?;
         let checked_sequences = job.check(CHECKED_TOKENS / job.plan().seq_len.max(1))?;
         let (plan, memory_bytes) = (job.plan().clone(), job.plan().memory());
         return terminal.emit(&DryRun { plan, memory_bytes, free_bytes, checked_sequences });

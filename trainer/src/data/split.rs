@@ -1,6 +1,7 @@
 //! One split of one source as numbered sequences: windows over token bins, or rows.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, IGNORE_INDEX, Row, RowSet, TokenId};
 use serde::Serialize;
@@ -177,16 +178,20 @@ impl Split {
         Ok(())
     }
 
-    /// Reads all sequences, or `most` of them spread evenly, and returns how many.
+    /// Reads all sequences, or `most` of them spread evenly, and returns how many; fewer where
+    /// `stop` is set on the way.
     ///
     /// # Errors
     /// Returns [`DataError::Id`] where an id is outside the vocabulary.
-    pub fn check(&self, most: u64) -> Result<u64, DataError> {
+    pub fn check(&self, most: u64, stop: &AtomicBool) -> Result<u64, DataError> {
         let mut scratch = Scratch::default();
         let (mut inputs, mut labels) = (vec![0; self.seq_len], vec![0; self.seq_len]);
         let (mut starts, mut checked) = (Vec::new(), 0);
         let stride = usize::try_from(self.len().div_ceil(most.max(1))).unwrap_or(usize::MAX);
         for row in (0..self.len()).step_by(stride) {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
             self.read(row, &mut scratch, (&mut inputs, &mut labels), &mut starts)?;
             checked += 1;
         }

@@ -160,6 +160,18 @@ pub enum ModelConfigError {
 }
 
 impl ModelConfigError {
+    /// Returns the key whose value does not fit.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NoMixers => "mixers",
+            Self::Heads { .. } => "d_model",
+            Self::OddHead { .. } => "head_dim",
+            Self::Chunks { .. } => "seq_len",
+            Self::Groups { .. } => "kv_groups",
+            Self::NotPositive { key, .. } => key,
+        }
+    }
+
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
