@@ -30,7 +30,7 @@ pub(crate) struct RunArgs {
     pub(crate) pipeline: PipelineArgs,
 
     /// How many threads the steps have together [default: the pipeline's, or all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, value_name = "N", value_parser = thread_count, allow_negative_numbers = true)]
     num_proc: Option<NonZeroUsize>,
 
     /// How many steps run at once [default: as many as threads and memory allow]

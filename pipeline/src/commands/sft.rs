@@ -63,7 +63,7 @@ pub(crate) struct SftArgs {
     tokenizer: String,
 
     /// How many threads work [default: all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, value_name = "N", value_parser = thread_count, allow_negative_numbers = true)]
     num_proc: Option<NonZeroUsize>,
 
     /// What becomes of rows that cannot be used

@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use ratdata_schemas::bin_set::manifest_checksum;
 use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::hub::resolve_inputs;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Kind, hub_failure};
-use crate::inspect::find_tokenizer;
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
-use crate::progress::FetchBars;
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 use crate::verify::{Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize};
@@ -167,8 +165,7 @@ fn compare(
             .hinted(Some("name the one that made them with `--tokenizer`"))
             .into());
     };
-    let files =
-        resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))?;
+    let files = find_sources(ui, &args.input, manifest)?;
     let check = Retokenize {
         root: &args.path,
         manifest,

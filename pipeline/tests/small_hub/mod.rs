@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Slow,
     /// Blocks after a file's first never arrive.
     Stalls,
+    /// Files are listed with the size of what their pointers stand for.
+    Pointers,
 }
 
 impl SmallHub {
@@ -83,7 +85,8 @@ fn answer(
             return respond(&mut stream, 404, "x-error-code: EntryNotFound\r\n", b"", &method);
         }
         let mut entries = Vec::new();
-        list(&all, &folder, query.to_ascii_lowercase().contains("recursive=true"), &mut entries);
+        let recursive = query.to_ascii_lowercase().contains("recursive=true");
+        list(&all, &folder, recursive, fault, &mut entries);
         let body = format!("[{}]", entries.join(","));
         return respond(&mut stream, 200, "", body.as_bytes(), &method);
     }
@@ -184,7 +187,7 @@ fn folder_of(root: &Path, path: &str) -> PathBuf {
     })
 }
 
-fn list(root: &Path, folder: &Path, recursive: bool, entries: &mut Vec<String>) {
+fn list(root: &Path, folder: &Path, recursive: bool, fault: Fault, entries: &mut Vec<String>) {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -193,10 +196,11 @@ fn list(root: &Path, folder: &Path, recursive: bool, entries: &mut Vec<String>) 
         if path.is_dir() {
             entries.push(format!(r#"{{"type":"directory","oid":"0","path":"{name}"}}"#));
             if recursive {
-                list(root, &path, recursive, entries);
+                list(root, &path, recursive, fault, entries);
             }
         } else {
             let size = path.metadata().unwrap().len();
+            let size = if fault == Fault::Pointers && size < 1000 { 12345 } else { size };
             entries.push(format!(r#"{{"type":"file","oid":"0","size":{size},"path":"{name}"}}"#));
         }
     }
