@@ -34,7 +34,7 @@ pub(crate) fn asked() -> bool {
 }
 
 /// How long work has to end by itself, which leaves less to clear for the next run.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(300);
 
 /// Ends the program a moment after the user asks, even where one row of gigabytes is being read,
 /// parsed, encoded or made durable by code that cannot look at the flag.

@@ -13,6 +13,7 @@ use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use left::manifest;
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 use workshop::{Workshop, said};
 
@@ -103,7 +104,8 @@ fn held_out_files_are_left_out_of_a_folder_unless_they_are_asked_for() {
 #[test]
 fn a_folder_without_training_data_is_an_error() {
     let workshop = Workshop::new();
-    workshop.write("held/test.jsonl", &lines(&["one"]));
+    let one = [vec!["one".to_owned()]];
+    workshop.write_parquet("held/test.parquet", &one, WriterProperties::default());
     workshop.write("held/dev/1.txt", b"two");
     workshop.write("none/README.md", b"# card");
     workshop.write("none/a.csv", b"text\none\n");
