@@ -154,7 +154,12 @@ impl<'p> Hub<'p> {
     }
 
     /// Lists files below a path with their sizes.
-    pub(super) fn list(&self, repo: Repo<'_>, path: &str, recursive: bool) -> Result<Vec<Entry>, HubError> {
+    pub(super) fn list(
+        &self,
+        repo: Repo<'_>,
+        path: &str,
+        recursive: bool,
+    ) -> Result<Vec<Entry>, HubError> {
         let mut attempts = 0;
         loop {
             let (asked, below) = (OwnedRepo::from(repo), path.to_owned());

@@ -225,7 +225,7 @@ pub(super) fn object_of(line: &[u8]) -> Result<Value, String> {
     });
     match read {
         Ok(Value::Object(row)) => Ok(Value::Object(row)),
-        Ok(Value::Array(_)) => Err("a JSON array, expected an object".to_owned()),
+        Ok(Value::Array(_)) => Err("not a JSON object, but an array".to_owned()),
         Ok(_) => Err("not a JSON object".to_owned()),
         Err(wrong) => {
             // The parser sees one line alone, so its line number says nothing.
