@@ -12,7 +12,7 @@ use std::path::{Component, Path};
 use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo, parse_ends};
 use ratdata_schemas::{BinSet, Dtype, Manifest, Row, RowSet};
 use ratdata_tokenize::sft::{Task, Template};
-use ratdata_tokenize::source::{Source, find_inputs};
+use ratdata_tokenize::source::{Source, Undecodable, find_inputs};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 
 use artifacts::in_folder;
@@ -183,14 +183,17 @@ pub fn task(bytes: &[u8]) {
 
 /// Reads documents from JSON lines, plain and compressed, and from parquet.
 pub fn records(bytes: &[u8]) {
-    for name in ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.parquet"] {
+    for name in ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.parquet", "x.txt"] {
         in_folder(&[(name, bytes)], |folder| {
             let path = folder.join(name).display().to_string();
             let Ok(files) = find_inputs(&[path]) else { return };
             let Ok(source) = Source::open(&files[0], "text") else { return };
             for part in 0..source.num_parts().min(8) {
-                drop(source.read_part(part, &mut |rows| {
-                    rows.cells.iter().for_each(|cell| drop(source.text(cell)));
+                drop(source.read_part(part, &|| false, &mut |rows| {
+                    for cell in &rows.cells {
+                        drop(source.text(cell, Undecodable::Refuse));
+                        drop(source.text(cell, Undecodable::Replace));
+                    }
                     true
                 }));
             }

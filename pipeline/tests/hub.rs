@@ -423,7 +423,9 @@ fn a_folder_may_have_a_dot_and_texts_are_data_too() {
         ("README.md", "the card"),
         ("v1.0/a.ndjson", "{\"text\": \"lines\"}\n"),
         ("v1.0/b.txt", "a text"),
-        ("v1.0/README.md", "a text too"),
+        ("v1.0/README.md", "a card, too"),
+        ("v1.0/b.md", "named by itself"),
+        ("v1.0/test-00000-of-00001.jsonl", "{\"text\": \"held out\"}\n"),
     ] {
         fs::File::create(data.join(name)).unwrap().write_all(text.as_bytes()).unwrap();
     }
@@ -435,10 +437,64 @@ fn a_folder_may_have_a_dot_and_texts_are_data_too() {
         report["documents"].as_u64().unwrap()
     };
 
-    assert_eq!(documents("hf://datasets/some/corpus/v1.0", "a"), 3);
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0", "a"), 2);
     assert_eq!(documents("hf://datasets/some/corpus/v1.0/b.txt", "b"), 1);
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0/b.md", "md"), 1);
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0/*.jsonl", "test"), 1);
     fs::remove_dir_all(data.join("sample")).unwrap();
-    assert_eq!(documents("hf://datasets/some/corpus", "c"), 3, "the card is no document");
+    assert_eq!(documents("hf://datasets/some/corpus", "c"), 2, "the card is no document");
+}
+
+#[test]
+fn held_out_files_are_fetched_only_where_they_are_asked_for() {
+    let folder = workshop();
+    let data = folder.path().join("hub/datasets/sample/tiny");
+    for name in ["test-00000-of-00001", "validation-00000-of-00001"] {
+        let file = data.join(format!("{name}.jsonl"));
+        fs::File::create(file).unwrap().write_all(b"{\"text\": \"held out\"}\n").unwrap();
+    }
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let run = |out: &str, more: &[&str], offline: &str| {
+        let mut command = into(folder.path(), &hub, out);
+        let output = command.args(more).env("HF_HUB_OFFLINE", offline).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let manifest = fs::read(folder.path().join(out).join("manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        (manifest["sources"].as_array().unwrap().len(), said(&output))
+    };
+
+    let (train, told) = run("train", &[], "0");
+    assert_eq!((train, cached(folder.path()).len()), (3, 3));
+    assert!(told.contains("left out by the split that their names tell: 2 (`test-"), "{told}");
+    let (again, told) = run("again", &[], "1");
+    assert_eq!(again, 3, "the record of the listing serves offline");
+    assert!(told.contains("tell: 2 (`test-"), "{told}");
+    let (all, told) = run("all", &["--split-files", "all"], "0");
+    assert_eq!((all, cached(folder.path()).len()), (5, 5));
+    assert!(!told.contains("left out"), "{told}");
+    assert_eq!(run("test", &["--split-files", "test"], "1").0, 1);
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_named() {
+    let folder = workshop();
+    let data = folder.path().join("hub/datasets/sample/tiny");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12345\n";
+    let file = data.join("000_00000.parquet");
+    fs::remove_file(&file).unwrap();
+    fs::File::create(file).unwrap().write_all(pointer.as_bytes()).unwrap();
+    let whole = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let lying = SmallHub::start(&folder.path().join("hub"), Fault::Pointers);
+
+    for (hub, says) in
+        [(lying, "the hub sends a pointer of Git LFS"), (whole, "a pointer of Git LFS")]
+    {
+        let output = tokenize(folder.path(), &hub, &[]);
+
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(says), "{}", said(&output));
+        assert!(said(&output).contains("git lfs pull"), "{}", said(&output));
+    }
 }
 
 #[test]

@@ -225,13 +225,21 @@ pub struct SourceRecord {
     pub bytes: u64,
     /// How many rows it has, bad ones included.
     pub rows: u64,
-    /// Rows left out with `--on-bad-row skip`.
+    /// Rows left out: with `--on-bad-row skip`, and empty text files.
     #[serde(default)]
     pub bad_rows: u64,
+    /// Rows in whose text U+FFFD took the place of something, with `--on-bad-row replace`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replaced_rows: u64,
     /// How many bytes of text its documents have.
     pub text_bytes: u64,
     /// A checksum of its content.
     pub fingerprint: Checksum,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The artifact that a pack indexes.

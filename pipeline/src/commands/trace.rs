@@ -5,17 +5,15 @@ use std::path::PathBuf;
 
 use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
 use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
-use ratdata_tokenize::hub::resolve_inputs;
-use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
+use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::train::{Drawn, draws};
-use crate::failure::{Failure, Kind, hub_failure};
-use crate::inspect::{find_tokenizer, open_bins, rows_failure};
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_sources, find_tokenizer, open_bins, rows_failure};
 use crate::interrupt;
 use crate::number::{column, length, whole};
-use crate::progress::FetchBars;
 use crate::ui::Ui;
 
 /// Lead a token back to its document, file, row and characters
@@ -154,8 +152,7 @@ fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> 
         find_tokenizer(ui, args.tokenizer.as_deref(), Some(&manifest.tokenizer), &root)?;
     traced.piece = tokenizer.as_ref().and_then(|t| t.piece(traced.id)).map(ToOwned::to_owned);
     if let (Some((origin, source)), false) = (source, args.input.is_empty()) {
-        let files =
-            resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|w| hub_failure(&w))?;
+        let files = find_sources(ui, &args.input, &manifest)?;
         let name = &source.name;
         let file = files.iter().find(|file| file.name == *name).ok_or_else(|| {
             Failure::message(Kind::Usage, format!("source `{name}` is not among the files given"))
@@ -318,12 +315,10 @@ fn read_source(
     let mut kept = 0;
     let mut found: Option<(u64, String)> = None;
     for part in 0..source.num_parts() {
-        let read = source.read_part(part, &mut |rows| {
-            if interrupt::asked() {
-                return false;
-            }
+        let read = source.read_part(part, &interrupt::asked, &mut |rows| {
             for (row, cell) in (rows.first..).zip(&rows.cells) {
-                let Ok(text) = source.text(cell) else { continue };
+                let undecodable = config.on_bad_row.undecodable();
+                let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                 if tokenizer.is_some_and(|tokenizer| !is_document(config, tokenizer, &text)) {
                     continue;
                 }

@@ -11,10 +11,9 @@ use ratdata_tokenize::source::SourceFile;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Kind, hub_failure};
-use crate::inspect::find_tokenizer;
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
-use crate::progress::FetchBars;
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 use crate::verify::{Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize};
@@ -189,7 +188,7 @@ fn compare(
     };
     let files = match documents.sources {
         Some(sources) => sources.to_vec(),
-        None => sources(ui, args)?,
+        None => find_sources(ui, &args.input, manifest)?,
     };
     let check = Retokenize {
         root: &args.path,

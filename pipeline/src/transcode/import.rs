@@ -305,7 +305,16 @@ fn shards(
         let name = file.name.clone();
         let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
         let (rows, bad_rows, text_bytes) = (documents, 0, 0);
-        sources.push(SourceRecord { name, bytes, rows, bad_rows, text_bytes, fingerprint });
+        let replaced_rows = 0;
+        sources.push(SourceRecord {
+            name,
+            bytes,
+            rows,
+            bad_rows,
+            replaced_rows,
+            text_bytes,
+            fingerprint,
+        });
         let (source, tokens) = (Some(number), bin.len());
         records.push(ShardRecord { source, documents, tokens, bin: record, idx, mask });
     }

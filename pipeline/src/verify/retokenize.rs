@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ratdata_schemas::{BinSet, Checksum, Manifest, PlainName, TokenId};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
-use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
+use ratdata_tokenize::source::{RowText, Source, SourceError, SourceFile, fingerprint};
 use ratdata_tokenize::tokenizer::{EncodeError, SpecialInText, Tokenizer};
 use rayon::prelude::*;
 
@@ -134,13 +134,15 @@ fn compare_source(
     let mut kept = 0_usize;
     let mut compared = 0;
     let mut wrong: Option<Ended> = None;
+    let stopped = || check.interrupted.load(Ordering::Relaxed);
     for group in 0..source.num_parts() {
         source
-            .read_part(group, &mut |rows| {
+            .read_part(group, &stopped, &mut |rows| {
                 let mut drawn = Vec::new();
                 for (row, cell) in (rows.first..).zip(&rows.cells) {
                     // A row without text was left out, and is no document.
-                    let Ok(text) = source.text(cell) else { continue };
+                    let undecodable = config.on_bad_row.undecodable();
+                    let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                     if !is_document(config, check.tokenizer, &text) {
                         continue;
                     }
@@ -166,13 +168,16 @@ fn compare_source(
                         Failure::message(Kind::Failed, message).hinted(wrong.hint()).into()
                     }
                 });
-                wrong.is_none() && !check.interrupted.load(Ordering::Relaxed)
+                wrong.is_none() && !stopped()
             })
-            .map_err(|error| failed(&error))?;
+            .or_else(|error| match error {
+                SourceError::Stopped => Ok(()),
+                error => Err(failed(&error)),
+            })?;
         if let Some(wrong) = wrong {
             return Err(wrong);
         }
-        if check.interrupted.load(Ordering::Relaxed) {
+        if stopped() {
             return Err(Failure::message(Kind::Interrupted, "interrupted").into());
         }
     }

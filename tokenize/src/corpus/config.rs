@@ -3,6 +3,7 @@
 use ratdata_schemas::{Dtype, PlainName, TokenizerRecord};
 use serde::{Deserialize, Serialize};
 
+use crate::source::{SplitFiles, Undecodable};
 use crate::tokenizer::SpecialInText;
 
 /// The settings of a tokenize job: all of them, and nothing but what changes bytes.
@@ -33,6 +34,9 @@ pub struct JobConfig {
     pub limit_docs: Option<u64>,
     /// What becomes of rows without text.
     pub on_bad_row: OnBadRow,
+    /// Which files of folders are the input, where those are not the training data.
+    #[serde(default, skip_serializing_if = "SplitFiles::is_default")]
+    pub split_files: SplitFiles,
 }
 
 impl Default for JobConfig {
@@ -51,6 +55,7 @@ impl Default for JobConfig {
             dtype: DtypeChoice::Auto,
             limit_docs: None,
             on_bad_row: OnBadRow::Fail,
+            split_files: SplitFiles::Train,
         }
     }
 }
@@ -90,6 +95,19 @@ pub enum OnBadRow {
     Fail,
     /// They are left out and counted.
     Skip,
+    /// U+FFFD takes the place of bytes and escapes that stand for no character, and the job fails
+    /// at the first row that has no text even so.
+    Replace,
+}
+
+impl OnBadRow {
+    /// Returns what becomes of bytes and escapes that stand for no character.
+    pub fn undecodable(self) -> Undecodable {
+        match self {
+            Self::Fail | Self::Skip => Undecodable::Refuse,
+            Self::Replace => Undecodable::Replace,
+        }
+    }
 }
 
 /// The width of ids.
@@ -141,6 +159,17 @@ impl DtypeChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_config_names_the_files_of_other_splits_alone() {
+        let config = JobConfig::default();
+        let all = JobConfig { split_files: SplitFiles::All, ..JobConfig::default() };
+
+        let written = serde_json::to_value(&config).unwrap();
+        assert!(written.get("split_files").is_none(), "{written}");
+        assert_eq!(serde_json::from_value::<JobConfig>(written).unwrap(), config);
+        assert_eq!(serde_json::to_value(&all).unwrap()["split_files"], "all");
+    }
 
     #[test]
     fn an_edge_is_a_switch_or_a_token() {

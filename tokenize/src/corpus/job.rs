@@ -41,10 +41,40 @@ pub struct Progress {
     pub input_bytes_done: AtomicU64,
     /// Bytes of the files that earlier runs have done.
     pub input_bytes_before: AtomicU64,
-    /// Rows left out.
-    pub bad_rows: AtomicU64,
-    /// What was wrong with the first of them.
-    pub first_bad: Mutex<Vec<String>>,
+    /// Rows left out, and what was wrong with them.
+    pub bad: RowTally,
+    /// Rows in whose text U+FFFD took the place of something.
+    pub replaced: RowTally,
+}
+
+/// How many rows something was found in, and the first of them.
+#[derive(Debug, Default)]
+pub struct RowTally {
+    count: AtomicU64,
+    first: Mutex<Vec<String>>,
+}
+
+impl RowTally {
+    /// Returns how many there are.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns where the first of them are, and what was found.
+    pub fn first(&self) -> Vec<String> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add(&self, file: &SourceFile, rows: &[(u64, String)]) {
+        if rows.is_empty() {
+            return;
+        }
+        self.count.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = 3_usize.saturating_sub(first.len());
+        let told = |(_, found): &(u64, String)| format!("{}: {found}", file.path.display());
+        first.extend(rows.iter().take(missing).map(told));
+    }
 }
 
 impl Progress {
@@ -53,14 +83,6 @@ impl Progress {
         self.text_bytes.fetch_add(block.text_bytes(), Ordering::Relaxed);
         self.tokens.fetch_add(block.ids.len() as u64, Ordering::Relaxed);
         self.documents.fetch_add(block.lens.len() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn add_bad(&self, file: &SourceFile, bad: &[(u64, String)]) {
-        self.bad_rows.fetch_add(bad.len() as u64, Ordering::Relaxed);
-        let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = 3_usize.saturating_sub(first.len());
-        let told = |(_, bad): &(u64, String)| format!("{}: {bad}", file.path.display());
-        first.extend(bad.iter().take(missing).map(told));
     }
 }
 
@@ -325,6 +347,7 @@ impl Job {
                 bytes: file.bytes,
                 rows: 0,
                 bad_rows: 0,
+                replaced_rows: 0,
                 text_bytes: 0,
                 fingerprint: self.fingerprints[number].clone(),
             },

@@ -297,6 +297,7 @@ mod tests {
             bytes: 1,
             rows,
             bad_rows: 0,
+            replaced_rows: 0,
             text_bytes: 1,
             fingerprint: Checksum::of(b"x"),
         }

@@ -3,8 +3,6 @@
 //! Files are asked for in ranges and gathered in an `.incomplete` file, which the next attempt, or the
 //! next run, continues. A file that Python's `huggingface_hub` has cached already is used from there.
 
-use std::fs;
-use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -16,7 +14,7 @@ use ureq::http::StatusCode;
 use super::client::{self, Client, Metadata, Refusal};
 use super::error::HubError;
 use super::partial::{Claim, Content, Partial};
-use crate::source::is_readable;
+use crate::source::Foreign;
 
 /// How much is asked for at a time, at first and at most: more while the answers are quick, so that
 /// little is lost on a slow line.
@@ -89,11 +87,18 @@ pub(super) struct Entry {
     pub(super) oid: String,
 }
 
+impl Entry {
+    /// A file that the cache has.
+    pub(super) fn cached(path: &str, bytes: u64) -> Self {
+        Self { path: path.to_owned(), bytes, oid: String::new() }
+    }
+}
+
 /// The hub and the cache of what was fetched from it.
 pub(super) struct Hub<'p> {
     client: Client,
-    cache: PathBuf,
-    offline: bool,
+    pub(super) cache: PathBuf,
+    pub(super) offline: bool,
     progress: &'p dyn FetchProgress,
 }
 
@@ -149,100 +154,24 @@ impl<'p> Hub<'p> {
         Ok(target)
     }
 
-    /// Lists the files that a path stands for: itself, those below it that can be read, or, where
-    /// its last name has a `*`, those that match it. Plain texts come last, as in a job.
-    ///
-    /// The card of a repository, its own `README.md`, is none of its data.
-    pub(super) fn list_below(&self, repo: Repo<'_>, path: &str) -> Result<Vec<Entry>, HubError> {
-        if let Some(listed) = self.listed(repo, path) {
-            return Ok(listed);
-        }
-        let what = format!("{}/{path}", repo.id);
-        let last = path.rsplit('/').next().unwrap_or(path);
-        let is_pattern = last.contains('*');
-        if self.offline {
-            let cached = self.cached(repo, path).filter(|_| !path.is_empty() && !is_pattern);
-            let Some(file) = cached else {
-                return Err(HubError::Offline { what, cache: self.cache.clone() });
-            };
-            let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-            return Ok(vec![Entry { path: path.to_owned(), bytes, oid: String::new() }]);
-        }
-        // A name with a dot may be a file's or a folder's; the folder above it says which.
-        if last.contains('.')
-            && !is_pattern
-            && let Some(entry) = self.entry(repo, path)?
-        {
-            return Ok(vec![entry]);
-        }
-        let above =
-            if is_pattern { path.rsplit_once('/').map_or("", |(above, _)| above) } else { path };
-        let mut entries = self.list(repo, above, true)?;
-        if is_pattern {
-            let glob = globset::Glob::new(path)
-                .map_err(|_| HubError::Address { address: what.clone() })?
-                .compile_matcher();
-            entries.retain(|entry| glob.is_match(&entry.path));
-        }
-        let wanted = |path: &str| {
-            let hidden = path.rsplit('/').next().unwrap_or(path).starts_with('.');
-            is_readable(path) && !hidden && path != "README.md"
-        };
-        entries.retain(|entry| wanted(&entry.path));
-        if entries.is_empty() {
-            return Err(HubError::NotFound { what, endpoint: self.endpoint() });
-        }
-        entries.sort_by_key(|entry| (crate::source::is_text(&entry.path), entry.path.clone()));
-        Ok(entries)
-    }
-
-    /// Records that all files that a path stands for were fetched, so that no listing is needed.
-    pub(super) fn record_listing(
-        &self,
-        repo: Repo<'_>,
-        path: &str,
-        entries: &[Entry],
-    ) -> Result<(), HubError> {
-        let listing = self.listing(repo, path);
-        let cache = |source| HubError::Cache { path: listing.clone(), source };
-        let folder = listing.parent().unwrap_or(&self.cache);
-        fs::create_dir_all(folder).map_err(cache)?;
-        let names: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
-        // Another process may record the same.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(cache)?;
-        file.write_all(names.join("\n").as_bytes()).map_err(cache)?;
-        file.persist(&listing).map_err(|wrong| cache(wrong.error))?;
-        Ok(())
-    }
-
-    /// Returns what a listing recorded, where all of it is still there.
-    fn listed(&self, repo: Repo<'_>, path: &str) -> Option<Vec<Entry>> {
-        let listed = fs::read_to_string(self.listing(repo, path)).ok()?;
-        let entry = |path: &str| {
-            let bytes = self.cached(repo, path)?.metadata().ok()?.len();
-            Some(Entry { path: path.to_owned(), bytes, oid: String::new() })
-        };
-        listed.lines().map(entry).collect()
-    }
-
-    fn listing(&self, repo: Repo<'_>, path: &str) -> PathBuf {
-        let name = if path.is_empty() { "all".into() } else { path.replace('/', "-") };
-        self.folder(repo).join(format!(".listing-{name}"))
-    }
-
     pub(super) fn folder(&self, repo: Repo<'_>) -> PathBuf {
         self.cache.join(repo.kind.folder()).join(repo.id).join(repo.revision)
     }
 
     /// Returns a file by its path; none where there is no file of that name.
-    fn entry(&self, repo: Repo<'_>, path: &str) -> Result<Option<Entry>, HubError> {
+    pub(super) fn entry(&self, repo: Repo<'_>, path: &str) -> Result<Option<Entry>, HubError> {
         let above = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let entries = self.list(repo, above, false)?;
         Ok(entries.into_iter().find(|entry| entry.path == path))
     }
 
     /// Lists files below a path with their sizes.
-    fn list(&self, repo: Repo<'_>, path: &str, recursive: bool) -> Result<Vec<Entry>, HubError> {
+    pub(super) fn list(
+        &self,
+        repo: Repo<'_>,
+        path: &str,
+        recursive: bool,
+    ) -> Result<Vec<Entry>, HubError> {
         let mut attempts = 0;
         loop {
             let (asked, below) = (OwnedRepo::from(repo), path.to_owned());
@@ -301,6 +230,11 @@ impl<'p> Hub<'p> {
                 }
                 Ok(block) => match cut(&block, &range, entry.bytes) {
                     Some(block) => {
+                        // A mirror that keeps no large files sends what stands for them.
+                        let pointer = Foreign::of(block) == Some(Foreign::Pointer);
+                        if partial.done() == 0 && pointer && (block.len() as u64) < entry.bytes {
+                            return Err(HubError::Pointer { what });
+                        }
                         partial.write(block)?;
                         attempts = 0;
                         let quick = asked.elapsed() < QUICK;
@@ -370,7 +304,7 @@ impl<'p> Hub<'p> {
         self.wait(Duration::from_millis(200) * 2_u32.pow(attempts))
     }
 
-    fn endpoint(&self) -> String {
+    pub(super) fn endpoint(&self) -> String {
         self.client.endpoint().to_owned()
     }
 

@@ -4,6 +4,7 @@ mod archive;
 mod client;
 mod download;
 mod error;
+mod listing;
 mod partial;
 
 use std::fs;
@@ -13,11 +14,12 @@ pub use download::{FetchProgress, cache_folder};
 pub use error::HubError;
 
 use download::{Entry, Hub, Repo, RepoKind};
+use listing::{Listing, name_below};
 
 use ratdata_schemas::RelativePath;
 
 use crate::source::{
-    FoundFile, SampleFile, SourceError, SourceFile, find_files, find_inputs, gather,
+    Found, FoundFile, LeftOut, SampleFile, SourceError, SourceFile, SplitFiles, find_files, gather,
 };
 
 /// The dataset of the reference: what is tokenized where no input is named.
@@ -142,7 +144,8 @@ fn name_of(path: &Path) -> String {
     name.and_then(|name| name.to_str()).unwrap_or("tokens").to_owned()
 }
 
-/// Finds the input files; `hf://` addresses are fetched, or taken from the cache.
+/// Finds the input files, whatever split they are of; `hf://` addresses are fetched, or taken from
+/// the cache.
 ///
 /// # Errors
 ///
@@ -151,46 +154,64 @@ pub fn resolve_inputs(
     inputs: &[String],
     progress: &dyn FetchProgress,
 ) -> Result<Vec<SourceFile>, HubError> {
-    if inputs.iter().all(|input| !input.starts_with(SCHEME)) && !inputs.is_empty() {
-        return Ok(find_inputs(inputs)?);
-    }
-    let mut found = Vec::new();
+    resolve_splits(inputs, SplitFiles::All, progress).map(|found| found.files)
+}
+
+/// Finds the input files as [`resolve_inputs`] does, but of folders and data sets those whose names
+/// say that they are of the splits in `take`; tells what was left out.
+///
+/// # Errors
+///
+/// As of [`resolve_inputs`], and where a folder has no file of those splits.
+pub fn resolve_splits(
+    inputs: &[String],
+    take: SplitFiles,
+    progress: &dyn FetchProgress,
+) -> Result<Found<SourceFile>, HubError> {
+    let (mut files, mut left) = (Vec::new(), LeftOut::default());
     for input in with_default(inputs) {
         let Some(address) = Address::read(&input)? else {
-            found.extend(find_files(&input)?);
+            let found = find_files(&input, take)?;
+            files.extend(found.files);
+            left.add(found.left);
             continue;
         };
         let hub = Hub::new(progress)?;
-        let entries = address.list(&hub)?;
-        for entry in &entries {
-            found.push(address.fetch(&hub, entry)?);
+        let listing = address.list(&hub, take)?;
+        for entry in &listing.entries {
+            files.push(address.fetch(&hub, entry)?);
         }
-        hub.record_listing(address.repo(), &address.path, &entries)?;
+        hub.record_listing(address.repo(), &address.path, &listing)?;
+        left.add(listing.left);
     }
-    Ok(gather(found)?)
+    Ok(Found { files: gather(files)?, left })
 }
 
-/// Finds the input files as [`resolve_inputs`] does, but of each `hf://` address only as many as
+/// Finds the input files as [`resolve_splits`] does, but of each `hf://` address only as many as
 /// have `limit` documents together; `count` counts those of a file up to a number.
 ///
 /// # Errors
 ///
-/// As of [`resolve_inputs`].
+/// As of [`resolve_splits`].
 pub fn resolve_until(
     inputs: &[String],
+    take: SplitFiles,
     limit: u64,
     count: &dyn Fn(&SourceFile, u64) -> Result<u64, SourceError>,
     progress: &dyn FetchProgress,
-) -> Result<Vec<SourceFile>, HubError> {
-    let mut found = Vec::new();
+) -> Result<Found<SourceFile>, HubError> {
+    let (mut files, mut left_out) = (Vec::new(), LeftOut::default());
     for input in with_default(inputs) {
         let Some(address) = Address::read(&input)? else {
-            found.extend(find_files(&input)?);
+            let found = find_files(&input, take)?;
+            files.extend(found.files);
+            left_out.add(found.left);
             continue;
         };
         let hub = Hub::new(progress)?;
         let mut left = limit;
-        for entry in address.list(&hub)? {
+        let listing = address.list(&hub, take)?;
+        for entry in listing.entries {
             if left == 0 {
                 break;
             }
@@ -198,10 +219,11 @@ pub fn resolve_until(
             for file in gather(vec![file.clone()])? {
                 left -= count(&file, left)?.min(left);
             }
-            found.push(file);
+            files.push(file);
         }
+        left_out.add(listing.left);
     }
-    Ok(gather(found)?)
+    Ok(Found { files: gather(files)?, left: left_out })
 }
 
 /// Finds input files for an estimate: of each `hf://` address a few, evenly spread over what the
@@ -209,35 +231,39 @@ pub fn resolve_until(
 ///
 /// # Errors
 ///
-/// As of [`resolve_inputs`].
+/// As of [`resolve_splits`].
 pub fn resolve_sample(
     inputs: &[String],
+    take: SplitFiles,
     progress: &dyn FetchProgress,
-) -> Result<Vec<SampleFile>, HubError> {
-    let mut sample = Vec::new();
+) -> Result<Found<SampleFile>, HubError> {
+    let (mut files, mut left) = (Vec::new(), LeftOut::default());
     let mut local = Vec::new();
     for input in with_default(inputs) {
         let Some(address) = Address::read(&input)? else {
-            local.extend(find_files(&input)?);
+            let found = find_files(&input, take)?;
+            local.extend(found.files);
+            left.add(found.left);
             continue;
         };
         let hub = Hub::new(progress)?;
-        let entries = address.list(&hub)?;
+        let Listing { entries, left: of_address, .. } = address.list(&hub, take)?;
+        left.add(of_address);
         let wanted = sample_size(&entries);
         for number in 0..wanted {
             let around =
                 &entries[number * entries.len() / wanted..(number + 1) * entries.len() / wanted];
             let file = address.fetch(&hub, &around[around.len() / 2])?;
             let bytes = around.iter().map(|entry| entry.bytes).sum();
-            let files = around.len();
+            let count = around.len();
             let found = gather(vec![file])?.into_iter();
-            sample.extend(found.map(|file| SampleFile { file, files, bytes }));
+            files.extend(found.map(|file| SampleFile { file, files: count, bytes }));
         }
     }
     if !local.is_empty() {
-        sample.extend(gather(local)?.into_iter().map(SampleFile::from));
+        files.extend(gather(local)?.into_iter().map(SampleFile::from));
     }
-    Ok(sample)
+    Ok(Found { files, left })
 }
 
 /// How many bytes an estimate fetches of one address, about, unless two files have more.
@@ -303,8 +329,8 @@ impl Address {
         Repo { kind: RepoKind::Dataset, id: &self.id, revision: &self.revision }
     }
 
-    fn list(&self, hub: &Hub<'_>) -> Result<Vec<Entry>, HubError> {
-        hub.list_below(self.repo(), &self.path)
+    fn list(&self, hub: &Hub<'_>, take: SplitFiles) -> Result<Listing, HubError> {
+        hub.list_below(self.repo(), &self.path, take)
     }
 
     /// Fetches a file, and names it as a file below a local folder would be.
@@ -315,20 +341,11 @@ impl Address {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Ok(FoundFile { name, path });
         }
-        // The folder that a pattern's files are named by is the last before its first wildcard.
-        let root = match self.path.find('*') {
-            Some(wildcard) => {
-                self.path[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder)
-            }
-            None => self.path.as_str(),
-        };
-        let below = entry.path.strip_prefix(root).unwrap_or(&entry.path).trim_start_matches('/');
-        let last = entry.path.rsplit('/').next().unwrap_or(&entry.path);
-        let name = if below.is_empty() { last } else { below };
+        let name = name_below(&self.path, &entry.path);
         if name.is_empty() {
             return Err(HubError::Address { address: self.input.clone() });
         }
-        Ok(FoundFile { name: name.to_owned(), path })
+        Ok(FoundFile { name, path })
     }
 }
 
