@@ -30,7 +30,8 @@ impl TryFrom<Parts> for Share {
     type Error = String;
 
     fn try_from(Parts { number, count }: Parts) -> Result<Self, String> {
-        Self { number, count }.checked()
+        let fits = number < count && count <= Self::MOST;
+        if fits { Ok(Self { number, count }) } else { Err(expected()) }
     }
 }
 

@@ -122,12 +122,6 @@ pub enum HubError {
         /// What was asked for.
         what: String,
     },
-    /// The hub sends what Git leaves in the place of a large file.
-    #[error("{what}: the hub sends a pointer of Git LFS, not the file that it stands for")]
-    Pointer {
-        /// What was asked for.
-        what: String,
-    },
     /// The user stopped the download.
     #[error("interrupted; what was fetched is kept, and the same command continues")]
     Interrupted,
@@ -187,9 +181,6 @@ impl HubError {
             Self::Damaged { .. } => {
                 Some("it was removed; run the same command again to fetch it again")
             }
-            Self::Pointer { .. } => Some(
-                "its large files were never uploaded, or the mirror that HF_ENDPOINT names keeps none; where you have a clone, `git lfs pull` fetches them",
-            ),
             Self::UnknownTokenizer { .. }
             | Self::Address { .. }
             | Self::Outside { .. }

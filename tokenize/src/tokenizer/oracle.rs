@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use ratdata_schemas::{Checksum, TokenId};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::boundary::{Bound, Broken, bounded};
 use super::decode::Decoder;
@@ -17,6 +19,15 @@ use super::{Aligned, Inner, Semantics, content};
 #[derive(Clone, Debug)]
 pub(super) struct JsonOracle {
     tokenizer: Box<BoundedTokenizer>,
+    /// The file's decoder, as it is written there.
+    decoder: Value,
+}
+
+/// The part of the file that is read once more, as text.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    decoder: Value,
 }
 
 impl JsonOracle {
@@ -47,7 +58,8 @@ impl JsonOracle {
             tokenizer.with_padding(None);
             // Without special tokens a post-processor does nothing but trim places in the text.
             tokenizer.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
-            Ok(Self { tokenizer: Box::new(tokenizer) })
+            let Written { decoder } = serde_json::from_slice(bytes)?;
+            Ok(Self { tokenizer: Box::new(tokenizer), decoder })
         });
         match parsed {
             Ok(Ok(oracle)) => Ok(oracle),
@@ -58,8 +70,7 @@ impl JsonOracle {
 
     /// Returns the table that decodes ids below `count`; none where only the oracle can decode them.
     pub(super) fn decoder(&self, count: u32) -> Option<Decoder> {
-        let steps = serde_json::to_value(self.tokenizer.get_decoder()?).ok()?;
-        Decoder::of_steps(&steps, (0..count).map(|id| self.tokenizer.id_to_token(id)))
+        Decoder::of_steps(&self.decoder, (0..count).map(|id| self.tokenizer.id_to_token(id)))
     }
 
     /// Returns the same, reading special tokens as plain text.
