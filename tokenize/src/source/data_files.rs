@@ -122,7 +122,7 @@ fn is_beside(name: &str) -> bool {
     let stem = lower.split('.').next().unwrap_or(&lower);
     let goes_on =
         |about: &&str| stem.strip_prefix(about).is_some_and(|rest| rest.starts_with(['-', '_']));
-    let is_about = ABOUT.contains(&stem) || ABOUT[..3].iter().any(|about| goes_on(&about));
+    let is_about = ABOUT.contains(&stem) || ABOUT[..3].iter().any(goes_on);
     // Whoever puts licences into a table means them as data.
     is_about && !matches!(ending(name), Some((_, Format::Parquet | Format::Lines(_), true)))
 }

@@ -203,6 +203,7 @@ impl SourceError {
 }
 
 /// Says what a folder without data has.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`thiserror` calls it so")]
 fn there(beside: &usize, unknown: &[String]) -> String {
     match (beside, unknown) {
         (0, []) => "no file".into(),

@@ -135,17 +135,16 @@ fn with_halves_replaced(literal: &str) -> Option<String> {
             'u' => {
                 let (found, after) = unit(escape)?;
                 let pair = unit_of_escape(after).filter(|_| (0xd800..0xdc00).contains(&found));
-                match pair.filter(|(low, _)| (0xdc00..0xe000).contains(low)) {
-                    Some((low, after)) => {
-                        let code = 0x1_0000 + ((found - 0xd800) << 10) + (low - 0xdc00);
-                        text.push(char::from_u32(code)?);
-                        rest = after;
-                    }
-                    None => {
-                        text.push(char::from_u32(found).unwrap_or(char::REPLACEMENT_CHARACTER));
-                        rest = after;
-                    }
-                }
+                rest = if let Some((low, after)) =
+                    pair.filter(|(low, _)| (0xdc00..0xe000).contains(low))
+                {
+                    let code = 0x1_0000 + ((found - 0xd800) << 10) + (low - 0xdc00);
+                    text.push(char::from_u32(code)?);
+                    after
+                } else {
+                    text.push(char::from_u32(found).unwrap_or(char::REPLACEMENT_CHARACTER));
+                    after
+                };
                 continue;
             }
             'n' => '\n',
