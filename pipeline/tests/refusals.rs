@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod content;
+#[expect(dead_code, reason = "other tests of the program need more of it")]
 mod workshop;
 
 use std::fs::{self, File};

@@ -139,7 +139,8 @@ impl Page {
 
     fn write(self, page: &[u8]) -> Result<(), Failure> {
         match self {
-            Self::File(mut staged) => {
+            Self::File(staged) => {
+                let mut staged = *staged;
                 staged.write(page).map_err(|wrong| refused(&wrong))?;
                 staged.commit().map(drop).map_err(|wrong| refused(&wrong))
             }
