@@ -28,6 +28,11 @@ fn files_that_ask_for_all_memory_or_all_time_are_refused() {
     let deep = |open: &str, close: &str| {
         format!("{{\"model\": {{\"vocab\": {}{}}}}}", open.repeat(100_000), close.repeat(100_000))
     };
+    let deep_part = format!(
+        "{{\"normalizer\": {}{}, \"model\": {{}}}}",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     let mut nested = json!({"type": "NFC"});
     for _ in 0..50 {
         nested = json!({"type": "Sequence", "normalizers": [nested]});
@@ -78,7 +83,8 @@ fn files_that_ask_for_all_memory_or_all_time_are_refused() {
             with("/model/continuing_subword_prefix", "####".into()),
             &["shorter than the prefix"],
         ),
-        ("tokenizer.json", deep("[", "]").into_bytes(), &["recursion limit"]),
+        ("tokenizer.json", deep("[", "]").into_bytes(), &["not a tokenizer that can be used"]),
+        ("tokenizer.json", deep_part.into_bytes(), &["`normalizer`: recursion limit exceeded"]),
         (
             "tokenizer.json",
             deep("{\"a\":", "}").into_bytes(),
@@ -146,7 +152,7 @@ fn texts_that_a_file_makes_without_end_are_errors_of_their_row() {
         ("tokenizer.json", sequence(vec![replace("a", "aa"); 40]), vec!["adds more than"]),
         (
             "tokenizer.json",
-            sequence(vec![json!({"type": "Prepend", "prepend": "a".repeat(900_000)}); 9]),
+            sequence(vec![json!({"type": "Prepend", "prepend": "a".repeat(900_000)}); 4]),
             vec!["adds more than"],
         ),
         (

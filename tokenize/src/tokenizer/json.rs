@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::added::{self, Added};
 use super::json_file::{File, MergeEntry, Model, Sections, Text, Vocabulary};
+use super::pattern::shown;
 use crate::engine::MOST_IDS;
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, SPACE_PIECE};
 use crate::engine::compiled::{AddedToken, Compiled, Prefix, Reading};
@@ -123,7 +124,8 @@ fn notes(file: &File<'_>, added: &Added) -> Vec<String> {
         notes.push(format!(
             "it gives the id {said} to its added token `{}`, which has the id {} here, as in Hugging Face \
              `tokenizers`{others}",
-            token.content, token.id
+            shown(&token.content),
+            token.id
         ));
     }
     notes
@@ -137,7 +139,7 @@ fn compile(
 ) -> Result<Compiled, String> {
     let model = &file.model;
     if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
-        return Err(format!("its model is {kind}, not BPE"));
+        return Err(format!("its model is {}, not BPE", shown(kind)));
     }
     let Some(Vocabulary::Ids(vocab)) = &model.vocab else {
         return Err("its vocabulary is no map from pieces to ids".into());
@@ -151,7 +153,8 @@ fn compile(
         return Err("it marks pieces with a prefix or suffix".into());
     }
     if let Some(entry) = file.added_tokens.iter().find(|e| e.single_word || e.lstrip || e.rstrip) {
-        return Err(format!("its added token `{}` strips or wants whole words", entry.content));
+        let token = shown(&entry.content);
+        return Err(format!("its added token `{token}` strips or wants whole words"));
     }
     if !sections.normalizer.is_null() && added.iter().any(|token| token.normalized) {
         return Err("its added tokens are looked for in normalized text".into());
@@ -303,17 +306,18 @@ fn merges(model: &Model<'_>, vocab: &HashMap<Text<'_>, TokenId>) -> Result<Vec<M
             MergeEntry::Joined(text) if text.0.starts_with("#version") => continue,
             MergeEntry::Joined(text) => match text.0.split_once(' ') {
                 Some((left, right)) if !right.contains(' ') => (left, right),
-                _ => return Err(wrong(format!("`{}` is no pair of pieces", text.0))),
+                _ => return Err(wrong(format!("`{}` is no pair of pieces", shown(&text.0)))),
             },
         };
         let Some(rest) = right.get(prefix.len()..) else {
+            let right = shown(right);
             return Err(wrong(format!("`{right}` is shorter than the prefix of its model")));
         };
         joined.clear();
         joined.push_str(left);
         joined.push_str(rest);
         let id = |piece: &str| {
-            let missing = || wrong(format!("`{piece}` is no piece of the vocabulary"));
+            let missing = || wrong(format!("`{}` is no piece of the vocabulary", shown(piece)));
             vocab.get(piece).copied().ok_or_else(missing)
         };
         let rank = u32::try_from(merges.len()).map_err(|_| wrong("too many".into()))?;
