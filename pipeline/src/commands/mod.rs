@@ -9,7 +9,6 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;
 pub(crate) mod merge;
-pub(crate) mod numbers;
 pub(crate) mod pack;
 pub(crate) mod plan;
 pub(crate) mod report;

@@ -44,7 +44,7 @@ impl TokenizeReport {
             .filter_map(|(name, split)| {
                 let SplitRecord::Shards { shards } = split else { return None };
                 Some(SplitTotals {
-                    name: name.clone(),
+                    name: name.to_string(),
                     files: shards.len(),
                     documents: shards.iter().map(|shard| shard.documents).sum(),
                     tokens: shards.iter().map(|shard| shard.tokens).sum(),

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use ratdata_schemas::bin_set::manifest_checksum;
 use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::hub::resolve_inputs;
 use ratdata_tokenize::source::SourceFile;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -143,7 +142,7 @@ fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result
     let mut portion = Portion::new(share);
     // What was named and is not there is told before a long check, and before a tokenizer is looked for.
     let sources = match args.retokenize {
-        Some(_) if !args.input.is_empty() => Some(sources(ui, args)?),
+        Some(_) if !args.input.is_empty() => Some(find_sources(ui, &args.input, manifest)?),
         _ => None,
     };
     let mut checks = || -> Result<(), Ended> {
@@ -166,10 +165,6 @@ struct Drawn<'a> {
     drawn: f64,
     share: Share,
     sources: Option<&'a [SourceFile]>,
-}
-
-fn sources(ui: &Ui, args: &VerifyArgs) -> Result<Vec<SourceFile>, Failure> {
-    resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))
 }
 
 fn compare(
