@@ -107,7 +107,7 @@ fn files_that_ask_for_all_memory_or_all_time_are_refused() {
             &["more than 3 times"],
         ),
         ("tokenizer.json", split(&"(".repeat(5000)), &["opens 5000 groups"]),
-        ("tokenizer.json", split("(((("), &["`((((`"]),
+        ("tokenizer.json", split("(((("), &["unmatched parenthesis"]),
         (
             "tokenizer.json",
             with("/model", word_piece),
