@@ -21,9 +21,10 @@ pub(crate) struct StagedSource<W> {
     pub(crate) staging: Staging<W>,
     /// Its place among the inputs.
     pub(crate) number: usize,
-    /// Rows read, rows left out, and bytes of text.
+    /// Rows read, rows left out, rows with U+FFFD put in, and bytes of text.
     pub(crate) rows: u64,
     pub(crate) bad_rows: u64,
+    pub(crate) replaced_rows: u64,
     pub(crate) text_bytes: u64,
 }
 
@@ -39,7 +40,7 @@ pub(crate) fn finish<W: IdWidth>(
     staged: StagedSource<W>,
     interrupted: &AtomicBool,
 ) -> Result<Receipt, JobError> {
-    let StagedSource { staging, number, rows, bad_rows, text_bytes } = staged;
+    let StagedSource { staging, number, rows, bad_rows, replaced_rows, text_bytes } = staged;
     let (config, file) = (job.config(), &job.files()[number]);
     let documents = u32::try_from(staging.documents()).unwrap_or(u32::MAX);
     let split = split_rows(documents, config.val_fraction, config.split_seed, config.order);
@@ -60,6 +61,7 @@ pub(crate) fn finish<W: IdWidth>(
         bytes: file.bytes,
         rows,
         bad_rows,
+        replaced_rows,
         text_bytes,
         fingerprint,
     };

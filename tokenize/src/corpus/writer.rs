@@ -78,10 +78,13 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
 
     fn stage(&mut self, number: usize, mut block: Block<W>) -> Result<(), JobError> {
         limit(&mut self.left, &mut block);
-        self.progress.add_bad(&self.job.files()[number], &block.bad);
+        let file = &self.job.files()[number];
+        self.progress.bad.add(file, &block.bad);
+        self.progress.replaced.add(file, &block.replaced);
         let (_, staged) = self.current.get_or_insert_with(|| (number, staged_source(number)));
         staged.rows += block.rows;
         staged.bad_rows += block.bad.len() as u64;
+        staged.replaced_rows += block.replaced.len() as u64;
         staged.text_bytes += block.text_bytes();
         let folder = self.job.state().folder();
         let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
@@ -118,7 +121,14 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
 
 /// A file of which nothing is staged yet.
 fn staged_source<W: IdWidth>(number: usize) -> StagedSource<W> {
-    StagedSource { staging: Staging::new(), number, rows: 0, bad_rows: 0, text_bytes: 0 }
+    StagedSource {
+        staging: Staging::new(),
+        number,
+        rows: 0,
+        bad_rows: 0,
+        replaced_rows: 0,
+        text_bytes: 0,
+    }
 }
 
 /// Cuts a block where the limit of documents is reached.

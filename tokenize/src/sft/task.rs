@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::PlainName;
 use ratdata_schemas::layered::{self, LayerError, nearest};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -39,7 +40,7 @@ pub struct Task {
     #[serde(default)]
     pub truncate: Truncate,
     /// The parts: `train`, `validation`, `test`.
-    pub splits: BTreeMap<String, Split>,
+    pub splits: BTreeMap<PlainName, Split>,
 }
 
 fn default_new_tokens() -> u32 {
@@ -180,6 +181,12 @@ impl Task {
 
     fn of_table(path: &Path, table: toml::Table) -> Result<Self, TaskError> {
         let wrong = |reason: String| TaskError::Wrong { path: path.to_owned(), reason };
+        // A split names files, which must lie in the artifact and nowhere else. The type refuses
+        // other names, too, and cannot tell where they stand.
+        let splits = table.get("splits").and_then(toml::Value::as_table);
+        for name in splits.into_iter().flat_map(toml::Table::keys) {
+            PlainName::new(name).map_err(|error| wrong(format!("splits: {error}")))?;
+        }
         let task: Self = table.try_into().map_err(|error: toml::de::Error| {
             wrong(error.to_string().trim_end().replace('\n', "; "))
         })?;
@@ -196,13 +203,6 @@ impl Task {
             ));
         }
         for (name, split) in &task.splits {
-            // A split names files, which must lie in the artifact and nowhere else.
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
-                return Err(wrong(format!(
-                    "splits.{name:?}: expected a name of letters, digits, `.`, `_` and `-` that does not begin with a dot"
-                )));
-            }
             let answered = [!split.answers.is_empty(), split.references.is_some()];
             match (&task.chat, answered) {
                 (Some(_), [false, false]) | (None, [true, false] | [false, true]) => {}
@@ -229,7 +229,7 @@ impl Task {
     pub fn split(&self, split: &str) -> Result<&Split, TaskError> {
         self.splits.get(split).ok_or_else(|| TaskError::NoSplit {
             split: split.to_owned(),
-            present: self.splits.keys().cloned().collect(),
+            present: self.splits.keys().map(ToString::to_string).collect(),
         })
     }
 }
