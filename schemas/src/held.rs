@@ -6,19 +6,19 @@ use std::sync::atomic::AtomicBool;
 
 use thiserror::Error;
 
+use crate::bin::BinError;
 use crate::checksum::Checksum;
 use crate::file_record::FileRecord;
 use crate::identity::{Identity, Sight};
 use crate::known::{Known, TOUCHED};
-use crate::manifest::ManifestError;
 
 /// Why an artifact's files cannot be relied on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HeldError {
-    /// A record's path is none of the artifact's.
+    /// A record's path leads out of the artifact.
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Bin(#[from] BinError),
     /// A file cannot be read.
     #[error("{}: cannot read: {source}", .path.display())]
     Io {
@@ -47,7 +47,7 @@ impl HeldError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Manifest(wrong) => wrong.hint(),
+            Self::Bin(wrong) => wrong.hint(),
             Self::Untrue { .. } => Some(
                 "the file was changed after it was written: `ratdata verify` looks at all of them; make the artifact again",
             ),

@@ -21,6 +21,7 @@ use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
 use crate::number::{count, thread_count, whole};
 use crate::progress::{FetchBars, JobProgress};
+use crate::quantity::grouped;
 use crate::ui::Ui;
 
 /// Turn text into memory-mapped token bins

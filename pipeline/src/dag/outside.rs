@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::error::PipelineError;
 use super::file::{Step, reference, texts};
 use super::kinds::{COMMAND, Key};
-use super::place::{Place, layers};
+use super::place::{layers, place_of};
 use crate::interrupt;
 use crate::quantity::sized;
 use crate::transcode;
@@ -138,7 +138,7 @@ impl<'a> Outside<'a> {
                 None if key.names.have(text) => {}
                 None => {
                     return Err(PipelineError::MissingInput {
-                        place: Place::of(self.pipeline, &["steps", &step.name, &key.name]),
+                        place: place_of(self.pipeline, &["steps", &step.name, &key.name]),
                         step: step.name.clone(),
                         input: PathBuf::from(text),
                         nearest: key.names.nearest(text).map(Into::into),
@@ -196,7 +196,7 @@ impl<'a> Outside<'a> {
             let named = format!("{file}: {name}");
             let content = self.content(&named, &path, Beside::Nothing)?;
             found.push(content.ok_or_else(|| PipelineError::MissingInput {
-                place: Place::of(self.pipeline, &["steps", &step.name, "task_file"]),
+                place: place_of(self.pipeline, &["steps", &step.name, "task_file"]),
                 step: step.name.clone(),
                 input: path.strip_prefix(self.base).unwrap_or(&path).to_owned(),
                 nearest: None,
@@ -307,7 +307,7 @@ fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
         if path.extension().is_none_or(|ending| ending != "toml") {
             return Ok(vec![path.to_owned()]);
         }
-        let extended = layers(path).into_iter().map(|(path, _)| path);
+        let extended = layers(path).into_iter().map(|file| file.path);
         return Ok(extended.filter(|path| path.is_file()).collect());
     }
     if !path.is_dir() {

@@ -118,7 +118,7 @@ impl Retokenize<'_> {
             return Ok(());
         }
         let what = format!("another file than the one that was tokenized: {what}");
-        Err(part.differs(0, file, what))
+        Err(part.differs(0, file, what, Cause::Source))
     }
 
     fn has(&self, source: usize, document: u32) -> bool {

@@ -106,10 +106,7 @@ pub enum JobError {
 
 impl From<SourceError> for JobError {
     fn from(wrong: SourceError) -> Self {
-        match wrong {
-            SourceError::Stopped => Self::Interrupted,
-            wrong => Self::Source(wrong),
-        }
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
     }
 }
 
@@ -149,12 +146,6 @@ impl JobError {
             ),
             Self::Interrupted | Self::Panicked => None,
         }
-    }
-}
-
-impl From<SourceError> for JobError {
-    fn from(wrong: SourceError) -> Self {
-        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
     }
 }
 

@@ -117,7 +117,7 @@ impl PackJob {
             if let Some(difference) = difference(&described(&there), &described(&manifest)) {
                 return Err(PackError::OtherJob { out: self.out.clone(), difference });
             }
-            let splits: Vec<String> = there.splits.keys().cloned().collect();
+            let splits: Vec<PlainName> = there.splits.keys().cloned().collect();
             self.held(&base, &splits)?
                 .iter()
                 .try_for_each(|held| held.check(&known, interrupted))?;
@@ -129,7 +129,7 @@ impl PackJob {
         }
         // What cannot be packed is told before what is there is removed.
         let wanted = self.open(&base)?;
-        let splits: Vec<String> = wanted.iter().map(|(split, _)| split.clone()).collect();
+        let splits: Vec<PlainName> = wanted.iter().map(|(split, _)| split.clone()).collect();
         let held = self.held(&base, &splits)?;
         remove_manifest(&self.out)?;
         let mut packed = Vec::new();
@@ -156,7 +156,7 @@ impl PackJob {
 
     /// Returns the files of the bins that decide the pack's bytes: the indexes, and the ids and masks
     /// too where rows are written out. Spans are the same whatever ids they cover.
-    fn held(&self, base: &Manifest, splits: &[String]) -> Result<Vec<Held>, HeldError> {
+    fn held(&self, base: &Manifest, splits: &[PlainName]) -> Result<Vec<Held>, HeldError> {
         let mut records: Vec<&FileRecord> = Vec::new();
         for split in splits {
             let Some(SplitRecord::Shards { shards }) = base.splits.get(split) else { continue };

@@ -203,7 +203,7 @@ impl SftJob {
         }
         let records = manifest.splits.get(artifact_split(name)).map(SplitRecord::files);
         match records.iter().flatten().find(|record| !record.is_whole(&self.out)) {
-            Some(lost) => Err(SftError::Lost { path: self.out.join(&lost.path) }),
+            Some(lost) => Err(SftError::Lost { path: lost.place(&self.out) }),
             None => Ok(()),
         }
     }

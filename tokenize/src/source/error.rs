@@ -212,7 +212,11 @@ impl SourceError {
 
     /// Returns whether the user stopped the reading.
     pub fn is_stop(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted)
+        match self {
+            Self::Stopped => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::Interrupted,
+            _ => false,
+        }
     }
 }
 
