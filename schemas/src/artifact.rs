@@ -187,6 +187,14 @@ impl Drop for StagedFile {
     }
 }
 
+/// Returns how many bytes the file system of a folder has left for this user; none where it does
+/// not say.
+pub fn free_space(folder: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(folder).ok()?;
+    system.f_bavail.checked_mul(system.f_frsize)
+}
+
+
 /// Makes a rename in the folder of `path` durable.
 ///
 /// # Errors

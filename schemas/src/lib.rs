@@ -21,8 +21,9 @@ pub mod run_event;
 pub mod shard_writer;
 pub mod tally;
 pub mod token;
+pub mod toml_place;
 
-pub use artifact::{ArtifactError, DirLock, StagedFile};
+pub use artifact::{ArtifactError, DirLock, StagedFile, free_space};
 pub use bin::{BinError, TokenBin, Tokens};
 pub use bin_set::{BinSet, BinSetError, Shard};
 pub use checksum::Checksum;
@@ -40,3 +41,4 @@ pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use tally::{TALLY_FILE, Tally, TallyFile};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};
+pub use toml_place::{TomlPlace, TomlText};

@@ -211,7 +211,7 @@ impl<'a> Outside<'a> {
             if skipped || split.source.contains("://") {
                 continue;
             }
-            let path = PathBuf::from(&split.source);
+            let path = PathBuf::from(split.located());
             let content = self.content(&path)?.ok_or_else(|| PipelineError::MissingInput {
                 place: Place::of(self.pipeline, &["steps", &step.name, "task_file"]),
                 step: step.name.clone(),

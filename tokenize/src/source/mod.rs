@@ -8,6 +8,7 @@ mod fingerprint;
 mod inputs;
 mod lines;
 mod parquet;
+mod split_names;
 mod table;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use inputs::{FoundFile, find_files, gather, is_readable, is_text};
 pub use inputs::{InputKind, SampleFile, SourceFile, find_inputs};
 pub use lines::{Compression, LinesSource};
 pub use parquet::ParquetSource;
+pub use split_names::SplitName;
 pub use table::{Place, Table, TableRow, at_path, text_at};
 
 use ::parquet::data_type::ByteArray;
