@@ -383,4 +383,106 @@ mod tests {
             assert!(reason.contains(says), "{reason}");
         }
     }
+
+    const TOOLS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content %}{{ m.content }}{% endif %}{% if m.tool_calls %}{% for t in m.tool_calls %}<tool_call>{{ t.function | tojson }}</tool_call>{% endfor %}{% endif %}<|im_end|>\n{% endfor %}";
+    const INVITE: &str = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+    #[test]
+    fn a_turn_of_calls_is_learnt_without_its_heading() {
+        let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]);
+        let call = "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call><|im_end|>";
+        for content in [json!({"content": ""}), json!({"content": null}), json!({})] {
+            let mut turn = content;
+            turn["role"] = "assistant".into();
+            turn["tool_calls"] = calls.clone();
+            let talk = json!([
+                {"role": "user", "content": "w"}, turn, {"role": "tool", "content": "42"},
+                {"role": "assistant", "content": "it is 42"}
+            ]);
+            for template in [TOOLS.to_owned(), format!("{TOOLS}{INVITE}")] {
+                assert_eq!(learnt(&template, &talk), [call, "it is 42<|im_end|>"]);
+                let alone = json!([talk[0], talk[1]]);
+                assert_eq!(learnt(&template, &alone), [call]);
+            }
+        }
+        let both = json!([
+            {"role": "user", "content": "w"},
+            {"role": "assistant", "content": "see", "tool_calls": calls}
+        ]);
+        assert_eq!(learnt(TOOLS, &both), [format!("see{call}")]);
+    }
+
+    #[test]
+    fn calls_right_behind_the_question_are_learnt_whole() {
+        let template = "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]{% elif m.tool_calls %}[TOOL_CALLS] {{ m.tool_calls | tojson }}{{ eos_token }}{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}";
+        let talk = json!([
+            {"role": "user", "content": "w"},
+            {"role": "assistant", "content": null, "tool_calls": [1]},
+            {"role": "assistant", "content": "done"}
+        ]);
+
+        assert_eq!(learnt(template, &talk), ["[TOOL_CALLS] [1]</s>", "done</s>"]);
+    }
+
+    #[test]
+    fn thoughts_are_learnt_where_they_are_written() {
+        let template = "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.index0 < ns.last %}{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}";
+        let talk = json!([
+            {"role": "user", "content": "2+2?"},
+            {"role": "assistant", "content": "<think>\nadd\n</think>\n\n4"},
+            {"role": "user", "content": "3+3?"},
+            {"role": "assistant", "content": "<think>\nadd more\n</think>\n\n6"}
+        ]);
+
+        for template in [template.to_owned(), format!("{template}{INVITE}")] {
+            assert_eq!(
+                learnt(&template, &talk),
+                ["4<|im_end|>", "<think>\nadd more\n</think>\n\n6<|im_end|>"]
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_learns_to_stop_and_no_heading() {
+        let talk = json!([
+            {"role": "user", "content": "u"}, {"role": "assistant", "content": ""},
+            {"role": "user", "content": "u"}, {"role": "assistant", "content": "full"}
+        ]);
+
+        for template in [TOOLS.to_owned(), format!("{TOOLS}{INVITE}")] {
+            assert_eq!(learnt(&template, &talk), ["<|im_end|>", "full<|im_end|>"]);
+        }
+    }
+
+    #[test]
+    fn turns_that_are_flagged_are_left_out() {
+        let mut talk = talk();
+        talk[2]["weight"] = 0.into();
+        let generation = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}";
+
+        assert_eq!(learnt(CHATML, &talk), ["two<|im_end|>"]);
+        assert_eq!(learnt(generation, &talk), ["two"]);
+        let once = "{% generation %}{% for m in messages %}{{ m.content }}{% endfor %}{% endgeneration %}";
+        let refused =
+            compile(once).unwrap().render(talk.as_array().unwrap(), None).unwrap_err().to_string();
+        assert!(refused.contains("which are its own cannot be told"), "{refused}");
+    }
+
+    #[test]
+    fn a_turn_without_something_to_stop_at_is_counted() {
+        let unstopped = |template: &str| {
+            let talk = talk();
+            compile(template).unwrap().render(talk.as_array().unwrap(), None).unwrap().unstopped
+        };
+        let glm = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}";
+        let invited = format!("{glm}{{% if add_generation_prompt %}}<|assistant|>\n{{% endif %}}");
+        let generation = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}X{% endgeneration %}{% endif %}{% endfor %}";
+
+        assert_eq!(unstopped(glm), 2);
+        assert_eq!(unstopped(&invited), 2);
+        assert_eq!(unstopped(&generation.replace("X{%", "{%")), 2);
+        assert_eq!(unstopped(generation), 0);
+        assert_eq!(unstopped(CHATML), 0);
+        assert_eq!(unstopped(&glm.replace("{% endfor", "{{ eos_token }}{% endfor")), 0);
+    }
 }
