@@ -380,13 +380,13 @@ fn a_pack_that_is_there_tells_what_its_making_told() {
     assert!(root.join("packed/manifest.json").exists());
 }
 
-const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\\n{{ m.content }}<|im_end|>\\n{% endfor %}";
+const CHATML: &str =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\\n{{ m.content }}<|im_end|>\\n{% endfor %}";
 
 /// Writes a chat task over one file, `talk.jsonl`.
 fn chat(root: &Path, template: &str, lines: &str) {
-    let text = format!(
-        "[chat]\ntemplate = \"{template}\"\n[splits.train]\nsource = \"talk.jsonl\"\n"
-    );
+    let text =
+        format!("[chat]\ntemplate = \"{template}\"\n[splits.train]\nsource = \"talk.jsonl\"\n");
     write(&root.join("chat.toml"), &text);
     write(&root.join("talk.jsonl"), lines);
 }
@@ -522,7 +522,8 @@ fn a_signal_is_answered_within_one_long_row() {
     let folder = workshop();
     let root = folder.path();
     // Each turn is written with all before it, so this takes minutes.
-    let turn = "{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}";
+    let turn =
+        "{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}";
     let turns = vec![turn; 8000].join(", ");
     chat(root, CHATML, &format!("{{\"messages\": [{turns}]}}\n"));
     let mut running = Command::new(env!("CARGO_BIN_EXE_ratdata"))

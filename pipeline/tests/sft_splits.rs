@@ -99,7 +99,8 @@ fn a_file_that_is_not_there_is_told_with_what_was_looked_for() {
     let (status, said) = sft(root, &["--input", "d"]);
 
     assert_eq!(status, Some(2), "{said}");
-    for says in ["split `validation`", "`d/e/dev.jsonl`, `d/dev.jsonl`", "test.jsonl, train.jsonl"] {
+    for says in ["split `validation`", "`d/e/dev.jsonl`, `d/dev.jsonl`", "test.jsonl, train.jsonl"]
+    {
         assert!(said.contains(says), "{said}");
     }
     assert!(!root.join("out/manifest.json").exists());
@@ -196,7 +197,10 @@ fn the_same_job_gives_the_same_bytes_in_every_folder() {
             let folder = workshop();
             let root = folder.path();
             for name in ["train", "test"] {
-                write(&root.join(format!("d/{name}.jsonl")), "{\"messages\": [{\"role\": \"assistant\", \"content\": \"same words\"}]}\n");
+                write(
+                    &root.join(format!("d/{name}.jsonl")),
+                    "{\"messages\": [{\"role\": \"assistant\", \"content\": \"same words\"}]}\n",
+                );
             }
             let at = if absolute { format!("{}/d/", root.display()) } else { String::new() };
             task(root, &[("train", &format!("{at}train.jsonl"))]);

@@ -194,7 +194,6 @@ pub fn free_space(folder: &Path) -> Option<u64> {
     system.f_bavail.checked_mul(system.f_frsize)
 }
 
-
 /// Makes a rename in the folder of `path` durable.
 ///
 /// # Errors

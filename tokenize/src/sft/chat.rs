@@ -210,7 +210,8 @@ fn generated(
         return if wanted.contains(&false) {
             Err(format!(
                 "a turn has `weight` 0 or `train` false, and the template marks {} stretches for {} turns, so which are its own cannot be told",
-                spans.len(), wanted.len()
+                spans.len(),
+                wanted.len()
             ))
         } else {
             Ok(Rendered { text, learnt: spans, unstopped: 0 })
@@ -462,7 +463,8 @@ mod tests {
 
         assert_eq!(learnt(CHATML, &talk), ["two<|im_end|>"]);
         assert_eq!(learnt(generation, &talk), ["two"]);
-        let once = "{% generation %}{% for m in messages %}{{ m.content }}{% endfor %}{% endgeneration %}";
+        let once =
+            "{% generation %}{% for m in messages %}{{ m.content }}{% endfor %}{% endgeneration %}";
         let refused =
             compile(once).unwrap().render(talk.as_array().unwrap(), None).unwrap_err().to_string();
         assert!(refused.contains("which are its own cannot be told"), "{refused}");

@@ -267,7 +267,11 @@ impl SftError {
 
 fn paths(paths: &[PathBuf]) -> String {
     let shown: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
-    if shown.is_empty() { "nothing, since the split's `source` names no file".into() } else { shown.join(", ") }
+    if shown.is_empty() {
+        "nothing, since the split's `source` names no file".into()
+    } else {
+        shown.join(", ")
+    }
 }
 
 fn names(names: &[String]) -> String {

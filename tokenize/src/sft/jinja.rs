@@ -95,9 +95,12 @@ impl Jinja {
         environment.add_function("strftime_now", move |format: &str| {
             date.format(format).map_err(|wrong| Error::new(ErrorKind::InvalidOperation, wrong))
         });
-        environment.add_filter("tojson", |state: &State<'_, '_>, value: &JinjaValue, options: Kwargs| {
-            to_json(state, value, &options)
-        });
+        environment.add_filter(
+            "tojson",
+            |state: &State<'_, '_>, value: &JinjaValue, options: Kwargs| {
+                to_json(state, value, &options)
+            },
+        );
         environment.add_filter("string", |state: &State<'_, '_>, value: JinjaValue| {
             pay_for(state, &value).map(|()| text_of(&value))
         });
@@ -251,9 +254,29 @@ fn to_json(
 ///
 /// What lists share takes no memory, but is written once for each list that holds it: forty lists
 /// of two can be a billion of items long. So such a value is paid for before it is looked at.
-const LOOKING: [&str; 21] = [
-    "capitalize", "dictsort", "e", "escape", "format", "groupby", "indent", "join", "lines", "lower",
-    "max", "min", "pprint", "replace", "sort", "split", "sum", "title", "trim", "unique", "upper",
+const LOOKING: [&str; 22] = [
+    "capitalize",
+    "dictsort",
+    "e",
+    "escape",
+    "format",
+    "groupby",
+    "indent",
+    "join",
+    "lines",
+    "lower",
+    "max",
+    "min",
+    "pprint",
+    "replace",
+    "safe",
+    "sort",
+    "split",
+    "sum",
+    "title",
+    "trim",
+    "unique",
+    "upper",
 ];
 
 /// Lets the filters of [`LOOKING`] take only what was paid for.
@@ -275,13 +298,14 @@ fn pay_before_filters(environment: &mut Environment<'static>) {
 /// and those that it takes from the arguments.
 fn widths(format: &str, arguments: &[JinjaValue]) -> u64 {
     let numbers = format.split(|char: char| !char.is_ascii_digit());
-    let written = numbers.filter(|digits| !digits.is_empty()).map(|digits| {
-        digits.parse::<u64>().unwrap_or(u64::MAX)
-    });
+    let written = numbers
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| digits.parse::<u64>().unwrap_or(u64::MAX));
     let nested = format.split('{').any(|field| field.contains(':') && !field.contains('}'));
-    let given = arguments.iter().filter(|_| nested).filter_map(|argument| {
-        u64::try_from(argument.clone()).ok()
-    });
+    let given = arguments
+        .iter()
+        .filter(|_| nested)
+        .filter_map(|argument| u64::try_from(argument.clone()).ok());
     written.chain(given).fold(0, u64::saturating_add)
 }
 

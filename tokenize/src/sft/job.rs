@@ -134,9 +134,8 @@ impl SftJob {
             }
             let limit = self.limit(split) as usize;
             let truncate = self.truncate;
-            let rows = RowEncoder::new(
-                &self.task, split, tokenizer, eos, limit, truncate, interrupted,
-            )?;
+            let rows =
+                RowEncoder::new(&self.task, split, tokenizer, eos, limit, truncate, interrupted)?;
             let reading = Reading {
                 split_name: name,
                 split,

@@ -25,7 +25,9 @@ pub(super) fn learnt_turns(messages: &[Value]) -> Result<Vec<bool>, String> {
         }
     }
     if !turns.is_empty() && !turns.contains(&true) {
-        return Err("each assistant turn has `weight` 0 or `train` false, so nothing is learnt".into());
+        return Err(
+            "each assistant turn has `weight` 0 or `train` false, so nothing is learnt".into()
+        );
     }
     Ok(turns)
 }

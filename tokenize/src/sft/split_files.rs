@@ -42,8 +42,7 @@ pub fn source_of(name: &str, split: &Split, input: Option<&Path>) -> Result<Stri
     if input.is_file() {
         return Ok(input.display().to_string());
     }
-    let looked: Vec<PathBuf> =
-        below(split).into_iter().map(|below| input.join(below)).collect();
+    let looked: Vec<PathBuf> = below(split).into_iter().map(|below| input.join(below)).collect();
     for path in &looked {
         let path = path.display().to_string();
         if !matches!(find_inputs(std::slice::from_ref(&path)), Err(SourceError::NoInput { .. })) {
@@ -71,12 +70,11 @@ impl<'a> SplitFiles<'a> {
         fetch: &dyn FetchProgress,
     ) -> Result<Self, SftError> {
         let source = source_of(name, split, input)?;
-        let mut files = resolve_inputs(std::slice::from_ref(&source), fetch).map_err(|wrong| {
-            match wrong {
+        let mut files =
+            resolve_inputs(std::slice::from_ref(&source), fetch).map_err(|wrong| match wrong {
                 HubError::Source(wrong) => SftError::from(wrong),
                 wrong => wrong.into(),
-            }
-        })?;
+            })?;
         let single = if source.contains("://") {
             files.len() == 1 && !source.contains(['*', '?', '['])
         } else {
@@ -96,14 +94,19 @@ impl<'a> SplitFiles<'a> {
             });
         }
         if files.is_empty() {
-            return Err(SftError::OthersFiles { split: name.to_owned(), named: source, files: left_out });
+            return Err(SftError::OthersFiles {
+                split: name.to_owned(),
+                named: source,
+                files: left_out,
+            });
         }
         Ok(Self { name, split, files, left_out, single })
     }
 
     /// Returns whether the task gives both splits one and the same file.
     fn is_given_with(&self, other: &Self) -> bool {
-        let same = (&self.split.source, &self.split.local) == (&other.split.source, &other.split.local);
+        let same =
+            (&self.split.source, &self.split.local) == (&other.split.source, &other.split.local);
         self.single && other.single && same
     }
 }
@@ -136,9 +139,9 @@ pub(super) fn check_apart(splits: &[SplitFiles<'_>]) -> Result<(), SftError> {
 fn written(split: &Split) -> String {
     let source = split.local.as_ref().unwrap_or(&split.source);
     // Of an address, the path within the data set; of an archive, the member.
-    let path = source.strip_prefix("hf://datasets/").map_or(source.as_str(), |address| {
-        address.splitn(3, '/').nth(2).unwrap_or_default()
-    });
+    let path = source
+        .strip_prefix("hf://datasets/")
+        .map_or(source.as_str(), |address| address.splitn(3, '/').nth(2).unwrap_or_default());
     path.replace('!', "/")
 }
 
@@ -188,8 +191,16 @@ mod tests {
             ("d/train.jsonl", None, vec!["d/train.jsonl", "train.jsonl"]),
             ("../x/./train.jsonl", None, vec!["x/train.jsonl", "train.jsonl"]),
             ("/abs/train.jsonl", None, vec!["abs/train.jsonl", "train.jsonl"]),
-            ("hf://datasets/a/b@v1/data/t-*.parquet", None, vec!["data/t-*.parquet", "t-*.parquet"]),
-            ("hf://datasets/a/b/d.zip!e/f.jsonl", None, vec!["d.zip/e/f.jsonl", "e/f.jsonl", "f.jsonl"]),
+            (
+                "hf://datasets/a/b@v1/data/t-*.parquet",
+                None,
+                vec!["data/t-*.parquet", "t-*.parquet"],
+            ),
+            (
+                "hf://datasets/a/b/d.zip!e/f.jsonl",
+                None,
+                vec!["d.zip/e/f.jsonl", "e/f.jsonl", "f.jsonl"],
+            ),
             ("hf://datasets/a/b", Some("b/t.parquet"), vec!["b/t.parquet"]),
             (".", None, vec![]),
         ] {
@@ -201,7 +212,10 @@ mod tests {
 
     #[test]
     fn what_a_task_calls_its_files_is_the_path_in_the_data_set() {
-        assert_eq!(written(&split("hf://datasets/test/dev/data/train.jsonl", None)), "data/train.jsonl");
+        assert_eq!(
+            written(&split("hf://datasets/test/dev/data/train.jsonl", None)),
+            "data/train.jsonl"
+        );
         assert_eq!(written(&split("hf://datasets/a/b", None)), "");
     }
 }

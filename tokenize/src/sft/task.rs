@@ -186,8 +186,11 @@ impl Task {
     fn of(layers: &Layered) -> Result<Self, TaskError> {
         let written = Written { layers };
         written.check()?;
-        let task: Self =
-            layers.table.clone().try_into().map_err(|wrong| written.wrong(&[], one_line(&wrong)))?;
+        let task: Self = layers
+            .table
+            .clone()
+            .try_into()
+            .map_err(|wrong| written.wrong(&[], one_line(&wrong)))?;
         match (&task.prompt, &task.chat) {
             (Some(_), Some(_)) => {
                 return Err(written.wrong(&["chat"], "has both `prompt` and `chat`".into()));
@@ -265,16 +268,8 @@ impl Split {
 /// The keys of a task file, table by table.
 const OF_TASK: [&str; 5] = ["chat", "max_new_tokens", "prompt", "splits", "truncate"];
 const OF_CHAT: [&str; 4] = ["date", "messages", "template", "tools"];
-const OF_SPLIT: [&str; 8] = [
-    "answers",
-    "local",
-    "prompt",
-    "prompt_limit",
-    "references",
-    "sample",
-    "shuffle",
-    "source",
-];
+const OF_SPLIT: [&str; 8] =
+    ["answers", "local", "prompt", "prompt_limit", "references", "sample", "shuffle", "source"];
 
 /// A task file as it is written, checked key by key so that each mistake has a line.
 struct Written<'a> {

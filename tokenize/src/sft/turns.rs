@@ -65,9 +65,8 @@ impl Turns<'_> {
                 turns.push(None);
                 continue;
             };
-            let holds = |content: &Range<usize>| {
-                span.start <= content.start && content.end <= span.end
-            };
+            let holds =
+                |content: &Range<usize>| span.start <= content.start && content.end <= span.end;
             if span.start < end || !content.as_ref().is_none_or(holds) {
                 return Err(untold());
             }
@@ -209,8 +208,7 @@ impl Turns<'_> {
             let found = found.filter(|(text, spans)| text == self.text && spans.len() == count);
             if let Some((_, spans)) = found {
                 let mut spans = spans.into_iter();
-                let places =
-                    spoken.iter().map(|&spoken| if spoken { spans.next() } else { None });
+                let places = spoken.iter().map(|&spoken| if spoken { spans.next() } else { None });
                 return Ok(Some(places.collect()));
             }
         }
