@@ -96,7 +96,12 @@ impl Failure {
 
     /// Returns the exit status.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.kind.status())
+        ExitCode::from(self.status())
+    }
+
+    /// Returns the exit status as a number.
+    pub(crate) fn status(&self) -> u8 {
+        self.kind.status()
     }
 }
 

@@ -8,6 +8,7 @@ mod executor;
 mod failure;
 mod inspect;
 mod interrupt;
+mod number;
 mod plain;
 mod progress;
 mod quantity;
@@ -28,6 +29,8 @@ use crate::cli::Cli;
 use crate::ui::Ui;
 
 fn main() -> ExitCode {
+    // Without the handler a limit on files ends the program, which every writer survives.
+    drop(ratdata_schemas::tell_file_limit());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return failure::report_usage(&usage),

@@ -134,8 +134,9 @@ fn what_an_earlier_run_has_fetched_is_not_fetched_again() {
 fn each_refusal_says_what_helps() {
     let folder = workshop();
     for (status, says, hint) in [
+        (401, "refused access (401): there is nothing of this name, or", "check the name first"),
         (401, "refused access", "set HF_TOKEN"),
-        (403, "refused access", "set HF_TOKEN"),
+        (403, "refused access (403)", "set HF_TOKEN"),
         (404, "not on the hub at", "check the name"),
     ] {
         let hub = SmallHub::start(&folder.path().join("hub"), Fault::Status(status));
@@ -145,6 +146,105 @@ fn each_refusal_says_what_helps() {
         assert!(
             said(&output).contains(says) && said(&output).contains(hint),
             "{status}: {}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn a_token_that_is_not_taken_and_a_mistyped_name_are_told_apart() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::Status(401));
+
+    let with_token = tokenize(folder.path(), &hub, &[("HF_TOKEN", "secret")]);
+    let mistyped = Command::new(env!("CARGO_BIN_EXE_ratdata"))
+        .args(["tokenize", "--tokenizer", "openai-comunity/gpt2", "--out", "out"])
+        .args(["--input", "hub/datasets/sample/tiny"])
+        .current_dir(folder.path())
+        .env("HF_ENDPOINT", &hub.address)
+        .env("HF_HOME", folder.path().join("home"))
+        .env_remove("HF_TOKEN")
+        .output()
+        .unwrap();
+
+    assert!(said(&with_token).contains("it does not take the token"), "{}", said(&with_token));
+    assert!(said(&with_token).contains("check the name first"), "{}", said(&with_token));
+    assert!(said(&mistyped).contains("`openai-community/gpt2` perhaps"), "{}", said(&mistyped));
+}
+
+#[test]
+fn a_hub_that_accepts_and_never_answers_is_given_up() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::Silent);
+    let begun = Instant::now();
+
+    let output = tokenize(folder.path(), &hub, &[("HF_HUB_DOWNLOAD_TIMEOUT", "0.5")]);
+
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("is silent: no byte for 0.5 seconds"), "{}", said(&output));
+    assert!(said(&output).contains("HF_HUB_DOWNLOAD_TIMEOUT"), "{}", said(&output));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(hub.requests("/tree/main"), 2, "it is asked once more");
+}
+
+#[test]
+fn a_silent_hub_can_be_left_at_any_time() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::Silent);
+    let mut run =
+        command(folder.path(), &hub).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while hub.requests("") == 0 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "something is asked for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    let asked = Instant::now();
+    Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
+    let status = run.wait().unwrap();
+
+    assert_eq!(status.code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_download_that_lives_has_any_time() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::Drips);
+    let begun = Instant::now();
+
+    let output = tokenize(folder.path(), &hub, &[("HF_HUB_DOWNLOAD_TIMEOUT", "1")]);
+
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(begun.elapsed() > Duration::from_secs(2), "each file takes longer than the limit");
+    let blocks = hub.requests("parquet HTTP/1.1 Some((0,");
+    assert_eq!(blocks, 3, "no file is asked for again");
+}
+
+#[test]
+fn a_pointer_in_the_place_of_a_file_is_told() {
+    let folder = workshop();
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::Pointers);
+
+    let output = tokenize(folder.path(), &hub, &[]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("000_00000.parquet: the hub sends a Git LFS pointer"));
+    assert!(said(&output).contains("hint: ") && said(&output).contains("HF_ENDPOINT"));
+    assert!(!said(&output).contains("416"), "{}", said(&output));
+}
+
+#[test]
+fn an_address_or_a_time_that_is_none_is_told_with_its_value() {
+    let folder = workshop();
+    let hub = SmallHub::nobody();
+    for (name, value) in [("HF_ENDPOINT", "notaurl"), ("HF_HUB_DOWNLOAD_TIMEOUT", "soon")] {
+        let output = tokenize(folder.path(), &hub, &[(name, value)]);
+
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(
+            said(&output).contains(&format!("{name} is `{value}`, expected")),
+            "{}",
             said(&output)
         );
     }
@@ -323,7 +423,9 @@ fn a_folder_may_have_a_dot_and_texts_are_data_too() {
         ("README.md", "the card"),
         ("v1.0/a.ndjson", "{\"text\": \"lines\"}\n"),
         ("v1.0/b.txt", "a text"),
-        ("v1.0/README.md", "a text too"),
+        ("v1.0/README.md", "a card, too"),
+        ("v1.0/b.md", "named by itself"),
+        ("v1.0/test-00000-of-00001.jsonl", "{\"text\": \"held out\"}\n"),
     ] {
         fs::File::create(data.join(name)).unwrap().write_all(text.as_bytes()).unwrap();
     }
@@ -335,10 +437,64 @@ fn a_folder_may_have_a_dot_and_texts_are_data_too() {
         report["documents"].as_u64().unwrap()
     };
 
-    assert_eq!(documents("hf://datasets/some/corpus/v1.0", "a"), 3);
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0", "a"), 2);
     assert_eq!(documents("hf://datasets/some/corpus/v1.0/b.txt", "b"), 1);
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0/b.md", "md"), 1);
+    assert_eq!(documents("hf://datasets/some/corpus/v1.0/*.jsonl", "test"), 1);
     fs::remove_dir_all(data.join("sample")).unwrap();
-    assert_eq!(documents("hf://datasets/some/corpus", "c"), 3, "the card is no document");
+    assert_eq!(documents("hf://datasets/some/corpus", "c"), 2, "the card is no document");
+}
+
+#[test]
+fn held_out_files_are_fetched_only_where_they_are_asked_for() {
+    let folder = workshop();
+    let data = folder.path().join("hub/datasets/sample/tiny");
+    for name in ["test-00000-of-00001", "validation-00000-of-00001"] {
+        let file = data.join(format!("{name}.jsonl"));
+        fs::File::create(file).unwrap().write_all(b"{\"text\": \"held out\"}\n").unwrap();
+    }
+    let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let run = |out: &str, more: &[&str], offline: &str| {
+        let mut command = into(folder.path(), &hub, out);
+        let output = command.args(more).env("HF_HUB_OFFLINE", offline).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let manifest = fs::read(folder.path().join(out).join("manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        (manifest["sources"].as_array().unwrap().len(), said(&output))
+    };
+
+    let (train, told) = run("train", &[], "0");
+    assert_eq!((train, cached(folder.path()).len()), (3, 3));
+    assert!(told.contains("left out by the split that their names tell: 2 (`test-"), "{told}");
+    let (again, told) = run("again", &[], "1");
+    assert_eq!(again, 3, "the record of the listing serves offline");
+    assert!(told.contains("tell: 2 (`test-"), "{told}");
+    let (all, told) = run("all", &["--split-files", "all"], "0");
+    assert_eq!((all, cached(folder.path()).len()), (5, 5));
+    assert!(!told.contains("left out"), "{told}");
+    assert_eq!(run("test", &["--split-files", "test"], "1").0, 1);
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_named() {
+    let folder = workshop();
+    let data = folder.path().join("hub/datasets/sample/tiny");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12345\n";
+    let file = data.join("000_00000.parquet");
+    fs::remove_file(&file).unwrap();
+    fs::File::create(file).unwrap().write_all(pointer.as_bytes()).unwrap();
+    let whole = SmallHub::start(&folder.path().join("hub"), Fault::None);
+    let lying = SmallHub::start(&folder.path().join("hub"), Fault::Pointers);
+
+    for (hub, says) in
+        [(lying, "the hub sends a pointer of Git LFS"), (whole, "a pointer of Git LFS")]
+    {
+        let output = tokenize(folder.path(), &hub, &[]);
+
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(says), "{}", said(&output));
+        assert!(said(&output).contains("git lfs pull"), "{}", said(&output));
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 
 use ratdata_schemas::layouts::npy::NpyHeader;
 use ratdata_schemas::{
-    BaseRecord, BinSet, Checksum, FileRecord, Manifest, PackRecord, PairsRecord, Row, RowSet, Span,
-    SplitRecord,
+    BaseRecord, BinSet, Checksum, FileRecord, Manifest, PackRecord, PairsRecord, PlainName,
+    RelativePath, Row, RowSet, Span, SplitRecord,
 };
 use tempfile::TempDir;
 
@@ -317,14 +317,16 @@ fn text_comes_back_from_json_lines() {
 /// Writes an artifact of one split, `pairs` or `pack`, over the given bytes.
 fn rows_artifact(root: &Path, split: &str, part: SplitRecord, base: Option<BaseRecord>) {
     let of = Manifest::read(&root.join("../demo/tokens")).unwrap();
-    let splits = BTreeMap::from([(split.to_owned(), part)]);
-    Manifest { name: "t".into(), splits, sources: Vec::new(), base, ..of }.write(root).unwrap();
+    let splits = BTreeMap::from([(PlainName::near(split), part)]);
+    Manifest { name: PlainName::near("t"), splits, sources: Vec::new(), base, ..of }
+        .write(root)
+        .unwrap();
 }
 
 fn record(root: &Path, name: &str, bytes: &[u8]) -> FileRecord {
     write(&root.join(name), bytes);
     let (bytes, blake3) = (bytes.len() as u64, Checksum::of(bytes));
-    FileRecord { path: name.into(), bytes, blake3 }
+    FileRecord { path: RelativePath::new(name).unwrap(), bytes, blake3 }
 }
 
 /// The shape and the elements' bytes of a `.npy` file.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use crate::checksum::Checksum;
 use crate::file_record::FileRecord;
+use crate::refusal::refusal_hint;
 
 /// Why an artifact could not be written.
 #[derive(Debug, Error)]
@@ -23,10 +25,24 @@ pub enum ArtifactError {
         /// What the system said.
         source: io::Error,
     },
+    /// A link leads out of the folder that is written into.
+    #[error("{}: lies in {}, which is not inside the artifact", .path.display(), .real.display())]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// Where its folder leads.
+        real: PathBuf,
+    },
     /// Another run writes into the folder.
     #[error("{}: another run is writing into this folder", .path.display())]
     Locked {
         /// The folder.
+        path: PathBuf,
+    },
+    /// Another run writes the file.
+    #[error("{}: another run is writing this file", .path.display())]
+    Busy {
+        /// The file.
         path: PathBuf,
     },
 }
@@ -35,19 +51,11 @@ impl ArtifactError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Locked { .. } => Some("wait for it to end, or choose another `--out`"),
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("free some space and run the same command again; finished shards are kept")
-                }
-                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                    Some("a file stands where a folder is needed; choose another `--out`")
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("choose a folder that you may write with `--out`")
-                }
-                _ => None,
-            },
+            Self::Outside { .. } => Some("choose another `--out`"),
+            Self::Locked { .. } | Self::Busy { .. } => {
+                Some("wait for it to end, or choose another `--out`")
+            }
+            Self::Io { source, .. } => refusal_hint(source),
         }
     }
 }
@@ -58,7 +66,8 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError + '_ {
 
 /// A file under a temporary name, hashed as it is written, that gets its own name when whole.
 ///
-/// Dropped before [`StagedFile::commit`], it removes what it wrote.
+/// One process writes it at a time. Dropped before [`StagedFile::commit`] is done, it removes what
+/// it wrote.
 #[derive(Debug)]
 pub struct StagedFile {
     path: PathBuf,
@@ -76,7 +85,7 @@ impl StagedFile {
     ///
     /// # Errors
     ///
-    /// The system refuses the folder or the file.
+    /// The system refuses the folder or the file, or another run writes the same file.
     pub fn create(path: &Path) -> Result<Self, ArtifactError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
@@ -85,7 +94,7 @@ impl StagedFile {
         staging.push(".");
         staging.push(Self::ENDING);
         let staging = PathBuf::from(staging);
-        let file = File::create(&staging).map_err(io_error(&staging))?;
+        let file = claim(&staging, path)?;
         Ok(Self {
             path: path.to_owned(),
             staging,
@@ -137,12 +146,13 @@ impl StagedFile {
     ///
     /// The system refuses one of the three.
     pub fn commit(mut self) -> Result<(u64, Checksum), ArtifactError> {
-        if let Some(writer) = self.writer.take() {
-            let file =
-                writer.into_inner().map_err(|failed| io_error(&self.path)(failed.into_error()))?;
-            file.sync_all().map_err(io_error(&self.path))?;
+        if let Some(writer) = &mut self.writer {
+            writer.flush().map_err(io_error(&self.path))?;
+            writer.get_ref().sync_all().map_err(io_error(&self.path))?;
         }
         fs::rename(&self.staging, &self.path).map_err(io_error(&self.path))?;
+        // Closed only now, and with it unlocked: the temporary name is free.
+        self.writer = None;
         sync_folder_of(&self.path)?;
         Ok((self.bytes, self.hasher.finalize().into()))
     }
@@ -151,14 +161,9 @@ impl StagedFile {
     ///
     /// # Errors
     ///
-    /// As [`StagedFile::commit`].
+    /// As [`StagedFile::commit`]; or the file lies elsewhere, or at a path that is not UTF-8.
     pub fn commit_record(self, root: &Path) -> Result<FileRecord, ArtifactError> {
-        let relative = self.path.strip_prefix(root).unwrap_or(&self.path);
-        let path = relative
-            .components()
-            .map(|part| part.as_os_str().to_string_lossy())
-            .collect::<Vec<_>>()
-            .join("/");
+        let path = FileRecord::relative(root, &self.path)?;
         let (bytes, blake3) = self.commit()?;
         Ok(FileRecord { path, bytes, blake3 })
     }
@@ -180,9 +185,11 @@ impl Write for StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if self.writer.take().is_some() {
+        if let Some(writer) = self.writer.take() {
             // Nothing can be told from a drop; a left-over partial file is overwritten next time.
             drop(fs::remove_file(&self.staging));
+            // What was not written yet is of no use, and only now another run may begin the file.
+            drop(writer.into_parts());
         }
     }
 }
@@ -192,6 +199,56 @@ impl Drop for StagedFile {
 pub fn free_space(folder: &Path) -> Option<u64> {
     let system = rustix::fs::statvfs(folder).ok()?;
     system.f_bavail.checked_mul(system.f_frsize)
+}
+
+/// Creates an empty file in the place of what is there: that may be a link, or a second name of
+/// another file, whose content is nobody's to change.
+pub(crate) fn create_anew(path: &Path) -> Result<File, ArtifactError> {
+    remove_if_there(path)?;
+    File::options().write(true).create_new(true).open(path).map_err(io_error(path))
+}
+
+fn remove_if_there(path: &Path) -> Result<(), ArtifactError> {
+    match fs::remove_file(path) {
+        Err(wrong) if wrong.kind() != io::ErrorKind::NotFound => Err(io_error(path)(wrong)),
+        _ => Ok(()),
+    }
+}
+
+/// Opens the temporary file of `path`, empty and locked, so that two runs do not mix their bytes.
+///
+/// What has that name may be a link, or a second name of another file: it is replaced, and never
+/// written through.
+fn claim(staging: &Path, path: &Path) -> Result<File, ArtifactError> {
+    loop {
+        let foreign = |there: fs::Metadata| !there.is_file() || there.nlink() > 1;
+        if fs::symlink_metadata(staging).is_ok_and(foreign) {
+            remove_if_there(staging)?;
+        }
+        let mut options = File::options();
+        let options = options.create(true).truncate(false).write(true);
+        let file = options.open(staging).map_err(io_error(staging))?;
+        // A file system without locks cannot keep two runs apart, and one is the usual case.
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(ArtifactError::Busy { path: path.to_owned() });
+        }
+        // Between opening and locking, another run may have given the file its name.
+        if leads_to(staging, &file).map_err(io_error(staging))? {
+            file.set_len(0).map_err(io_error(staging))?;
+            return Ok(file);
+        }
+    }
+}
+
+/// Returns whether a path still leads to an open file, and not by a link.
+fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(wrong) if wrong.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(wrong) => Err(wrong),
+    }
 }
 
 /// Makes a rename in the folder of `path` durable.
@@ -268,6 +325,55 @@ mod tests {
         drop(file);
 
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_stands_where_a_file_is_staged_is_replaced_and_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, link, path] = ["own", "link.partial", "x.partial"].map(|n| folder.path().join(n));
+        File::create(&own).unwrap().write_all(b"precious").unwrap();
+        fs::hard_link(&own, &path).unwrap();
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+
+        for name in ["x", "link"] {
+            let mut file = StagedFile::create(&folder.path().join(name)).unwrap();
+            file.write(b"abc").unwrap();
+            file.commit().unwrap();
+        }
+
+        assert_eq!(fs::read(&own).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_file_has_one_writer_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bin");
+
+        let mut first = StagedFile::create(&path).unwrap();
+        first.write(b"first").unwrap();
+        let second = StagedFile::create(&path);
+        assert!(matches!(second, Err(ArtifactError::Busy { .. })));
+        first.commit().unwrap();
+        let mut third = StagedFile::create(&path).unwrap();
+        third.write(b"3").unwrap();
+
+        assert_eq!(fs::read(&path).unwrap(), b"first", "until the third is whole");
+        third.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"3");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_of_a_file_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bin");
+        File::create(folder.path().join("x.bin.partial")).unwrap().write_all(b"long rest").unwrap();
+
+        let mut file = StagedFile::create(&path).unwrap();
+        file.write(b"new").unwrap();
+        file.commit().unwrap();
+
+        assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 
     #[test]

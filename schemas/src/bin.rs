@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::file_record::FileRecord;
 use crate::mmap::MappedFile;
 use crate::token::{Dtype, TokenId};
 
@@ -41,6 +42,14 @@ pub enum BinError {
         /// The size that was promised.
         expected: u64,
     },
+    /// A link leads out of the artifact's folder.
+    #[error("{}: leads to {}, which is not inside the artifact", .path.display(), .real.display())]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// Where it leads.
+        real: PathBuf,
+    },
     /// The document ends of an index go down or pass the end of the bin.
     #[error("{}: document {document} ends at token {end}, {reason}", .path.display())]
     Index {
@@ -59,7 +68,15 @@ impl BinError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            // Linux says so where a process has as many maps as it may.
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => Some(
+                "the system maps so many files at once and no more (`sysctl vm.max_map_count`): raise that, or make fewer and larger shards, as with `tokenize --merge`",
+            ),
             Self::Io { .. } => None,
+            Self::Outside { .. } => Some(
+                "an artifact holds its own files; copy the file to its place, where you trust it",
+            ),
+            Self::Ragged { width: 8, .. } => Some("the index was cut, or is none"),
             Self::Ragged { .. } => {
                 Some("is the dtype right? `--dtype u16|u32` says how wide the ids are")
             }
@@ -154,6 +171,21 @@ impl TokenBin {
             });
         }
         Ok(Self { path: path.to_owned(), dtype, file })
+    }
+
+    /// Maps the bin of an artifact in the folder `root`, which holds `tokens` ids.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, a link leads out of the folder, or it has another size.
+    pub fn of_record(
+        record: &FileRecord,
+        root: &Path,
+        dtype: Dtype,
+        tokens: u64,
+    ) -> Result<Self, BinError> {
+        let file = record.map(root, tokens.saturating_mul(dtype.width() as u64))?;
+        Ok(Self { path: record.place(root), dtype, file })
     }
 
     /// Returns where the bin lies.

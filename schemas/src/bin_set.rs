@@ -132,7 +132,7 @@ impl BinSet {
                 return Err(BinSetError::NoSplit {
                     root: root.to_owned(),
                     split: split.to_owned(),
-                    present: manifest.splits.keys().cloned().collect(),
+                    present: manifest.splits.keys().map(ToString::to_string).collect(),
                 });
             }
         };
@@ -252,33 +252,11 @@ fn open_shard(
     record: &ShardRecord,
     dtype: Dtype,
     first_token: u64,
-) -> Result<Shard, BinSetError> {
-    let bin = TokenBin::open(&record.bin.resolve(root)?, dtype)?;
-    expect_size(
-        bin.path(),
-        bin.bytes().len() as u64,
-        record.tokens.saturating_mul(dtype.width() as u64),
-    )?;
-    let index = DocIndex::open(&record.idx.resolve(root)?)?;
-    expect_size(index.path(), index.len() as u64 * 8, record.documents.saturating_mul(8))?;
-    let mask = match &record.mask {
-        None => None,
-        Some(file) => {
-            let path = file.resolve(root)?;
-            let mask = MappedFile::open(&path)
-                .map_err(|source| BinError::Io { path: path.clone(), source })?;
-            expect_size(&path, mask.bytes().len() as u64, record.tokens.div_ceil(8))?;
-            Some(mask)
-        }
-    };
-    Ok(Shard { bin, index: Some(index), mask, first_token })
-}
-
-fn expect_size(path: &Path, found: u64, expected: u64) -> Result<(), BinError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(BinError::Size { path: path.to_owned(), found, expected })
+) -> Result<Shard, BinError> {
+    let bin = TokenBin::of_record(&record.bin, root, dtype, record.tokens)?;
+    let index = DocIndex::of_record(&record.idx, root, record.documents)?;
+    let mask = record.mask.as_ref().map(|mask| mask.map(root, record.tokens.div_ceil(8)));
+    Ok(Shard { bin, index: Some(index), mask: mask.transpose()?, first_token })
 }
 
 /// Returns the checksum of an artifact's manifest, by which a pack knows its base.
@@ -298,7 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ShardFiles, ShardWriter, TokenizerRecord};
+    use crate::{PlainName, ShardFiles, ShardWriter, TokenizerRecord};
 
     fn artifact(root: &Path, shards: &[Vec<u16>]) {
         let records = shards
@@ -323,10 +301,13 @@ mod tests {
         };
         let manifest = Manifest {
             format_version: crate::manifest::FORMAT_VERSION,
-            name: "x".into(),
+            name: PlainName::near("x"),
             dtype: Dtype::U16,
             tokenizer,
-            splits: BTreeMap::from([("train".into(), SplitRecord::Shards { shards: records })]),
+            splits: BTreeMap::from([(
+                PlainName::near("train"),
+                SplitRecord::Shards { shards: records },
+            )]),
             sources: Vec::new(),
             base: None,
             config: serde_json::Value::Null,

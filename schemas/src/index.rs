@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::bin::BinError;
+use crate::file_record::FileRecord;
 use crate::mmap::MappedFile;
 
 /// The document index of one bin, mapped and checked against it.
@@ -30,6 +31,16 @@ impl DocIndex {
             return Err(BinError::Ragged { path: path.to_owned(), bytes, width: 8 });
         }
         Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Maps the index of an artifact in the folder `root`, which holds `documents` ends.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, a link leads out of the folder, or it has another size.
+    pub fn of_record(record: &FileRecord, root: &Path, documents: u64) -> Result<Self, BinError> {
+        let file = record.map(root, documents.saturating_mul(8))?;
+        Ok(Self { path: record.place(root), file })
     }
 
     /// Checks that the ends never go down and that the last is the bin's length.

@@ -13,9 +13,14 @@ pub mod index;
 pub mod layered;
 pub mod layouts;
 pub mod manifest;
+mod manifest_check;
 mod mmap;
 pub mod payload;
+pub mod plain_name;
+pub mod refusal;
 pub mod regular;
+pub mod relative_path;
+pub mod resting_place;
 pub mod row_set;
 pub mod run_event;
 pub mod shard_writer;
@@ -30,12 +35,16 @@ pub use checksum::Checksum;
 pub use file_record::FileRecord;
 pub use index::DocIndex;
 pub use manifest::{
-    BaseRecord, Manifest, ManifestError, PackCounts, PackRecord, PairsRecord, RowsRecord,
-    ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
+    BaseRecord, MAX_ROW_LEN, Manifest, ManifestError, PackCounts, PackRecord, PairsRecord,
+    RowsRecord, ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
 pub use mmap::MappedFile;
 pub use payload::{Carried, PayloadFile};
+pub use plain_name::{NameError, PlainName};
+pub use refusal::{refusal_hint, refusal_hint_in, tell_file_limit};
 pub use regular::{open_regular, read_regular};
+pub use relative_path::{PathError, RelativePath};
+pub use resting_place::resting_place;
 pub use row_set::{Row, RowSet, RowSetError};
 pub use run_event::{Happening, RunEvent, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};

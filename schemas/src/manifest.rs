@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use thiserror::Error;
 use crate::artifact::{ArtifactError, StagedFile};
 use crate::checksum::Checksum;
 use crate::file_record::FileRecord;
+use crate::manifest_check::{check, check_names, wrong_part};
+use crate::plain_name::PlainName;
 use crate::regular::read_regular;
 use crate::token::{Dtype, TokenId};
 
@@ -23,6 +25,9 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 /// The format version that this program writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The most tokens that a row has: a reader makes room for one before it has read any.
+pub const MAX_ROW_LEN: u32 = 1 << 24;
+
 /// What an artifact folder holds, and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,13 +35,13 @@ pub struct Manifest {
     /// The version of this layout; readers refuse one they do not know.
     pub format_version: u32,
     /// The name that the files begin with, such as `llama`.
-    pub name: String,
+    pub name: PlainName,
     /// The width of the token ids (pairs store them as `i16` all the same).
     pub dtype: Dtype,
     /// The tokenizer that made the ids.
     pub tokenizer: TokenizerRecord,
     /// The parts of the artifact by name: `train`, `val`, `test`.
-    pub splits: BTreeMap<String, SplitRecord>,
+    pub splits: BTreeMap<PlainName, SplitRecord>,
     /// The files that the documents came from, in the order of reading.
     pub sources: Vec<SourceRecord>,
     /// The artifact that a pack indexes, or that rows were cut from.
@@ -210,28 +215,6 @@ impl Span {
     }
 }
 
-impl FileRecord {
-    /// Returns where the file lies when the artifact is the folder `root`.
-    ///
-    /// # Errors
-    ///
-    /// The recorded path is absolute or leads out of the folder.
-    pub fn resolve(&self, root: &Path) -> Result<PathBuf, ManifestError> {
-        let path = Path::new(&self.path);
-        let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-        if !plain || self.path.is_empty() {
-            return Err(ManifestError::Outside { root: root.to_owned(), path: self.path.clone() });
-        }
-        Ok(root.join(path))
-    }
-
-    /// Returns whether the file is there, below `root`, with the size that was recorded.
-    pub fn is_whole(&self, root: &Path) -> bool {
-        let there = self.resolve(root).ok().and_then(|path| path.metadata().ok());
-        there.is_some_and(|metadata| metadata.len() == self.bytes)
-    }
-}
-
 /// One file that documents came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -242,13 +225,21 @@ pub struct SourceRecord {
     pub bytes: u64,
     /// How many rows it has, bad ones included.
     pub rows: u64,
-    /// Rows left out with `--on-bad-row skip`.
+    /// Rows left out: with `--on-bad-row skip`, and empty text files.
     #[serde(default)]
     pub bad_rows: u64,
+    /// Rows in whose text U+FFFD took the place of something, with `--on-bad-row replace`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replaced_rows: u64,
     /// How many bytes of text its documents have.
     pub text_bytes: u64,
     /// A checksum of its content.
     pub fingerprint: Checksum,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The artifact that a pack indexes.
@@ -289,13 +280,19 @@ pub enum ManifestError {
         /// The version it has.
         found: u64,
     },
-    /// A recorded path leads out of the artifact.
-    #[error("{}: the manifest names `{path}`, which is not inside the artifact", .root.display())]
-    Outside {
-        /// The artifact folder.
-        root: PathBuf,
-        /// The path as recorded.
-        path: String,
+    /// A name, a path or a number cannot be what it is said to be.
+    #[error("{}: not a manifest: {what}", .path.display())]
+    Value {
+        /// The manifest.
+        path: PathBuf,
+        /// Its key, what was found there, and what was expected.
+        what: String,
+    },
+    /// It names no split, so there is nothing to read.
+    #[error("{}: the artifact is empty: `splits` names none", .path.display())]
+    Empty {
+        /// The manifest.
+        path: PathBuf,
     },
 }
 
@@ -307,7 +304,11 @@ impl ManifestError {
                 "an artifact is the folder that holds `manifest.json`; a run that was interrupted has none yet",
             ),
             Self::Version { .. } => Some("it was written by another version of ratdata"),
-            _ => None,
+            Self::Value { .. } => {
+                Some("it was edited, or written by another program; make the artifact again")
+            }
+            Self::Empty { .. } => Some("make the artifact again, of an input that has documents"),
+            Self::Io { .. } | Self::Parse { .. } => None,
         }
     }
 }
@@ -327,9 +328,12 @@ impl Manifest {
 
     /// Reads a manifest from its bytes; `path` is for messages alone.
     ///
+    /// What it says holds together afterwards: names and paths stay in the folder, ids are in the
+    /// vocabulary, rows have a length that memory holds, and counts add up.
+    ///
     /// # Errors
     ///
-    /// It is not a manifest, or is of another format version.
+    /// It is not a manifest, is of another format version, or names no split.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ManifestError> {
         let parse = |source| ManifestError::Parse { path: path.to_owned(), source };
         let value: serde_json::Value = serde_json::from_slice(text).map_err(parse)?;
@@ -337,7 +341,18 @@ impl Manifest {
         if let Some(found) = version.filter(|&found| found != u64::from(FORMAT_VERSION)) {
             return Err(ManifestError::Version { path: path.to_owned(), found });
         }
-        serde_json::from_value(value).map_err(parse)
+        let wrong = |what| ManifestError::Value { path: path.to_owned(), what };
+        // The types refuse these names, too, and cannot tell under which key they stand.
+        check_names(&value).map_err(wrong)?;
+        let manifest = Self::deserialize(&value).map_err(|source| match wrong_part(&value) {
+            Some(key) => wrong(format!("`{key}`: {source}")),
+            None => parse(source),
+        })?;
+        if manifest.splits.is_empty() {
+            return Err(ManifestError::Empty { path: path.to_owned() });
+        }
+        check(&manifest).map_err(wrong)?;
+        Ok(manifest)
     }
 
     /// Writes the manifest into the artifact folder `root`: the one act that makes it an artifact.
@@ -381,17 +396,6 @@ impl SplitRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_out_of_the_artifact_is_refused() {
-        for path in ["../x.bin", "/etc/passwd", "a/../../b", ""] {
-            let record = FileRecord { path: path.to_owned(), bytes: 0, blake3: Checksum::of(b"") };
-
-            let refused = record.resolve(Path::new("/artifact"));
-
-            assert!(matches!(refused, Err(ManifestError::Outside { .. })), "{path}");
-        }
-    }
 
     #[test]
     fn another_format_version_is_refused_before_anything_else() {

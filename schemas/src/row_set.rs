@@ -6,7 +6,6 @@ use thiserror::Error;
 
 use crate::bin::BinError;
 use crate::bin_set::{BinSet, BinSetError, manifest_checksum};
-use crate::file_record::FileRecord;
 use crate::manifest::{
     Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord, Span, SplitRecord,
 };
@@ -38,6 +37,18 @@ pub enum RowSetError {
         root: PathBuf,
         /// The base.
         base: PathBuf,
+    },
+    /// The pack says another width of ids than its base.
+    #[error("{}: `dtype` is {found}, and its base {} has {expected}", .root.display(), .base.display())]
+    Dtype {
+        /// The pack.
+        root: PathBuf,
+        /// What the pack says.
+        found: Dtype,
+        /// The base.
+        base: PathBuf,
+        /// What the base says.
+        expected: Dtype,
     },
     /// The artifact has no such part.
     #[error("{}: no split `{split}`, there are: {}", .root.display(), .present.join(", "))]
@@ -78,7 +89,7 @@ impl RowSetError {
             Self::Base { source, .. } => source
                 .hint()
                 .or(Some("a pack reads its base; keep it, or pack with `--materialize`")),
-            Self::OtherBase { .. } => Some("pack it again: `ratdata pack`"),
+            Self::OtherBase { .. } | Self::Dtype { .. } => Some("pack it again: `ratdata pack`"),
             Self::NoRows { .. } => Some("make rows of it with `ratdata pack`"),
             Self::NoSplit { .. } | Self::Spans { .. } => None,
         }
@@ -124,7 +135,7 @@ impl RowSet {
         let record = manifest.splits.get(split).ok_or_else(|| RowSetError::NoSplit {
             root: root.to_owned(),
             split: split.to_owned(),
-            present: manifest.splits.keys().cloned().collect(),
+            present: manifest.splits.keys().map(ToString::to_string).collect(),
         })?;
         match record {
             SplitRecord::Pairs(pairs) => Self::open_pairs(root, pairs, fill),
@@ -139,9 +150,9 @@ impl RowSet {
     fn open_pairs(root: &Path, pairs: &PairsRecord, fill: TokenId) -> Result<Self, RowSetError> {
         let ids = pairs.rows.saturating_mul(u64::from(pairs.row_len));
         let store = Store::Pairs {
-            inputs: map(root, &pairs.inputs, ids.saturating_mul(2))?,
-            labels: map(root, &pairs.labels, ids.saturating_mul(2))?,
-            lengths: Some(map(root, &pairs.lengths, pairs.rows.saturating_mul(8))?),
+            inputs: pairs.inputs.map(root, ids.saturating_mul(2))?,
+            labels: pairs.labels.map(root, ids.saturating_mul(2))?,
+            lengths: Some(pairs.lengths.map(root, pairs.rows.saturating_mul(8))?),
         };
         Ok(Self { rows: pairs.rows, seq_len: pairs.row_len as usize, fill, store })
     }
@@ -169,6 +180,14 @@ impl RowSet {
         }
         let bins = BinSet::open(&folder, split)
             .map_err(|source| RowSetError::Base { root: root.to_owned(), source })?;
+        if bins.dtype() != manifest.dtype {
+            return Err(RowSetError::Dtype {
+                root: root.to_owned(),
+                found: manifest.dtype,
+                base: folder,
+                expected: bins.dtype(),
+            });
+        }
         let spans = Spans::open(root, pack, bins.num_tokens())?;
         let seq_len = (pack.row_len as usize).saturating_sub(1);
         Ok(Self { rows: pack.rows, seq_len, fill, store: Store::Pack { spans, base: bins } })
@@ -185,8 +204,8 @@ impl RowSet {
         let bytes = count.saturating_mul(row_len).saturating_mul(dtype.width() as u64);
         let store = Store::Rows {
             spans: Spans::open(root, &rows.pack, u64::MAX)?,
-            bin: map(root, &rows.bin, bytes)?,
-            mask: map(root, &rows.mask, count.saturating_mul(row_len.div_ceil(8)))?,
+            bin: rows.bin.map(root, bytes)?,
+            mask: rows.mask.map(root, count.saturating_mul(row_len.div_ceil(8)))?,
             dtype,
         };
         let seq_len = (rows.pack.row_len as usize).saturating_sub(1);
@@ -366,11 +385,11 @@ struct Spans {
 
 impl Spans {
     fn open(root: &Path, pack: &PackRecord, stream: u64) -> Result<Self, RowSetError> {
-        let row_ends = map(root, &pack.row_ends, pack.rows.saturating_mul(8))?;
-        let spans = map(root, &pack.spans, pack.spans.bytes)?;
+        let row_ends = pack.row_ends.map(root, pack.rows.saturating_mul(8))?;
+        let spans = pack.spans.map(root, pack.spans.bytes)?;
         let opened = Self { row_ends, spans };
         opened.check(pack, stream).map_err(|(row, reason)| RowSetError::Spans {
-            path: root.join(&pack.spans.path),
+            path: pack.spans.place(root),
             row,
             reason,
         })?;
@@ -426,18 +445,6 @@ impl Spans {
             .iter()
             .map(|&bytes| Span::from_bytes(bytes))
     }
-}
-
-/// Maps a recorded file whose size must be `expected`.
-fn map(root: &Path, record: &FileRecord, expected: u64) -> Result<MappedFile, RowSetError> {
-    let path = record.resolve(root)?;
-    let file =
-        MappedFile::open(&path).map_err(|source| BinError::Io { path: path.clone(), source })?;
-    let found = file.bytes().len() as u64;
-    if found != expected {
-        return Err(BinError::Size { path, found, expected }.into());
-    }
-    Ok(file)
 }
 
 /// The place of something in a mapped file: what is mapped is within the address space.

@@ -29,6 +29,11 @@ impl Dtype {
         if vocab_size <= 1 << 16 { Self::U16 } else { Self::U32 }
     }
 
+    /// Returns whether an id can be stored in this width.
+    pub fn holds(self, id: TokenId) -> bool {
+        self == Self::U32 || u16::try_from(id).is_ok()
+    }
+
     /// Returns the size of one id.
     ///
     /// # Units

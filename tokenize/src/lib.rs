@@ -12,4 +12,5 @@ pub mod source;
 mod staging;
 pub mod tokenizer;
 
+pub use difference::difference;
 pub use share::Share;

@@ -32,7 +32,7 @@ struct CancelReport {
 /// Runs the command.
 pub(crate) fn cancel(ui: &Ui, args: &CancelArgs) -> Result<(), Failure> {
     // Cancelling one step is no wish to cancel those that it needs.
-    let (_, _, plan) = args.pipeline.plan()?;
+    let (_, _, plan) = args.pipeline.plan_in_store()?;
     let wanted = &args.pipeline.steps;
     let (mut jobs, mut steps) = (Vec::new(), BTreeSet::new());
     let queue = slurm::queue()?;

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::run::PipelineArgs;
+use super::run::{PipelineArgs, check_store};
 use crate::dag::file::embedded;
 use crate::executor::run::failed;
 use crate::failure::{Failure, Kind};
+use crate::interrupt;
 use crate::quantity::sized;
 use crate::store::{Store, Unused, remove};
 use crate::ui::Ui;
@@ -50,6 +51,7 @@ pub(crate) fn clean(ui: &Ui, args: &CleanArgs) -> Result<(), Failure> {
     report.removed = !report.unused.is_empty() && (args.yes || is_wanted(ui, &report)?);
     if report.removed {
         for unused in &report.unused {
+            interrupt::check()?;
             remove(&unused.path).map_err(failed)?;
         }
     }
@@ -62,9 +64,11 @@ fn kept(args: &CleanArgs) -> Result<(Store, BTreeSet<String>), Failure> {
     let pipeline = &args.pipeline;
     if !pipeline.is_named() && !pipeline.pipeline.exists() {
         let store = pipeline.store.clone().unwrap_or_else(|| PathBuf::from(".ratdata/store"));
-        return Ok((Store::at(&store), BTreeSet::new()));
+        let store = Store::at(&store);
+        check_store(&store)?;
+        return Ok((store, BTreeSet::new()));
     }
-    let (_, store, plan) = pipeline.plan()?;
+    let (_, store, plan) = pipeline.plan_in_store()?;
     Ok((store, plan.objects()))
 }
 

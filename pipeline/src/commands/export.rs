@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::{Carried, Manifest, TokenId};
+use ratdata_schemas::{Carried, Manifest, SplitRecord, TokenId};
 use ratdata_tokenize::hub::resolve_tokenizer;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
@@ -13,12 +13,13 @@ use crate::inspect::find_tokenizer;
 use crate::interrupt;
 use crate::progress::FetchBars;
 use crate::quantity::sized;
-use crate::transcode::{self, ExportJob, ExportLayout, ExportedFile, TranscodeError};
+use crate::transcode::{self, ExportJob, ExportLayout, Exported, ExportedFile, TranscodeError};
 use crate::ui::Ui;
 
 /// Write an artifact in the layout of another tool
 ///
-/// Each split becomes a folder of its own. Where the payload is the same in both layouts, the file
+/// Each split becomes a folder of its own. A run that was killed, or had no room left, goes on where
+/// it was when the same command is given again. Where the payload is the same in both layouts, the file
 /// becomes a second name of the artifact's own (a hard link), or a copy made by the system where
 /// that cannot be. `docs/layouts.md` draws each layout.
 #[derive(clap::Args, Clone, Debug)]
@@ -41,7 +42,7 @@ pub(crate) struct ExportArgs {
     split: Option<String>,
 
     /// The id that parts documents [default: the artifact's EOS]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, allow_negative_numbers = true, value_name = "ID", value_parser = id)]
     eos: Option<TokenId>,
 
     /// The tokenizer that JSON lines are decoded with [default: found by the manifest]
@@ -64,10 +65,16 @@ Examples:
 
 /// Runs the command.
 pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
+    // Last of all, so that whoever is killed before gives the same command again.
+    make(ui, args)?.finish().map_err(|wrong| failure(&wrong))
+}
+
+/// Makes the files and tells of them.
+fn make(ui: &Ui, args: &ExportArgs) -> Result<Exported, Failure> {
     let manifest = Manifest::read(&args.artifact).map_err(|wrong| failure(&wrong.into()))?;
     let splits: Vec<String> = match &args.split {
         Some(split) => vec![split.clone()],
-        None => manifest.splits.keys().cloned().collect(),
+        None => manifest.splits.keys().map(ToString::to_string).collect(),
     };
     let tokenizer = match args.to {
         ExportLayout::Jsonl => Some(tokenizer(ui, args, &manifest)?),
@@ -84,8 +91,24 @@ pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
         tokenizer: tokenizer.as_ref(),
         stop: interrupt::flag(),
     };
-    let files = transcode::export(&job, &splits).map_err(|wrong| failure(&wrong))?;
-    ui.emit(&ExportReport { to: args.to, out: args.out.clone(), splits, files })
+    let mut exported = transcode::export(&job, &splits).map_err(|wrong| failure(&wrong))?;
+    let files = std::mem::take(&mut exported.files);
+    if manifest.splits.values().all(is_empty) {
+        ui.warn(&format!(
+            "{}: the artifact is empty: it holds no document",
+            args.artifact.display()
+        ));
+    }
+    ui.emit(&ExportReport { to: args.to, out: args.out.clone(), splits, files })?;
+    Ok(exported)
+}
+
+fn is_empty(split: &SplitRecord) -> bool {
+    matches!(split, SplitRecord::Shards { shards } if shards.iter().all(|shard| shard.documents == 0))
+}
+
+fn id(text: &str) -> Result<TokenId, String> {
+    text.parse().map_err(|_| "expected an id of the vocabulary, from 0 on".into())
 }
 
 /// Loads the tokenizer of the artifact, and makes sure that it is the one.
@@ -122,7 +145,10 @@ pub(crate) fn failure(wrong: &TranscodeError) -> Failure {
         TranscodeError::Interrupted => Kind::Interrupted,
         TranscodeError::RowsInStreams { .. }
         | TranscodeError::NoEos { .. }
-        | TranscodeError::NoDocuments { .. } => Kind::Usage,
+        | TranscodeError::NoDocuments { .. }
+        | TranscodeError::InInput { .. }
+        | TranscodeError::Eos { .. }
+        | TranscodeError::EosWidth { .. } => Kind::Usage,
         _ => Kind::Failed,
     };
     Failure::new(kind, wrong).hinted(wrong.hint())

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind};
 use crate::inspect::{
     Asked, Subject, find_tokenizer, inspect as look, inspect_checkpoint, missing_tokenizer, texts,
 };
+use crate::number::{length, whole};
 use crate::ui::Ui;
 
 /// Look at an artifact, a token bin, or a checkpoint
@@ -23,11 +24,11 @@ pub(crate) struct InspectArgs {
     path: PathBuf,
 
     /// Show N documents or rows as text [default: 2 of instruction data, otherwise none]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     decode: Option<usize>,
 
     /// The seed with which those are drawn
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = whole)]
     sample: u64,
 
     /// Show the first documents or rows whose text holds this
@@ -40,7 +41,7 @@ pub(crate) struct InspectArgs {
 
     /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
     /// [default: as the name says]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = length)]
     row_len: Option<u32>,
 
     /// The tokenizer that made the ids [default: found by the manifest]

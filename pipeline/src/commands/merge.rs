@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ratdata_schemas::PlainName;
+
 use super::export::failure;
 use super::tokenize::TokenizeReport;
 use crate::failure::Failure;
@@ -25,8 +27,8 @@ pub(crate) struct MergeArgs {
     out: PathBuf,
 
     /// What the files' names begin with [default: the first input's name]
-    #[arg(long, value_name = "NAME", value_parser = super::import::plain_name)]
-    name: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    name: Option<PlainName>,
 
     /// Replace an artifact that is there already
     #[arg(long)]
@@ -43,7 +45,7 @@ pub(crate) fn merge(ui: &Ui, args: &MergeArgs) -> Result<(), Failure> {
     let job = MergeJob {
         inputs: &args.input,
         out: &args.out,
-        name: args.name.as_deref(),
+        name: args.name.as_ref(),
         force: args.force,
         stop: interrupt::flag(),
     };

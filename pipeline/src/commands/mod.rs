@@ -17,6 +17,7 @@ pub(crate) mod sample;
 pub(crate) mod sft;
 pub(crate) mod status;
 pub(crate) mod tokenize;
+pub(crate) mod tokenized;
 pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod verify;

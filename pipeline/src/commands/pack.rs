@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
+use crate::number::whole;
 use crate::quantity::grouped;
 use crate::ui::Ui;
 
@@ -30,7 +31,7 @@ pub(crate) struct PackArgs {
     out: PathBuf,
 
     /// How many inputs a row has; it has one token more, which is only a label
-    #[arg(long, default_value_t = 4096, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 4096, value_name = "N")]
     seq_len: u32,
 
     /// How documents are put into rows
@@ -62,11 +63,11 @@ pub(crate) struct PackingArgs {
     long: Option<LongArg>,
 
     /// Begin documents at multiples of N columns, such as the model's chunk [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     align: Option<u32>,
 
     /// Draw the documents' order from this seed [default: as they lie in the bins]
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SEED", value_parser = whole)]
     seed: Option<u64>,
 
     /// Write the rows out for other readers, too
@@ -191,7 +192,7 @@ impl fmt::Display for PackReport {
                 fill * 100.0,
                 padding * 100.0,
                 grouped(packed.counts.cut),
-                grouped(packed.counts.dropped + packed.counts.empty),
+                grouped(packed.counts.dropped.saturating_add(packed.counts.empty)),
             )?;
         }
         write!(f, "{}", self.out.display())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use ratdata_tokenize::Share;
 
-use super::tokenize::{thread_count, threads_of};
+use super::tokenize::threads_of;
 use crate::dag::error::pipeline_failure;
 use crate::dag::file::Pipeline;
 use crate::dag::plan::Plan;
@@ -15,6 +15,7 @@ use crate::executor::run::Run;
 use crate::executor::slurm;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
+use crate::number::{jobs, thread_count};
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -30,11 +31,11 @@ pub(crate) struct RunArgs {
     pub(crate) pipeline: PipelineArgs,
 
     /// How many threads the steps have together [default: the pipeline's, or all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// How many steps run at once [default: as many as threads and memory allow]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZeroUsize>,
 
     /// Who runs the steps
@@ -97,9 +98,31 @@ impl PipelineArgs {
         self.pipeline.as_os_str() != "pipeline.toml"
     }
 
-    /// Reads the pipeline, opens its store and plans it.
+    /// Reads the pipeline, which has a step at least, opens its store and plans it.
     pub(crate) fn plan(&self) -> Result<(Pipeline, Store, Plan), Failure> {
         let (pipeline, store) = self.read()?;
+        if pipeline.steps.is_empty() {
+            let message = format!("{}: the pipeline has no step", pipeline.path.display());
+            return Err(Failure::message(Kind::Usage, message).hinted(Some(
+                "a step is a table such as `[steps.tokens]`, with a `kind`; `ratdata plan tiny` shows an example",
+            )));
+        }
+        self.plan_of(pipeline, store)
+    }
+
+    /// Reads the pipeline, opens what has to be a store already, and plans it; with no step nothing
+    /// is planned.
+    pub(crate) fn plan_in_store(&self) -> Result<(Pipeline, Store, Plan), Failure> {
+        let (pipeline, store) = self.read()?;
+        check_store(&store)?;
+        self.plan_of(pipeline, store)
+    }
+
+    fn plan_of(
+        &self,
+        pipeline: Pipeline,
+        store: Store,
+    ) -> Result<(Pipeline, Store, Plan), Failure> {
         let plan = Plan::of(&pipeline, &store, &self.steps, self.full_hash)
             .map_err(|wrong| pipeline_failure(&wrong))?;
         Ok((pipeline, store, plan))
@@ -119,6 +142,21 @@ impl PipelineArgs {
         let store = Store::at(self.store.as_deref().unwrap_or(&pipeline.store));
         Ok((pipeline, store))
     }
+}
+
+/// Refuses a folder of other things, where a store is to be looked at or cleared.
+pub(super) fn check_store(store: &Store) -> Result<(), Failure> {
+    let root = store.root().display();
+    let (kind, message) = match store.is_one() {
+        Ok(true) => return Ok(()),
+        Ok(false) => {
+            (Kind::Usage, format!("{root}: not a store: no run has left its records here"))
+        }
+        Err(wrong) => (Kind::Failed, format!("{root}: cannot read the store: {wrong}")),
+    };
+    Err(Failure::message(kind, message).hinted(Some(
+        "`--store` names the folder of a pipeline's results, by default `.ratdata/store` beside it",
+    )))
 }
 
 /// Runs the command.

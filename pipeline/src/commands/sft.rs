@@ -15,9 +15,10 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
-use super::tokenize::{OnBadRowArg, thread_count, threads_of};
+use super::tokenize::{OnBadRowArg, tell_notes, threads_of};
 use crate::failure::{Failure, Kind, hub_failure};
 use crate::interrupt;
+use crate::number::thread_count;
 use crate::progress::{FetchBars, RowProgress};
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
@@ -63,7 +64,7 @@ pub(crate) struct SftArgs {
     tokenizer: String,
 
     /// How many threads work [default: all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// What becomes of rows that cannot be used
@@ -123,8 +124,16 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     let (name, task) = match (&args.task, &args.task_file) {
         (Some(name), _) => (name.clone(), Task::named(name)),
         (None, Some(file)) => {
-            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            (stem.unwrap_or_default(), Task::read(file))
+            let stem = file.file_stem().and_then(std::ffi::OsStr::to_str);
+            if stem.is_none() && args.out.is_none() {
+                let message = format!(
+                    "{}: the name is not UTF-8, and the folder would have it",
+                    file.display()
+                );
+                let hint = "say where the rows go with `--out`";
+                return Err(Failure::message(Kind::Usage, message).hinted(Some(hint)));
+            }
+            (stem.unwrap_or_default().to_owned(), Task::read(file))
         }
         (None, None) => {
             return Err(Failure::message(Kind::Usage, "neither a task nor a task file"));
@@ -138,6 +147,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     }
     let tokenizer = Tokenizer::load(&found.path)
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    tell_notes(ui, &tokenizer);
     let out =
         args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
     let job = SftJob {
@@ -203,7 +213,7 @@ fn splits(args: &SftArgs, task: &Task, packed: bool) -> Vec<String> {
     }
     // A row to be scored has nothing to learn, so it is not packed.
     let wanted = task.splits.iter().filter(|(_, split)| !packed || split.references.is_none());
-    wanted.map(|(name, _)| name.clone()).collect()
+    wanted.map(|(name, _)| name.to_string()).collect()
 }
 
 impl From<SftPacking> for PackingArg {
@@ -290,11 +300,11 @@ impl SftReport {
     fn of(out: &Path, manifest: &Manifest, seconds: f64) -> Self {
         let splits = manifest.splits.iter().filter_map(|(name, split)| match split {
             SplitRecord::Pairs(pairs) => Some(PairsReport {
-                name: name.clone(),
+                name: name.to_string(),
                 rows: pairs.rows,
                 row_len: pairs.row_len,
                 bytes: split.files().iter().map(|file| file.bytes).sum(),
-                inputs: out.join(&pairs.inputs.path),
+                inputs: pairs.inputs.place(out),
             }),
             _ => None,
         });

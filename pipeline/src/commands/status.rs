@@ -61,7 +61,7 @@ struct StatusReport {
 
 /// Runs the command.
 pub(crate) fn status(ui: &Ui, args: &StatusArgs) -> Result<(), Failure> {
-    let (pipeline, store, plan) = args.pipeline.plan()?;
+    let (pipeline, store, plan) = args.pipeline.plan_in_store()?;
     let queue = if slurm::is_there() { slurm::queue() } else { Ok(Vec::new()) };
     let queue = queue.unwrap_or_else(|wrong| {
         ui.warn(&format!("the cluster's queue cannot be read: {}", wrong.text()));

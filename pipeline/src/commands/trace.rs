@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
 use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
-use ratdata_tokenize::hub::resolve_inputs;
-use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
+use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::train::{Drawn, draws};
-use crate::failure::{Failure, Kind, hub_failure};
-use crate::inspect::{find_tokenizer, open_bins, rows_failure};
-use crate::progress::FetchBars;
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_sources, find_tokenizer, open_bins, rows_failure};
+use crate::interrupt;
+use crate::number::{column, length, whole};
 use crate::ui::Ui;
 
 /// Lead a token back to its document, file, row and characters
@@ -27,24 +27,24 @@ pub(crate) struct TraceArgs {
     path: PathBuf,
 
     /// The place of a token in the split's stream
-    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["row", "column", "iteration"], required_unless_present_any = ["row", "iteration"])]
+    #[arg(long, allow_negative_numbers = true, value_name = "OFFSET", value_parser = whole, conflicts_with_all = ["row", "column", "iteration"], required_unless_present_any = ["row", "iteration"])]
     token: Option<u64>,
 
     /// A row of a pack or of pairs, or of the reference's windows over token bins
-    #[arg(long, value_name = "R")]
+    #[arg(long, allow_negative_numbers = true, value_name = "R", value_parser = whole)]
     row: Option<u64>,
 
     /// A column of the row
-    #[arg(long, value_name = "C", default_value_t = 0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "C", default_value_t = 0, value_parser = column)]
     column: u32,
 
     /// What a training run drew in this iteration, counted from 1: the same column of each sequence
-    #[arg(long, value_name = "I", conflicts_with = "row")]
+    #[arg(long, allow_negative_numbers = true, value_name = "I", value_parser = whole, conflicts_with = "row")]
     iteration: Option<u64>,
 
     /// How many inputs a window has, where `--row` speaks of token bins
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    seq_len: u64,
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 4096, value_parser = length)]
+    seq_len: u32,
 
     /// The split
     #[arg(long, default_value = "train", value_name = "SPLIT")]
@@ -118,7 +118,8 @@ pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
         let drawn = draws(ui, &args.path, iteration)?.into_iter();
         let spots = drawn.map(|Drawn { path, split, row, first_token }| {
             let column = u64::from(args.column);
-            let at = first_token.map_or(At::Row(row), |first| At::Token(first + column));
+            let at =
+                first_token.map_or(At::Row(row), |first| At::Token(first.saturating_add(column)));
             Spot { path, split, at }
         });
         let traced = spots.map(|spot| trace_one(ui, args, &spot)).collect::<Result<_, _>>()?;
@@ -131,7 +132,7 @@ pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
 
 fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> {
     let (root, manifest, mut traced) = found_at(args, spot)?;
-    let origins = match Origins::of(&manifest, &spot.split) {
+    let origins = match Origins::of(&root, &manifest, &spot.split) {
         Ok(origins) => Some(origins),
         Err(wrong) => {
             ui.note(&format!("the document is as far as it goes: {wrong}"));
@@ -151,8 +152,7 @@ fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> 
         find_tokenizer(ui, args.tokenizer.as_deref(), Some(&manifest.tokenizer), &root)?;
     traced.piece = tokenizer.as_ref().and_then(|t| t.piece(traced.id)).map(ToOwned::to_owned);
     if let (Some((origin, source)), false) = (source, args.input.is_empty()) {
-        let files =
-            resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|w| hub_failure(&w))?;
+        let files = find_sources(ui, &args.input, &manifest)?;
         let name = &source.name;
         let file = files.iter().find(|file| file.name == *name).ok_or_else(|| {
             Failure::message(Kind::Usage, format!("source `{name}` is not among the files given"))
@@ -169,7 +169,7 @@ fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> 
 fn found_at(args: &TraceArgs, spot: &Spot) -> Result<(PathBuf, Manifest, Traced), Failure> {
     let manifest = Manifest::read(&spot.path)
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    if let Some(SplitRecord::Pairs(pairs)) = manifest.splits.get(&spot.split) {
+    if let Some(SplitRecord::Pairs(pairs)) = manifest.splits.get(spot.split.as_str()) {
         let traced = in_pairs(args, spot, pairs)?;
         return Ok((spot.path.clone(), manifest, traced));
     }
@@ -201,7 +201,7 @@ fn in_pairs(args: &TraceArgs, spot: &Spot, pairs: &PairsRecord) -> Result<Traced
         document: number,
         position: column.into(),
         document_tokens: end.into(),
-        shard: pairs.inputs.path.clone(),
+        shard: pairs.inputs.path.to_string(),
         ..Traced::default()
     })
 }
@@ -228,7 +228,7 @@ fn stream_of(
     spot: &Spot,
     manifest: Manifest,
 ) -> Result<(PathBuf, Manifest, u64), Failure> {
-    let based = match manifest.splits.get(&spot.split) {
+    let based = match manifest.splits.get(spot.split.as_str()) {
         Some(SplitRecord::Pack(pack)) => Some(pack.row_len),
         Some(SplitRecord::Rows(rows)) => Some(rows.pack.row_len),
         _ => None,
@@ -237,8 +237,8 @@ fn stream_of(
         let token = match spot.at {
             At::Token(token) => token,
             At::Row(row) => {
-                check_column(args.column, args.seq_len)?;
-                row.saturating_mul(args.seq_len).saturating_add(args.column.into())
+                check_column(args.column, args.seq_len.into())?;
+                row.saturating_mul(args.seq_len.into()).saturating_add(args.column.into())
             }
         };
         return Ok((spot.path.clone(), manifest, token));
@@ -287,7 +287,7 @@ fn locate(split: &str, manifest: &Manifest, set: &BinSet, token: u64) -> Result<
     let before: u64 =
         set.shards()[..number].iter().filter_map(|s| s.index()).map(|i| i.len() as u64).sum();
     let shard_name = match &manifest.splits[split] {
-        SplitRecord::Shards { shards } => shards[number].bin.path.clone(),
+        SplitRecord::Shards { shards } => shards[number].bin.path.to_string(),
         _ => String::new(),
     };
     Ok(Traced {
@@ -315,9 +315,10 @@ fn read_source(
     let mut kept = 0;
     let mut found: Option<(u64, String)> = None;
     for part in 0..source.num_parts() {
-        let read = source.read_part(part, &mut |rows| {
+        let read = source.read_part(part, &interrupt::asked, &mut |rows| {
             for (row, cell) in (rows.first..).zip(&rows.cells) {
-                let Ok(text) = source.text(cell) else { continue };
+                let undecodable = config.on_bad_row.undecodable();
+                let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                 if tokenizer.is_some_and(|tokenizer| !is_document(config, tokenizer, &text)) {
                     continue;
                 }
@@ -330,6 +331,7 @@ fn read_source(
             true
         });
         read.map_err(|wrong| failed(&wrong))?;
+        interrupt::check()?;
         if found.is_some() {
             break;
         }

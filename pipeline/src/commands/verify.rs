@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use ratdata_schemas::bin_set::manifest_checksum;
 use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::hub::resolve_inputs;
+use ratdata_tokenize::source::SourceFile;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Kind, hub_failure};
-use crate::inspect::find_tokenizer;
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
-use crate::progress::FetchBars;
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 use crate::verify::{Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize};
@@ -44,7 +43,7 @@ pub(crate) struct VerifyArgs {
     tokenizer: Option<String>,
 
     /// The seed with which documents are drawn
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = crate::number::whole)]
     sample: u64,
 
     /// A folder that gets `report.json`, and keeps what shares have found until then
@@ -126,6 +125,9 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
     portions
         .map_or(Ok(()), |portions| portions.finish(&verified))
         .map_err(|wrong| failed(&wrong))?;
+    if ids == 0 {
+        ui.warn(&format!("{}: the artifact is empty: it holds no token", args.path.display()));
+    }
     ui.emit(&verified)
 }
 
@@ -138,10 +140,16 @@ fn described(args: &VerifyArgs, manifest: &Checksum) -> Value {
 fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result<Portion, Failure> {
     let root = &args.path;
     let mut portion = Portion::new(share);
+    // What was named and is not there is told before a long check, and before a tokenizer is looked for.
+    let sources = match args.retokenize {
+        Some(_) if !args.input.is_empty() => Some(find_sources(ui, &args.input, manifest)?),
+        _ => None,
+    };
     let mut checks = || -> Result<(), Ended> {
         portion.proof = prove(root, manifest, share)?;
         if let Some(drawn) = args.retokenize {
-            portion.documents = Some(compare(ui, args, manifest, drawn, share)?);
+            let drawn = Drawn { drawn, share, sources: sources.as_deref() };
+            portion.documents = Some(compare(ui, args, manifest, &drawn)?);
         }
         Ok(())
     };
@@ -152,12 +160,18 @@ fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result
     }
 }
 
+/// Which documents are encoded again, and the sources that were named.
+struct Drawn<'a> {
+    drawn: f64,
+    share: Share,
+    sources: Option<&'a [SourceFile]>,
+}
+
 fn compare(
     ui: &Ui,
     args: &VerifyArgs,
     manifest: &Manifest,
-    drawn: f64,
-    share: Share,
+    documents: &Drawn<'_>,
 ) -> Result<u64, Ended> {
     let record = Some(&manifest.tokenizer);
     let found = find_tokenizer(ui, args.tokenizer.as_deref(), record, &args.path)?;
@@ -167,16 +181,18 @@ fn compare(
             .hinted(Some("name the one that made them with `--tokenizer`"))
             .into());
     };
-    let files =
-        resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))?;
+    let files = match documents.sources {
+        Some(sources) => sources.to_vec(),
+        None => find_sources(ui, &args.input, manifest)?,
+    };
     let check = Retokenize {
         root: &args.path,
         manifest,
         tokenizer: &tokenizer,
         files: &files,
-        drawn,
+        drawn: documents.drawn,
         seed: args.sample,
-        share,
+        share: documents.share,
         interrupted: interrupt::flag(),
     };
     retokenize(&check)
@@ -187,8 +203,7 @@ fn failed(wrong: &ArtifactError) -> Failure {
 }
 
 fn untrue(offence: &Offence) -> Failure {
-    Failure::message(Kind::Untrue, offence.to_string())
-        .hinted(Some("the artifact was changed after it was written; make it again with `--force`"))
+    Failure::message(Kind::Untrue, offence.to_string()).hinted(Some(offence.cause.hint()))
 }
 
 impl fmt::Display for Verified {

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use ratdata_schemas::TomlPlace as Place;
 use ratdata_schemas::layered::LayerError;
 use thiserror::Error;
 
-use super::place::Place;
 use crate::failure::{Failure, Kind};
 
 /// An error of a pipeline, found before anything runs.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::PlainName;
 use ratdata_schemas::layered::{nearest, overlay, parse_set, read_embedded, read_layers};
 use serde_json::{Map, Value};
 use toml::Table;
@@ -12,7 +13,7 @@ use super::error::PipelineError;
 use super::kinds::{self, Kind};
 use super::names::Names;
 use super::outputs;
-use super::place::Place;
+use super::place::place_of;
 use super::sections::{SectionReader, unknown};
 use super::settings::SlurmSettings;
 
@@ -172,10 +173,12 @@ impl<'a> StepReader<'a> {
 
     fn step(&mut self, name: &str, table: &Table) -> Result<Step, PipelineError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || name == OUT || !name.chars().all(plain) {
+        if name == OUT || !name.chars().all(plain) {
             let wrong = "expected letters, digits, `-` and `_`, and another name than `out`";
             return Err(self.value(name, "", wrong.into()));
         }
+        // Logs, scripts and links are called after the step.
+        PlainName::new(name).map_err(|wrong| self.value(name, "", wrong.to_string()))?;
         let kind = self.kind(name, table)?;
         let (mut config, mut knobs) = (Map::new(), Map::new());
         for (key, given) in table.iter().filter(|(key, _)| !OF_ALL.contains(&key.as_str())) {
@@ -206,7 +209,7 @@ impl<'a> StepReader<'a> {
     /// Returns the kind that a step says it is of.
     fn kind(&self, name: &str, table: &Table) -> Result<std::sync::Arc<Kind>, PipelineError> {
         let known = || self.kinds.iter().map(|kind| kind.name);
-        let place = || Place::of(self.path, &["steps", name, "kind"]);
+        let place = || place_of(self.path, &["steps", name, "kind"]);
         let Some(wanted) = table.get("kind") else {
             let known = known().collect::<Vec<_>>().join(", ");
             return Err(PipelineError::NoKind { place: place(), step: name.to_owned(), known });
@@ -251,7 +254,7 @@ impl<'a> StepReader<'a> {
                 && !names.have(text)
             {
                 return Err(PipelineError::UnknownName {
-                    place: Place::of(self.path, &["steps", name, key]),
+                    place: place_of(self.path, &["steps", name, key]),
                     step: name.to_owned(),
                     key: key.clone(),
                     name: text.clone(),
@@ -297,7 +300,7 @@ impl<'a> StepReader<'a> {
         match missing {
             None => Ok(found.into_iter().collect()),
             Some((key, wanted)) => Err(PipelineError::UnknownStep {
-                place: Place::of(self.path, &["steps", &step.name, key]),
+                place: place_of(self.path, &["steps", &step.name, key]),
                 step: step.name.clone(),
                 wanted: wanted.to_owned(),
                 nearest: nearest(wanted, numbers.keys().copied()).map(Into::into),
@@ -308,7 +311,7 @@ impl<'a> StepReader<'a> {
 
     fn value(&self, step: &str, key: &str, wrong: String) -> PipelineError {
         PipelineError::Value {
-            place: Place::of(self.path, &["steps", step, key]),
+            place: place_of(self.path, &["steps", step, key]),
             table: format!("step `{step}`"),
             key: if key.is_empty() { step } else { key }.to_owned(),
             wrong,
@@ -370,7 +373,7 @@ fn steps_of<'a>(
     table: &'a Table,
 ) -> Result<BTreeMap<&'a str, &'a Table>, PipelineError> {
     let wrong = |keys: &[&str], table: &str, found: &toml::Value| PipelineError::Value {
-        place: Place::of(path, keys),
+        place: place_of(path, keys),
         table: table.into(),
         key: keys.last().copied().unwrap_or_default().to_owned(),
         wrong: format!("found {}, expected a table", found.type_str()),

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::error::PipelineError;
 use super::file::{Step, reference, texts};
 use super::kinds::{COMMAND, Key};
-use super::place::{Place, layers};
+use super::place::{layers, place_of};
 
 /// How many places of a large file are looked at, and how many bytes are read at each.
 const SAMPLES: u64 = 64;
@@ -154,7 +154,7 @@ impl<'a> Outside<'a> {
                     None if key.names.have(text) => continue,
                     None => {
                         return Err(PipelineError::MissingInput {
-                            place: Place::of(self.pipeline, &["steps", &step.name, &key.name]),
+                            place: place_of(self.pipeline, &["steps", &step.name, &key.name]),
                             step: step.name.clone(),
                             input: PathBuf::from(text),
                             nearest: key.names.nearest(text).map(Into::into),
@@ -213,7 +213,7 @@ impl<'a> Outside<'a> {
             }
             let path = PathBuf::from(split.located());
             let content = self.content(&path)?.ok_or_else(|| PipelineError::MissingInput {
-                place: Place::of(self.pipeline, &["steps", &step.name, "task_file"]),
+                place: place_of(self.pipeline, &["steps", &step.name, "task_file"]),
                 step: step.name.clone(),
                 input: path.strip_prefix(self.base).unwrap_or(&path).to_owned(),
                 nearest: None,
@@ -268,9 +268,11 @@ impl<'a> Outside<'a> {
 /// Returns a file with those it extends, or all files below a folder, in the order of their names.
 fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     if path.is_file() {
-        let toml = path.extension().is_some_and(|ending| ending == "toml");
-        let extended = layers(path).into_iter().map(|(path, _)| path).filter(|path| path.is_file());
-        return Ok(if toml { extended.collect() } else { vec![path.to_owned()] });
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            return Ok(vec![path.to_owned()]);
+        }
+        let extended = layers(path).into_iter().map(|file| file.path);
+        return Ok(extended.filter(|path| path.is_file()).collect());
     }
     if !path.is_dir() {
         // Of two files that are named by what their names share.

@@ -28,7 +28,7 @@ const OURS: [Ours; 9] = [
     Ours { name: "pack", version: 1, resumes: false },
     Ours { name: "sample", version: 1, resumes: false },
     Ours { name: "sft", version: 1, resumes: true },
-    Ours { name: "tokenize", version: 1, resumes: true },
+    Ours { name: "tokenize", version: 2, resumes: true },
     Ours { name: "train", version: 1, resumes: true },
     Ours { name: "verify", version: 2, resumes: false },
 ];

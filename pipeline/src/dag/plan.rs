@@ -10,11 +10,8 @@ use super::error::PipelineError;
 use super::file::Pipeline;
 use super::fingerprint::{Outside, Recipe};
 use super::graph::Graph;
-use super::place::Place;
-use crate::store::Store;
-
-/// How many characters of a fingerprint name a result.
-const SHORT: usize = 16;
+use super::place::place_of;
+use crate::store::{SHORT, Store};
 
 /// Whether a step's result is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,7 +67,7 @@ impl Plan {
         let graph = Graph::new(pipeline.steps.iter().map(|step| step.inputs.clone()).collect());
         let name = |number: usize| pipeline.steps[number].name.clone();
         let order = graph.order().map_err(|cycle| PipelineError::Cycle {
-            place: Place::of(&pipeline.path, &["steps", &name(cycle[0])]),
+            place: place_of(&pipeline.path, &["steps", &name(cycle[0])]),
             chain: cycle.into_iter().map(name).collect(),
         })?;
         let asked = wanted.iter().map(|name| pipeline.step(name)).collect::<Result<Vec<_>, _>>()?;

@@ -10,7 +10,7 @@ use super::reporter::Reporter;
 use super::task::Task;
 use crate::dag::error::{PipelineError, pipeline_failure};
 use crate::dag::file::Pipeline;
-use crate::dag::place::Place;
+use crate::dag::place::place_of;
 use crate::dag::plan::{Plan, Planned, State};
 use crate::failure::{Failure, Kind};
 use crate::store::Store;
@@ -55,7 +55,7 @@ impl<'a> Run<'a> {
         let task = |planned: &Planned| {
             Task::of(pipeline, store, plan, planned).map_err(|(key, wrong)| {
                 pipeline_failure(&PipelineError::Value {
-                    place: Place::of(&pipeline.path, &["steps", &planned.name, &key]),
+                    place: place_of(&pipeline.path, &["steps", &planned.name, &key]),
                     table: format!("step `{}`", planned.name),
                     key,
                     wrong,
@@ -63,9 +63,7 @@ impl<'a> Run<'a> {
             })
         };
         let tasks = plan.steps.iter().map(task).collect::<Result<Vec<_>, _>>()?;
-        let refused = |source| {
-            Failure::new(Kind::Failed, &ArtifactError::Io { path: store.root().to_owned(), source })
-        };
+        let refused = |source| failed(ArtifactError::Io { path: store.root().to_owned(), source });
         for path in tasks.iter().filter_map(|task| task.publish.as_deref()) {
             store.check_link(path).map_err(failed)?;
         }
@@ -158,5 +156,7 @@ fn remove_empty_logs(folder: &std::path::Path) {
 /// Tells that the store cannot be written.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 pub(crate) fn failed(wrong: ArtifactError) -> Failure {
-    Failure::new(Kind::Failed, &wrong).hinted(wrong.hint())
+    // A store is named by another option than a command's folder.
+    let hint = wrong.hint().map(|hint| hint.replace("`--out`", "`--store`"));
+    Failure::new(Kind::Failed, &wrong).hinted(hint)
 }

@@ -37,7 +37,7 @@ pub(crate) fn things(run: &Run<'_>, number: usize) -> Option<usize> {
             let wanted = texts(step, "split");
             let mut most = 0;
             for (name, split) in &task.ok()?.splits {
-                if wanted.is_empty() || wanted.contains(name) {
+                if wanted.is_empty() || wanted.iter().any(|wanted| *name == wanted.as_str()) {
                     let folder = input.as_ref().and_then(|input| input.first());
                     let source = sft::source_of(name, split, folder.map(PathBuf::as_path)).ok()?;
                     let source = (!source.contains("://")).then(|| run.pipeline.base.join(source));

@@ -16,7 +16,8 @@ use crate::ui::Ui;
 ///
 /// # Errors
 ///
-/// The one asked for cannot be had, or is another than the artifact's.
+/// The one asked for cannot be had, or is another than the artifact's; the one that was found does
+/// not load.
 pub(crate) fn find(
     ui: &Ui,
     asked: Option<&str>,
@@ -44,10 +45,15 @@ pub(crate) fn find(
     }
     let Some(record) = record else { return Ok(None) };
     let found = candidates(record, root).into_iter().chain(cached_tokenizer(&record.name));
-    Ok(found
-        .filter(|path| path.is_file())
-        .filter_map(|path: PathBuf| Tokenizer::load(&path).ok())
-        .find(|tokenizer| record.fingerprint == *tokenizer.fingerprint()))
+    // Files of other kinds that lie there are passed over; the artifact's own has to load.
+    let is_own = |path: &PathBuf| {
+        let fingerprint = path.is_file().then(|| Tokenizer::fingerprint_of(path));
+        fingerprint.is_some_and(|found| found.is_ok_and(|found| found == record.fingerprint))
+    };
+    let own = found.into_iter().find(is_own);
+    own.map(|path| Tokenizer::load(&path))
+        .transpose()
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
 }
 
 /// Returns where the tokenizer of an artifact may lie, the nearest places first.

@@ -4,6 +4,8 @@
 use ratdata_schemas::{BinSet, TokenId};
 use ratdata_tokenize::order::permutation;
 
+use crate::interrupt;
+
 /// How many tokens a window has, where no index says where documents are.
 pub(super) const WINDOW: usize = 4096;
 
@@ -34,11 +36,12 @@ pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) 
     numbers(windows, count, seed).filter_map(|window| in_window(set, eos, window)).collect()
 }
 
-/// Draws some of `all` numbers, spread over all of them.
+/// Draws some of `all` numbers, spread over all of them; no more once the user asked to stop.
 pub(crate) fn numbers(all: u64, count: usize, seed: u64) -> impl Iterator<Item = u64> {
     let few = u32::try_from(all.min(1 << 20)).unwrap_or(u32::MAX);
     let spread = all / u64::from(few.max(1));
-    permutation(seed, few).into_iter().take(count).map(move |number| u64::from(number) * spread)
+    let drawn = permutation(seed, few).into_iter().take(count);
+    drawn.take_while(|_| !interrupt::asked()).map(move |number| u64::from(number) * spread)
 }
 
 /// Returns whether an index says where every document is.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ratdata_schemas::manifest::MANIFEST_FILE;
 use ratdata_schemas::{
-    BinSet, BinSetError, Dtype, Manifest, RowSet, RowSetError, SplitRecord, TokenizerRecord,
+    BinSet, BinSetError, Dtype, MAX_ROW_LEN, Manifest, RowSet, RowSetError, SplitRecord,
+    TokenizerRecord,
 };
 
 use crate::failure::{Failure, Kind};
@@ -79,7 +80,9 @@ impl Subject {
     /// Returns the names of its parts.
     pub(crate) fn parts(&self) -> Vec<String> {
         match self {
-            Self::Artifact { manifest, .. } => manifest.splits.keys().cloned().collect(),
+            Self::Artifact { manifest, .. } => {
+                manifest.splits.keys().map(ToString::to_string).collect()
+            }
             Self::Bin { .. } => vec!["bin".into()],
             Self::Pair { .. } => vec!["pair".into()],
         }
@@ -134,11 +137,18 @@ pub(crate) fn rows_failure(wrong: &RowSetError) -> Failure {
 }
 
 /// Finds the artifact that a file is of, and keeps of its manifest what the file is in.
+///
+/// The path is taken as it is written first: a file of an artifact stays one where a link leads out.
 fn artifact_above(path: &Path) -> Option<(PathBuf, Manifest)> {
-    let real = path.canonicalize().ok()?;
-    let root = real.ancestors().skip(1).take(ABOVE).find(|f| f.join(MANIFEST_FILE).is_file())?;
+    let written = std::path::absolute(path).ok();
+    let real = path.canonicalize().ok();
+    written.into_iter().chain(real).find_map(|path| artifact_of(&path))
+}
+
+fn artifact_of(path: &Path) -> Option<(PathBuf, Manifest)> {
+    let root = path.ancestors().skip(1).take(ABOVE).find(|f| f.join(MANIFEST_FILE).is_file())?;
     let mut manifest = Manifest::read(root).ok()?;
-    let is_file = |file: &ratdata_schemas::FileRecord| root.join(&file.path) == real;
+    let is_file = |file: &ratdata_schemas::FileRecord| file.place(root) == path;
     let (name, split) =
         manifest.splits.into_iter().find(|(_, split)| split.files().into_iter().any(is_file))?;
     let split = match split {
@@ -170,7 +180,7 @@ fn pair_of(path: &Path) -> Option<(PathBuf, PathBuf)> {
 fn row_len_of(inputs: &Path, said: Option<u32>) -> Result<u32, Failure> {
     let named = || {
         let stem = inputs.file_name()?.to_str()?.strip_suffix("-inputs.bin")?;
-        stem.rsplit('-').next()?.parse().ok().filter(|&len: &u32| len > 0)
+        stem.rsplit('-').next()?.parse().ok().filter(|len: &u32| (1..=MAX_ROW_LEN).contains(len))
     };
     said.or_else(named).ok_or_else(|| {
         let message = format!(

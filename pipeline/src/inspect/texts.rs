@@ -6,6 +6,7 @@ use super::decode::{Shown, show_documents, show_rows};
 use super::find::{find_in_bins, find_in_rows};
 use super::subject::{Part, Subject};
 use crate::failure::Failure;
+use crate::interrupt;
 
 /// What is asked for of each part.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,7 @@ pub(crate) fn texts(
                 }
             }
         }
+        interrupt::check()?;
     }
     Ok(shown)
 }

@@ -156,7 +156,7 @@ pub(crate) fn inspect(
     };
     let mut seen: Vec<(String, Contents)> = Vec::new();
     for name in subject.parts() {
-        let split = manifest.and_then(|manifest| manifest.splits.get(&name));
+        let split = manifest.and_then(|manifest| manifest.splits.get(name.as_str()));
         let (mut view, contents) = match subject.open(&name)? {
             Part::Bins(set) => {
                 let ids = known.vocab_size.map_or(1 << 16, |size| size as usize);
@@ -216,7 +216,7 @@ fn bytes_per_token(root: &Path, manifest: &Manifest, tokens: u64) -> Option<f64>
 impl ShardView {
     fn of(shard: &ShardRecord) -> Self {
         let (tokens, documents) = (shard.tokens, shard.documents);
-        Self { name: shard.bin.path.clone(), tokens, documents }
+        Self { name: shard.bin.path.to_string(), tokens, documents }
     }
 }
 

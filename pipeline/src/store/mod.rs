@@ -29,6 +29,15 @@ use serde::{Deserialize, Serialize};
 const STAGING: &str = ".staging-";
 const SHARES: &str = ".shares-";
 
+/// The folder of the records of runs.
+const RUNS: &str = "runs";
+
+/// Folders that only a store has.
+const OWN: [&str; 3] = [".locks", ".pipelines", ".recipes"];
+
+/// How many characters of a fingerprint end the name of a result.
+pub(crate) const SHORT: usize = 16;
+
 /// The folder, among a result's shares, of the markers of those that are done.
 pub(crate) const DONE: &str = "done";
 
@@ -64,6 +73,28 @@ impl Store {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns whether the folder is a store, or nothing that could be taken for another thing: not
+    /// there yet, or empty.
+    ///
+    /// # Errors
+    ///
+    /// It is no folder, or cannot be read.
+    pub(crate) fn is_one(&self) -> io::Result<bool> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(wrong) if wrong.kind() == io::ErrorKind::NotFound => return Ok(true),
+            entries => entries?,
+        };
+        let mut others = false;
+        for entry in entries {
+            let name = entry?.file_name();
+            if OWN.iter().any(|own| name == *own) {
+                return Ok(true);
+            }
+            others |= name != RUNS;
+        }
+        Ok(!others)
     }
 
     /// Returns the folder of a finished result.
@@ -104,10 +135,7 @@ impl Store {
 
     /// Returns the names of the finished results, read in one go.
     pub(crate) fn objects(&self) -> BTreeSet<String> {
-        names(&self.root)
-            .into_iter()
-            .filter(|name| !name.starts_with('.') && name != "runs")
-            .collect()
+        names(&self.root).into_iter().filter(|name| is_object(name)).collect()
     }
 
     /// Returns the names of a pipeline's steps that were made before, read in one go.
@@ -317,11 +345,10 @@ impl Store {
         for name in names(&self.root) {
             let prefix = [STAGING, SHARES].into_iter().find(|prefix| name.starts_with(prefix));
             let object = name.trim_start_matches(prefix.unwrap_or_default());
-            let ours = prefix.is_some() || (!name.starts_with('.') && name != "runs");
             // What led to a result is of no use once that is there.
             let needed =
                 kept.contains(object) && (prefix.is_none() || !self.object(object).exists());
-            if ours && !needed && !self.is_locked(object) {
+            if is_object(object) && !needed && !self.is_locked(object) {
                 found.push(self.root.join(&name));
             }
         }
@@ -333,6 +360,19 @@ impl Store {
 /// Returns the name of the lock of a result's share.
 pub(crate) fn share_lock(object: &str, share: &str) -> String {
     format!("{object}.{share}")
+}
+
+/// Returns whether a name is that of a result, `KIND-NAME-FINGERPRINT`: what else lies in the folder
+/// is not ours.
+fn is_object(name: &str) -> bool {
+    let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    name.rsplit_once('-').is_some_and(|(before, fingerprint)| {
+        let kind = before.split_once('-').map_or("", |(kind, _)| kind);
+        !kind.is_empty()
+            && kind.chars().all(|c| c.is_ascii_lowercase())
+            && fingerprint.len() == SHORT
+            && fingerprint.chars().all(hex)
+    })
 }
 
 /// Returns what stands for a pipeline in the names of files.
@@ -374,4 +414,49 @@ pub(crate) fn size(path: &Path) -> io::Result<u64> {
         return Ok(metadata.len());
     }
     fs::read_dir(path)?.map(|entry| size(&entry?.path())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_run_made_is_ever_unused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        let made = ["tokenize-a-0123456789abcdef", ".staging-pack-b-2-0123456789abcdef"];
+        let others = [
+            "photos",
+            "a-b-c",
+            "thesis-final-0123456789ABCDEF",
+            "-a-0123456789abcdef",
+            ".ssh",
+            ".staging-x",
+        ];
+        for name in made.iter().chain(&others) {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+
+        let unused = store.unused(&BTreeSet::new(), &|_| false).unwrap();
+
+        let found: BTreeSet<_> = unused.iter().map(|unused| unused.path.as_path()).collect();
+        let expected: Vec<_> = made.iter().map(|name| folder.path().join(name)).collect();
+        assert_eq!(found, expected.iter().map(PathBuf::as_path).collect());
+    }
+
+    #[test]
+    fn a_folder_of_other_things_is_no_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+
+        assert!(store.is_one().unwrap(), "an empty folder can become one");
+        fs::create_dir(folder.path().join("runs")).unwrap();
+        assert!(store.is_one().unwrap(), "a run that has only begun leaves this");
+        fs::create_dir(folder.path().join("photos")).unwrap();
+        assert!(!store.is_one().unwrap());
+        fs::create_dir(folder.path().join(".locks")).unwrap();
+        assert!(store.is_one().unwrap());
+        assert!(Store::at(&folder.path().join("gone")).is_one().unwrap());
+        assert!(Store::at(Path::new("/dev/full")).is_one().is_err());
+    }
 }

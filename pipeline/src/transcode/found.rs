@@ -60,7 +60,8 @@ impl ImportLayout {
 pub(super) struct Found {
     /// Where the ids lie.
     pub(super) path: PathBuf,
-    /// The file's name without its ending.
+    /// The file's name, and the same without its ending.
+    pub(super) name: String,
     pub(super) stem: String,
     /// The width of the ids.
     pub(super) dtype: Dtype,
@@ -85,7 +86,7 @@ pub(super) fn find(inputs: &[PathBuf], from: ImportLayout) -> Result<Vec<PathBuf
     let mut found = Vec::new();
     for input in inputs {
         // Megatron's users give the prefix that both files share.
-        let prefixed = PathBuf::from(format!("{}{}", input.display(), from.ending()));
+        let prefixed = with_ending(input, from.ending());
         if input.is_dir() {
             let before = found.len();
             let entries = fs::read_dir(input).map_err(TranscodeError::io(input))?;
@@ -112,11 +113,17 @@ pub(super) fn find(inputs: &[PathBuf], from: ImportLayout) -> Result<Vec<PathBuf
 }
 
 fn is_payload(path: &Path, from: ImportLayout) -> bool {
-    let name =
-        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let ends = |ending: &str| name.ends_with(ending.as_bytes());
     let beside = [".ends.npy", ".mask.npy"];
-    name.ends_with(from.ending())
-        && !(from == ImportLayout::Npy && beside.iter().any(|ending| name.ends_with(ending)))
+    ends(from.ending()) && !(from == ImportLayout::Npy && beside.into_iter().any(ends))
+}
+
+/// Returns a path with an ending behind its name, whatever letters it has.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
 }
 
 /// Reads what the header and the files beside it say about the ids of `path`.
@@ -130,14 +137,16 @@ pub(super) fn open(
     wanted: Option<Dtype>,
 ) -> Result<Found, TranscodeError> {
     let bytes = fs::metadata(path).map_err(TranscodeError::io(path))?.len();
-    let name =
-        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    // The artifact's files and manifest have the name, and another spelling is another name.
+    let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let name = name.ok_or_else(|| TranscodeError::NotUtf8 { path: path.to_owned() })?;
     let stem = name.strip_suffix(from.ending()).unwrap_or(&name).to_owned();
     let plain = |dtype: Dtype| -> Result<Found, TranscodeError> {
         let width = dtype.width() as u64;
         let tokens = bytes / width;
         let found = Found {
             path: path.to_owned(),
+            name: name.clone(),
             stem: stem.clone(),
             dtype,
             from: 0,
@@ -169,6 +178,7 @@ pub(super) fn open(
             // The header makes the file's size no whole number of wider ids; it is counted here.
             Found {
                 path: path.to_owned(),
+                name,
                 stem,
                 dtype,
                 from,
@@ -190,7 +200,7 @@ pub(super) fn open(
             let mask = beside(mask, found.tokens)?;
             Found { ends: Some(ends), mask, ..found }
         }
-        ImportLayout::Npy => open_npy(path, bytes, stem)?,
+        ImportLayout::Npy => open_npy(path, bytes, (name, stem))?,
     };
     match wanted {
         Some(expected) if expected != found.dtype => {
@@ -205,10 +215,10 @@ fn open_datatrove(
     wanted: Option<Dtype>,
     plain: impl Fn(Dtype) -> Result<Found, TranscodeError>,
 ) -> Result<Found, TranscodeError> {
-    let named = |ending: &str| PathBuf::from(format!("{}{ending}", path.display()));
+    let named = |ending: &str| with_ending(path, ending);
     let metadata = named(".metadata");
     let said = if metadata.is_file() {
-        let said = DatatroveMetadata::parse(&read(&metadata)?);
+        let said = DatatroveMetadata::parse(&head(&metadata, 1 << 16)?);
         Some(said.map_err(TranscodeError::layout(&metadata))?)
     } else {
         None
@@ -231,7 +241,11 @@ fn open_datatrove(
     Ok(Found { ends: Some(ends), index: Some(index), mask, ..found })
 }
 
-fn open_npy(path: &Path, bytes: u64, stem: String) -> Result<Found, TranscodeError> {
+fn open_npy(
+    path: &Path,
+    bytes: u64,
+    (name, stem): (String, String),
+) -> Result<Found, TranscodeError> {
     let wrong = TranscodeError::layout(path);
     let header = NpyHeader::parse(&head(path, 1 << 16)?).map_err(&wrong)?;
     let dtype = match header.descr.as_str() {
@@ -271,7 +285,7 @@ fn open_npy(path: &Path, bytes: u64, stem: String) -> Result<Found, TranscodeErr
         None
     };
     let (path, from) = (path.to_owned(), header.data_offset as u64);
-    Ok(Found { path, stem, dtype, from, tokens, ends, index: None, mask })
+    Ok(Found { path, name, stem, dtype, from, tokens, ends, index: None, mask })
 }
 
 /// Returns a mask of one byte a token, where there is a file of that name.

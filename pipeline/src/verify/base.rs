@@ -45,7 +45,7 @@ pub(super) fn base_of(root: &Path, manifest: &Manifest, share: Share) -> Result<
     }
     for (name, split) in &manifest.splits {
         if matches!(split, SplitRecord::Rows(_)) {
-            compare_rows(root, name, share)?;
+            compare_rows(root, name.as_str(), share)?;
         }
     }
     Ok(Base::There(folder, Box::new(base)))

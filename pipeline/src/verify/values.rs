@@ -28,7 +28,7 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
         let first = units;
         // Opening first: lengths are those of the files, whatever the manifest says.
         if matches!(split, SplitRecord::Shards { .. }) {
-            let set = BinSet::from_manifest(root, manifest, name)
+            let set = BinSet::from_manifest(root, manifest, name.as_str())
                 .map_err(|wrong| Ended::at(root, wrong).within(first))?;
             for shard in set.shards() {
                 for (unit, range) in ours(share, &mut units, shard.bin().tokens().len(), STRETCH) {
@@ -42,14 +42,14 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
                 }
             }
         } else {
-            let set =
-                RowSet::open(root, name).map_err(|wrong| Ended::at(root, wrong).within(first))?;
+            let set = RowSet::open(root, name.as_str())
+                .map_err(|wrong| Ended::at(root, wrong).within(first))?;
             // What fills a row up is written out in pairs alone; elsewhere it is the reader's.
             let fill = manifest.tokenizer.eos.filter(|_| matches!(split, SplitRecord::Pairs(_)));
             let rows = usize::try_from(set.num_rows()).unwrap_or(usize::MAX);
             for (unit, range) in ours(share, &mut units, rows, ROWS) {
                 read += range.len() as u64 * set.seq_len() as u64;
-                check_rows(root, name, (&set, range), (vocab_size, fill))
+                check_rows(root, name.as_str(), (&set, range), (vocab_size, fill))
                     .map_err(|ended| ended.within(unit))?;
             }
         }

@@ -27,6 +27,12 @@ pub(crate) enum Fault {
     Slow,
     /// Blocks after a file's first never arrive.
     Stalls,
+    /// It accepts every request and answers none.
+    Silent,
+    /// A file's bytes come in drops, each soon after the last, and all of them late.
+    Drips,
+    /// Files are listed with the size of what their pointers stand for.
+    Pointers,
 }
 
 impl SmallHub {
@@ -72,6 +78,9 @@ fn answer(
     log: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let Asked { method, target, range } = read_request(&stream, log)?;
+    if fault == Fault::Silent {
+        std::thread::sleep(Duration::from_mins(10));
+    }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     if let Fault::Status(status) = fault {
         return respond(&mut stream, status, "", b"{\"error\": \"no\"}", &method);
@@ -83,7 +92,8 @@ fn answer(
             return respond(&mut stream, 404, "x-error-code: EntryNotFound\r\n", b"", &method);
         }
         let mut entries = Vec::new();
-        list(&all, &folder, query.to_ascii_lowercase().contains("recursive=true"), &mut entries);
+        let recursive = query.to_ascii_lowercase().contains("recursive=true");
+        list(&all, &folder, recursive, fault, &mut entries);
         let body = format!("[{}]", entries.join(","));
         return respond(&mut stream, 200, "", body.as_bytes(), &method);
     }
@@ -91,9 +101,17 @@ fn answer(
     let Some((_, name)) = name else {
         return respond(&mut stream, 404, "", b"{\"error\": \"unknown\"}", &method);
     };
-    let Ok(content) = fs::read(folder_of(root, path).join(name)) else {
+    let Ok(mut content) = fs::read(folder_of(root, path).join(name)) else {
         return respond(&mut stream, 404, "x-error-code: EntryNotFound\r\n", b"", &method);
     };
+    if fault == Fault::Pointers && name.ends_with(".parquet") {
+        content = format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n",
+            "0".repeat(64),
+            content.len()
+        )
+        .into_bytes();
+    }
     let (first, last) = range.unwrap_or((0, None));
     let end = last.map_or(content.len(), |last| (last + 1).min(content.len()));
     let part = &content[first.min(end)..end];
@@ -105,6 +123,18 @@ fn answer(
         content.len()
     );
     let is_body = method == "GET" && part.len() > 1000;
+    if fault == Fault::Drips && is_body {
+        write!(
+            stream,
+            "HTTP/1.1 206 Partial Content\r\n{headers}content-length: {}\r\n\r\n",
+            part.len()
+        )?;
+        for drop in part.chunks(part.len().div_ceil(8)) {
+            std::thread::sleep(Duration::from_millis(250));
+            stream.write_all(drop)?;
+        }
+        return Ok(());
+    }
     if fault == Fault::Slow && is_body {
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -184,7 +214,7 @@ fn folder_of(root: &Path, path: &str) -> PathBuf {
     })
 }
 
-fn list(root: &Path, folder: &Path, recursive: bool, entries: &mut Vec<String>) {
+fn list(root: &Path, folder: &Path, recursive: bool, fault: Fault, entries: &mut Vec<String>) {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -193,10 +223,11 @@ fn list(root: &Path, folder: &Path, recursive: bool, entries: &mut Vec<String>) 
         if path.is_dir() {
             entries.push(format!(r#"{{"type":"directory","oid":"0","path":"{name}"}}"#));
             if recursive {
-                list(root, &path, recursive, entries);
+                list(root, &path, recursive, fault, entries);
             }
         } else {
             let size = path.metadata().unwrap().len();
+            let size = if fault == Fault::Pointers && size < 1000 { 12345 } else { size };
             entries.push(format!(r#"{{"type":"file","oid":"0","size":{size},"path":"{name}"}}"#));
         }
     }

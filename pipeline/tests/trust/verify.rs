@@ -85,6 +85,8 @@ fn a_document_that_differs_from_its_source_is_named() {
     let said = String::from_utf8(verified.stderr).unwrap();
     assert_eq!(verified.status.code(), Some(3), "{said}");
     assert!(said.contains("document 0 of `train`: token 0"), "{said}");
+    assert!(said.contains("the engine and the oracle differ"), "{said}");
+    assert!(!said.contains("the artifact was changed"), "{said}");
 }
 
 /// Returns the status of a verification and what it said.

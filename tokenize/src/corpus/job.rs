@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenId,
+    Checksum, DirLock, Dtype, Manifest, PlainName, ShardRecord, SourceRecord, SplitRecord, TokenId,
     TokenizerRecord,
 };
 use serde_json::{Value, json};
@@ -41,10 +41,40 @@ pub struct Progress {
     pub input_bytes_done: AtomicU64,
     /// Bytes of the files that earlier runs have done.
     pub input_bytes_before: AtomicU64,
-    /// Rows left out.
-    pub bad_rows: AtomicU64,
-    /// What was wrong with the first of them.
-    pub first_bad: Mutex<Vec<String>>,
+    /// Rows left out, and what was wrong with them.
+    pub bad: RowTally,
+    /// Rows in whose text U+FFFD took the place of something.
+    pub replaced: RowTally,
+}
+
+/// How many rows something was found in, and the first of them.
+#[derive(Debug, Default)]
+pub struct RowTally {
+    count: AtomicU64,
+    first: Mutex<Vec<String>>,
+}
+
+impl RowTally {
+    /// Returns how many there are.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns where the first of them are, and what was found.
+    pub fn first(&self) -> Vec<String> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add(&self, file: &SourceFile, rows: &[(u64, String)]) {
+        if rows.is_empty() {
+            return;
+        }
+        self.count.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = 3_usize.saturating_sub(first.len());
+        let told = |(_, found): &(u64, String)| format!("{}: {found}", file.path.display());
+        first.extend(rows.iter().take(missing).map(told));
+    }
 }
 
 impl Progress {
@@ -53,14 +83,6 @@ impl Progress {
         self.text_bytes.fetch_add(block.text_bytes(), Ordering::Relaxed);
         self.tokens.fetch_add(block.ids.len() as u64, Ordering::Relaxed);
         self.documents.fetch_add(block.lens.len() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn add_bad(&self, file: &SourceFile, bad: &[(u64, String)]) {
-        self.bad_rows.fetch_add(bad.len() as u64, Ordering::Relaxed);
-        let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = 3_usize.saturating_sub(first.len());
-        let told = |(_, bad): &(u64, String)| format!("{}: {bad}", file.path.display());
-        first.extend(bad.iter().take(missing).map(told));
     }
 }
 
@@ -106,9 +128,6 @@ impl Job {
         out: &Path,
         force: bool,
     ) -> Result<Outcome, JobError> {
-        if !JobConfig::is_name(&config.name) {
-            return Err(JobError::Name { name: config.name });
-        }
         let mut record = tokenizer.record(name);
         let dtype = config
             .dtype
@@ -150,7 +169,7 @@ impl Job {
                 return Err(JobError::OtherJob { out: out.to_owned(), difference });
             }
             job.state.clear()?;
-            job.lost = lost_files(out, &manifest)?;
+            job.lost = lost_files(out, &manifest);
             if job.lost.is_empty() {
                 return Ok(Outcome::Done(Box::new(manifest)));
             }
@@ -175,7 +194,7 @@ impl Job {
                 let of_file = |shard: &&ShardRecord| {
                     shard.source.is_some_and(|source| source as usize == number)
                 };
-                shards.iter().find(of_file).map(|shard| (split.clone(), shard.clone()))
+                shards.iter().find(of_file).map(|shard| (split.to_string(), shard.clone()))
             })
         };
         for (number, source) in manifest.sources.iter().enumerate() {
@@ -193,8 +212,8 @@ impl Job {
         // Only now, so that a run that is killed before finds the manifest and does this again.
         own::gone(&self.out.join(MANIFEST_FILE))?;
         for record in manifest.files() {
-            if !record.path.starts_with(own::SHARDS) {
-                own::gone(&record.resolve(&self.out)?)?;
+            if !record.path.as_str().starts_with(own::SHARDS) {
+                record.remove(&self.out)?;
             }
         }
         Ok(())
@@ -328,6 +347,7 @@ impl Job {
                 bytes: file.bytes,
                 rows: 0,
                 bad_rows: 0,
+                replaced_rows: 0,
                 text_bytes: 0,
                 fingerprint: self.fingerprints[number].clone(),
             },
@@ -380,15 +400,16 @@ impl Job {
                 first: first.clone(),
             });
         }
-        let mut splits: BTreeMap<String, Vec<ShardRecord>> = BTreeMap::new();
+        let mut splits: BTreeMap<PlainName, Vec<ShardRecord>> = BTreeMap::new();
         for receipt in &receipts {
             for (split, shard) in &receipt.shards {
-                splits.entry(split.clone()).or_default().push(shard.clone());
+                let split = PlainName::near(split);
+                splits.entry(split).or_default().push(shard.clone());
             }
         }
         if self.config.merge {
             for (split, shards) in &mut splits {
-                let stem = self.merged(split);
+                let stem = self.merged(split.as_str());
                 let merged =
                     merge_split(&self.out, &self.state, &stem, self.dtype, shards, interrupted)?;
                 *shards = vec![merged];
@@ -458,13 +479,7 @@ fn edge(
 }
 
 /// Returns the files of an artifact that are missing or of another size.
-fn lost_files(out: &Path, manifest: &Manifest) -> Result<Vec<String>, JobError> {
-    let mut lost = Vec::new();
-    for record in manifest.files() {
-        record.resolve(out)?;
-        if !record.is_whole(out) {
-            lost.push(record.path.clone());
-        }
-    }
-    Ok(lost)
+fn lost_files(out: &Path, manifest: &Manifest) -> Vec<String> {
+    let lost = manifest.files().into_iter().filter(|record| !record.is_whole(out));
+    lost.map(|record| record.path.to_string()).collect()
 }

@@ -28,6 +28,6 @@ pub use config::{DtypeChoice, Edge, JobConfig, OnBadRow, Order, Specials};
 pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
-pub use job::{Job, Outcome, Progress};
+pub use job::{Job, Outcome, Progress, RowTally};
 pub use origin::{MergedInput, Origin, OriginError, Origins};
 pub use split::{SplitRows, split_rows};

@@ -1,8 +1,9 @@
 //! Leads a document of an artifact back to its file and row, by the recorded order alone.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use ratdata_schemas::{Checksum, Manifest, SourceRecord, SplitRecord};
+use ratdata_schemas::{Checksum, Manifest, ShardRecord, SourceRecord, SplitRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -59,6 +60,14 @@ pub enum OriginError {
         /// How many the shards have.
         found: u64,
     },
+    /// The sources give more documents than there are.
+    #[error("the sources give {expected} documents, all splits together hold {found}")]
+    Rows {
+        /// How many the sources give.
+        expected: u64,
+        /// How many the indexes of all splits have on disk.
+        found: u64,
+    },
 }
 
 /// The documents of one split, by where they came from.
@@ -69,6 +78,9 @@ pub struct Origins {
     total: u64,
     sources: Vec<SourceOrigin>,
     jobs: Vec<JobConfig>,
+    /// How many documents the sources have together, and how many all splits have on disk.
+    counted: u64,
+    most: u64,
 }
 
 /// What is known of one source.
@@ -100,12 +112,12 @@ enum RunOrder {
 }
 
 impl Origins {
-    /// Draws the order of a split again.
+    /// Draws the order of a split of the artifact in `root` again.
     ///
     /// # Errors
     ///
     /// The artifact does not say how it was made, or its counts contradict each other.
-    pub fn of(manifest: &Manifest, split: &str) -> Result<Self, OriginError> {
+    pub fn of(root: &Path, manifest: &Manifest, split: &str) -> Result<Self, OriginError> {
         let found = match manifest.splits.get(split) {
             Some(SplitRecord::Shards { shards }) => {
                 shards.iter().map(|shard| shard.documents).fold(0, u64::saturating_add)
@@ -113,7 +125,7 @@ impl Origins {
             Some(SplitRecord::Pairs(pairs)) => pairs.rows,
             _ => return Err(unknown(format!("split `{split}` holds no documents of its own"))),
         };
-        let mut origins = Self::default();
+        let mut origins = Self { most: documents_on_disk(root, manifest), ..Self::default() };
         origins.append(&manifest.config, &manifest.sources, split, found)?;
         Ok(origins)
     }
@@ -165,6 +177,12 @@ impl Origins {
         let expected = counts.iter().map(|&kept| in_split(kept)).fold(0, u64::saturating_add);
         if expected != found {
             return Err(OriginError::Count { split: split.to_owned(), expected, found });
+        }
+        // Few documents of one split can be of any number of rows; those of all splits cannot.
+        let kept = counts.iter().map(|&kept| u64::from(kept)).fold(0, u64::saturating_add);
+        self.counted = self.counted.saturating_add(kept);
+        if self.counted > self.most {
+            return Err(OriginError::Rows { expected: self.counted, found: self.most });
         }
         for kept in counts {
             let rows = split_rows(kept, config.val_fraction, config.split_seed, config.order);
@@ -253,6 +271,18 @@ impl Origins {
     }
 }
 
+/// Returns how many documents the indexes of all splits have, by their sizes on disk.
+fn documents_on_disk(root: &Path, manifest: &Manifest) -> u64 {
+    let shards = manifest.splits.values().flat_map(|split| match split {
+        SplitRecord::Shards { shards } => shards.as_slice(),
+        _ => &[],
+    });
+    let bytes = |shard: &ShardRecord| {
+        shard.idx.resolve(root).ok().and_then(|path| path.metadata().ok()).map_or(0, |m| m.len())
+    };
+    shards.map(|shard| bytes(shard) / 8).fold(0, u64::saturating_add)
+}
+
 fn unknown(reason: String) -> OriginError {
     OriginError::Unknown { reason }
 }
@@ -267,6 +297,7 @@ mod tests {
             bytes: 1,
             rows,
             bad_rows: 0,
+            replaced_rows: 0,
             text_bytes: 1,
             fingerprint: Checksum::of(b"x"),
         }
@@ -294,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_document_is_found_in_its_source() {
-        let mut origins = Origins::default();
+        let mut origins = Origins { most: 9, ..Origins::default() };
 
         origins.append(&config(), &[source(3), source(0), source(6)], "train", 9).unwrap();
 
@@ -308,7 +339,7 @@ mod tests {
     fn a_document_is_found_through_artifacts_that_were_joined() {
         let inner = serde_json::json!({ "merge": [input(2, 1, config()), input(1, 1, config())] });
         let outer = serde_json::json!({ "merge": [input(4, 1, config()), input(3, 2, inner)] });
-        let mut origins = Origins::default();
+        let mut origins = Origins { most: 7, ..Origins::default() };
 
         origins.append(&outer, &[source(4), source(2), source(1)], "train", 7).unwrap();
 
@@ -324,5 +355,17 @@ mod tests {
         let refused = origins.append(&config(), &[source(3)], "train", 4).unwrap_err();
 
         assert_eq!(refused.to_string(), "split `train` holds 4 documents, its sources give 3");
+    }
+
+    #[test]
+    fn rows_that_no_split_holds_are_refused_before_their_order_is_drawn() {
+        let config = JobConfig { val_fraction: 1e-9, ..JobConfig::default() };
+        let config = serde_json::to_value(config).unwrap();
+        let mut origins = Origins { most: 1000, ..Origins::default() };
+
+        let refused = origins.append(&config, &[source(4_000_000_000)], "val", 4).unwrap_err();
+
+        let said = refused.to_string();
+        assert_eq!(said, "the sources give 4000000000 documents, all splits together hold 1000");
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{ArtifactError, Manifest, StagedFile};
+use ratdata_schemas::{ArtifactError, Manifest, RelativePath, StagedFile};
 use serde::{Deserialize, Serialize};
 
 use super::config::JobConfig;
@@ -42,7 +42,8 @@ impl OwnFiles {
     ///
     /// The system refuses.
     pub(crate) fn remove(&self, out: &Path) -> Result<(), JobError> {
-        for stem in self.stems.iter().filter(|stem| is_inside(stem)) {
+        // The names are read back from a folder that may be anybody's.
+        for stem in self.stems.iter().filter(|stem| RelativePath::new(stem).is_ok()) {
             for ending in ["bin", "idx"] {
                 let name = format!("{stem}.{ending}");
                 gone(&out.join(format!("{name}.{}", StagedFile::ENDING)))?;
@@ -57,16 +58,16 @@ impl OwnFiles {
 ///
 /// # Errors
 ///
-/// The system refuses, or the manifest names files outside of its folder.
+/// The system refuses, or a folder that files lie in is a link out of `out`.
 pub(crate) fn remove_job(out: &Path, state: &JobState) -> Result<(), JobError> {
     let old = Manifest::read(out).ok();
     gone(&out.join(MANIFEST_FILE))?;
     for record in old.iter().flat_map(Manifest::files) {
-        gone(&record.resolve(out)?)?;
+        record.remove(out)?;
     }
     for receipt in state.receipts()? {
         for record in receipt.shards.values().flat_map(|shard| [&shard.bin, &shard.idx]) {
-            gone(&record.resolve(out)?)?;
+            record.remove(out)?;
         }
     }
     let mut own = state.own_files()?;
@@ -84,11 +85,6 @@ pub(crate) fn input_inside(out: &Path, files: &[SourceFile]) -> Option<PathBuf> 
     });
     let inside = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&shards));
     paths.into_iter().find(inside).cloned()
-}
-
-/// Returns whether a name stays within the folder that it is joined to.
-fn is_inside(name: &str) -> bool {
-    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// Removes a file where it is there.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::JobError;
-use super::own::OwnFiles;
+use super::own::{OwnFiles, remove_job};
 use crate::difference::difference;
 
 /// The folder of a job that is not finished.
@@ -53,23 +53,34 @@ impl JobState {
         self.folder.join("done").join(format!("{stem}.json"))
     }
 
-    /// Begins a job or goes on with the same one.
+    /// Begins a job or continues the same one; another one that has nothing done makes room.
     ///
     /// # Errors
     ///
-    /// The folder holds another job, or an artifact of another config.
+    /// The folder holds another job of which something is done.
     pub(crate) fn begin(&self, out: &Path, job: &Value) -> Result<(), JobError> {
         let path = self.folder.join("job.json");
         if let Some(theirs) = read_json::<Value>(&path)? {
-            return match difference(&theirs, job) {
-                None => Ok(()),
-                Some(difference) => Err(JobError::OtherJob { out: out.to_owned(), difference }),
-            };
+            match difference(&theirs, job) {
+                None => return Ok(()),
+                Some(difference) if self.has_done()? => {
+                    return Err(JobError::OtherJob { out: out.to_owned(), difference });
+                }
+                // A command that failed before its first file was done, as by a mistyped option: what
+                // it has begun is of no use to anybody.
+                Some(_) => remove_job(out, self)?,
+            }
         }
         let mut file = StagedFile::create(&path)?;
         file.write_json(job)?;
         file.commit()?;
         Ok(())
+    }
+
+    /// Returns whether any file is done, or absorbed into a merged one.
+    fn has_done(&self) -> Result<bool, JobError> {
+        let done = json_stems(&self.folder.join("done"))?;
+        Ok(!done.is_empty() || !self.merging()?.is_empty())
     }
 
     /// Records which names the job gives its files.

@@ -77,10 +77,13 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
 
     fn stage(&mut self, number: usize, mut block: Block<W>) -> Result<(), JobError> {
         limit(&mut self.left, &mut block);
-        self.progress.add_bad(&self.job.files()[number], &block.bad);
+        let file = &self.job.files()[number];
+        self.progress.bad.add(file, &block.bad);
+        self.progress.replaced.add(file, &block.replaced);
         let (_, staged) = self.current.get_or_insert_with(|| (number, self.job.staged(number)));
         staged.record.rows += block.rows;
         staged.record.bad_rows += block.bad.len() as u64;
+        staged.record.replaced_rows += block.replaced.len() as u64;
         staged.record.text_bytes += block.text_bytes();
         let folder = self.job.state().folder();
         let io = |source| ArtifactError::Io { path: folder.to_owned(), source };

@@ -56,4 +56,6 @@ pub(crate) struct AddedToken {
     pub(crate) id: TokenId,
     pub(crate) content: String,
     pub(crate) special: bool,
+    /// Whether it is looked for in normalized text, after those that are not.
+    pub(crate) normalized: bool,
 }

@@ -44,7 +44,14 @@ impl Joins {
     ) -> Self {
         let mut ascii = [0_u128; 128];
         let mut others = Vec::new();
+        let mut distinct = 1 << 20;
         for text in texts {
+            if others.len() > 2 * distinct {
+                // Long pieces repeat their pairs.
+                others.sort_unstable();
+                others.dedup();
+                distinct = distinct.max(others.len());
+            }
             let mut before = None;
             for character in text.chars().map(in_text) {
                 if let Some(before) = before

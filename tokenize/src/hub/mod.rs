@@ -4,6 +4,7 @@ mod archive;
 mod client;
 mod download;
 mod error;
+mod listing;
 mod partial;
 
 use std::fs;
@@ -13,9 +14,12 @@ pub use download::{FetchProgress, cache_folder};
 pub use error::HubError;
 
 use download::{Entry, Hub, Repo, RepoKind};
+use listing::{Listing, name_below};
+
+use ratdata_schemas::RelativePath;
 
 use crate::source::{
-    FoundFile, SampleFile, SourceError, SourceFile, find_files, find_inputs, gather,
+    Found, FoundFile, LeftOut, SampleFile, SourceError, SourceFile, SplitFiles, find_files, gather,
 };
 
 /// The dataset of the reference: what is tokenized where no input is named.
@@ -61,7 +65,7 @@ pub fn resolve_tokenizer(
         None if is_tokenizer_name(wanted) => wanted,
         None => return Err(HubError::UnknownTokenizer { wanted: wanted.to_owned() }),
     };
-    let path = fetch_tokenizer(&Hub::new(progress), model(id))?;
+    let path = fetch_tokenizer(&Hub::new(progress)?, model(id))?;
     let name = alias.map_or_else(|| id.rsplit('/').next().unwrap_or(id), |(alias, _)| alias);
     Ok(FoundTokenizer { path, name: name.to_owned() })
 }
@@ -101,6 +105,7 @@ pub fn is_tokenizer_name(wanted: &str) -> bool {
     let ending = Path::new(wanted).extension();
     let looks_like_id = wanted.split('/').count() == 2
         && !wanted.starts_with(['.', '/'])
+        && RelativePath::new(wanted).is_ok()
         && ending.is_none_or(|ending| ending != "json" && ending != "model");
     looks_like_id || ALIASES.iter().any(|(alias, _)| *alias == wanted)
 }
@@ -108,6 +113,8 @@ pub fn is_tokenizer_name(wanted: &str) -> bool {
 /// Returns where the `tokenizer.json` of an alias or hub id lies in the cache, if it was fetched.
 pub fn cached_tokenizer(name: &str) -> Option<PathBuf> {
     let id = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, id)| *id);
+    // The name is that of a manifest, and need not be one of the hub's.
+    RelativePath::new(id).ok()?;
     let path = cache_folder().join(RepoKind::Model.folder()).join(id).join("main/tokenizer.json");
     path.is_file().then_some(path)
 }
@@ -123,7 +130,7 @@ pub fn fetch_tokenizer_config(wanted: &str, progress: &dyn FetchProgress) -> Res
         return Ok(());
     }
     let id = ALIASES.iter().find(|(alias, _)| *alias == wanted).map_or(wanted, |(_, id)| *id);
-    Hub::new(progress).fetch(model(id), "tokenizer_config.json").map(|_| ())
+    Hub::new(progress)?.fetch(model(id), "tokenizer_config.json").map(|_| ())
 }
 
 /// Names a tokenizer on disk after its folder, or after itself where its name says more.
@@ -133,10 +140,12 @@ fn name_of(path: &Path) -> String {
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let named = if plain { absolute.parent().unwrap_or(&absolute) } else { &absolute };
     let name = if named.is_file() { named.file_stem() } else { named.file_name() };
-    name.map_or_else(|| "tokens".into(), |name| name.to_string_lossy().into_owned())
+    // Another spelling would be another tokenizer's name.
+    name.and_then(|name| name.to_str()).unwrap_or("tokens").to_owned()
 }
 
-/// Finds the input files; `hf://` addresses are fetched, or taken from the cache.
+/// Finds the input files, whatever split they are of; `hf://` addresses are fetched, or taken from
+/// the cache.
 ///
 /// # Errors
 ///
@@ -145,46 +154,64 @@ pub fn resolve_inputs(
     inputs: &[String],
     progress: &dyn FetchProgress,
 ) -> Result<Vec<SourceFile>, HubError> {
-    if inputs.iter().all(|input| !input.starts_with(SCHEME)) && !inputs.is_empty() {
-        return Ok(find_inputs(inputs)?);
-    }
-    let mut found = Vec::new();
-    for input in with_default(inputs) {
-        let Some(address) = Address::read(&input)? else {
-            found.extend(find_files(&input)?);
-            continue;
-        };
-        let hub = Hub::new(progress);
-        let entries = address.list(&hub)?;
-        for entry in &entries {
-            found.push(address.fetch(&hub, entry)?);
-        }
-        hub.record_listing(address.repo(), &address.path, &entries)?;
-    }
-    Ok(gather(found)?)
+    resolve_splits(inputs, SplitFiles::All, progress).map(|found| found.files)
 }
 
-/// Finds the input files as [`resolve_inputs`] does, but of each `hf://` address only as many as
+/// Finds the input files as [`resolve_inputs`] does, but of folders and data sets those whose names
+/// say that they are of the splits in `take`; tells what was left out.
+///
+/// # Errors
+///
+/// As of [`resolve_inputs`], and where a folder has no file of those splits.
+pub fn resolve_splits(
+    inputs: &[String],
+    take: SplitFiles,
+    progress: &dyn FetchProgress,
+) -> Result<Found<SourceFile>, HubError> {
+    let (mut files, mut left) = (Vec::new(), LeftOut::default());
+    for input in with_default(inputs) {
+        let Some(address) = Address::read(&input)? else {
+            let found = find_files(&input, take)?;
+            files.extend(found.files);
+            left.add(found.left);
+            continue;
+        };
+        let hub = Hub::new(progress)?;
+        let listing = address.list(&hub, take)?;
+        for entry in &listing.entries {
+            files.push(address.fetch(&hub, entry)?);
+        }
+        hub.record_listing(address.repo(), &address.path, &listing)?;
+        left.add(listing.left);
+    }
+    Ok(Found { files: gather(files)?, left })
+}
+
+/// Finds the input files as [`resolve_splits`] does, but of each `hf://` address only as many as
 /// have `limit` documents together; `count` counts those of a file up to a number.
 ///
 /// # Errors
 ///
-/// As of [`resolve_inputs`].
+/// As of [`resolve_splits`].
 pub fn resolve_until(
     inputs: &[String],
+    take: SplitFiles,
     limit: u64,
     count: &dyn Fn(&SourceFile, u64) -> Result<u64, SourceError>,
     progress: &dyn FetchProgress,
-) -> Result<Vec<SourceFile>, HubError> {
-    let mut found = Vec::new();
+) -> Result<Found<SourceFile>, HubError> {
+    let (mut files, mut left_out) = (Vec::new(), LeftOut::default());
     for input in with_default(inputs) {
         let Some(address) = Address::read(&input)? else {
-            found.extend(find_files(&input)?);
+            let found = find_files(&input, take)?;
+            files.extend(found.files);
+            left_out.add(found.left);
             continue;
         };
-        let hub = Hub::new(progress);
+        let hub = Hub::new(progress)?;
         let mut left = limit;
-        for entry in address.list(&hub)? {
+        let listing = address.list(&hub, take)?;
+        for entry in listing.entries {
             if left == 0 {
                 break;
             }
@@ -192,10 +219,11 @@ pub fn resolve_until(
             for file in gather(vec![file.clone()])? {
                 left -= count(&file, left)?.min(left);
             }
-            found.push(file);
+            files.push(file);
         }
+        left_out.add(listing.left);
     }
-    Ok(gather(found)?)
+    Ok(Found { files: gather(files)?, left: left_out })
 }
 
 /// Finds input files for an estimate: of each `hf://` address a few, evenly spread over what the
@@ -203,35 +231,39 @@ pub fn resolve_until(
 ///
 /// # Errors
 ///
-/// As of [`resolve_inputs`].
+/// As of [`resolve_splits`].
 pub fn resolve_sample(
     inputs: &[String],
+    take: SplitFiles,
     progress: &dyn FetchProgress,
-) -> Result<Vec<SampleFile>, HubError> {
-    let mut sample = Vec::new();
+) -> Result<Found<SampleFile>, HubError> {
+    let (mut files, mut left) = (Vec::new(), LeftOut::default());
     let mut local = Vec::new();
     for input in with_default(inputs) {
         let Some(address) = Address::read(&input)? else {
-            local.extend(find_files(&input)?);
+            let found = find_files(&input, take)?;
+            local.extend(found.files);
+            left.add(found.left);
             continue;
         };
-        let hub = Hub::new(progress);
-        let entries = address.list(&hub)?;
+        let hub = Hub::new(progress)?;
+        let Listing { entries, left: of_address, .. } = address.list(&hub, take)?;
+        left.add(of_address);
         let wanted = sample_size(&entries);
         for number in 0..wanted {
             let around =
                 &entries[number * entries.len() / wanted..(number + 1) * entries.len() / wanted];
             let file = address.fetch(&hub, &around[around.len() / 2])?;
             let bytes = around.iter().map(|entry| entry.bytes).sum();
-            let files = around.len();
+            let count = around.len();
             let found = gather(vec![file])?.into_iter();
-            sample.extend(found.map(|file| SampleFile { file, files, bytes }));
+            files.extend(found.map(|file| SampleFile { file, files: count, bytes }));
         }
     }
     if !local.is_empty() {
-        sample.extend(gather(local)?.into_iter().map(SampleFile::from));
+        files.extend(gather(local)?.into_iter().map(SampleFile::from));
     }
-    Ok(sample)
+    Ok(Found { files, left })
 }
 
 /// How many bytes an estimate fetches of one address, about, unless two files have more.
@@ -279,7 +311,9 @@ impl Address {
         let path = parts.next().unwrap_or("").trim_end_matches('/');
         let (path, inner) =
             path.split_once('!').map_or((path, None), |(path, inner)| (path, Some(inner)));
-        if owner.is_empty() || name.is_empty() || revision.is_empty() {
+        // Each becomes a path in the cache.
+        let stays = |part: &str| RelativePath::new(part).is_ok();
+        if ![owner, name, revision].into_iter().all(stays) || !(path.is_empty() || stays(path)) {
             return Err(malformed());
         }
         Ok(Some(Self {
@@ -295,8 +329,8 @@ impl Address {
         Repo { kind: RepoKind::Dataset, id: &self.id, revision: &self.revision }
     }
 
-    fn list(&self, hub: &Hub<'_>) -> Result<Vec<Entry>, HubError> {
-        hub.list_below(self.repo(), &self.path)
+    fn list(&self, hub: &Hub<'_>, take: SplitFiles) -> Result<Listing, HubError> {
+        hub.list_below(self.repo(), &self.path, take)
     }
 
     /// Fetches a file, and names it as a file below a local folder would be.
@@ -307,20 +341,11 @@ impl Address {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Ok(FoundFile { name, path });
         }
-        // The folder that a pattern's files are named by is the last before its first wildcard.
-        let root = match self.path.find('*') {
-            Some(wildcard) => {
-                self.path[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder)
-            }
-            None => self.path.as_str(),
-        };
-        let below = entry.path.strip_prefix(root).unwrap_or(&entry.path).trim_start_matches('/');
-        let last = entry.path.rsplit('/').next().unwrap_or(&entry.path);
-        let name = if below.is_empty() { last } else { below };
+        let name = name_below(&self.path, &entry.path);
         if name.is_empty() {
             return Err(HubError::Address { address: self.input.clone() });
         }
-        Ok(FoundFile { name: name.to_owned(), path })
+        Ok(FoundFile { name, path })
     }
 }
 
@@ -339,9 +364,15 @@ mod tests {
             ("c/d.zip", Some("e/f.jsonl"))
         );
         assert!(read("corpus/a.jsonl").unwrap().is_none());
-        for wrong in
-            ["hf://models/a/b", "hf://datasets/a", "hf://datasets//b/c", "hf://datasets/a/b@/c"]
-        {
+        for wrong in [
+            "hf://models/a/b",
+            "hf://datasets/a",
+            "hf://datasets//b/c",
+            "hf://datasets/a/b@/c",
+            "hf://datasets/../b/c",
+            "hf://datasets/a/b@../c",
+            "hf://datasets/a/b/../../c",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

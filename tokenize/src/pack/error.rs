@@ -49,6 +49,12 @@ pub enum PackError {
         /// The bins.
         input: PathBuf,
     },
+    /// The way from the pack to its bins cannot be written down.
+    #[error("{}: the path is not UTF-8, and a pack's manifest says where its bins lie", .input.display())]
+    NotUtf8 {
+        /// The bins.
+        input: PathBuf,
+    },
     /// The folder holds something else.
     #[error("{}: holds another job's result: {difference}", .out.display())]
     OtherJob {
@@ -58,7 +64,7 @@ pub enum PackError {
         difference: String,
     },
     /// The user stopped the run.
-    #[error("interrupted; nothing of the pack was kept")]
+    #[error("interrupted; the same command makes the pack from its beginning")]
     Interrupted,
 }
 
@@ -78,6 +84,7 @@ impl PackError {
             ),
             Self::OtherJob { .. } => Some("choose another `--out`, or replace it with `--force`"),
             Self::TooMany { .. } => Some("leave `--seed` out: a trainer shuffles the rows"),
+            Self::NotUtf8 { .. } => Some("rename the folders on the way"),
             Self::Config { .. } | Self::Nothing { .. } | Self::Interrupted => None,
         }
     }
@@ -88,6 +95,7 @@ impl PackError {
             self,
             Self::Config { .. }
                 | Self::InInput { .. }
+                | Self::NotUtf8 { .. }
                 | Self::OtherJob { .. }
                 | Self::TooMany { .. }
         )

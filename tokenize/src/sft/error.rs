@@ -239,8 +239,8 @@ impl SftError {
             Self::Portion { .. } => {
                 Some("remove the file: its rows are then encoded again".into())
             }
+            Self::Encode { source, .. } => source.hint().map(Into::into),
             Self::NoEos
-            | Self::Encode { .. }
             | Self::Length { .. }
             | Self::Staging { .. }
             | Self::Interrupted => None,

@@ -41,6 +41,9 @@ struct Recorded {
     splits: serde_json::Map<String, Value>,
 }
 
+/// The most examples whose order is drawn again: a gigabyte of it, whatever a manifest says.
+const MOST_DRAWN: u64 = 1 << 28;
+
 impl Examples {
     /// Draws the order of a split again; `found` is how many examples the artifact has there.
     ///
@@ -82,6 +85,13 @@ impl Examples {
             || (task.sample.is_some() && recorded.truncate == Truncate::Drop)
         {
             return Err(dropped().into());
+        }
+        let drawn = task.shuffle.is_some() || task.sample.is_some();
+        if drawn && all > MOST_DRAWN {
+            // Where examples were sampled, nothing but the manifest says how many there were.
+            return Err(format!(
+                "an order is drawn of at most {MOST_DRAWN} examples, and it has {all}"
+            ));
         }
         let count = u32::try_from(all).map_err(|_| "more than 4,294,967,295 examples")?;
         let mut order = task.shuffle.map(|seed| permutation(seed, count));

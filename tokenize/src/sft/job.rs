@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    DirLock, Dtype, Manifest, SourceRecord, SplitRecord, TokenId, TokenizerRecord,
+    DirLock, Dtype, Manifest, PlainName, SourceRecord, SplitRecord, TokenId, TokenizerRecord,
 };
 use serde_json::{Value, json};
 
@@ -154,15 +154,15 @@ impl SftJob {
                 continue;
             }
             let (record, sources) = match (self.form, manifest.dtype) {
-                (Form::Pairs, _) => self.pairs(&reading, &files, &manifest.name, eos)?,
+                (Form::Pairs, _) => self.pairs(&reading, &files, manifest.name.as_str(), eos)?,
                 (Form::Documents, Dtype::U16) => {
-                    self.documents::<u16>(&reading, &files, &manifest.name)?
+                    self.documents::<u16>(&reading, &files, manifest.name.as_str())?
                 }
                 (Form::Documents, Dtype::U32) => {
-                    self.documents::<u32>(&reading, &files, &manifest.name)?
+                    self.documents::<u32>(&reading, &files, manifest.name.as_str())?
                 }
             };
-            manifest.splits.insert(artifact_split(name).to_owned(), record);
+            manifest.splits.insert(PlainName::near(artifact_split(name)), record);
             manifest.sources.extend(sources);
             manifest.config["splits"][name] = inputs;
             manifest.write(out)?;
@@ -222,7 +222,7 @@ impl SftJob {
         });
         let fresh = Manifest {
             format_version: FORMAT_VERSION,
-            name: record.name.clone(),
+            name: PlainName::near(&record.name),
             dtype: if self.form == Form::Pairs {
                 Dtype::U16
             } else {
@@ -354,17 +354,15 @@ fn inputs_of(files: &[SourceFile]) -> Result<Value, SftError> {
 
 /// Removes an artifact: its manifest first, so that no half artifact has one.
 fn remove(out: &Path, manifest: &Manifest) -> Result<(), SftError> {
-    let mut files = vec![out.join(MANIFEST_FILE)];
-    for record in manifest.files() {
-        files.push(record.resolve(out)?);
-    }
-    for path in files {
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(ratdata_schemas::ArtifactError::Io { path, source }.into());
-            }
-            _ => {}
+    let path = out.join(MANIFEST_FILE);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(ratdata_schemas::ArtifactError::Io { path, source }.into());
         }
+        _ => {}
+    }
+    for record in manifest.files() {
+        record.remove(out)?;
     }
     Ok(())
 }

@@ -117,6 +117,7 @@ impl<W: IdWidth> Staged<W> {
             bytes: file.bytes,
             rows: 0,
             bad_rows: 0,
+            replaced_rows: 0,
             text_bytes: 0,
             fingerprint: fingerprint(file)?,
         };

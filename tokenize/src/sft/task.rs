@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::TomlPlace;
 use ratdata_schemas::layered::{LayerError, Layered, nearest};
+use ratdata_schemas::{PlainName, TomlPlace};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -41,7 +41,7 @@ pub struct Task {
     #[serde(default)]
     pub truncate: Truncate,
     /// The parts: `train`, `validation`, `test`.
-    pub splits: BTreeMap<String, Split>,
+    pub splits: BTreeMap<PlainName, Split>,
 }
 
 fn default_new_tokens() -> u32 {
@@ -207,14 +207,7 @@ impl Task {
             ));
         }
         for (name, split) in &task.splits {
-            let wrong = |reason: String| Err(written.wrong(&["splits", name], reason));
-            // A split names files, which must lie in the artifact and nowhere else.
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
-                return wrong(format!(
-                    "splits.{name:?}: expected a name of letters, digits, `.`, `_` and `-` that does not begin with a dot"
-                ));
-            }
+            let wrong = |reason: String| Err(written.wrong(&["splits", name.as_str()], reason));
             let answered = [!split.answers.is_empty(), split.references.is_some()];
             match (&task.chat, answered) {
                 (Some(_), [false, false]) | (None, [true, false] | [false, true]) => {}
@@ -241,7 +234,7 @@ impl Task {
     pub fn split(&self, split: &str) -> Result<&Split, TaskError> {
         self.splits.get(split).ok_or_else(|| TaskError::NoSplit {
             split: split.to_owned(),
-            present: self.splits.keys().cloned().collect(),
+            present: self.splits.keys().map(ToString::to_string).collect(),
         })
     }
 }
@@ -294,6 +287,9 @@ impl Written<'_> {
             return Err(self.wrong(&[], "has no `splits`, expected `[splits.train]`".into()));
         };
         for name in splits.keys() {
+            // A split names files, which must lie in the artifact and nowhere else.
+            PlainName::new(name)
+                .map_err(|wrong| self.wrong(&["splits", name], format!("splits: {wrong}")))?;
             self.check_split(splits, name)?;
         }
         Ok(())

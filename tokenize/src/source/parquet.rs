@@ -18,7 +18,7 @@ use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReade
 use parquet::schema::types::SchemaDescriptor;
 
 use super::error::SourceError;
-use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows};
+use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, foreign};
 
 /// A parquet file with its text column.
 pub struct ParquetSource {
@@ -49,6 +49,7 @@ impl ParquetSource {
         if len == 0 {
             return Err(SourceError::Empty { path: path.to_owned() });
         }
+        foreign::check(path)?;
         let reader = SerializedFileReader::new(SharedFile { file: Arc::new(file), len })
             .map_err(|wrong| damaged(path, "its footer".into(), &wrong))?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
@@ -59,6 +60,14 @@ impl ParquetSource {
             column: column.to_owned(),
             found,
         };
+        let count = names.iter().filter(|name| *name == column).count();
+        if count > 1 {
+            return Err(SourceError::DoubledColumn {
+                path: path.to_owned(),
+                column: column.to_owned(),
+                count,
+            });
+        }
         let Some(place) = names.iter().position(|name| name == column) else {
             if let Some(found) = nested(&schema, column) {
                 return Err(wrong_type(found));

@@ -51,7 +51,7 @@ impl Tokenizer {
         for &id in ids {
             let rest = &text.as_bytes()[at..];
             let piece = self.piece(id)?;
-            let added = self.inner.added.iter().any(|token| token.id == id);
+            let added = self.inner.added_ids.contains_key(&id);
             let len = if added {
                 rest.starts_with(piece.as_bytes()).then_some(piece.len())?
             } else if let Some(byte) = json::byte_value(piece) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ratdata_schemas::TokenId;
 
 use super::Inner;
+use super::boundary::caught;
 use super::composed::composed;
 use super::error::EncodeError;
 use crate::engine::Worker;
@@ -59,10 +60,13 @@ impl Encoder {
             return Ok(());
         };
         let read = reader(self.inner.composes);
-        self.inner.for_each_piece(text, self.specials, |piece| match piece {
-            Piece::Text { text, at_start } => worker.encode(&read(text), at_start, out),
-            Piece::Token(id) => out.push(W::of(id)),
-        })
+        let encode = || {
+            self.inner.for_each_piece(text, self.specials, |piece| match piece {
+                Piece::Text { text, at_start } => worker.encode(&read(text), at_start, out),
+                Piece::Token(id) => out.push(W::of(id)),
+            })
+        };
+        caught(encode).unwrap_or_else(|broken| Err(self.inner.broken(&broken)))
     }
 
     /// Appends the ids of a text that goes on where another ended, at a cut: no `▁` is put before it.
@@ -82,14 +86,19 @@ impl Encoder {
         let Some(worker) = &mut self.worker else { return self.encode_into(text, out) };
         let read = reader(self.inner.composes);
         let mut first = true;
-        self.inner.for_each_piece(text, self.specials, |piece| {
-            match piece {
-                Piece::Text { text, .. } if first => worker.encode_continuation(&read(text), out),
-                Piece::Text { text, .. } => worker.encode(&read(text), false, out),
-                Piece::Token(id) => out.push(W::of(id)),
-            }
-            first = false;
-        })
+        let encode = || {
+            self.inner.for_each_piece(text, self.specials, |piece| {
+                match piece {
+                    Piece::Text { text, .. } if first => {
+                        worker.encode_continuation(&read(text), out);
+                    }
+                    Piece::Text { text, .. } => worker.encode(&read(text), false, out),
+                    Piece::Token(id) => out.push(W::of(id)),
+                }
+                first = false;
+            })
+        };
+        caught(encode).unwrap_or_else(|broken| Err(self.inner.broken(&broken)))
     }
 
     /// Returns how much memory this encoder's own caches take, in bytes.

@@ -1,12 +1,14 @@
 //! Which ids begin and end a document: by the files beside the tokenizer, by the model's own word,
 //! and only then by the names that vocabularies give them.
 
-use std::fs;
 use std::path::Path;
 
 use ratdata_schemas::TokenId;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::content;
 use super::error::TokenizerError;
 use super::sentencepiece_model::{PieceKind, SentencePieceModel};
 use crate::engine::compiled::AddedToken;
@@ -47,16 +49,19 @@ impl Named {
         let mut named = Self::default();
         for file in BESIDE {
             let path = folder.join(file);
-            let text = match fs::read(&path) {
-                Ok(text) => text,
-                Err(wrong) if wrong.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(TokenizerError::Io { path, source }),
+            let json = match content::read(&path) {
+                Ok(json) => json,
+                Err(TokenizerError::Io { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound =>
+                {
+                    continue;
+                }
+                Err(wrong) => return Err(wrong),
             };
-            let config: Value = serde_json::from_slice(&text).map_err(|wrong| {
-                TokenizerError::Config { path: path.clone(), reason: wrong.to_string() }
-            })?;
-            named.bos.extend(token(&config, "bos_token"));
-            named.eos.extend(token(&config, "eos_token"));
+            let config = parse(&json)
+                .map_err(|reason| TokenizerError::Config { path: path.clone(), reason })?;
+            named.bos.extend(token(&config.bos_token));
+            named.eos.extend(token(&config.eos_token));
         }
         Ok(named)
     }
@@ -96,21 +101,47 @@ impl Named {
     }
 }
 
+/// The fields of a config that are looked at; the others may be large.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    bos_token: Value,
+    #[serde(default)]
+    eos_token: Value,
+}
+
+/// Reads a config, or says what was found in its place.
+fn parse(json: &[u8]) -> Result<Config, String> {
+    if let Some(foreign) = content::foreign(json) {
+        return Err(format!("expected a JSON object, found {}", foreign.found));
+    }
+    if serde_json::from_slice::<IgnoredAny>(json).is_ok() && content::name_of(json) != "an object" {
+        return Err(format!("expected a JSON object, found {}", content::name_of(json)));
+    }
+    serde_json::from_slice(json).map_err(|wrong| format!("expected a JSON object: {wrong}"))
+}
+
 /// Returns a token of a config: a string, or an object with its `content`.
-fn token(config: &Value, key: &str) -> Option<String> {
-    let value = config.get(key)?;
+fn token(value: &Value) -> Option<String> {
     let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn vocabulary(names: &[&str]) -> Vec<AddedToken> {
         (0..)
             .zip(names)
-            .map(|(id, name)| AddedToken { id, content: (*name).to_owned(), special: true })
+            .map(|(id, name)| AddedToken {
+                id,
+                content: (*name).to_owned(),
+                special: true,
+                normalized: false,
+            })
             .collect()
     }
 
@@ -154,10 +185,23 @@ mod tests {
     #[test]
     fn a_config_that_is_no_json_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join("tokenizer_config.json"), "{");
+        let deep = format!("{{\"eos_token\": {}", "[".repeat(100_000));
+        for (text, says) in [
+            ("{", "EOF while parsing"),
+            ("null", "found null"),
+            ("[]", "found an array"),
+            ("", "found an empty file"),
+            ("version https://git-lfs.github.com/spec/v1\n", "found a Git LFS pointer"),
+            ("<html>", "HTML"),
+            (&deep, "recursion limit"),
+        ] {
+            write(&folder.path().join("tokenizer_config.json"), text);
 
-        let refused = Named::beside(&folder.path().join("tokenizer.json")).unwrap_err();
+            let refused = Named::beside(&folder.path().join("tokenizer.json")).unwrap_err();
 
-        assert!(refused.to_string().contains("tokenizer_config.json"), "{refused}");
+            let said = refused.to_string();
+            assert!(said.contains("tokenizer_config.json: expected a JSON object"), "{said}");
+            assert!(said.contains(says), "{says}: {said}");
+        }
     }
 }

@@ -3,16 +3,15 @@
 //! Hugging Face `tokenizers` reads the same file as the oracle and serves every tokenizer that is
 //! not covered here; so this reader is strict: whatever it does not know, it leaves to the oracle.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use ratdata_schemas::TokenId;
-use rustc_hash::FxHashMap as HashMap;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use serde_json::Value;
 
+use super::added::{self, Added};
+use super::json_file::{File, MergeEntry, Model, Sections, Text, Vocabulary};
+use super::pattern::shown;
 use crate::engine::MOST_IDS;
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, SPACE_PIECE};
 use crate::engine::compiled::{AddedToken, Compiled, Prefix, Reading};
@@ -30,131 +29,30 @@ pub(crate) struct JsonTokenizer {
     pub(crate) unk: Option<String>,
     /// What the engine needs, or why the engine leaves the file to the oracle.
     pub(crate) compiled: Result<Compiled, String>,
+    /// What the file says and is done otherwise.
+    pub(crate) notes: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct File<'a> {
-    #[serde(borrow)]
-    model: Model<'a>,
-    #[serde(default)]
-    added_tokens: Vec<AddedEntry>,
-    #[serde(default)]
-    normalizer: Value,
-    #[serde(default)]
-    pre_tokenizer: Value,
+/// Why a file is no tokenizer that gives the same ids every time.
+#[derive(Debug)]
+pub(crate) enum JsonError {
+    /// It is no JSON, or not of a tokenizer's shape.
+    Shape(serde_json::Error),
+    /// A part of it contradicts another, or is beyond its bound.
+    Part(String),
+    /// It drops merges at random.
+    Dropout(f64),
 }
 
-#[derive(Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "the file has five flags")]
-struct AddedEntry {
-    id: TokenId,
-    content: String,
-    #[serde(default)]
-    single_word: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
-    #[serde(default)]
-    normalized: bool,
-    #[serde(default)]
-    special: bool,
-}
-
-#[derive(Deserialize)]
-struct Model<'a> {
-    #[serde(rename = "type", default)]
-    kind: Option<String>,
-    #[serde(borrow, default)]
-    vocab: Option<Vocabulary<'a>>,
-    #[serde(borrow, default)]
-    merges: Vec<MergeEntry<'a>>,
-    #[serde(default)]
-    unk_token: Option<String>,
-    #[serde(default)]
-    byte_fallback: bool,
-    #[serde(default)]
-    fuse_unk: bool,
-    #[serde(default)]
-    ignore_merges: bool,
-    #[serde(default)]
-    dropout: Option<f32>,
-    #[serde(default)]
-    continuing_subword_prefix: Option<String>,
-    #[serde(default)]
-    end_of_word_suffix: Option<String>,
-}
-
-enum Vocabulary<'a> {
-    Ids(HashMap<Text<'a>, TokenId>),
-    /// Unigram models list pieces with scores.
-    Scored(Vec<(String, f64)>),
-}
-
-enum MergeEntry<'a> {
-    Joined(Text<'a>),
-    Pair(Text<'a>, Text<'a>),
-}
-
-// Both are told apart by their first character; reading them through a buffer of any JSON, as a
-// derived untagged enum does, would take most of the time of loading a tokenizer.
-impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Vocabulary<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map from pieces to ids, or a list of pieces with scores")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                HashMap::deserialize(MapAccessDeserializer::new(map)).map(Vocabulary::Ids)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Vocabulary::Scored)
-            }
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape(wrong) if wrong.is_eof() => write!(f, "it ends early: {wrong}"),
+            Self::Shape(wrong) if wrong.is_syntax() => write!(f, "it is no JSON: {wrong}"),
+            Self::Shape(wrong) => wrong.fmt(f),
+            Self::Part(wrong) => f.write_str(wrong),
+            Self::Dropout(share) => write!(f, "`model.dropout` is {share}"),
         }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for MergeEntry<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = MergeEntry<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a merge: two pieces")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(MergeEntry::Joined(Text(Cow::Borrowed(text))))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(MergeEntry::Joined(Text(Cow::Owned(text.to_owned()))))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                let (left, right) = Deserialize::deserialize(SeqAccessDeserializer::new(list))?;
-                Ok(MergeEntry::Pair(left, right))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-/// A string of the file, borrowed from it unless it was written with escapes.
-#[derive(Deserialize, PartialEq, Eq, Hash)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl std::borrow::Borrow<str> for Text<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 
@@ -162,27 +60,31 @@ impl std::borrow::Borrow<str> for Text<'_> {
 ///
 /// # Errors
 ///
-/// The text is not a tokenizer file at all.
-pub(crate) fn read(text: &str) -> Result<JsonTokenizer, serde_json::Error> {
-    let file: File<'_> = serde_json::from_str(text)?;
-    let added = file
-        .added_tokens
-        .iter()
-        .map(|entry| AddedToken {
-            id: entry.id,
-            content: entry.content.clone(),
-            special: entry.special,
-        })
-        .collect();
+/// The bytes are not a tokenizer file at all, or are one that nothing can run.
+pub(crate) fn read(bytes: &[u8]) -> Result<JsonTokenizer, JsonError> {
+    let file: File<'_> = serde_json::from_slice(bytes).map_err(JsonError::Shape)?;
+    let sections = file.check().map_err(JsonError::Part)?;
+    let model = &file.model;
+    if let Some(share) = model.dropout.filter(|share| *share != 0.0 && model.is_bpe()) {
+        return Err(JsonError::Dropout(share));
+    }
+    let merges = match &model.vocab {
+        Some(Vocabulary::Ids(vocab)) if model.is_bpe() => {
+            merges(model, vocab).map_err(JsonError::Part)?
+        }
+        _ => Vec::new(),
+    };
+    let added = added::number(&file.added_tokens, model.vocab.as_ref());
     Ok(JsonTokenizer {
-        pieces: pieces(&file),
-        added,
-        unk: file.model.unk_token.clone(),
-        compiled: compile(&file),
+        pieces: pieces(&file, &added.tokens),
+        unk: model.unk_token.clone(),
+        notes: notes(&file, &added),
+        compiled: compile(&file, &sections, &added.tokens, &merges),
+        added: added.tokens,
     })
 }
 
-fn pieces(file: &File<'_>) -> Vec<String> {
+fn pieces(file: &File<'_>, added: &[AddedToken]) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut put = |id: TokenId, piece: &str| {
         let at = id as usize;
@@ -194,45 +96,70 @@ fn pieces(file: &File<'_>) -> Vec<String> {
     match &file.model.vocab {
         Some(Vocabulary::Ids(ids)) => ids.iter().for_each(|(piece, &id)| put(id, &piece.0)),
         Some(Vocabulary::Scored(list)) => {
-            for ((piece, _), id) in list.iter().zip(0..) {
+            for (piece, id) in list.iter().zip(0..) {
                 put(id, piece);
             }
         }
         None => {}
     }
-    for entry in &file.added_tokens {
-        put(entry.id, &entry.content);
+    for token in added {
+        put(token.id, &token.content);
     }
     pieces
 }
 
-fn compile(file: &File<'_>) -> Result<Compiled, String> {
+/// Says what of the file is done otherwise than it says.
+fn notes(file: &File<'_>, added: &Added) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, json) in [("truncation", file.truncation), ("padding", file.padding)] {
+        if json.is_some_and(|json| json.get() != "null") {
+            notes.push(format!("its `{name}` is ignored: each document is encoded whole"));
+        }
+    }
+    if let Some((count, token, said)) = &added.moved {
+        let others = match count {
+            1 => String::new(),
+            more => format!(", and {} more have other ids, too", more - 1),
+        };
+        notes.push(format!(
+            "it gives the id {said} to its added token `{}`, which has the id {} here, as in Hugging Face \
+             `tokenizers`{others}",
+            shown(&token.content),
+            token.id
+        ));
+    }
+    notes
+}
+
+fn compile(
+    file: &File<'_>,
+    sections: &Sections,
+    added: &[AddedToken],
+    merges: &[Merge],
+) -> Result<Compiled, String> {
     let model = &file.model;
+    if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
+        return Err(format!("its model is {}, not BPE", shown(kind)));
+    }
     let Some(Vocabulary::Ids(vocab)) = &model.vocab else {
         return Err("its vocabulary is no map from pieces to ids".into());
     };
-    if model.kind.as_deref().is_some_and(|kind| kind != "BPE") || model.merges.is_empty() {
-        return Err("its model is not BPE".into());
-    }
-    if model.dropout.is_some_and(|share| share > 0.0) {
-        return Err("it drops merges at random".into());
+    if merges.is_empty() {
+        return Err("its model has no merges".into());
     }
     if model.continuing_subword_prefix.as_deref().is_some_and(|prefix| !prefix.is_empty())
         || model.end_of_word_suffix.as_deref().is_some_and(|suffix| !suffix.is_empty())
     {
         return Err("it marks pieces with a prefix or suffix".into());
     }
-    if let Some(entry) = file
-        .added_tokens
-        .iter()
-        .find(|e| e.single_word || e.lstrip || e.rstrip || e.content.is_empty())
-    {
-        return Err(format!("its added token `{}` strips or wants whole words", entry.content));
+    if let Some(entry) = file.added_tokens.iter().find(|e| e.single_word || e.lstrip || e.rstrip) {
+        let token = shown(&entry.content);
+        return Err(format!("its added token `{token}` strips or wants whole words"));
     }
-    if !file.normalizer.is_null() && file.added_tokens.iter().any(|entry| entry.normalized) {
+    if !sections.normalizer.is_null() && added.iter().any(|token| token.normalized) {
         return Err("its added tokens are looked for in normalized text".into());
     }
-    let style = style(&file.normalizer, &file.pre_tokenizer)?;
+    let style = style(&sections.normalizer, &sections.pre_tokenizer)?;
     let num_ids = vocab.values().map(|&id| id + 1).max().unwrap_or(0);
     let bytes = byte_pieces(vocab);
     let byte_fallback = model.byte_fallback && bytes.is_some();
@@ -242,7 +169,9 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
     if num_ids > MOST_IDS {
         return Err(format!("it has {num_ids} pieces, and the engine takes up to {MOST_IDS}"));
     }
-    let merges = merges(model, vocab)?;
+    if merged_bytes(merges, vocab) {
+        return Err("it merges byte pieces".into());
+    }
     let alphabet = match style {
         Style::Spaces { .. } => Alphabet::of_chars(vocab.iter().filter_map(|(piece, &id)| {
             let mut characters = piece.0.chars();
@@ -257,12 +186,12 @@ fn compile(file: &File<'_>) -> Result<Compiled, String> {
         (_, None) => Fallback::Nothing,
     };
     let whole_units = model.ignore_merges.then(|| whole_units(vocab, style));
-    let pairs = PairTable::new(&merges);
+    let pairs = PairTable::new(merges);
     let reading = match style {
         Style::ByteLevel { pattern, composed } => Reading::ByteLevel { pattern, composed },
         Style::Spaces { prefix, cut_at_spaces } => {
             let mut made = vec![false; num_ids as usize];
-            for merge in &merges {
+            for merge in merges {
                 made[merge.becomes as usize] = true;
             }
             let texts =
@@ -362,30 +291,50 @@ fn style(normalizer: &Value, pre_tokenizer: &Value) -> Result<Style, String> {
 }
 
 /// Returns the merges in the order of their ranks.
+///
+/// # Errors
+///
+/// A merge is of or into what is no piece: `tokenizers` refuses the file, too.
 fn merges(model: &Model<'_>, vocab: &HashMap<Text<'_>, TokenId>) -> Result<Vec<Merge>, String> {
-    let mut merges = Vec::with_capacity(model.merges.len());
+    let prefix = model.continuing_subword_prefix.as_deref().unwrap_or("");
+    let mut merges = Vec::with_capacity(model.merges.0.len());
     let mut joined = String::new();
-    for (entry, rank) in model.merges.iter().zip(0..) {
+    for (number, entry) in model.merges.0.iter().enumerate() {
+        let wrong = |what: String| format!("merge {number} of `model.merges`: {what}");
         let (left, right) = match entry {
             MergeEntry::Pair(left, right) => (left.0.as_ref(), right.0.as_ref()),
-            MergeEntry::Joined(text) => text
-                .0
-                .split_once(' ')
-                .ok_or_else(|| format!("its merge `{}` is no pair", text.0))?,
+            MergeEntry::Joined(text) if text.0.starts_with("#version") => continue,
+            MergeEntry::Joined(text) => match text.0.split_once(' ') {
+                Some((left, right)) if !right.contains(' ') => (left, right),
+                _ => return Err(wrong(format!("`{}` is no pair of pieces", shown(&text.0)))),
+            },
+        };
+        let Some(rest) = right.get(prefix.len()..) else {
+            let right = shown(right);
+            return Err(wrong(format!("`{right}` is shorter than the prefix of its model")));
         };
         joined.clear();
         joined.push_str(left);
-        joined.push_str(right);
+        joined.push_str(rest);
         let id = |piece: &str| {
-            let missing = || format!("its merge makes `{piece}`, which is no piece");
+            let missing = || wrong(format!("`{}` is no piece of the vocabulary", shown(piece)));
             vocab.get(piece).copied().ok_or_else(missing)
         };
-        if byte_value(left).or(byte_value(right)).is_some() {
-            return Err("it merges byte pieces".into());
-        }
+        let rank = u32::try_from(merges.len()).map_err(|_| wrong("too many".into()))?;
         merges.push(Merge { left: id(left)?, right: id(right)?, rank, becomes: id(&joined)? });
     }
     Ok(merges)
+}
+
+/// Returns whether a merge is of a piece such as `<0x0A>`.
+fn merged_bytes(merges: &[Merge], vocab: &HashMap<Text<'_>, TokenId>) -> bool {
+    let bytes: HashSet<TokenId> = vocab
+        .iter()
+        .filter(|(piece, _)| byte_value(&piece.0).is_some())
+        .map(|(_, &id)| id)
+        .collect();
+    let is_byte = |id: TokenId| bytes.contains(&id);
+    !bytes.is_empty() && merges.iter().any(|merge| is_byte(merge.left) || is_byte(merge.right))
 }
 
 fn byte_pieces(vocab: &HashMap<Text<'_>, TokenId>) -> Option<Box<[TokenId; 256]>> {

@@ -5,30 +5,46 @@
 //! the reference ran: merges by score, and a `▁` of its own for each stretch of text after a
 //! special token. The two differ on runs of spaces; both are exact here.
 
+mod added;
 mod align;
+mod boundary;
 mod composed;
+mod content;
+mod decode;
 mod encoder;
 mod ends;
 mod error;
+mod finder;
 mod json;
+mod json_file;
+mod limits;
+mod oracle;
+mod parts;
+mod pattern;
+mod sections;
 mod sentencepiece;
 pub mod sentencepiece_model;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord};
+use ratdata_schemas::{Checksum, Dtype, TokenId, TokenizerRecord, Tokens};
+use rustc_hash::FxHashMap as HashMap;
 
 pub use crate::engine::width::IdWidth;
 pub use align::Aligned;
+pub use boundary::Bound;
 pub use encoder::{Encoder, Oracle, SpecialInText};
 pub use error::{EncodeError, TokenizerError};
 
 use crate::engine::compiled::{AddedToken, Compiled};
+use content::{Foreign, Kind};
+use decode::Decoder;
 use encoder::Piece;
 use ends::{Ends, Named};
+use finder::Finder;
+use json::JsonError;
+use oracle::JsonOracle;
 use sentencepiece_model::{PieceKind, SentencePieceModel};
 
 use crate::engine::Engine;
@@ -62,20 +78,37 @@ pub struct Tokenizer {
 struct Inner {
     path: PathBuf,
     semantics: Semantics,
+    /// The checksum of the file's bytes.
+    file: Checksum,
     fingerprint: Checksum,
     pieces: Vec<String>,
     added: Vec<AddedToken>,
-    finder: Option<AhoCorasick>,
+    /// The ids of added tokens, and whether they are special.
+    added_ids: HashMap<TokenId, bool>,
+    finder: Finder,
     unk: Option<TokenId>,
     ends: Ends,
     engine: Option<Arc<Engine>>,
     /// Whether text is composed before the engine encodes it.
     composes: bool,
     uncovered: Option<String>,
+    notes: Vec<String>,
     /// The oracle of a JSON file; loaded when first needed, since that takes a while.
-    oracle: OnceLock<Result<Box<tokenizers::Tokenizer>, String>>,
+    oracle: OnceLock<Result<JsonOracle, String>>,
     /// The same, reading special tokens as plain text.
-    plain_oracle: OnceLock<Result<Box<tokenizers::Tokenizer>, String>>,
+    plain_oracle: OnceLock<Result<JsonOracle, String>>,
+    /// What ids are written as; made when text is first wanted.
+    decoder: OnceLock<Option<Decoder>>,
+}
+
+/// What the file of a tokenizer says, of either kind.
+struct Loaded {
+    pieces: Vec<String>,
+    added: Vec<AddedToken>,
+    unk: Option<TokenId>,
+    ends: Ends,
+    compiled: Result<Compiled, String>,
+    notes: Vec<String>,
 }
 
 impl Tokenizer {
@@ -83,109 +116,63 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no tokenizer, or is one that cannot be run.
+    /// The file cannot be read, is no tokenizer, is one that cannot be run, or gives other ids each
+    /// time.
     pub fn load(path: &Path) -> Result<Self, TokenizerError> {
-        let path = if path.is_dir() {
-            let file = path.join("tokenizer.json");
-            if !file.is_file() {
-                let has_model = path.join("tokenizer.model").is_file();
-                return Err(TokenizerError::EmptyFolder { path: path.to_owned(), has_model });
-            }
-            file
-        } else {
-            path.to_owned()
-        };
-        let bytes =
-            fs::read(&path).map_err(|source| TokenizerError::Io { path: path.clone(), source })?;
-        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        if first == Some(&b'{') {
-            Self::from_json(path, &bytes)
-        } else {
-            Self::from_model(path, &bytes)
-        }
-    }
-
-    fn from_json(path: PathBuf, bytes: &[u8]) -> Result<Self, TokenizerError> {
-        let unknown = |reason: String| TokenizerError::UnknownKind { path: path.clone(), reason };
-        let text = std::str::from_utf8(bytes).map_err(|wrong| unknown(wrong.to_string()))?;
-        let read = json::read(text).map_err(|wrong| unknown(wrong.to_string()))?;
-        let unk = read.unk.as_ref().and_then(|unk| id_of(&read.pieces, unk));
-        let composes = read.compiled.as_ref().is_ok_and(Compiled::composes);
-        let ends = Named::beside(&path)?.resolve(|text| id_of(&read.pieces, text), &read.added);
-        let (engine, uncovered) = match read.compiled {
+        let (path, bytes, semantics) = read(path)?;
+        let invalid = |reason| TokenizerError::Invalid { path: path.clone(), reason };
+        let loaded = boundary::caught(|| match semantics {
+            Semantics::Json => from_json(&path, &bytes),
+            Semantics::SentencePiece => from_model(&path, &bytes),
+        });
+        let Loaded { pieces, added, unk, ends, compiled, notes } =
+            loaded.map_err(|broken| invalid(format!("it cannot be read: {broken}")))??;
+        let composes = compiled.as_ref().is_ok_and(Compiled::composes);
+        let (engine, uncovered) = match compiled {
             Ok(compiled) => (Some(Arc::new(Engine::new(compiled))), None),
             Err(reason) => (None, Some(reason)),
         };
-        let tokenizer = Self::assemble(
-            Semantics::Json,
-            bytes,
-            Inner {
-                path,
-                semantics: Semantics::Json,
-                fingerprint: Checksum::of(b""),
-                pieces: read.pieces,
-                added: read.added,
-                finder: None,
-                unk,
-                engine,
-                composes,
-                uncovered,
-                oracle: OnceLock::new(),
-                plain_oracle: OnceLock::new(),
-                ends,
-            },
-        );
-        if tokenizer.inner.engine.is_none() {
-            // The oracle serves it, so it has to load: tell now, not at the first document.
-            tokenizer.inner.json_oracle().map_err(|reason| TokenizerError::Unsupported {
-                path: tokenizer.inner.path.clone(),
-                reason,
-            })?;
+        // The oracle serves what the engine does not, so it has to load: tell now, not at the first
+        // document.
+        let oracle = OnceLock::new();
+        if engine.is_none() {
+            let parsed = JsonOracle::parse(&bytes);
+            let parsed =
+                parsed.map_err(|reason| TokenizerError::Refused { path: path.clone(), reason })?;
+            drop(oracle.set(Ok(parsed)));
         }
-        Ok(tokenizer)
-    }
-
-    fn from_model(path: PathBuf, bytes: &[u8]) -> Result<Self, TokenizerError> {
-        let model = SentencePieceModel::parse(bytes).map_err(|wrong| {
-            TokenizerError::UnknownKind { path: path.clone(), reason: wrong.to_string() }
-        })?;
-        let compiled = sentencepiece::compile(&model)
-            .map_err(|reason| TokenizerError::Unsupported { path: path.clone(), reason })?;
-        let added = sentencepiece::added(&model);
-        let unknown = model.pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
-        let named = Named::beside(&path)?.and_model(&model);
-        let pieces: Vec<String> = model.pieces.into_iter().map(|piece| piece.text).collect();
-        let ends = named.resolve(|text| id_of(&pieces, text), &added);
+        let finder = Finder::new(&added).map_err(|wrong| invalid(wrong.to_string()))?;
+        let file = Checksum::of(&bytes);
         let inner = Inner {
+            fingerprint: fingerprint(semantics, &file),
+            file,
             path,
-            semantics: Semantics::SentencePiece,
-            fingerprint: Checksum::of(b""),
+            semantics,
             pieces,
+            added_ids: added.iter().map(|token| (token.id, token.special)).collect(),
             added,
-            finder: None,
-            unk: unknown.and_then(|id| TokenId::try_from(id).ok()),
-            engine: Some(Arc::new(Engine::new(compiled))),
-            composes: false,
-            uncovered: None,
-            oracle: OnceLock::new(),
-            plain_oracle: OnceLock::new(),
+            finder,
+            unk,
             ends,
+            engine,
+            composes,
+            uncovered,
+            notes,
+            oracle,
+            plain_oracle: OnceLock::new(),
+            decoder: OnceLock::new(),
         };
-        Ok(Self::assemble(Semantics::SentencePiece, bytes, inner))
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Adds what both kinds have: the fingerprint and the finder of added tokens.
-    fn assemble(semantics: Semantics, bytes: &[u8], mut inner: Inner) -> Self {
-        let file = Checksum::of(bytes);
-        inner.fingerprint = Checksum::of(format!("{} {file}", semantics.name()).as_bytes());
-        if !inner.added.is_empty() {
-            // Patterns this few and short always build; without a finder nothing is found.
-            inner.finder = AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .build(inner.added.iter().map(|token| &token.content))
-                .ok();
-        }
-        Self { inner: Arc::new(inner) }
+    /// Returns what [`Tokenizer::fingerprint`] would be of the tokenizer at a path, without loading it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is no tokenizer.
+    pub fn fingerprint_of(path: &Path) -> Result<Checksum, TokenizerError> {
+        let (_, bytes, semantics) = read(path)?;
+        Ok(fingerprint(semantics, &Checksum::of(&bytes)))
     }
 
     /// Returns the checksum of the tokenizer file and its semantics.
@@ -277,7 +264,7 @@ impl Tokenizer {
 
     /// Returns whether an id is a special token.
     pub fn is_special(&self, id: TokenId) -> bool {
-        self.inner.added.iter().any(|token| token.id == id && token.special)
+        self.inner.added_ids.get(&id) == Some(&true)
     }
 
     /// Returns whether a text may be encoded in two parts, cut between these characters, with the
@@ -303,6 +290,12 @@ impl Tokenizer {
     /// Returns why the engine leaves this tokenizer to Hugging Face `tokenizers`, if it does.
     pub fn uncovered(&self) -> Option<&str> {
         self.inner.uncovered.as_deref()
+    }
+
+    /// Returns what the file says and is done otherwise, such as truncation, in sentences that go on
+    /// from the file's name.
+    pub fn notes(&self) -> &[String] {
+        &self.inner.notes
     }
 
     /// Makes an encoder for one thread.
@@ -336,25 +329,79 @@ impl Tokenizer {
 
     /// Returns the text of ids; special tokens appear as they are written.
     pub fn decode(&self, ids: &[TokenId]) -> String {
-        if self.inner.semantics == Semantics::Json
-            && let Ok(oracle) = self.inner.json_oracle()
-            && let Ok(text) = oracle.decode(ids, false)
-        {
-            return text;
-        }
-        let mut bytes = Vec::new();
-        for &id in ids {
-            match self.piece(id) {
-                Some(piece) => match json::byte_value(piece) {
-                    Some(byte) => bytes.push(byte),
-                    None => bytes.extend_from_slice(piece.replace('▁', " ").as_bytes()),
-                },
-                None => bytes.extend_from_slice("\u{fffd}".as_bytes()),
-            }
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        text.strip_prefix(' ').unwrap_or(&text).to_owned()
+        self.decode_tokens(Tokens::U32(ids))
     }
+
+    /// Returns the text of ids as they are in a bin, as [`Tokenizer::decode`] does.
+    pub fn decode_tokens(&self, tokens: Tokens<'_>) -> String {
+        if let Some(decoder) = self.inner.decoder() {
+            return decoder.decode(tokens);
+        }
+        // Decoders that the table does not cover; the oracle was loaded to find out.
+        let oracle = self.inner.json_oracle();
+        let text = oracle.ok().and_then(|oracle| oracle.decode(&tokens.to_vec()));
+        text.unwrap_or_else(|| Decoder::sentencepiece(&self.inner.pieces).decode(tokens))
+    }
+}
+
+/// Reads the file that a path names, and tells whose results it has.
+fn read(path: &Path) -> Result<(PathBuf, Vec<u8>, Semantics), TokenizerError> {
+    let mut path = path.to_owned();
+    if path.is_dir() {
+        let file = path.join("tokenizer.json");
+        if !file.is_file() {
+            let has_model = path.join("tokenizer.model").is_file();
+            return Err(TokenizerError::EmptyFolder { path, has_model });
+        }
+        path = file;
+    }
+    let bytes = content::read(&path)?;
+    match content::kind(&path, &bytes) {
+        Ok(Kind::Json) => Ok((path, bytes, Semantics::Json)),
+        Ok(Kind::Model) => Ok((path, bytes, Semantics::SentencePiece)),
+        Err(Foreign { found, hint }) => Err(TokenizerError::Foreign { path, found, hint }),
+    }
+}
+
+fn fingerprint(semantics: Semantics, file: &Checksum) -> Checksum {
+    Checksum::of(format!("{} {file}", semantics.name()).as_bytes())
+}
+
+fn from_json(path: &Path, bytes: &[u8]) -> Result<Loaded, TokenizerError> {
+    let read = json::read(bytes).map_err(|wrong| match wrong {
+        JsonError::Dropout(share) => TokenizerError::Dropout { path: path.to_owned(), share },
+        wrong => TokenizerError::Invalid { path: path.to_owned(), reason: wrong.to_string() },
+    })?;
+    let ends = Named::beside(path)?.resolve(|text| id_of(&read.pieces, text), &read.added);
+    Ok(Loaded {
+        unk: read.unk.as_ref().and_then(|unk| id_of(&read.pieces, unk)),
+        ends,
+        pieces: read.pieces,
+        added: read.added,
+        compiled: read.compiled,
+        notes: read.notes,
+    })
+}
+
+fn from_model(path: &Path, bytes: &[u8]) -> Result<Loaded, TokenizerError> {
+    let model = SentencePieceModel::parse(bytes).map_err(|wrong| {
+        let reason = format!("it is no SentencePiece model: {wrong}");
+        TokenizerError::Invalid { path: path.to_owned(), reason }
+    })?;
+    let compiled = sentencepiece::compile(&model)
+        .map_err(|reason| TokenizerError::Unsupported { path: path.to_owned(), reason })?;
+    let added = sentencepiece::added(&model);
+    let unknown = model.pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
+    let named = Named::beside(path)?.and_model(&model);
+    let pieces: Vec<String> = model.pieces.into_iter().map(|piece| piece.text).collect();
+    Ok(Loaded {
+        ends: named.resolve(|text| id_of(&pieces, text), &added),
+        unk: unknown.and_then(|id| TokenId::try_from(id).ok()),
+        pieces,
+        added,
+        compiled: Ok(compiled),
+        notes: Vec::new(),
+    })
 }
 
 fn id_of(pieces: &[String], piece: &str) -> Option<TokenId> {
@@ -362,6 +409,22 @@ fn id_of(pieces: &[String], piece: &str) -> Option<TokenId> {
 }
 
 impl Inner {
+    /// Returns the table that decodes ids; none where only the oracle decodes them.
+    fn decoder(&self) -> Option<&Decoder> {
+        let make = || {
+            let json = self.semantics == Semantics::Json;
+            match json.then(|| self.json_oracle()) {
+                Some(Ok(oracle)) => {
+                    let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+                    oracle.decoder(count)
+                }
+                // What the oracle cannot load is written as its pieces are.
+                Some(Err(_)) | None => Some(Decoder::sentencepiece(&self.pieces)),
+            }
+        };
+        self.decoder.get_or_init(make).as_ref()
+    }
+
     fn check_width(&self, dtype: Dtype) -> Result<(), EncodeError> {
         let vocab_size = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
         if dtype == Dtype::U16 && Dtype::for_vocab(vocab_size) != Dtype::U16 {
@@ -383,89 +446,25 @@ impl Inner {
                 most: crate::engine::MAX_TEXT - 1,
             });
         }
-        let mut done = 0;
-        if let (Some(finder), true) = (&self.finder, specials != SpecialInText::Plain) {
-            for found in finder.find_iter(text) {
-                let token = &self.added[found.pattern().as_usize()];
-                if specials == SpecialInText::Error && token.special {
-                    return Err(EncodeError::Special {
-                        at: found.start(),
-                        token: token.content.clone(),
-                    });
-                }
-                if found.start() > done {
-                    each(Piece::Text { text: &text[done..found.start()], at_start: done == 0 });
-                }
-                each(Piece::Token(token.id));
-                done = found.end();
+        if specials == SpecialInText::Plain {
+            if !text.is_empty() {
+                each(Piece::Text { text, at_start: true });
             }
+            return Ok(());
         }
-        if done < text.len() {
-            each(Piece::Text { text: &text[done..], at_start: done == 0 });
-        }
-        Ok(())
-    }
-
-    fn oracle_encode(
-        &self,
-        text: &str,
-        specials: SpecialInText,
-    ) -> Result<Vec<TokenId>, EncodeError> {
-        if specials == SpecialInText::Error {
-            self.for_each_piece(text, specials, |_| {})?;
-        }
-        if let (Semantics::SentencePiece, Some(engine)) = (self.semantics, &self.engine) {
-            let mut ids = Vec::new();
-            self.for_each_piece(text, specials, |piece| match piece {
-                Piece::Text { text, at_start } => ids.extend(engine.encode_uncut(text, at_start)),
-                Piece::Token(id) => ids.push(id),
-            })?;
-            return Ok(ids);
-        }
-        let oracle = match specials {
-            SpecialInText::Plain => self.plain_oracle(),
-            SpecialInText::Parse | SpecialInText::Error => self.json_oracle(),
-        };
-        let encoding = oracle
-            .map_err(EncodeError::Oracle)?
-            .encode_fast(text, false)
-            .map_err(|wrong| EncodeError::Oracle(wrong.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
-    }
-
-    /// Returns the oracle's ids with the bytes that each stands for, where the file is JSON.
-    fn oracle_encode_aligned(&self, text: &str) -> Result<Option<Aligned>, EncodeError> {
-        if self.semantics != Semantics::Json {
-            return Ok(None);
-        }
-        let oracle = self.json_oracle().map_err(EncodeError::Oracle)?;
-        let encoding =
-            oracle.encode(text, false).map_err(|wrong| EncodeError::Oracle(wrong.to_string()))?;
-        let places = encoding.get_offsets().iter().map(|&(start, end)| start..end);
-        Ok(Some((encoding.get_ids().to_vec(), places.collect())))
-    }
-
-    /// Returns the oracle that reads special tokens as plain text.
-    fn plain_oracle(&self) -> Result<&tokenizers::Tokenizer, String> {
-        let loaded = self.plain_oracle.get_or_init(|| {
-            let mut oracle = Box::new(self.json_oracle()?.clone());
-            oracle.set_encode_special_tokens(true);
-            Ok(oracle)
-        });
-        loaded.as_deref().map_err(Clone::clone)
-    }
-
-    fn json_oracle(&self) -> Result<&tokenizers::Tokenizer, String> {
-        let loaded = self.oracle.get_or_init(|| {
-            let mut oracle =
-                tokenizers::Tokenizer::from_file(&self.path).map_err(|wrong| wrong.to_string())?;
-            // A file may ask for truncation or padding; documents are encoded whole.
-            oracle.with_truncation(None).map_err(|wrong| wrong.to_string())?;
-            oracle.with_padding(None);
-            // Without special tokens a post-processor does nothing but trim places in the text.
-            oracle.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
-            Ok(Box::new(oracle))
-        });
-        loaded.as_deref().map_err(Clone::clone)
+        self.finder.each(text, |stretch, token| {
+            let Some(token) = token.map(|place| &self.added[place]) else {
+                each(Piece::Text { at_start: stretch.start == 0, text: &text[stretch] });
+                return Ok(());
+            };
+            if specials == SpecialInText::Error && token.special {
+                return Err(EncodeError::Special {
+                    at: stretch.start,
+                    token: token.content.clone(),
+                });
+            }
+            each(Piece::Token(token.id));
+            Ok(())
+        })
     }
 }

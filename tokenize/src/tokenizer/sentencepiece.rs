@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap as HashMap;
 
 use super::json::byte_value;
+use super::limits::{MOST_MERGES, MOST_SPLITTING};
 use super::sentencepiece_model::{PieceKind, SentencePieceModel};
 use crate::engine::MOST_IDS;
 use crate::engine::bpe::{Alphabet, Bpe, Fallback, Merge, NO_SYMBOL, Symbol};
@@ -34,7 +35,7 @@ pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
         return Err(format!("it has {num_ids} pieces, expected at most {MOST_IDS}"));
     }
     let symbols = Symbols::of(model, num_ids);
-    let merges = merges(model, &symbols);
+    let merges = merges(model, &symbols)?;
     let unknown = place_of(model, PieceKind::Unknown).unwrap_or(0);
     let fallback = match byte_ids(model) {
         Some(bytes) if model.byte_fallback => Fallback::Bytes(bytes),
@@ -56,7 +57,12 @@ pub(crate) fn added(model: &SentencePieceModel) -> Vec<AddedToken> {
     (0..)
         .zip(&model.pieces)
         .filter(|(_, piece)| matches!(piece.kind, PieceKind::Control | PieceKind::Unknown))
-        .map(|(id, piece)| AddedToken { id, content: piece.text.clone(), special: true })
+        .map(|(id, piece)| AddedToken {
+            id,
+            content: piece.text.clone(),
+            special: true,
+            normalized: false,
+        })
         .collect()
 }
 
@@ -124,7 +130,15 @@ impl<'a> Symbols<'a> {
     }
 }
 
-fn merges(model: &SentencePieceModel, symbols: &Symbols<'_>) -> Vec<Merge> {
+/// Returns all splits of pieces into two symbols.
+fn merges(model: &SentencePieceModel, symbols: &Symbols<'_>) -> Result<Vec<Merge>, String> {
+    // Each split looks at the whole piece.
+    let splitting = normal(model).map(|(_, text, _)| (text.len() as u64).pow(2)).sum::<u64>();
+    if splitting > MOST_SPLITTING {
+        return Err(format!(
+            "its pieces are too long to be split in all ways: {splitting} steps, expected at most {MOST_SPLITTING}"
+        ));
+    }
     let mut scores: Vec<f32> = normal(model).map(|(_, _, score)| score).collect();
     scores.sort_unstable_by(|a, b| b.total_cmp(a));
     scores.dedup();
@@ -138,6 +152,9 @@ fn merges(model: &SentencePieceModel, symbols: &Symbols<'_>) -> Vec<Merge> {
                 merges.push(Merge { left, right, rank, becomes: id });
             }
         }
+        if merges.len() > MOST_MERGES {
+            return Err(format!("its pieces make more than {MOST_MERGES} merges"));
+        }
     }
-    merges
+    Ok(merges)
 }

@@ -5,6 +5,8 @@
 
 use thiserror::Error;
 
+use super::limits::{LONGEST_PIECE, MOST_PIECES};
+
 /// What a SentencePiece model says about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "the format has these flags")]
@@ -87,7 +89,12 @@ impl SentencePieceModel {
         let mut fields = Fields::new(bytes, 0);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
-                (1, Value::Bytes(at, piece)) => model.pieces.push(read_piece(piece, at)?),
+                (1, Value::Bytes(at, piece)) => {
+                    if model.pieces.len() >= MOST_PIECES {
+                        return Err(ProtobufError { at, reason: "more than 1048576 pieces" });
+                    }
+                    model.pieces.push(read_piece(piece, at)?);
+                }
                 (2, Value::Bytes(at, trainer)) => model.read_trainer(trainer, at)?,
                 (3, Value::Bytes(at, normalizer)) => model.read_normalizer(normalizer, at)?,
                 _ => {}
@@ -133,6 +140,9 @@ fn read_piece(bytes: &[u8], at: usize) -> Result<ScoredPiece, ProtobufError> {
     let mut fields = Fields::new(bytes, at);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
+            (1, Value::Bytes(at, text)) if text.len() > LONGEST_PIECE => {
+                return Err(ProtobufError { at, reason: "a piece of more than 65536 bytes" });
+            }
             (1, Value::Bytes(at, text)) => piece.text = read_text(text, at)?,
             (2, Value::Fixed32(bits)) => piece.score = f32::from_bits(bits),
             (3, Value::Int(kind)) => {

@@ -85,7 +85,7 @@ fn open_artifact(root: &Path, data: &DataConfig, shape: [usize; 2]) -> Result<Op
         }
     };
     if !manifest.splits.contains_key("train") {
-        let present = manifest.splits.keys().cloned().collect();
+        let present = manifest.splits.keys().map(ToString::to_string).collect();
         return Err(DataError::NoTrain { path: root.to_owned(), present });
     }
     let train = open("train")?;

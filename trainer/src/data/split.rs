@@ -1,6 +1,7 @@
 //! One split of one source as numbered sequences: windows over token bins, or rows.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, IGNORE_INDEX, Row, RowSet, TokenId};
 use serde::Serialize;
@@ -177,16 +178,20 @@ impl Split {
         Ok(())
     }
 
-    /// Reads all sequences, or `most` of them spread evenly, and returns how many.
+    /// Reads all sequences, or `most` of them spread evenly, and returns how many; fewer where
+    /// `stop` is set on the way.
     ///
     /// # Errors
     /// Returns [`DataError::Id`] where an id is outside the vocabulary.
-    pub fn check(&self, most: u64) -> Result<u64, DataError> {
+    pub fn check(&self, most: u64, stop: &AtomicBool) -> Result<u64, DataError> {
         let mut scratch = Scratch::default();
         let (mut inputs, mut labels) = (vec![0; self.seq_len], vec![0; self.seq_len]);
         let (mut starts, mut checked) = (Vec::new(), 0);
         let stride = usize::try_from(self.len().div_ceil(most.max(1))).unwrap_or(usize::MAX);
         for row in (0..self.len()).step_by(stride) {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
             self.read(row, &mut scratch, (&mut inputs, &mut labels), &mut starts)?;
             checked += 1;
         }
@@ -242,7 +247,7 @@ fn read_window(
 mod tests {
     use ratdata_schemas::manifest::FORMAT_VERSION;
     use ratdata_schemas::{
-        Checksum, Dtype, Manifest, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+        Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
     };
 
     use super::*;
@@ -287,7 +292,7 @@ mod tests {
         let shards = vec![writer.finish(None).unwrap()];
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            name: "x".into(),
+            name: PlainName::near("x"),
             dtype: Dtype::U16,
             tokenizer: TokenizerRecord {
                 name: "x".into(),
@@ -299,7 +304,7 @@ mod tests {
                 unk: None,
                 pad: None,
             },
-            splits: [("train".to_owned(), SplitRecord::Shards { shards })].into(),
+            splits: [(PlainName::near("train"), SplitRecord::Shards { shards })].into(),
             sources: Vec::new(),
             base: None,
             config: serde_json::Value::Null,

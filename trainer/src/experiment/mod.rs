@@ -1,6 +1,7 @@
 //! An experiment: everything that decides a run but its data's content and the device.
 
 mod embedded;
+mod origin;
 mod read;
 
 use std::num::{NonZeroU64, NonZeroUsize};

@@ -139,6 +139,16 @@ pub enum ModelConfigError {
         /// Heads.
         heads: usize,
     },
+    /// A number is beyond what any memory holds.
+    #[error("`{key}` is {found}, expected at most {most}")]
+    TooLarge {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        found: usize,
+        /// What it can be.
+        most: usize,
+    },
     /// A number that must be positive and finite is not.
     #[error("`{key}` is {found}, expected a positive number")]
     NotPositive {
@@ -150,13 +160,25 @@ pub enum ModelConfigError {
 }
 
 impl ModelConfigError {
+    /// Returns the key whose value does not fit.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NoMixers => "mixers",
+            Self::Heads { .. } => "d_model",
+            Self::OddHead { .. } => "head_dim",
+            Self::Chunks { .. } => "seq_len",
+            Self::Groups { .. } => "kv_groups",
+            Self::NotPositive { key, .. } => key,
+        }
+    }
+
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoMixers => Some("write `mixers = [\"rat\"]`, for example"),
             Self::Chunks { .. } => Some("change `seq_len` or `chunk_len`"),
             Self::Heads { .. } | Self::Groups { .. } => Some("change `d_model` or `head_dim`"),
-            Self::OddHead { .. } | Self::NotPositive { .. } => None,
+            Self::OddHead { .. } | Self::TooLarge { .. } | Self::NotPositive { .. } => None,
         }
     }
 }
@@ -167,6 +189,7 @@ impl ModelConfig {
     /// # Errors
     /// Returns the first of them that does not, see [`ModelConfigError`].
     pub fn validate(&self) -> Result<(), ModelConfigError> {
+        self.check_sizes()?;
         let (d_model, head_dim) = (self.d_model.get(), self.head_dim.get());
         if self.mixers.is_empty() {
             return Err(ModelConfigError::NoMixers);
@@ -198,6 +221,27 @@ impl ModelConfig {
             }
         }
         Ok(())
+    }
+
+    /// Checks each size by itself, so that no count of parameters or bytes overflows.
+    fn check_sizes(&self) -> Result<(), ModelConfigError> {
+        let sizes = [
+            ("vocab_size", self.vocab_size, 1 << 24),
+            ("d_model", self.d_model, 1 << 17),
+            ("layers", self.layers, 1 << 12),
+            ("head_dim", self.head_dim, 1 << 17),
+            ("seq_len", self.seq_len, 1 << 24),
+            ("chunk_len", self.chunk_len, 1 << 24),
+            ("kv_groups", self.kv_groups, 1 << 17),
+            ("window", self.window, 1 << 31),
+            ("ffn_mult", self.ffn_mult, 1 << 8),
+        ];
+        match sizes.into_iter().find(|(_, found, most)| found.get() > *most) {
+            Some((key, found, most)) => {
+                Err(ModelConfigError::TooLarge { key, found: found.get(), most })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Returns the number of heads.

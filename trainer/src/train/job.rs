@@ -130,24 +130,25 @@ impl Job {
     /// # Errors
     /// Returns [`TrainError::Data`] where a sequence does not fit the model.
     pub fn check(&self, most: u64) -> Result<u64, TrainError> {
+        let never = AtomicBool::new(false);
         let splits = self
             .sources
             .iter()
             .flat_map(|source| [Some(&source.train), source.validation.as_ref()]);
         let mut checked = 0;
         for split in splits.flatten() {
-            checked += split.check(most)?;
+            checked += split.check(most, &never)?;
         }
         Ok(checked)
     }
 
     /// Checks what a run begins with and a resumed one no longer needs: that headerless bins, whose
     /// vocabulary nobody wrote down, have no id above the model's, and that the weights to begin
-    /// with are there.
+    /// with are there. It ends early when `stop` is set.
     ///
     /// # Errors
     /// Returns [`TrainError::Data`], [`TrainError::NoWeights`] or [`TrainError::Weights`].
-    pub fn check_start(&self) -> Result<(), TrainError> {
+    pub fn check_start(&self, stop: &AtomicBool) -> Result<(), TrainError> {
         let Experiment { model, training, .. } = &self.experiment;
         if let Some(path) = &training.init_from {
             check_weights(model, path)?;
@@ -155,7 +156,7 @@ impl Job {
         let most = CHECKED_TOKENS / self.plan.seq_len.max(1);
         for source in self.sources.iter().filter(|source| source.bare) {
             for split in std::iter::once(&source.train).chain(&source.validation) {
-                split.check(most)?;
+                split.check(most, stop)?;
             }
         }
         Ok(())
@@ -211,15 +212,20 @@ impl Job {
         let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
         if checkpoint::newest(out)?.is_none() {
             // A run that cannot begin leaves no folder behind.
-            self.check_start()?;
+            self.check_start(stop)?;
+            not_stopped(stop)?;
         }
         let _lock = DirLock::take(out)?;
+        checkpoint::clear_staging(out)?;
         let from = checkpoint::newest(out)?;
         if let (Some(path), false) = (&from, resume) {
             let iterations = Record::read(path)?.iteration;
             return Err(TrainError::Exists { out: out.to_owned(), iterations });
         }
         let mut trained = self.begin(from.as_deref(), device, report)?;
+        if from.is_none() {
+            not_stopped(stop)?;
+        }
         self.write_resolved(out)?;
         forget_bad_batch(out)?;
         let gpus = devices.len() as f64;
@@ -255,7 +261,7 @@ impl Job {
             }
             log.restart();
         }
-        self.finish(out, &trained, &log, newest, device)
+        self.finish(out, &trained, &log, newest, (device, stop))
     }
 
     /// Makes the model and its optimizer, or reads them from a checkpoint.
@@ -383,13 +389,26 @@ impl Job {
         trained: &Trained,
         log: &Log,
         newest: Option<PathBuf>,
-        device: &Device,
+        (device, stop): (&Device, &AtomicBool),
     ) -> Result<Summary, TrainError> {
+        let checkpoint = match newest {
+            Some(path) => path,
+            None => checkpoint::save(
+                out,
+                &trained.model,
+                &trained.optimizer,
+                &trained.record,
+                self.experiment.training.keep.get(),
+            )?,
+        };
         let lines = metrics::read(out)?;
         let mut last_val = lines.iter().rev().find(|line| line.val_loss.is_some()).copied();
         if last_val.is_none_or(|line| line.iteration != trained.record.iteration) {
-            let never = AtomicBool::new(false);
-            let found = validate(&trained.model, &self.sources, &self.experiment, device, &never)?;
+            let found = validate(&trained.model, &self.sources, &self.experiment, device, stop)?;
+            if found.is_none() && stop.load(Ordering::Relaxed) {
+                let iteration = trained.record.iteration;
+                return Err(TrainError::Interrupted { iteration, checkpoint });
+            }
             last_val = found.map(|found| Line {
                 val_loss: Some(found.loss),
                 val_perplexity: Some(found.perplexity),
@@ -406,16 +425,6 @@ impl Job {
                 Some(path)
             }
         };
-        let checkpoint = match newest {
-            Some(path) => path,
-            None => checkpoint::save(
-                out,
-                &trained.model,
-                &trained.optimizer,
-                &trained.record,
-                self.experiment.training.keep.get(),
-            )?,
-        };
         checkpoint::export(&checkpoint, out)?;
         Ok(Summary {
             iterations: trained.record.iteration,
@@ -428,6 +437,11 @@ impl Job {
             curve,
         })
     }
+}
+
+/// Ends a run that the user stopped before it began.
+fn not_stopped(stop: &AtomicBool) -> Result<(), TrainError> {
+    if stop.load(Ordering::Relaxed) { Err(TrainError::NotBegun) } else { Ok(()) }
 }
 
 /// Removes the place of a batch that stopped an earlier attempt: this one may pass it.
