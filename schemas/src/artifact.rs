@@ -194,6 +194,13 @@ impl Drop for StagedFile {
     }
 }
 
+/// Returns how many bytes the file system of a folder has left for this user; none where it does
+/// not say.
+pub fn free_space(folder: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(folder).ok()?;
+    system.f_bavail.checked_mul(system.f_frsize)
+}
+
 /// Creates an empty file in the place of what is there: that may be a link, or a second name of
 /// another file, whose content is nobody's to change.
 pub(crate) fn create_anew(path: &Path) -> Result<File, ArtifactError> {

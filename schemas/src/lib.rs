@@ -31,7 +31,7 @@ pub mod tally;
 pub mod token;
 pub mod toml_place;
 
-pub use artifact::{ArtifactError, DirLock, StagedFile};
+pub use artifact::{ArtifactError, DirLock, StagedFile, free_space};
 pub use bin::{BinError, TokenBin, Tokens};
 pub use bin_set::{BinSet, BinSetError, Shard};
 pub use checksum::Checksum;

@@ -10,7 +10,7 @@ use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config, resolve_tokenizer};
 use ratdata_tokenize::pack::PackJob;
-use ratdata_tokenize::sft::{Form, SftError, SftJob, SftProgress, Task, Truncate};
+use ratdata_tokenize::sft::{Form, MOST_ROW, SftError, SftJob, SftProgress, Task, Truncate};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ pub(crate) struct SftArgs {
     split: Vec<String>,
 
     /// How many tokens a row has
-    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=i64::from(MOST_ROW)))]
     max_length: u32,
 
     /// How an example longer than a row is cut [default: the task's, which is middle]
@@ -167,11 +167,11 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     let outcome = RowProgress::new(ui, &progress)
         .watch(|| job.run(&tokenizer, &found.name, &bars, &progress, interrupt::flag()))
         .map_err(|wrong| sft_failure(&wrong))?;
+    tell(ui, &progress);
     if let Some(share) = args.shard {
         ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
         return Ok(());
     }
-    tell(ui, &progress);
     if outcome.made.is_empty() {
         ui.note(&format!("{}: already done", job.out.display()));
     }
@@ -249,6 +249,19 @@ fn tell(ui: &Ui, progress: &SftProgress) {
         ui.warn(&format!(
             "{} examples have no token to learn: their prompt fills the row",
             grouped(unlearnt)
+        ));
+    }
+    let unstopped = progress.unstopped.load(Relaxed);
+    if unstopped > 0 {
+        ui.warn(&format!(
+            "{} conversations have an answer behind which no stop token is learnt: the template writes nothing there that belongs to the turn, so a model will not learn where to stop; write EOS behind an answer in `chat.template`, or mark what ends a turn with `{{% generation %}}`",
+            grouped(unstopped)
+        ));
+    }
+    let left_out = progress.left_out.lock().map(|left_out| left_out.clone()).unwrap_or_default();
+    for (split, name) in &left_out {
+        ui.warn(&format!(
+            "`{split}` does not read {name}, whose name says another split; to read it, name the file itself as the split's `source`"
         ));
     }
     let dropped = progress.dropped.load(Relaxed);

@@ -192,7 +192,7 @@ impl<'a> Outside<'a> {
             if skipped || split.source.contains("://") {
                 continue;
             }
-            let path = PathBuf::from(&split.source);
+            let path = PathBuf::from(split.located());
             let named = format!("{file}: {name}");
             let content = self.content(&named, &path, Beside::Nothing)?;
             found.push(content.ok_or_else(|| PipelineError::MissingInput {

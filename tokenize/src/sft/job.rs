@@ -19,13 +19,20 @@ use super::error::SftError;
 use super::pairs::{MOST_IDS, PairFiles, write_pairs};
 use super::portions::{BLOCK, Portions};
 use super::rows::RowEncoder;
+use super::split_files::{SplitFiles, check_apart};
 use super::staged::{Input, Reading, SftProgress, Staged, encode_share};
 use super::task::{Split, Task};
 use crate::Share;
 use crate::difference::difference;
-use crate::hub::{FetchProgress, resolve_inputs};
+use crate::hub::FetchProgress;
 use crate::source::{Compression, InputKind, Recorded, SourceError, SourceFile, Table, changed};
 use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
+
+/// The most tokens of a row, which is the most of a pack.
+pub const MOST_ROW: u32 = (1 << 24) - 1;
+
+/// The least stack of a thread that writes conversations; more is taken only where it is used.
+const CHAT_STACK: usize = 256 << 20;
 
 /// What a job writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,23 +115,26 @@ impl SftJob {
         let encoder = tokenizer.encoder(SpecialInText::Parse);
         let encoders: Vec<_> =
             (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(encoders.len()).build().map_err(
-            |wrong| {
-                let source = std::io::Error::other(wrong);
-                SftError::Staging { folder: out.clone(), source }
-            },
-        )?;
+        let mut pool = rayon::ThreadPoolBuilder::new().num_threads(encoders.len());
+        if self.task.chat.is_some() {
+            pool = pool.stack_size(CHAT_STACK);
+        }
+        let pool = pool.build().map_err(|wrong| {
+            let source = std::io::Error::other(wrong);
+            SftError::Staging { folder: out.clone(), source }
+        })?;
         let portions = Portions::of(out, described(&manifest));
         let mut made = Vec::new();
-        for name in &self.splits {
-            let split = self.task.split(name)?;
-            let files = self.files(split, fetch)?;
+        for SplitFiles { name, split, files, left_out, .. } in self.files(fetch)? {
+            progress.tell_left_out(name, &left_out);
             if manifest.config["splits"].get(name).is_some() {
                 self.check_made(&manifest, name, &files, &known, interrupted)?;
                 continue;
             }
             let limit = self.limit(split) as usize;
-            let rows = RowEncoder::new(&self.task, split, tokenizer, eos, limit, self.truncate)?;
+            let truncate = self.truncate;
+            let rows =
+                RowEncoder::new(&self.task, split, tokenizer, eos, limit, truncate, interrupted)?;
             let reading = Reading {
                 split_name: name,
                 split,
@@ -140,7 +150,7 @@ impl SftJob {
             };
             if let Some(share) = self.share {
                 encode_share(&reading, &files, share)?;
-                made.push(name.clone());
+                made.push(name.to_owned());
                 continue;
             }
             let look = |file| Input::of(file, &known, interrupted);
@@ -162,7 +172,7 @@ impl SftJob {
             manifest.config["splits"][name] = inputs_of(&inputs);
             lock.leave(&known.to_note());
             manifest.write(out)?;
-            made.push(name.clone());
+            made.push(name.to_owned());
         }
         lock.leave(&known.to_note());
         if self.share.is_none() {
@@ -216,6 +226,12 @@ impl SftJob {
     fn check(&self, name: &str) -> Result<(), SftError> {
         let split = self.task.split(name)?;
         let wrong = |reason: String| SftError::Length { split: name.to_owned(), reason };
+        if self.max_length > MOST_ROW {
+            return Err(wrong(format!(
+                "`--max-length {}`: expected at most {MOST_ROW}, as `pack` has it",
+                self.max_length
+            )));
+        }
         let limit = self.limit(split);
         if limit < 8 {
             return Err(wrong(format!(
@@ -245,7 +261,7 @@ impl SftJob {
     ) -> Result<Manifest, SftError> {
         let out = &self.out;
         let mut config = json!({
-            "task": self.task,
+            "task": recorded(&self.task),
             "max_length": self.max_length,
             "truncate": self.truncate,
             "packed": self.form == Form::Documents,
@@ -294,9 +310,24 @@ impl SftJob {
         Some(Checksum::of_value(&json!(read)))
     }
 
-    fn files(&self, split: &Split, fetch: &dyn FetchProgress) -> Result<Vec<SourceFile>, SftError> {
-        let source = source_of(split, self.input.as_deref());
-        Ok(resolve_inputs(&[source], fetch)?)
+    /// Finds the files of each split, and checks that no two read the same.
+    fn files(&self, fetch: &dyn FetchProgress) -> Result<Vec<SplitFiles<'_>>, SftError> {
+        if let (Some(path), [_, _, ..]) = (&self.input, self.splits.as_slice())
+            && path.is_file()
+        {
+            let (path, splits) = (path.clone(), self.splits.clone());
+            return Err(SftError::OneFile { path, splits });
+        }
+        let mut found: Vec<SplitFiles<'_>> = Vec::new();
+        for name in &self.splits {
+            // A part that is named twice is made once.
+            if found.iter().all(|there| there.name != name) {
+                let split = self.task.split(name)?;
+                found.push(SplitFiles::find(name, split, self.input.as_deref(), fetch)?);
+            }
+        }
+        check_apart(&found)?;
+        Ok(found)
     }
 
     fn pairs(
@@ -308,7 +339,14 @@ impl SftJob {
     ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
         let staged = Staged::<u16>::read(reading, inputs)?;
         let (out, split) = (self.out.as_path(), reading.split_name);
-        let pairs = PairFiles { out, name, split, row_len: self.max_length, fill: eos };
+        let pairs = PairFiles {
+            out,
+            name,
+            split,
+            row_len: self.max_length,
+            fill: eos,
+            interrupted: reading.interrupted,
+        };
         Ok((SplitRecord::Pairs(write_pairs(&pairs, &staged)?), staged.sources))
     }
 
@@ -320,17 +358,8 @@ impl SftJob {
     ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
         let staged = Staged::<W>::read(reading, inputs)?;
         let stem = format!("{name}-{}", reading.split_name);
-        let shard = write_documents(&self.out, &stem, &staged)?;
+        let shard = write_documents(&self.out, &stem, &staged, reading.interrupted)?;
         Ok((SplitRecord::Shards { shards: vec![shard] }, staged.sources))
-    }
-}
-
-/// Returns what a split is made from: its own source, or what stands for it in a folder.
-pub fn source_of(split: &Split, input: Option<&Path>) -> String {
-    match (input, &split.local) {
-        (Some(folder), Some(local)) => folder.join(local).display().to_string(),
-        (Some(folder), None) => folder.display().to_string(),
-        (None, _) => split.source.clone(),
     }
 }
 
@@ -350,6 +379,12 @@ pub fn most_shares(files: &[SourceFile]) -> usize {
 fn described(manifest: &Manifest) -> Value {
     let mut config = manifest.config.clone();
     config["splits"] = Value::Null;
+    // A split's files are told by their content, wherever they are.
+    for split in config["task"]["splits"].as_object_mut().into_iter().flatten() {
+        for key in ["source", "local"] {
+            split.1[key] = Value::Null;
+        }
+    }
     let TokenizerRecord { fingerprint, bos, eos, .. } = &manifest.tokenizer;
     json!({"config": config, "tokenizer": fingerprint, "bos": bos, "eos": eos})
 }
@@ -359,6 +394,23 @@ fn described(manifest: &Manifest) -> Value {
 struct MadeOf {
     name: String,
     fingerprint: Checksum,
+}
+
+/// Returns a task as a manifest has it: without the folders of this machine.
+///
+/// What the task file writes relative to itself is kept as it is written.
+fn recorded(task: &Task) -> Task {
+    let mut task = task.clone();
+    let relative = |path: &str| {
+        let absolute = Path::new(path).is_absolute();
+        let name = Path::new(path).file_name().filter(|_| absolute);
+        name.map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+    };
+    for split in task.splits.values_mut() {
+        split.source = relative(&split.source);
+        split.local = split.local.as_deref().map(relative);
+    }
+    task
 }
 
 /// Returns what a split is made from, for its manifest.

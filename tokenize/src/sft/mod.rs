@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! task file -> Task                task.rs       columns, template, shuffle, sample, lengths
+//! splits    -> files               split_files.rs  each its own
 //! rows      -> examples            rows.rs       a prompt and an answer, or a conversation
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
 //!   chat    -> text, learnt bytes  chat.rs       by a Jinja template, as jinja.rs sets it up
+//!           -> turns               turns.rs      where the template writes the assistant's
 //!   ids     -> row                 clip.rs       cut to length as the reference does
 //! rows      -> portions            portions.rs   encoded by the tasks of an array
 //! examples  -> order               staged.rs     shuffled and sampled
@@ -22,14 +24,18 @@ mod error;
 mod examples;
 mod jinja;
 mod job;
+mod learn_flags;
 mod pairs;
 mod portions;
 mod prompt;
 mod python_json;
 mod rows;
+mod split_files;
 mod staged;
 mod task;
 mod template;
+mod template_bounds;
+mod turns;
 
 pub use chat::{ChatTemplate, Rendered};
 pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
@@ -37,7 +43,8 @@ pub use date::Date;
 pub use error::SftError;
 pub use examples::{ExampleOrigin, Examples};
 pub use jinja::RenderError;
-pub use job::{Form, SftJob, SftOutcome, most_shares, source_of};
+pub use job::{Form, MOST_ROW, SftJob, SftOutcome, most_shares};
+pub use split_files::source_of;
 pub use staged::SftProgress;
 pub use task::{Chat, Sample, Split, TASKS, Task, TaskError};
 pub use template::{Part, Template, TemplateError};

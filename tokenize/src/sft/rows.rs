@@ -1,5 +1,7 @@
 //! From one row of data to its examples.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use ratdata_schemas::TokenId;
 use serde_json::Value;
 
@@ -23,6 +25,9 @@ pub(crate) struct RowEncoder<'a> {
     eos: TokenId,
     limit: usize,
     truncate: Truncate,
+    interrupted: &'a AtomicBool,
+    /// How many conversations have a turn that is learnt without something to stop at.
+    unstopped: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -43,6 +48,10 @@ pub(crate) struct RowExamples {
 pub(crate) enum RowError {
     /// The row is at fault, and may be skipped.
     Bad(String),
+    /// The chat template refuses the row as it would refuse any.
+    Refused(String),
+    /// The user asked to stop.
+    Interrupted,
     /// It cannot be encoded.
     Encode(EncodeError),
     /// The chat template is at fault.
@@ -80,6 +89,7 @@ impl<'a> RowEncoder<'a> {
         eos: TokenId,
         limit: usize,
         truncate: Truncate,
+        interrupted: &'a AtomicBool,
     ) -> Result<Self, SftError> {
         let kind = match (&task.chat, split.prompt.as_ref().or(task.prompt.as_ref())) {
             (Some(chat), _) => Kind::Chat { chat, template: Box::new(template(chat, tokenizer)?) },
@@ -92,7 +102,14 @@ impl<'a> RowEncoder<'a> {
                 return Err(SftError::ChatTemplate { reason });
             }
         };
-        Ok(Self { tokenizer, split, kind, eos, limit, truncate })
+        let unstopped = AtomicU64::new(0);
+        Ok(Self { tokenizer, split, kind, eos, limit, truncate, interrupted, unstopped })
+    }
+
+    /// Returns how many conversations, since it was last asked, have a turn that is learnt without
+    /// something to stop at.
+    pub(crate) fn take_unstopped(&self) -> u64 {
+        self.unstopped.swap(0, Ordering::Relaxed)
     }
 
     /// Returns the paths of the columns that are read.
@@ -119,6 +136,9 @@ impl<'a> RowEncoder<'a> {
         row: &Value,
         encoder: &mut Encoder,
     ) -> Result<RowExamples, RowError> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(RowError::Interrupted);
+        }
         match &self.kind {
             Kind::Chat { chat, template } => {
                 let example = self.encode_chat(chat, template, row, encoder)?;
@@ -178,10 +198,16 @@ impl<'a> RowEncoder<'a> {
             return Err(RowError::Bad(format!("`{}` holds no list of messages", chat.messages)));
         };
         let tools = chat.tools.as_ref().and_then(|path| at_path(row, path));
-        let rendered = template.render(&messages, tools.as_ref()).map_err(|wrong| match wrong {
+        let rendered = template.render_until(&messages, tools.as_ref(), self.interrupted);
+        let rendered = rendered.map_err(|wrong| match wrong {
             RenderError::Template(reason) => RowError::Template(reason),
+            RenderError::Conversation(reason) if template.refuses_all(&reason) => {
+                RowError::Refused(reason)
+            }
             RenderError::Conversation(reason) => RowError::Bad(reason),
+            RenderError::Interrupted => RowError::Interrupted,
         })?;
+        self.unstopped.fetch_add(u64::from(rendered.unstopped > 0), Ordering::Relaxed);
         let (ids, places) =
             self.tokenizer.encode_aligned(&rendered.text, encoder)?.ok_or_else(|| {
                 RowError::Bad("the ids cannot be laid over the conversation's text".into())

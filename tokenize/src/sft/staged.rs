@@ -33,6 +33,10 @@ pub struct SftProgress {
     pub unlearnt: AtomicU64,
     /// Examples left out for their length.
     pub dropped: AtomicU64,
+    /// Conversations with a turn that is learnt without something behind it to stop at.
+    pub unstopped: AtomicU64,
+    /// Files that a split does not read since their names say another: the split and the name.
+    pub left_out: Mutex<Vec<(String, String)>>,
 }
 
 /// The examples of a split.
@@ -302,12 +306,16 @@ fn encode_file(
                 let path = || file.path.clone();
                 match made {
                     Ok(made) => each(Ok(made))?,
-                    Err(RowError::Bad(reason)) if reading.skip_bad => {
+                    Err(RowError::Bad(reason) | RowError::Refused(reason)) if reading.skip_bad => {
                         each(Err(format!("{place}: {reason}")))?;
                     }
                     Err(RowError::Bad(reason)) => {
                         return Err(SftError::Row { path: path(), place, reason });
                     }
+                    Err(RowError::Refused(reason)) => {
+                        return Err(SftError::RefusedRow { path: path(), place, reason });
+                    }
+                    Err(RowError::Interrupted) => return Err(SftError::Interrupted),
                     Err(RowError::Template(reason)) => {
                         return Err(SftError::ChatTemplate { reason });
                     }
@@ -318,6 +326,8 @@ fn encode_file(
             }
             reading.progress.rows.fetch_add(ours.len() as u64, Ordering::Relaxed);
         }
+        let unstopped = reading.rows.take_unstopped();
+        reading.progress.unstopped.fetch_add(unstopped, Ordering::Relaxed);
         // A reader that panicked has told so; its file is then as good as damaged.
         reader.join().unwrap_or(Ok(()))?;
         Ok(count)
@@ -356,6 +366,12 @@ fn draw(reading: &Reading<'_>, mut examples: Vec<u32>) -> Result<Vec<u32>, SftEr
 }
 
 impl SftProgress {
+    /// Notes files that a split does not read.
+    pub(super) fn tell_left_out(&self, split: &str, names: &[String]) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.extend(names.iter().map(|name| (split.to_owned(), name.clone())));
+    }
+
     /// `reason` begins with the row's place.
     fn tell_bad(&self, file: &SourceFile, reason: &str) {
         self.bad_rows.fetch_add(1, Ordering::Relaxed);
