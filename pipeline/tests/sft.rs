@@ -542,3 +542,31 @@ fn a_signal_is_answered_within_one_long_row() {
     assert_eq!(status.code(), Some(130));
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn what_no_fuel_bounds_ends_with_the_job() {
+    let folder = workshop();
+    let root = folder.path();
+    let talk = "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n";
+    let grown = |step: &str, last: &str| {
+        format!(
+            "{{% set ns = namespace(x=[1], y=[1]) %}}{{% for i in range(60) %}}{{% set ns.x = {step} %}}{{% set ns.y = {} %}}{{% endfor %}}{last}",
+            step.replace(".x", ".y")
+        )
+    };
+    for template in [
+        grown("ns.x + ns.x", "{{ ns.x }}"),
+        grown("[ns.x, ns.x]", "{{ ns.x ~ '' }}"),
+        grown("[ns.x, ns.x]", "{{ ns.x == ns.y }}"),
+    ] {
+        chat(root, &template, talk);
+        let begun = std::time::Instant::now();
+
+        let (status, said) = sft(root, "chat.toml", &[]);
+
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("chat template: "), "{said}");
+        assert!(!said.contains("--on-bad-row"), "{said}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    }
+}
