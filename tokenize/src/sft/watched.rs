@@ -87,7 +87,7 @@ impl WatchedTemplate {
     ///
     /// # Errors
     ///
-    /// As [`ChatTemplate::render_until`], and where it takes too long or too much memory; no other
+    /// As [`ChatTemplate::render`], and where it takes too long or too much memory; no other
     /// conversation should be written then, since that goes on until the program ends.
     pub(super) fn render(
         &self,
@@ -145,7 +145,8 @@ impl Writer {
     ) -> Result<Written, RenderError> {
         let failed = || RenderError::Template("it made the engine fail".into());
         self.talks.send(talk).map_err(|_| failed())?;
-        let before = memory();
+        // Asked only when a conversation takes long, which few do.
+        let mut before = None;
         let (mut begun, mut looks) = (0, 0);
         let over = |what: &str| {
             self.watch.stop.store(true, Ordering::Relaxed);
@@ -167,7 +168,8 @@ impl Writer {
                 return Err(over("time"));
             }
             let most = MOST_GROWTH.saturating_add(bytes.saturating_mul(GROWTH_PER_BYTE));
-            if memory().saturating_sub(before) > most {
+            let memory = memory();
+            if memory.saturating_sub(*before.get_or_insert(memory)) > most {
                 return Err(over("memory"));
             }
         }
