@@ -486,9 +486,7 @@ fn a_pointer_of_git_lfs_is_named() {
     let whole = SmallHub::start(&folder.path().join("hub"), Fault::None);
     let lying = SmallHub::start(&folder.path().join("hub"), Fault::Pointers);
 
-    for (hub, says) in
-        [(lying, "the hub sends a pointer of Git LFS"), (whole, "a pointer of Git LFS")]
-    {
+    for (hub, says) in [(lying, "the hub sends a Git LFS pointer"), (whole, "Git LFS")] {
         let output = tokenize(folder.path(), &hub, &[]);
 
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));

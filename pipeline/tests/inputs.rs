@@ -366,10 +366,10 @@ fn padding_behind_gzip_is_read_over() {
 fn numbers_that_make_no_sense_are_told_in_plain_words() {
     let workshop = Workshop::new();
     for (arguments, says) in [
-        (["--limit-docs", "0"], "a number of documents from 1 on"),
-        (["--limit-docs", "-1"], "a number of documents from 1 on"),
-        (["--num-proc", "-1"], "a number of threads from 1 on, 4096 at most"),
-        (["--num-proc", "99999999999999999999"], "a number of threads from 1 on, 4096 at most"),
+        (["--limit-docs", "0"], "found `0`, expected a whole number from 1 to"),
+        (["--limit-docs", "-1"], "found `-1`, expected a whole number from 1 to"),
+        (["--num-proc", "-1"], "found `-1`, expected a number of threads from 1 to 4096"),
+        (["--num-proc", "99999999999999999999"], "expected a number of threads from 1 to 4096"),
         (["--split-seed", "-1"], "a whole number from 0 to 18446744073709551615"),
         (["--val-fraction", "-0.5"], "found -0.5, expected a share from 0 to 1"),
     ] {

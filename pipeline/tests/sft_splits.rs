@@ -180,7 +180,7 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_name().is_some_and(|name| name != ".lock") {
+            } else if path.file_name().is_some_and(|name| name != ".ratdata-lock") {
                 let bytes = fs::read(&path).unwrap();
                 found.insert(path.strip_prefix(folder).unwrap().to_owned(), bytes);
             }

@@ -40,8 +40,6 @@ fn what_takes_too_much_ends_in_an_error_soon() {
         "{% for i in range(1000) %}{% for j in range(1000) %}{% for k in range(1000) %}text{% endfor %}{% endfor %}{% endfor %}".into(),
         ns("'a'", "ns.x ~ ns.x", ""),
         ns("'a'", "ns.x + ns.x", ""),
-        ns("[1]", "ns.x + ns.x", "{{ ns.x }}"),
-        ns("[1]", "ns.x + ns.x", "{{ ns.x | length }}{{ ns.x | tojson }}"),
         ns("[1]", "[ns.x, ns.x]", "{{ ns.x }}"),
         ns("[1]", "[ns.x, ns.x]", "{{ ns.x | string }}"),
         ns("[1]", "[ns.x, ns.x]", "{{ ns.x | tojson }}"),

@@ -164,6 +164,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         share: args.shard,
     };
     let progress = SftProgress::default();
+    interrupt::end_promptly(ui, sft_failure(&SftError::Interrupted));
     let outcome = RowProgress::new(ui, &progress)
         .watch(|| job.run(&tokenizer, &found.name, &bars, &progress, interrupt::flag()))
         .map_err(|wrong| sft_failure(&wrong))?;

@@ -39,7 +39,8 @@ pub(crate) fn things(run: &Run<'_>, number: usize) -> Option<usize> {
             for (name, split) in &task.ok()?.splits {
                 if wanted.is_empty() || wanted.iter().any(|wanted| *name == wanted.as_str()) {
                     let folder = input.as_ref().and_then(|input| input.first());
-                    let source = sft::source_of(name.as_str(), split, folder.map(PathBuf::as_path)).ok()?;
+                    let source =
+                        sft::source_of(name.as_str(), split, folder.map(PathBuf::as_path)).ok()?;
                     let source = (!source.contains("://")).then(|| run.pipeline.base.join(source));
                     most = most.max(sft::most_shares(&files(&[source?])?));
                 }

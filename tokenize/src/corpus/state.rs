@@ -67,9 +67,11 @@ impl JobState {
     pub(crate) fn begin(&self, out: &Path, job: &Value) -> Result<(), JobError> {
         let path = self.folder.join("job.json");
         if let Some(theirs) = read_json::<Value>(&path)? {
+            // An export or import keeps its note here, too.
+            let foreign = theirs.get("config").is_none();
             match difference(&with_names(theirs), job) {
                 None => return Ok(()),
-                Some(difference) if self.has_done()? => {
+                Some(difference) if foreign || self.has_done()? => {
                     return Err(JobError::OtherJob { out: out.to_owned(), difference });
                 }
                 // A command that failed before its first file was done, as by a mistyped option: what

@@ -161,7 +161,7 @@ impl HubError {
                 "run the same command again: what was fetched is kept; HF_HUB_DOWNLOAD_TIMEOUT says how many seconds to wait, HF_ENDPOINT names a mirror",
             ),
             Self::Pointer { .. } => Some(
-                "this copy of the repository lacks its large files: HF_ENDPOINT names another hub, or give local paths with `--input` and `--tokenizer`",
+                "this copy of the repository lacks its large files: HF_ENDPOINT names another hub; where you have a clone, `git lfs pull` fetches them",
             ),
             Self::Unreachable { .. } => Some(
                 "to work offline, give local paths with `--input` and `--tokenizer`; HF_ENDPOINT names a mirror; what was fetched so far is kept",

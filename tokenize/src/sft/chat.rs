@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use minijinja::context;
 use minijinja::value::Serde;
@@ -20,6 +20,7 @@ use super::error::SftError;
 use super::jinja::{BEGIN, END, Jinja, RenderError};
 use super::learn_flags::learnt_turns;
 use super::turns::{Turn, Turns, ends_with_words};
+use super::watched::Watch;
 
 /// A template that writes conversations.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl ChatTemplate {
     ///
     /// The template is wrong or refuses the conversation.
     pub fn text(&self, messages: &[Value], tools: Option<&Value>) -> Result<String, RenderError> {
-        let text = self.write(&Conversation::new(messages, tools, &NEVER), false)?;
+        let text = self.write(&Conversation::new(messages, tools, &Watch::default()), false)?;
         Ok(unmark(&text).map_or(text, |(text, _)| text))
     }
 
@@ -95,26 +96,22 @@ impl ChatTemplate {
     ///
     /// # Errors
     ///
-    /// As [`ChatTemplate::render_until`].
+    /// The template is wrong or refuses the conversation, a flag of a message is, no turn is the
+    /// assistant's, or where its turns are written cannot be told.
     pub fn render(
         &self,
         messages: &[Value],
         tools: Option<&Value>,
     ) -> Result<Rendered, RenderError> {
-        self.render_until(messages, tools, &NEVER)
+        self.render_watched(messages, tools, &Watch::default())
     }
 
-    /// Writes a conversation and finds what of it is learnt, unless the user asks to stop.
-    ///
-    /// # Errors
-    ///
-    /// The template is wrong or refuses the conversation, a flag of a message is, no turn is the
-    /// assistant's, or where its turns are written cannot be told.
-    pub fn render_until(
+    /// Writes a conversation as [`ChatTemplate::render`] does, where another thread looks on.
+    pub(super) fn render_watched(
         &self,
         messages: &[Value],
         tools: Option<&Value>,
-        interrupted: &AtomicBool,
+        watch: &Watch,
     ) -> Result<Rendered, RenderError> {
         let refused = |reason: String| RenderError::Conversation(reason);
         if !messages.iter().any(is_assistant) {
@@ -125,7 +122,7 @@ impl ChatTemplate {
             return Err(refused(reason.into()));
         }
         let wanted = learnt_turns(messages).map_err(refused)?;
-        let conversation = Conversation::new(messages, tools, interrupted);
+        let conversation = Conversation::new(messages, tools, watch);
         let text = self.write(&conversation, false)?;
         if self.jinja.marks_generation() {
             return generated(&text, messages, &wanted, &self.eos).map_err(refused);
@@ -152,10 +149,11 @@ impl ChatTemplate {
         conversation: &Conversation<'_>,
         add_generation_prompt: bool,
     ) -> Result<String, RenderError> {
-        let Conversation { messages, tools, bytes, interrupted } = *conversation;
-        if interrupted.load(Ordering::Relaxed) {
+        let Conversation { messages, tools, bytes, watch } = *conversation;
+        if watch.stop.load(Ordering::Relaxed) {
             return Err(RenderError::Interrupted);
         }
+        watch.begun.fetch_add(1, Ordering::Relaxed);
         let context = context! {
             messages => Serde(messages),
             tools => Serde(tools),
@@ -168,9 +166,6 @@ impl ChatTemplate {
     }
 }
 
-/// That nobody asks to stop.
-static NEVER: AtomicBool = AtomicBool::new(false);
-
 /// What a template is given.
 #[derive(Clone, Copy)]
 pub(super) struct Conversation<'a> {
@@ -178,13 +173,13 @@ pub(super) struct Conversation<'a> {
     tools: Option<&'a Value>,
     /// The length of all as JSON, which decides what writing it may cost.
     bytes: usize,
-    interrupted: &'a AtomicBool,
+    watch: &'a Watch,
 }
 
 impl<'a> Conversation<'a> {
-    fn new(messages: &'a [Value], tools: Option<&'a Value>, interrupted: &'a AtomicBool) -> Self {
+    fn new(messages: &'a [Value], tools: Option<&'a Value>, watch: &'a Watch) -> Self {
         let bytes = messages.iter().chain(tools).map(|value| value.to_string().len()).sum();
-        Self { messages, tools, bytes, interrupted }
+        Self { messages, tools, bytes, watch }
     }
 
     /// Returns other messages in its place.

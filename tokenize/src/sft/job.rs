@@ -31,9 +31,6 @@ use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
 /// The most tokens of a row, which is the most of a pack.
 pub const MOST_ROW: u32 = (1 << 24) - 1;
 
-/// The least stack of a thread that writes conversations; more is taken only where it is used.
-const CHAT_STACK: usize = 256 << 20;
-
 /// What a job writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -115,14 +112,12 @@ impl SftJob {
         let encoder = tokenizer.encoder(SpecialInText::Parse);
         let encoders: Vec<_> =
             (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
-        let mut pool = rayon::ThreadPoolBuilder::new().num_threads(encoders.len());
-        if self.task.chat.is_some() {
-            pool = pool.stack_size(CHAT_STACK);
-        }
-        let pool = pool.build().map_err(|wrong| {
-            let source = std::io::Error::other(wrong);
-            SftError::Staging { folder: out.clone(), source }
-        })?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(encoders.len()).build().map_err(
+            |wrong| {
+                let source = std::io::Error::other(wrong);
+                SftError::Staging { folder: out.clone(), source }
+            },
+        )?;
         let portions = Portions::of(out, described(&manifest));
         let mut made = Vec::new();
         for SplitFiles { name, split, files, left_out, .. } in self.files(fetch)? {

@@ -7,6 +7,7 @@
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
 //!   chat    -> text, learnt bytes  chat.rs       by a Jinja template, as jinja.rs sets it up
 //!           -> turns               turns.rs      where the template writes the assistant's
+//!           in time                watched.rs    or the job ends
 //!   ids     -> row                 clip.rs       cut to length as the reference does
 //! rows      -> portions            portions.rs   encoded by the tasks of an array
 //! examples  -> order               staged.rs     shuffled and sampled
@@ -36,6 +37,7 @@ mod task;
 mod template;
 mod template_bounds;
 mod turns;
+mod watched;
 
 pub use chat::{ChatTemplate, Rendered};
 pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};

@@ -13,6 +13,7 @@ use super::prompt::{PromptEncoder, PromptError};
 use super::python_json;
 use super::task::{Chat, Split, Task};
 use super::template::Template;
+use super::watched::{Refusal, WatchedTemplate};
 use crate::source::{at_path, text_at};
 use crate::tokenizer::{EncodeError, Encoder, Tokenizer};
 
@@ -33,7 +34,7 @@ pub(crate) struct RowEncoder<'a> {
 #[derive(Debug)]
 enum Kind<'a> {
     Prompt { template: &'a Template, prompts: PromptEncoder },
-    Chat { chat: &'a Chat, template: Box<ChatTemplate> },
+    Chat { chat: &'a Chat, template: Box<WatchedTemplate> },
 }
 
 /// The examples of a row: one for each answer column, `None` where one was dropped for its length.
@@ -92,7 +93,10 @@ impl<'a> RowEncoder<'a> {
         interrupted: &'a AtomicBool,
     ) -> Result<Self, SftError> {
         let kind = match (&task.chat, split.prompt.as_ref().or(task.prompt.as_ref())) {
-            (Some(chat), _) => Kind::Chat { chat, template: Box::new(template(chat, tokenizer)?) },
+            (Some(chat), _) => {
+                let template = Box::new(WatchedTemplate::new(template(chat, tokenizer)?));
+                Kind::Chat { chat, template }
+            }
             (None, Some(template)) => Kind::Prompt {
                 template,
                 prompts: PromptEncoder::new(template, tokenizer, limit + 1),
@@ -189,7 +193,7 @@ impl<'a> RowEncoder<'a> {
     fn encode_chat(
         &self,
         chat: &Chat,
-        template: &ChatTemplate,
+        template: &WatchedTemplate,
         row: &Value,
         encoder: &mut Encoder,
     ) -> Result<Option<Example>, RowError> {
@@ -198,12 +202,10 @@ impl<'a> RowEncoder<'a> {
             return Err(RowError::Bad(format!("`{}` holds no list of messages", chat.messages)));
         };
         let tools = chat.tools.as_ref().and_then(|path| at_path(row, path));
-        let rendered = template.render_until(&messages, tools.as_ref(), self.interrupted);
-        let rendered = rendered.map_err(|wrong| match wrong {
+        let rendered = template.render(messages, tools, self.interrupted);
+        let rendered = rendered.map_err(|Refusal { wrong, any }| match wrong {
             RenderError::Template(reason) => RowError::Template(reason),
-            RenderError::Conversation(reason) if template.refuses_all(&reason) => {
-                RowError::Refused(reason)
-            }
+            RenderError::Conversation(reason) if any => RowError::Refused(reason),
             RenderError::Conversation(reason) => RowError::Bad(reason),
             RenderError::Interrupted => RowError::Interrupted,
         })?;

@@ -288,8 +288,9 @@ impl Written<'_> {
         };
         for name in splits.keys() {
             // A split names files, which must lie in the artifact and nowhere else.
-            PlainName::new(name)
-                .map_err(|wrong| self.wrong(&["splits", name], format!("splits: {wrong}")))?;
+            if let Err(wrong) = PlainName::new(name) {
+                return Err(self.wrong(&["splits", name], format!("splits.{name:?}: {wrong}")));
+            }
             self.check_split(splits, name)?;
         }
         Ok(())
@@ -371,6 +372,8 @@ fn embedded(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -398,7 +401,8 @@ mod tests {
             ("answers = ['a']", "shuffle = -1", 5, "splits.train.shuffle"),
             ("answers = ['a']", "", 3, "expected either `answers`"),
         ] {
-            std::fs::write(&path, good.replace(from, to)).unwrap();
+            let mut file = std::fs::File::create(&path).unwrap();
+            file.write_all(good.replace(from, to).as_bytes()).unwrap();
 
             let wrong = Task::read(&path).unwrap_err().to_string();
 

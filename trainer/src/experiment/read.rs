@@ -164,10 +164,8 @@ pub fn find(wanted: &str, sets: &[String]) -> Result<Found, ExperimentError> {
     })?;
     experiment.check(&origin)?;
     let reason = |wrong: PathError| format!("a run is called after its experiment: {wrong}");
-    let name = run_name(&name).map_err(|wrong| ExperimentError::Value {
-        origin: origin.of(""),
-        reason: reason(wrong),
-    })?;
+    let name = run_name(&name)
+        .map_err(|wrong| ExperimentError::Value { origin: origin.of(""), reason: reason(wrong) })?;
     Ok(Found { name, experiment })
 }
 
