@@ -1,4 +1,6 @@
 //! Fetching by name, from a small server that speaks the hub's tree and file addresses.
+//!
+//! Longer than 500 lines because all cases share one small hub and its faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod small_hub;

@@ -131,7 +131,9 @@ fn one_page_is_written_by_one_report_at_a_time() {
     assert!(said(&second).contains("page.html: another run is writing this file"));
     assert!(said(&second).contains("hint: wait for it to end"), "{}", said(&second));
     assert!(third.status.success(), "{}", said(&third));
-    assert!(fs::read_to_string(workshop.path("page.html")).unwrap().trim_end().ends_with("</html>"));
+    assert!(
+        fs::read_to_string(workshop.path("page.html")).unwrap().trim_end().ends_with("</html>")
+    );
     assert!(!workshop.path("page.html.partial").exists());
 }
 

@@ -1,4 +1,6 @@
 //! Anyone's instruction data through the command line: prompts, conversations, packing, errors.
+//!
+//! Longer than 500 lines because all cases share one small folder of questions and conversations.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -42,15 +44,8 @@ answers = ["a"]
 
 /// Runs a task file and returns the status and what was said.
 fn sft(folder: &Path, task: &str, more: &[&str]) -> (Option<i32>, String) {
-    let mut arguments = vec![
-        "sft",
-        "--task-file",
-        task,
-        "--tokenizer",
-        "demo/tokenizer",
-        "--out",
-        "out",
-    ];
+    let mut arguments =
+        vec!["sft", "--task-file", task, "--tokenizer", "demo/tokenizer", "--out", "out"];
     if !more.contains(&"--max-length") {
         arguments.extend(["--max-length", "64"]);
     }

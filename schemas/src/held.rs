@@ -132,7 +132,11 @@ mod tests {
         let put = |text: &[u8]| {
             File::create(folder.path().join("x")).unwrap().write_all(text).unwrap();
         };
-        let record = FileRecord { path: crate::RelativePath::new("x").unwrap(), bytes: 3, blake3: Checksum::of(b"one") };
+        let record = FileRecord {
+            path: crate::RelativePath::new("x").unwrap(),
+            bytes: 3,
+            blake3: Checksum::of(b"one"),
+        };
         let known = Known::default();
         let ask = || Held::of(folder.path(), &record)?.check(&known, &GO_ON);
         put(b"one");
@@ -153,7 +157,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         File::create(&path).unwrap().write_all(b"one").unwrap();
-        let record = FileRecord { path: crate::RelativePath::new("x").unwrap(), bytes: 3, blake3: Checksum::of(b"one") };
+        let record = FileRecord {
+            path: crate::RelativePath::new("x").unwrap(),
+            bytes: 3,
+            blake3: Checksum::of(b"one"),
+        };
         let held = Held::of(folder.path(), &record).unwrap();
 
         File::create(&path).unwrap().write_all(b"one").unwrap();

@@ -1,4 +1,6 @@
 //! Makes an artifact of foreign files: payloads carried, ids held to the vocabulary, a manifest.
+//!
+//! Longer than 500 lines because an import is one pass, whose checks, shards and indexes share one job.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;

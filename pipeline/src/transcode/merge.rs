@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    BinSet, Checksum, DirLock, FileRecord, Held, HeldError, Known, Manifest, PayloadFile, PlainName,
-    Shard, ShardRecord, SplitRecord,
+    BinSet, Checksum, DirLock, FileRecord, Held, HeldError, Known, Manifest, PayloadFile,
+    PlainName, Shard, ShardRecord, SplitRecord,
 };
 use ratdata_tokenize::corpus::MergedInput;
 use serde_json::{Value, json};

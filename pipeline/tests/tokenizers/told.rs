@@ -183,7 +183,8 @@ fn verify_says_which_of_source_tokenizer_and_artifact_differs() {
     );
     assert_eq!(source.status.code(), Some(3), "{}", said(&source));
     assert!(
-        said(&source).contains("another file than the one that was tokenized") && !said(&source).contains(accused),
+        said(&source).contains("another file than the one that was tokenized")
+            && !said(&source).contains(accused),
         "{}",
         said(&source)
     );

@@ -4,6 +4,8 @@
 //! the next part and offers its batches to the others; when enough of them wait, it encodes the
 //! next itself. So one large row group keeps all threads busy, many small ones need no hand-over,
 //! and what waits is bounded. One more thread puts the blocks in order and writes.
+//!
+//! Longer than 500 lines because who waits for whom is one argument, and its test drives the workers by hand.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use ratdata_schemas::TokenId;
 use super::block::Block;
 use super::config::OnBadRow;
 use super::error::JobError;
-use super::job::Progress;
+use super::progress::Progress;
 use crate::source::{Cell, RowText, Rows, Source, SourceError};
 use crate::tokenizer::{Encoder, IdWidth};
 

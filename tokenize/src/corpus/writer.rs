@@ -13,8 +13,9 @@ use ratdata_schemas::ArtifactError;
 use super::block::Block;
 use super::error::JobError;
 use super::finish::{StagedSource, finish};
-use super::job::{Job, Progress};
+use super::job::Job;
 use super::pool::Event;
+use super::progress::Progress;
 use crate::staging::Staging;
 use crate::tokenizer::IdWidth;
 

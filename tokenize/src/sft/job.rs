@@ -151,9 +151,7 @@ impl SftJob {
             let look = |file| Input::of(file, &known, interrupted);
             let inputs = files.iter().map(look).collect::<Result<Vec<_>, SourceError>>()?;
             let (record, sources) = match (self.form, manifest.dtype) {
-                (Form::Pairs, _) => {
-                    self.pairs(&reading, &inputs, manifest.name.as_str(), eos)?
-                }
+                (Form::Pairs, _) => self.pairs(&reading, &inputs, manifest.name.as_str(), eos)?,
                 (Form::Documents, Dtype::U16) => {
                     self.documents::<u16>(&reading, &inputs, manifest.name.as_str())?
                 }
