@@ -7,12 +7,12 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .judge import STATUSES, Wrong, judge, must
+from .judge import STATUSES, Wrong, judge
 from .material import Material
-from .program import Limits, Program
+from .program import Program
 
-NOTES = (".ratdata-lock",)
-"""Names of files that say nothing about a result."""
+NOTES = (".ratdata-lock", ".known.json")
+"""Names of files that say what the system told of other files: of times and inodes, not of a result."""
 
 
 @dataclass
@@ -76,28 +76,19 @@ class Place:
 
 def content(root, leave_out=()):
     """Returns what lies below a folder, by name: a checksum, where a link leads, or what else it is."""
-    found = {}
     if root.is_file():
         return {root.name: _content_of(root)}
-    for folder, names, files in os.walk(root):
-        for name in [*files, *(name for name in names if os.path.islink(os.path.join(folder, name)))]:
-            path = os.path.join(folder, name)
-            relative = os.path.relpath(path, root)
-            if name not in NOTES and not any(relative.startswith(start) for start in leave_out):
-                found[relative] = _content_of(path)
+    return {name: _content_of(root / name) for name in _names(root, leave_out) if Path(name).name not in NOTES}
+
+
+def outside(root, inside):
+    """Returns what lies below `root` but not in its folder `inside`: folders, notes and empty files, too."""
+    found = {name: _content_of(root / name) for name in _names(root, (inside,))}
+    for folder, names, _ in os.walk(root):
+        relative = os.path.relpath(folder, root)
+        if not relative.startswith(inside):
+            found |= {os.path.join(relative, name): "folder" for name in names}
     return found
-
-
-def _content_of(path):
-    try:
-        if os.path.islink(path):
-            return f"link to {os.readlink(path)}"
-        if not os.path.isfile(path):
-            return "no regular file"
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return "gone"
 
 
 def must_equal(found, whole, told):
@@ -111,17 +102,22 @@ def must_equal(found, whole, told):
     raise Wrong(f"{told}: " + "; ".join(f"{what}: {', '.join(names[:4])}" for what, names in parts if names))
 
 
-def outside(root, *inside):
-    """Returns what lies below `root` but not in the folders `inside`, with modification times."""
-    found = {}
-    for name, what in content(root, [str(Path(folder)) for folder in inside]).items():
-        found[name] = what
-    for folder, names, _ in os.walk(root):
-        for name in names:
+def _names(root, leave_out):
+    """Yields the names of files and links below a folder, but those that begin as one of `leave_out`."""
+    for folder, names, files in os.walk(root):
+        for name in [*files, *(name for name in names if os.path.islink(os.path.join(folder, name)))]:
             relative = os.path.relpath(os.path.join(folder, name), root)
-            if not any(relative.startswith(start) for start in inside):
-                found.setdefault(relative + "/", "folder")
-    return found
+            if not relative.startswith(tuple(leave_out)):
+                yield relative
 
 
-__all__ = ["Limits", "Place", "Wrong", "content", "must", "must_equal", "outside"]
+def _content_of(path):
+    try:
+        if os.path.islink(path):
+            return f"link to {os.readlink(path)}"
+        if not os.path.isfile(path):
+            return "no regular file"
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return "gone"

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 MOST_SAID = 1 << 20
@@ -53,8 +53,8 @@ class Running:
 
     def __init__(self, words, folder, environment, stdout, stderr):
         self.command = " ".join(words)
-        self._out = stdout or open_nameless(folder)
-        self._err = stderr or open_nameless(folder)
+        self._out = stdout or _open_nameless()
+        self._err = stderr or _open_nameless()
         self._said = (stdout is None, stderr is None)
         self.begun = time.monotonic()
         self._process = subprocess.Popen(
@@ -95,7 +95,7 @@ class Running:
         _, status, usage = os.wait4(self.pid, 0)
         return self._ended(status, usage)
 
-    def _ended(self, status, usage, timed_out=False):
+    def _ended(self, status, usage):
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
         said = []
@@ -107,20 +107,19 @@ class Running:
                 stream.close()
             said.append(text.decode("utf-8", "replace"))
         seconds = time.monotonic() - self.begun
-        return Ended(self.command, code, seconds, usage.ru_maxrss >> 10, *said, timed_out)
+        return Ended(self.command, code, seconds, usage.ru_maxrss >> 10, *said)
 
     def finish(self, seconds):
         """Waits for the end; a process that takes longer is killed, and said to have timed out."""
         ended = self.wait(seconds)
         if ended is not None:
             return ended
-        ended = self.kill()
-        return Ended(ended.command, ended.status, ended.seconds, ended.peak_mib, ended.stdout, ended.stderr, True)
+        return replace(self.kill(), timed_out=True)
 
 
-def open_nameless(folder):
-    """Opens a file without a name, so that the folder looks as if it were not there."""
-    return os.fdopen(os.memfd_create("said"), "w+b", buffering=0) if folder else None
+def _open_nameless():
+    """Opens a file without a name, so that no folder shows it and no reader is needed."""
+    return os.fdopen(os.memfd_create("said"), "w+b", buffering=0)
 
 
 @dataclass(frozen=True)
