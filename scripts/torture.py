@@ -37,7 +37,9 @@ def options():
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/ratdata", help="the program under test")
     parser.add_argument("--seed", type=int, default=1, help="what everything is drawn from")
     parser.add_argument("--hour", action="store_true", help="the long form, and further rounds until an hour is over")
-    parser.add_argument("--minutes", type=float, help="further rounds until so many minutes are over; none begins later")
+    parser.add_argument(
+        "--minutes", type=float, help="further rounds until so many minutes are over; none begins later"
+    )
     for kind in KINDS:
         told = f"{kind.told}: how many, at least [{kind.brief}, or {kind.long} with --hour]"
         parser.add_argument(f"--{kind.name}", type=int, metavar="N", help=told)

@@ -40,7 +40,10 @@ def fill(place, job):
         whole = job.result(place)
         used = _used(disk)
         _empty(disk)
-        for bound in (f"size={int(used * place.draw.uniform(0.02, 0.98)) >> 12 << 12 or 4096}", _few_files(place, disk)):
+        for bound in (
+            f"size={int(used * place.draw.uniform(0.02, 0.98)) >> 12 << 12 or 4096}",
+            _few_files(place, disk),
+        ):
             _remount(disk, bound)
             ended = place.run(*words, statuses={0, 1})
             place.done += 1

@@ -6,7 +6,9 @@ import signal
 STATUSES = frozenset({0, 1, 2, 3})
 """Done, failed, wrong usage, an artifact that is not what its manifest says."""
 
-PANIC = re.compile(r"panicked at|RUST_BACKTRACE|stack backtrace|has overflowed its stack|memory allocation of|internal error")
+PANIC = re.compile(
+    r"panicked at|RUST_BACKTRACE|stack backtrace|has overflowed its stack|memory allocation of|internal error"
+)
 """What a Rust program says when it ends by a mistake of its own."""
 
 

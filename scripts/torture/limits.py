@@ -16,7 +16,18 @@ from .program import Limits
 
 CLI = {job.name: job for job in JOBS}
 
-LIMITED = ("tokenize", "tokenize-merge", "sft-packed", "pack-rows", "merge", "run", "export-npy", "import-olmo", "report", "verify")
+LIMITED = (
+    "tokenize",
+    "tokenize-merge",
+    "sft-packed",
+    "pack-rows",
+    "merge",
+    "run",
+    "export-npy",
+    "import-olmo",
+    "report",
+    "verify",
+)
 
 
 def cases():
@@ -169,10 +180,22 @@ def odd_name(place, odd):
     words = ("tokenize", "--tokenizer", place.material.tokenizer, "--input", folder, "--out", OUT)
     ended = place.run(*words, statuses={0, 1, 2})
     place.done += 1
-    steering = [char for char in ended.stdout + ended.stderr if ord(char) < 32 and char not in "\n\t" or char == "\u202e"]
+    steering = [
+        char for char in ended.stdout + ended.stderr if ord(char) < 32 and char not in "\n\t" or char == "\u202e"
+    ]
     must(not steering, f"a name steers the terminal: {steering}")
     if ended.status == 0:
-        place.run("verify", OUT, "--retokenize", "100%", "--input", folder, "--tokenizer", place.material.tokenizer, statuses={0})
+        place.run(
+            "verify",
+            OUT,
+            "--retokenize",
+            "100%",
+            "--input",
+            folder,
+            "--tokenizer",
+            place.material.tokenizer,
+            statuses={0},
+        )
     else:
         must(not (place.folder / OUT / "manifest.json").exists(), "failed, and left a manifest")
 

@@ -56,7 +56,15 @@ KINDS = (
     Kind("kills", "SIGKILLs at random moments", kills.cases, 100, 1000),
     Kind("signals", "SIGINTs and SIGTERMs", signals.cases, 30, 150),
     Kind("disks", "full disks, then room and the same command", disks.cases, 24, 80),
-    Kind("limits", "limits, surroundings, odd names, no files, runs at once", limits.cases, 60, 10_000, by_case=True, mixed=True),
+    Kind(
+        "limits",
+        "limits, surroundings, odd names, no files, runs at once",
+        limits.cases,
+        60,
+        10_000,
+        by_case=True,
+        mixed=True,
+    ),
     Kind("stale", "inputs changed after, during and between runs", stale.cases, 30, 300, mixed=True),
     Kind("hostile", "hostile files", _round_robin(HOSTILE), 240, 2_000, by_case=True, mixed=True),
 )
@@ -110,7 +118,6 @@ class Plan:
         return False
 
     def _run_kind(self, kind, cases, quota):
-        begun = len(self.outcomes)
         done = 0
 
         def work():
@@ -127,9 +134,13 @@ class Plan:
                     done += trials
 
         with ThreadPoolExecutor(self._workers) as pool:
-            for worker in [pool.submit(work) for _ in range(self._workers)]:
-                worker.result()
-        return self.outcomes[begun:]
+            try:
+                for worker in [pool.submit(work) for _ in range(self._workers)]:
+                    worker.result()
+            except BaseException:
+                # The user has enough: what runs ends, and nothing begins.
+                self._deadline = 0
+                raise
 
     def _try(self, kind, name, body):
         folder = self._root / "cases" / name.replace("/", "-")

@@ -1,5 +1,6 @@
 """The program under test: started in a process group of its own, and how it ended."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -84,10 +85,8 @@ class Running:
 
     def signal(self, number, *, group=False):
         """Sends a signal to the process, or to all of its group; one that has gone gets none."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def kill(self, *, group=True):
         """Kills it and returns how it ended."""
@@ -137,7 +136,5 @@ class Program:
 
     def run(self, arguments, folder, *, environment=None, limits=Limits(), stdout=None, stderr=None):
         """Runs the program in `folder` to its end, or to the end of its time."""
-        running = self.start(
-            arguments, folder, environment=environment, limits=limits, stdout=stdout, stderr=stderr
-        )
+        running = self.start(arguments, folder, environment=environment, limits=limits, stdout=stdout, stderr=stderr)
         return running.finish(limits.seconds * self.patience)

@@ -81,7 +81,18 @@ def _large_bin(place):
 def _long_rows(place):
     task = place.material.questions
     tokenizer = ("--tokenizer", place.material.tokenizer)
-    return ("sft", "--task-file", task / "task.toml", "--input", task, *tokenizer, "--max-length", "4000000", "--out", OUT)
+    return (
+        "sft",
+        "--task-file",
+        task / "task.toml",
+        "--input",
+        task,
+        *tokenizer,
+        "--max-length",
+        "4000000",
+        "--out",
+        OUT,
+    )
 
 
 def _one_word(place):
@@ -90,7 +101,9 @@ def _one_word(place):
 
 
 def _slow_template(place):
-    place.write("chat.jsonl", '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n' * 4000)
+    place.write(
+        "chat.jsonl", '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n' * 4000
+    )
     loops = "{% for a in range(300) %}{% for b in range(30) %}{% endfor %}{% endfor %}"
     turns = "{% for m in messages %}{{ m.role }}: {% generation %}{{ m.content }}{% endgeneration %}\n{% endfor %}"
     place.write("task.toml", f"[chat]\ntemplate = '''{loops}{turns}'''\n[splits.train]\nsource = 'chat.jsonl'\n")

@@ -6,8 +6,10 @@ the inputs give now, or to fail and say what is another. It is asked after a who
 next attempt, and while a run reads.
 """
 
+import functools
 import json
 import os
+import random
 import shutil
 import time
 
@@ -31,7 +33,10 @@ def cases():
             for edit in EDITS:
                 yield f"stale/{command}-{edit}/{number}", lambda place, c=command, e=edit: after_a_run(place, c, e)
             for edit in EDITS:
-                yield f"stale/{command}-{edit}-killed/{number}", lambda place, c=command, e=edit: after_a_kill(place, c, e)
+                yield (
+                    f"stale/{command}-{edit}-killed/{number}",
+                    lambda place, c=command, e=edit: after_a_kill(place, c, e),
+                )
         for edit in ("between-samples", "truncated", "appended", "renamed", "removed"):
             yield f"stale/tokenize-{edit}-read/{number}", lambda place, e=edit: while_it_reads(place, e)
         number += 1
@@ -80,7 +85,10 @@ def while_it_reads(place, edit):
         judge(ended, statuses={0, 1})
         if ended.status == 0:
             found = result(place, "tokenize")
-            must(found in (before, _fresh(place, "tokenize", words)), f"{edit} while it read: status 0 with bytes of neither")
+            must(
+                found in (before, _fresh(place, "tokenize", words)),
+                f"{edit} while it read: status 0 with bytes of neither",
+            )
     _must_be_true(place, "tokenize", words, before, f"{edit}, after a run that read meanwhile")
 
 
@@ -90,7 +98,9 @@ def _must_be_true(place, command, words, before, told):
     if ended.status == 0:
         must(_fresh_status(place, command, words) == 0, f"{told}: status 0, though a fresh run fails{shown(ended)}")
         try:
-            must_equal(result(place, command), _fresh(place, command, words), f"{told}: status 0 with bytes of other inputs")
+            must_equal(
+                result(place, command), _fresh(place, command, words), f"{told}: status 0 with bytes of other inputs"
+            )
         except Wrong as wrong:
             raise Wrong(f"{wrong}{shown(ended)}") from None
     elif command != "run" and result(place, command) != before:
@@ -126,24 +136,24 @@ def result(place, command, out=OUT):
 
 def prepare(place, command):
     """Writes the inputs of a command and returns its words."""
-    draw = place.draw.__class__(f"inputs of {place.folder.name}")
-    folder = place.folder / "in"
-    folder.mkdir()
-    if not hasattr(place, "large"):
-        # Above 1 MiB, so that a fingerprint by samples leaves most of it out.
-        place.large = json_lines(text(draw) for _ in range(6000))
-        place.little = json_lines(text(draw) for _ in range(100))
-    for name in ("a.jsonl", "c.jsonl"):
-        (folder / name).write_text(place.little, "utf-8")
-    (folder / "b.jsonl").write_text(place.large, "utf-8")
-    shutil.copyfile(place.material.tokenizer, folder / "tokenizer.json")
-    (folder / "text").mkdir()
-    for name in ("a.jsonl", "b.jsonl", "c.jsonl"):
-        (folder / name).rename(folder / "text" / name)
-    _age(folder)
+    large, little = _texts()
+    for name, lines in (("a", little), ("b", large), ("c", little)):
+        place.write(f"in/text/{name}.jsonl", lines)
+    place.copy(place.material.tokenizer, "in/tokenizer.json")
+    _age(place.folder / "in")
     place.write("task.toml", TASK)
     place.write("pipeline.toml", PIPELINE)
     return list(COMMANDS[command])
+
+
+@functools.cache
+def _texts():
+    """Returns documents of a large file and of a small one.
+
+    The large one is above 1 MiB, so that a fingerprint by samples would leave most of it out.
+    """
+    draw = random.Random("stale")
+    return [json_lines(text(draw) for _ in range(documents)) for documents in (6000, 100)]
 
 
 TASK = """\
@@ -163,12 +173,34 @@ name = "t"
 publish = "published"
 """
 
-TOKENIZE = ("tokenize", "--tokenizer", "in/tokenizer.json", "--input", "in/text", "--name", "t", "--quiet", "--out", OUT)
+TOKENIZE = (
+    "tokenize",
+    "--tokenizer",
+    "in/tokenizer.json",
+    "--input",
+    "in/text",
+    "--name",
+    "t",
+    "--quiet",
+    "--out",
+    OUT,
+)
 
 COMMANDS = {
     "tokenize": TOKENIZE,
     "merge": (*TOKENIZE, "--merge"),
-    "sft": ("sft", "--task-file", "task.toml", "--tokenizer", "in/tokenizer.json", "--max-length", "64", "--quiet", "--out", OUT),
+    "sft": (
+        "sft",
+        "--task-file",
+        "task.toml",
+        "--tokenizer",
+        "in/tokenizer.json",
+        "--max-length",
+        "64",
+        "--quiet",
+        "--out",
+        OUT,
+    ),
     "run": ("run", "pipeline.toml", "--quiet"),
 }
 

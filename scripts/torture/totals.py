@@ -29,7 +29,11 @@ def _row(what, outcomes):
     wrong = [outcome for outcome in outcomes if outcome.wrong is not None]
     count = sum(outcome.trials for outcome in outcomes)
     names = Counter(outcome.name.rsplit("/", 1)[-1 if outcome.name.startswith("hostile") else 0] for outcome in wrong)
-    return what, f"{count:,}", f"{len(wrong)}" + (f" ({', '.join(list(names)[:4])}{', …' if len(names) > 4 else ''})" if wrong else "")
+    return (
+        what,
+        f"{count:,}",
+        f"{len(wrong)}" + (f" ({', '.join(list(names)[:4])}{', …' if len(names) > 4 else ''})" if wrong else ""),
+    )
 
 
 def _by_part(outcomes, part):

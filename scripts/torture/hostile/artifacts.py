@@ -120,7 +120,11 @@ def mutate_file(place):
     artifact = place.draw.choice(("small_bins", "small_pack", "small_rows", "small_pairs"))
     place.copy(getattr(place.material, artifact), FOLDER)
     _copy_base(place, artifact)
-    files = sorted(path for path in (place.folder / FOLDER).rglob("*.*") if path.is_file() and not path.name.startswith((".", "manifest")))
+    files = sorted(
+        path
+        for path in (place.folder / FOLDER).rglob("*.*")
+        if path.is_file() and not path.name.startswith((".", "manifest"))
+    )
     path = place.draw.choice(files)
     before = path.read_bytes()
     path.write_bytes(mutated(before, place.draw))
@@ -219,10 +223,33 @@ def _nested(file, _):
     file["config"] = inner
 
 
-HUGE = {"i64": 1 << 63, "u64": (1 << 64) - 1, "more": 1 << 64, "negative": -1, "fraction": 1.5, "text": "1", "nothing": None}
+HUGE = {
+    "i64": 1 << 63,
+    "u64": (1 << 64) - 1,
+    "more": 1 << 64,
+    "negative": -1,
+    "fraction": 1.5,
+    "text": "1",
+    "nothing": None,
+}
 """Numbers that no count is."""
 
-LONG_NAMES = {"climbs": "../../evil", "climbs-later": "a/../../../evil", "absolute": "{here}/evil", "folder": "a/b", "dots": "..", "dot": ".", "empty": "", "nul": "a\0b", "newline": "a\nb", "long": "a" * 300, "option": "-rf", "steers": "\x1b]0;taken\x07", "notes": ".job", "surrogate": "\udcff"}
+LONG_NAMES = {
+    "climbs": "../../evil",
+    "climbs-later": "a/../../../evil",
+    "absolute": "{here}/evil",
+    "folder": "a/b",
+    "dots": "..",
+    "dot": ".",
+    "empty": "",
+    "nul": "a\0b",
+    "newline": "a\nb",
+    "long": "a" * 300,
+    "option": "-rf",
+    "steers": "\x1b]0;taken\x07",
+    "notes": ".job",
+    "surrogate": "\udcff",
+}
 
 MANIFESTS = {
     **{f"name-{name}": _name(value) for name, value in LONG_NAMES.items()},
@@ -269,7 +296,26 @@ MANIFESTS = {
     "config-long": _top("config", {"a": "b" * 5_000_000}),
 }
 
-REFUSED = ("bin-", "tokens-", "documents-", "bytes-", "idx-bytes-", "mask-", "checksum-", "vocabulary-", "dtype-", "version-", "splits-none", "splits-layout", "unknown-key", "eos-", "name-climbs", "name-absolute", "split-climbs", "split-absolute")
+REFUSED = (
+    "bin-",
+    "tokens-",
+    "documents-",
+    "bytes-",
+    "idx-bytes-",
+    "mask-",
+    "checksum-",
+    "vocabulary-",
+    "dtype-",
+    "version-",
+    "splits-none",
+    "splits-layout",
+    "unknown-key",
+    "eos-",
+    "name-climbs",
+    "name-absolute",
+    "split-climbs",
+    "split-absolute",
+)
 """Of these `verify` says that they are not what they should be."""
 
 
@@ -310,7 +356,10 @@ PACKS = {
 }
 
 PAIRS = {
-    **{f"row-len-{name}": lambda file, place, value=value: _set_all(file, "row_len", value) for name, value in HUGE.items()},
+    **{
+        f"row-len-{name}": lambda file, place, value=value: _set_all(file, "row_len", value)
+        for name, value in HUGE.items()
+    },
     **{f"rows-{name}": lambda file, place, value=value: _set_all(file, "rows", value) for name, value in HUGE.items()},
     "row-len-0": lambda file, place: _set_all(file, "row_len", 0),
     "row-len-u32": lambda file, place: _set_all(file, "row_len", 4294967295),

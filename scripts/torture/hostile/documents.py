@@ -106,7 +106,10 @@ REFUSED = {
     "gzip-junk-behind": ("a.jsonl.gz", lambda: gzip.compress(LINES) + b"junk"),
     "gzip-none": ("a.jsonl.gz", lambda: LINES),
     "zstd-cut": ("a.jsonl.zst", lambda: zstd_raw(LINES)[:-9]),
-    "zstd-size-lies": ("a.jsonl.zst", lambda: zstd_raw(LINES).replace(struct.pack("<I", len(LINES)), struct.pack("<I", 1 << 31), 1)),
+    "zstd-size-lies": (
+        "a.jsonl.zst",
+        lambda: zstd_raw(LINES).replace(struct.pack("<I", len(LINES)), struct.pack("<I", 1 << 31), 1),
+    ),
     "zstd-none": ("a.jsonl.zst", lambda: LINES),
     "deep-text": ("a.jsonl", lambda: b'{"text": ' + b"[" * 500_000 + b"\n"),
     "deep-open": ("a.jsonl", lambda: b'{"text":' * 500_000),

@@ -147,12 +147,24 @@ LAYOUTS = {
         "version": ("*train-small.npy", _put(6, "<BB", 9, 9)),
         "head-long": ("*train-small.npy", _put(8, "<H", 65535)),
         "head-huge": ("*train-small.npy", lambda content: b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + content),
-        "shape-huge": ("*train-small.npy", _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (18446744073709551615,), }\n")),
-        "shape-more": ("*train-small.npy", _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (" + "9" * 60 + ",), }\n")),
-        "shape-product": ("*train-small.npy", _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (4294967296, 4294967296), }\n")),
+        "shape-huge": (
+            "*train-small.npy",
+            _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (18446744073709551615,), }\n"),
+        ),
+        "shape-more": (
+            "*train-small.npy",
+            _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (" + "9" * 60 + ",), }\n"),
+        ),
+        "shape-product": (
+            "*train-small.npy",
+            _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (4294967296, 4294967296), }\n"),
+        ),
         "shape-negative": ("*train-small.npy", _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (-1,), }\n")),
         "shape-none": ("*train-small.npy", _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (), }\n")),
-        "shape-many": ("*train-small.npy", _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (" + "1, " * 15_000 + "), }\n")),
+        "shape-many": (
+            "*train-small.npy",
+            _npy("{'descr': '<u2', 'fortran_order': False, 'shape': (" + "1, " * 15_000 + "), }\n"),
+        ),
         "objects": ("*train-small.npy", _npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n")),
         "floats": ("*train-small.npy", _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }\n")),
         "big-endian": ("*train-small.npy", _npy("{'descr': '>u2', 'fortran_order': False, 'shape': (1,), }\n")),

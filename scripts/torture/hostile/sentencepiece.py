@@ -3,7 +3,26 @@
 import struct
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-MERGES = ("th", "the", "▁the", "at", "cat", "▁cat", "▁s", "▁sat", "on", "▁on", "▁▁", "es", "ti", "ri", "ver", "er", "aa", "aaaa")
+MERGES = (
+    "th",
+    "the",
+    "▁the",
+    "at",
+    "cat",
+    "▁cat",
+    "▁s",
+    "▁sat",
+    "on",
+    "▁on",
+    "▁▁",
+    "es",
+    "ti",
+    "ri",
+    "ver",
+    "er",
+    "aa",
+    "aaaa",
+)
 LETTERS = "▁abcdefghiklmnoprstuvwy,.!12🙂é"
 UNIGRAM, BPE = 1, 2
 
@@ -76,7 +95,9 @@ HARM = {
     "piece-surrogate": _with((b"\xed\xa0\x80", -3.0, NORMAL)),
     "piece-long": _with(("a" * 200_000, -3.0, NORMAL)),
     "piece-5-mb": _with(("ab" * 2_500_000, -3.0, NORMAL)),
-    "pieces-growing": lambda: model([*pieces(), *(("a" * length, -500.0 - length, NORMAL) for length in range(5, 1500))]),
+    "pieces-growing": lambda: model(
+        [*pieces(), *(("a" * length, -500.0 - length, NORMAL) for length in range(5, 1500))]
+    ),
     "pieces-200k": lambda: model([*pieces(), *((f"p{number}", -500.0 - number, NORMAL) for number in range(200_000))]),
     "score-nan": _but(260, "th", float("nan"), NORMAL),
     "score-infinite": _but(260, "th", float("inf"), NORMAL),

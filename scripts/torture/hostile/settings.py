@@ -74,7 +74,10 @@ def pipeline(place, old, new):
     must(old in PIPELINE, f"{old!r} is not in the pipeline")
     ended = endure(place, *_run(place, PIPELINE.replace(old, new, 1)), statuses={USAGE})
     must(any(file in ended.stderr for file in NAMED), f"no file is named{shown(ended)}")
-    must(not [path for path in (place.folder / OUT).iterdir() if path.name != "runs"], f"something was made{shown(ended)}")
+    must(
+        not [path for path in (place.folder / OUT).iterdir() if path.name != "runs"],
+        f"something was made{shown(ended)}",
+    )
 
 
 def task(place, old, new):
@@ -115,7 +118,17 @@ def _sft(place, text):
     if isinstance(text, str):
         text = text.replace("{m}", str(place.material.root))
     place.write("task.toml", text)
-    return ("sft", "--task-file", "task.toml", "--tokenizer", place.material.tokenizer, "--max-length", "64", "--out", OUT)
+    return (
+        "sft",
+        "--task-file",
+        "task.toml",
+        "--tokenizer",
+        place.material.tokenizer,
+        "--max-length",
+        "64",
+        "--out",
+        OUT,
+    )
 
 
 PIPELINES = {

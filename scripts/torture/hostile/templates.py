@@ -59,6 +59,14 @@ def _doubled(start, times, join="~"):
     return "{% set ns = namespace(x=" + start + ") %}" + step * times + "{{ ns.x | length }}"
 
 
+def _grown(start, step, times, end=""):
+    """A value that each turn of a loop makes of the last one."""
+    return (
+        "{% set ns = namespace(x=" + start + ") %}{% for a in range(" + str(times) + ") %}"
+        "{% set ns.x = " + step + " %}{% endfor %}" + end
+    )
+
+
 def _nested_loops(depth, length, body=""):
     return ("{% for a in range(" + str(length) + ") %}") * depth + body + "{% endfor %}" * depth
 
@@ -71,17 +79,19 @@ HARM = {
     "loop-text": _nested_loops(2, 30_000, "a" * 1000),
     "doubled-text": _doubled("'aaaaaaaa'", 40),
     "doubled-list": _doubled("[1, 2, 3]", 40, "+"),
-    "doubled-in-loop": "{% set ns = namespace(x='a') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
-    "doubled-by-format": "{% set ns = namespace(x='a') %}{% for a in range(60) %}{% set ns.x = '%s%s' % (ns.x, ns.x) %}{% endfor %}",
-    "doubled-by-replace": "{% set ns = namespace(x='a') %}{% for a in range(60) %}{% set ns.x = ns.x | replace('a', 'aa') %}{% endfor %}",
-    "doubled-by-join": "{% set ns = namespace(x='a') %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] | join('') %}{% endfor %}",
-    "doubled-by-tojson": "{% set ns = namespace(x='\"\\\\') %}{% for a in range(60) %}{% set ns.x = ns.x | tojson %}{% endfor %}",
-    "nested-lists": "{% set ns = namespace(x=[]) %}{% for a in range(100000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
-    "nested-lists-tojson": "{% set ns = namespace(x=[]) %}{% for a in range(100000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x | tojson }}",
-    "nested-maps": "{% set ns = namespace(x={}) %}{% for a in range(100000) %}{% set ns.x = {'a': ns.x} %}{% endfor %}{{ ns.x }}",
-    "shared-lists": "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
-    "shared-lists-tojson": "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson }}",
-    "shared-lists-compared": "{% set ns = namespace(x=[1], y=[1]) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ 1/0 if ns.x == ns.y else 1/0 }}",
+    "doubled-in-loop": _grown("'a'", "ns.x ~ ns.x", 60, "{{ ns.x }}"),
+    "doubled-by-format": _grown("'a'", "'%s%s' % (ns.x, ns.x)", 60),
+    "doubled-by-replace": _grown("'a'", "ns.x | replace('a', 'aa')", 60),
+    "doubled-by-join": _grown("'a'", "[ns.x, ns.x] | join('')", 60),
+    "doubled-by-tojson": _grown("'\"\\\\'", "ns.x | tojson", 60),
+    "nested-lists": _grown("[]", "[ns.x]", 100000, "{{ ns.x }}"),
+    "nested-lists-tojson": _grown("[]", "[ns.x]", 100000, "{{ ns.x | tojson }}"),
+    "nested-maps": _grown("{}", "{'a': ns.x}", 100000, "{{ ns.x }}"),
+    "shared-lists": _grown("[1]", "[ns.x, ns.x]", 60, "{{ ns.x }}"),
+    "shared-lists-tojson": _grown("[1]", "[ns.x, ns.x]", 60, "{{ ns.x | tojson }}"),
+    "shared-lists-compared": _grown(
+        "[1], y=[1]", "[ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y]", 60, "{{ 1/0 if ns.x == ns.y else 1/0 }}"
+    ),
     "indent-filter": "{{ 'a' | indent(1000000000) }}{{ ('a\n' * 2) | indent(1000000000) }}",
     "joined": "{{ range(99999) | join('" + "a" * 100_000 + "') }}",
     "replaced": "{{ 'a' * 1 }}{% set x %}{% for a in range(90000) %}a{% endfor %}{% endset %}{{ x | replace('a', x) }}",
@@ -97,7 +107,8 @@ HARM = {
     "format-filter": "{{ '%2000000000d' | format(1) }}",
     "batch": "{{ [1] | batch(2000000000, 'a') | list }}",
     "slice": "{{ [1] | slice(2000000000) | list }}",
-    "list-of-range": "{{ range(99999) | list | list | tojson }}" + "{% for a in range(99999) | list %}{% for b in range(99999) | list %}{% endfor %}{% endfor %}",
+    "list-of-range": "{{ range(99999) | list | list | tojson }}"
+    + "{% for a in range(99999) | list %}{% for b in range(99999) | list %}{% endfor %}{% endfor %}",
     "sorted": "{% for a in range(99999) %}{{ range(99999) | sort | length }}{% endfor %}",
     "macro-recursive": "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
     "macro-doubling": "{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}a{% endmacro %}{{ f(60) }}",
@@ -126,7 +137,9 @@ HARM = {
     "ifs-20k": lambda: "{% if a %}" * 20_000 + "{% endif %}" * 20_000 + "{{ 1 / 0 }}",
     "fors-20k": lambda: "{% for a in b %}" * 20_000 + "{% endfor %}" * 20_000 + "{{ 1 / 0 }}",
     "elifs-100k": lambda: "{% if a %}" + "{% elif a %}" * 100_000 + "{% endif %}" + "{{ 1 / 0 }}",
-    "blocks-20k": lambda: "".join("{%% block a%d %%}" % n for n in range(20_000)) + "{% endblock %}" * 20_000 + "{{ 1 / 0 }}",
+    "blocks-20k": lambda: (
+        "".join("{%% block a%d %%}" % n for n in range(20_000)) + "{% endblock %}" * 20_000 + "{{ 1 / 0 }}"
+    ),
     "not-in-test-1k": lambda: "{{ " + "not " * 1_000 + "a" + " is defined" * 100_000 + " }}",
     "under-the-bound": lambda: "{{ " + "(" * 2_000 + "1" + ")" * 2_000 + " / 0 }}",
     "long": lambda: "a" * 30_000_000 + "{{ 1 / 0 }}",
@@ -154,8 +167,38 @@ HARMLESS = {
 }
 """What a template may do, before an honest one."""
 
-_VALUES = ("1", "'a'", "messages", "ns.x", "[1, ns.x]", "range(300)", "{'a': ns.x}", "none", "-1", "10 ** 18", "loop", "''")
-_FILTERS = ("length", "upper", "tojson", "list", "join('ab')", "replace('a', 'bbb')", "indent(3)", "sort", "reverse", "string", "trim", "batch(3)", "unique", "tojson(indent=9)", "first", "int")
+_VALUES = (
+    "1",
+    "'a'",
+    "messages",
+    "ns.x",
+    "[1, ns.x]",
+    "range(300)",
+    "{'a': ns.x}",
+    "none",
+    "-1",
+    "10 ** 18",
+    "loop",
+    "''",
+)
+_FILTERS = (
+    "length",
+    "upper",
+    "tojson",
+    "list",
+    "join('ab')",
+    "replace('a', 'bbb')",
+    "indent(3)",
+    "sort",
+    "reverse",
+    "string",
+    "trim",
+    "batch(3)",
+    "unique",
+    "tojson(indent=9)",
+    "first",
+    "int",
+)
 _JOINS = ("+", "~", "*", "-", "//", "%", "==", "in", "**", "and", "or")
 
 

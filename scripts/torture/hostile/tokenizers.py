@@ -17,7 +17,10 @@ TEXT = "the cat sat on the river, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\
 def cases():
     """Yields the names of cases and what they do: named harm first, then mutations without end."""
     for name, make in FILES.items():
-        yield f"hostile/tokenizers/file-{name}", lambda place, make=make: tokenized(place, "tokenizer.json", make(place))
+        yield (
+            f"hostile/tokenizers/file-{name}",
+            lambda place, make=make: tokenized(place, "tokenizer.json", make(place)),
+        )
     for name, edit in EDITS.items():
         yield f"hostile/tokenizers/json-{name}", lambda place, edit=edit: edited(place, edit)
     for name, make in sentencepiece.HARM.items():
@@ -59,7 +62,9 @@ def honest_model(place):
 
 
 def mutate(place, name, change):
-    honest = place.material.tokenizer.read_bytes() if name.endswith("json") else sentencepiece.model(sentencepiece.pieces())
+    honest = (
+        place.material.tokenizer.read_bytes() if name.endswith("json") else sentencepiece.model(sentencepiece.pieces())
+    )
     tokenized(place, name, change(honest, place.draw))
 
 
@@ -218,11 +223,31 @@ EDITS = {
     "nfkc": _normalizer({"type": "NFKC"}),
     "normalizers-deep": _deep("normalizers"),
     "pretokenizers-deep": _deep("pretokenizers"),
-    "byte-level": _top("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}),
+    "byte-level": _top(
+        "pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    ),
     "metaspace-long": _top("pre_tokenizer", {"type": "Metaspace", "replacement": "▁▁", "prepend_scheme": "always"}),
     "truncation": _top("truncation", {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}),
-    "padding": _top("padding", {"strategy": {"Fixed": 4_000_000_000}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "<unk>"}),
-    "template-unknown": _top("post_processor", {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "nope", "type_id": 0}}], "pair": [], "special_tokens": {}}),
+    "padding": _top(
+        "padding",
+        {
+            "strategy": {"Fixed": 4_000_000_000},
+            "direction": "Right",
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "<unk>",
+        },
+    ),
+    "template-unknown": _top(
+        "post_processor",
+        {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "nope", "type_id": 0}}],
+            "pair": [],
+            "special_tokens": {},
+        },
+    ),
     "decoder-none": _top("decoder", None),
     "decoder-replace": _top("decoder", {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100_000}),
     "decoder-strip": _top("decoder", {"type": "Strip", "content": "a", "start": 4_000_000_000, "stop": 4_000_000_000}),
