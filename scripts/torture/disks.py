@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 
 from .jobs import JOBS, OUT, must_end
 from .judge import must, shown
@@ -15,8 +16,8 @@ from .place import must_equal
 from .program import Limits
 
 ROOM = "size=2g,nr_inodes=100k"
-MENTIONS = ("No space left", "File too large", "Disk quota")
-"""What the system says of a disk that is full."""
+MENTIONS = ("No space left", "File too large", "Disk quota", "the disk of")
+"""What the system says of a disk that is full, and a job that sees it coming."""
 
 
 def cases():
@@ -48,7 +49,7 @@ def fill(place, job):
             ended = place.run(*words, statuses={0, 1})
             place.done += 1
             if ended.status == 1:
-                must(_mentioned(place, ended), f"{bound}: no word of the full disk{shown(ended)}")
+                must(_mentioned(place, job, ended), f"{bound}: no word of the full disk{shown(ended)}")
             else:
                 must_equal(job.result(place), whole, f"{bound}: there was room enough")
             _remount(disk, ROOM)
@@ -66,14 +67,19 @@ def _fill_by_limit(place, job, words):
         ended = place.run(*words, statuses={0, 1}, limits=Limits(file_bytes=bound))
         place.done += 1
         if ended.status == 1:
-            must(_mentioned(place, ended), f"files of {bound} bytes at most: no word of it{shown(ended)}")
+            must(_mentioned(place, job, ended), f"files of {bound} bytes at most: no word of it{shown(ended)}")
         must_end(place, job, words, whole, f"files of {bound} bytes at most, then room and the same command")
 
 
-def _mentioned(place, ended):
-    """Returns whether the full disk was named: by the command, or in the log that a run leads to."""
-    logs = (place.folder / OUT / "runs").glob("*/*.log")
+def _mentioned(place, job, ended):
+    """Returns whether the full disk was named: by the command, or in the log that a run leads to.
+
+    Where there is no room for a log either, a run can only say that a step failed.
+    """
+    logs = list((place.folder / OUT / "runs").glob("*/*.log"))
     said = [ended.stderr, *(log.read_text("utf-8", "replace") for log in logs)]
+    if job.pipeline and not any(said[1:]) and "failed" in ended.stderr:
+        return True
     return any(mention in text for mention in MENTIONS for text in said)
 
 
@@ -108,7 +114,12 @@ _mounts = os.geteuid() == 0 and shutil.which("mount") is not None and _try_to_mo
 
 
 def _remount(folder, options):
-    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+    """Gives a disk other bounds; what a killed process wrote may still be counted for a moment."""
+    for pause in (0.1, 0.5, 2):
+        if subprocess.run(["mount", "-o", f"remount,{options}", folder], stderr=subprocess.DEVNULL).returncode == 0:
+            return
+        time.sleep(pause)
+    raise OSError(f"{folder}: cannot be given {options}")
 
 
 def _used(folder):

@@ -78,6 +78,7 @@ HARM = {
     "loops-5": _nested_loops(5, 1000),
     "loop-text": _nested_loops(2, 30_000, "a" * 1000),
     "doubled-text": _doubled("'aaaaaaaa'", 40),
+    "doubled-list": _doubled("[1, 2, 3]", 40, "+"),
     "doubled-in-loop": _grown("'a'", "ns.x ~ ns.x", 60, "{{ ns.x }}"),
     "doubled-by-format": _grown("'a'", "'%s%s' % (ns.x, ns.x)", 60),
     "doubled-by-replace": _grown("'a'", "ns.x | replace('a', 'aa')", 60),
@@ -88,6 +89,9 @@ HARM = {
     "nested-maps": _grown("{}", "{'a': ns.x}", 100000, "{{ ns.x }}"),
     "shared-lists": _grown("[1]", "[ns.x, ns.x]", 60, "{{ ns.x }}"),
     "shared-lists-tojson": _grown("[1]", "[ns.x, ns.x]", 60, "{{ ns.x | tojson }}"),
+    "shared-lists-compared": _grown(
+        "[1], y=[1]", "[ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y]", 60, "{{ 1/0 if ns.x == ns.y else 1/0 }}"
+    ),
     "indent-filter": "{{ 'a' | indent(1000000000) }}{{ ('a\n' * 2) | indent(1000000000) }}",
     "joined": "{{ range(99999) | join('" + "a" * 100_000 + "') }}",
     "replaced": "{{ 'a' * 1 }}{% set x %}{% for a in range(90000) %}a{% endfor %}{% endset %}{{ x | replace('a', x) }}",

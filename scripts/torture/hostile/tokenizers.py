@@ -5,13 +5,17 @@ What is taken has to be taken twice in the same way, and the fast engine has to 
 
 import json
 
-from ..judge import must
+from ..judge import must, shown
 from ..place import content, must_equal
 from . import sentencepiece
 from .endure import OUT, endure
 from .mutate import mutated, mutated_json
 
 TEXT = "the cat sat on the river, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\nnaïve Größe 川は流れる 🙂 </s> <s>  12"
+
+
+REFUSED = "`tokenizers` refuse"
+"""What is said where the slow twin does not load a file."""
 
 
 def cases():
@@ -44,7 +48,9 @@ def tokenized(place, name, file):
         endure(place, *words, "--out", f"{OUT}/two", statuses={0})
         two, one = (content(place.folder / OUT / out) for out in ("two", "one"))
         must_equal(two, one, "the same command twice")
-        endure(place, "verify", f"{OUT}/one", "--retokenize", "100%", *by, statuses={0})
+        # The engine reads less of a file than the twin, which may refuse it: then there is nothing to compare.
+        verified = endure(place, "verify", f"{OUT}/one", "--retokenize", "100%", *by, statuses={0, 1})
+        must(verified.status == 0 or REFUSED in verified.stderr, f"the slow twin differs{shown(verified)}")
         endure(place, "export", f"{OUT}/one", "--to", "jsonl", "--tokenizer", path, "--out", f"{OUT}/text")
 
 
