@@ -56,8 +56,8 @@ pub(crate) fn wrong_part(manifest: &Value) -> Option<String> {
         let wrong = ids.into_iter().find(|key| !fits::<Option<TokenId>>(&tokenizer[key]));
         return Some(wrong.map_or("tokenizer".into(), |key| format!("tokenizer.{key}")));
     }
-    let splits = manifest["splits"].as_object().into_iter().flatten();
-    for (split, record) in splits.filter(|(_, record)| !fits::<SplitRecord>(record)) {
+    let mut splits = manifest["splits"].as_object().into_iter().flatten();
+    if let Some((split, record)) = splits.find(|(_, record)| !fits::<SplitRecord>(record)) {
         let mut shards = record["shards"].as_array().into_iter().flatten();
         let wrong = shards.position(|shard| !fits::<ShardRecord>(shard));
         return Some(match wrong {

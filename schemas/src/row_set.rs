@@ -277,6 +277,18 @@ impl RowSet {
         self.seq_len
     }
 
+    /// Returns the length of a row's prompt and that of the row before its padding, as a file beside
+    /// pairs records them; other rows have no such record.
+    ///
+    /// # Panics
+    ///
+    /// Past the last row, as a slice does.
+    pub fn recorded_lengths(&self, row: u64) -> Option<(u32, u32)> {
+        let Store::Pairs { lengths: Some(lengths), .. } = &self.store else { return None };
+        let (words, first) = (lengths.as_u32(), 2 * place(row));
+        Some((words[first], words[first + 1]))
+    }
+
     /// Returns the spans of a row of a pack, in the order of their columns; pairs have none.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-//! Values: every id below the vocabulary's size, every label an id or the one that does not count.
+//! Values: every id below the vocabulary's size, every label an id or the one that does not count, every length within its row.
 
 use std::ops::Range;
 use std::path::Path;
@@ -112,6 +112,15 @@ fn check_rows(
         if interrupt::asked() {
             return None;
         }
+        if let Some((prompt, len)) = set.recorded_lengths(number as u64)
+            && (prompt > len || len as usize > set.seq_len())
+        {
+            let room = set.seq_len();
+            let what = format!(
+                "a prompt of {prompt} tokens in a text of {len}, expected at most {room} each, and the prompt within its text"
+            );
+            return Some((number, None, what));
+        }
         let mut row = Row::default();
         set.read(number as u64, &mut row);
         let bad_id = row.inputs.iter().position(|&id| id >= vocab_size);
@@ -124,7 +133,7 @@ fn check_rows(
             Some((place, fill))
         });
         let below = format!("expected below {vocab_size}");
-        let told = |place: usize, what: String| (number, place, what);
+        let told = |place: usize, what: String| (number, Some(place), what);
         bad_id
             .map(|place| told(place, format!("id {}, {below}", row.inputs[place])))
             .or_else(|| {
@@ -138,6 +147,7 @@ fn check_rows(
     });
     interrupt::check()?;
     wrong.map_or(Ok(()), |(row, column, what)| {
-        Err(Ended::at(root, format!("split `{split}`, row {row}, column {column}: {what}")))
+        let column = column.map_or_else(String::new, |column| format!(", column {column}"));
+        Err(Ended::at(root, format!("split `{split}`, row {row}{column}: {what}")))
     })
 }

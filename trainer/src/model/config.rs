@@ -168,7 +168,7 @@ impl ModelConfigError {
             Self::OddHead { .. } => "head_dim",
             Self::Chunks { .. } => "seq_len",
             Self::Groups { .. } => "kv_groups",
-            Self::NotPositive { key, .. } => key,
+            Self::TooLarge { key, .. } | Self::NotPositive { key, .. } => key,
         }
     }
 
