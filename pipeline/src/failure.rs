@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use ratdata_tokenize::hub::HubError;
 
+use crate::ui::Ui;
+
 /// The kinds of failure, each an exit status of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -115,13 +117,16 @@ pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
     Failure::new(kind, wrong).hinted(wrong.hint())
 }
 
-/// Tells what is wrong with the command line; help and version that were asked for are no failure.
-pub(crate) fn report_usage(usage: &clap::Error) -> ExitCode {
+/// Tells what is wrong with the command line; help and version that were asked for are no failure,
+/// unless nobody takes them.
+pub(crate) fn report_usage(ui: &Ui, usage: &clap::Error) -> ExitCode {
     match usage.print() {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            ExitCode::from(Kind::Failed.status())
-        }
         _ if usage.use_stderr() => ExitCode::from(Kind::Usage.status()),
-        _ => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::stdout(&error);
+            ui.failure(&failure);
+            failure.exit_code()
+        }
     }
 }

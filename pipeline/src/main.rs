@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     drop(ratdata_schemas::tell_file_limit());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return failure::report_usage(&usage),
+        Err(usage) => return failure::report_usage(&Ui::new(false, false), &usage),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet);
     interrupt::watch();

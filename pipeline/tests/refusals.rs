@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use content::content;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use workshop::{Workshop, said};
 
 /// Runs the program under a limit on the size of files, in blocks of 1024 bytes.
@@ -305,4 +305,39 @@ fn a_pipe_that_nobody_reads_any_more_is_no_failure() {
         assert_eq!(status.code(), Some(0), "{command:?}");
     }
     assert!(Path::new("/dev/stdout").exists());
+}
+
+#[test]
+fn help_that_nobody_can_take_is_a_failure_with_a_word() {
+    for asked in [&["--version"][..], &["tokenize", "--help"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_ratdata")).args(asked).stdout(full).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(1), "{asked:?}");
+        assert!(said(&output).contains("stdout: cannot write"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_tokenizer_is_refused_and_not_waited_for() {
+    let workshop = Workshop::new();
+    let pipe = workshop.path("tokenizer.json");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let begun = Instant::now();
+
+    let refused = workshop.run(&[
+        "tokenize",
+        "--tokenizer",
+        "tokenizer.json",
+        "--input",
+        "demo/corpus",
+        "--out",
+        "out",
+    ]);
+
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("not a regular file"), "{}", said(&refused));
 }

@@ -102,7 +102,9 @@ impl Sight {
         let mut identity = Identity::of(path)?;
         let age = identity.age(SystemTime::now());
         if identity.margin() == FINE && age.is_some_and(|age| age <= FINE) {
-            std::thread::sleep((FINE + Duration::from_millis(1)).saturating_sub(age.unwrap_or_default()));
+            std::thread::sleep(
+                (FINE + Duration::from_millis(1)).saturating_sub(age.unwrap_or_default()),
+            );
             identity = Identity::of(path)?;
         }
         Ok(Self { identity, certain: identity.is_certain(SystemTime::now()) })

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::found::{Found, find, open};
-use super::note::{JobNote, is_begun};
+use super::note::{JobNote, is_begun, sweep};
 use super::{TranscodeError, UNKNOWN};
 use crate::interrupt;
 
@@ -129,6 +129,7 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Imported, TranscodeError> {
     let imported = |manifest, made, note| Imported { manifest, made, note, _lock: lock };
     let own = match there(job, &found, dtype, &described)? {
         There::Done(manifest) => {
+            sweep(job.out)?;
             let note = is_begun(job.out, &described)?
                 .then(|| JobNote::open(job.out, &described, false))
                 .transpose()?;

@@ -242,6 +242,21 @@ fn forget(out: &Path) -> Result<(), TranscodeError> {
     }
 }
 
+/// Removes what a kill has left of the note of a job that was over: its second file, without the first.
+pub(super) fn sweep(out: &Path) -> Result<(), TranscodeError> {
+    let folder = out.join(FOLDER);
+    if folder.join(JOB).exists() || folder.is_symlink() {
+        return Ok(());
+    }
+    let path = folder.join(FILES);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(ArtifactError::Io { path, source }.into()),
+        // What else lies there is nobody's of ours.
+        Ok(()) => fs::remove_dir(&folder).or(Ok(())),
+    }
+}
+
 fn remove(folder: &Path) -> Result<(), TranscodeError> {
     match fs::remove_dir_all(folder) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {

@@ -50,9 +50,18 @@ fn files_that_ask_for_all_memory_or_all_time_are_refused() {
     let stairs: Vec<&str> = stairs.iter().map(String::as_str).collect();
     let heavy: Vec<String> = (0..4).map(|n| format!("{n}{}", "x".repeat(50_000))).collect();
     let heavy: Vec<&str> = heavy.iter().map(String::as_str).collect();
+    let mut more = small();
+    more["more"] = json!({"a": 1});
     let word_piece = json!({"type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "##",
         "max_input_chars_per_word": 1_000_000_000_u64, "vocab": {"a": 0}});
     refused(&[
+        // `tokenizers` refuses both, so there are no ids that ours could equal.
+        (
+            "tokenizer.json",
+            with("/version", "9.9".into()),
+            &["`version` is \"9.9\", expected \"1.0\""],
+        ),
+        ("tokenizer.json", more.to_string().into_bytes(), &["unknown field `more`"]),
         (
             "tokenizer.json",
             with("/model/vocab/b", 4_000_000_000_u64.into()),

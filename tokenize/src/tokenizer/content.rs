@@ -1,9 +1,9 @@
 //! What a file is that is given as a tokenizer: told by its content, and by its name where that says no more.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use ratdata_schemas::open_regular;
 use serde::de::IgnoredAny;
 
 use super::error::TokenizerError;
@@ -58,7 +58,7 @@ const SIGNS: [(&[u8], &str, &str); 15] = [
 /// It cannot be read, or is larger than any tokenizer.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TokenizerError> {
     let io = |source| TokenizerError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
+    let file = open_regular(path).map_err(io)?;
     let mut bytes = Vec::new();
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > MOST_BYTES {

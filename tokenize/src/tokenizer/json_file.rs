@@ -17,9 +17,17 @@ use super::limits::{
 };
 use super::sections;
 
+/// The version of the file's form that `tokenizers` reads.
+const VERSION: &str = "1.0";
+
 /// A tokenizer file.
+///
+/// Hugging Face `tokenizers` refuses a file with a field of another name, or of another version.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct File<'a> {
+    #[serde(borrow, default)]
+    version: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) model: Model<'a>,
     #[serde(default)]
@@ -101,6 +109,9 @@ pub(super) struct Sections {
 impl File<'_> {
     /// Returns the parts around the model, or which of the file's parts is beyond its bound.
     pub(super) fn check(&self) -> Result<Sections, String> {
+        if let Some(Text(version)) = self.version.as_ref().filter(|version| version.0 != VERSION) {
+            return Err(format!("its `version` is {version:?}, expected {VERSION:?}"));
+        }
         if self.added_tokens.len() > MOST_PIECES {
             return Err(format!("it has more than {MOST_PIECES} added tokens"));
         }
