@@ -472,9 +472,9 @@ mod tests {
 
     #[test]
     fn one_thread_hands_blocks_on_while_it_reads() {
-        const BATCHES: u64 = 100;
+        const BATCHES: usize = 100;
         let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
-        let lines = "{\"text\": \"a\"}\n".repeat(256 * BATCHES as usize);
+        let lines = "{\"text\": \"a\"}\n".repeat(256 * BATCHES);
         file.write_all(lines.as_bytes()).unwrap();
         let path = file.path().display().to_string();
         let found = crate::source::find_inputs(&[path]).unwrap().remove(0);

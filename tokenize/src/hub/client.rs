@@ -327,7 +327,6 @@ fn next_page(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 fn no_answer(wrong: ureq::Error) -> Refusal {
     match wrong {
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {

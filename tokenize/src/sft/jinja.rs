@@ -223,13 +223,12 @@ fn to_json(
     let indent: Option<JinjaValue> = options.get("indent")?;
     let indent = match indent.filter(|indent| !indent.is_none()) {
         None => None,
-        Some(indent) => Some(match indent.as_str() {
-            Some(text) => text.to_owned(),
-            None => {
-                let width = usize::try_from(indent)?;
-                pay_for_bytes(state, width as u64)?;
-                " ".repeat(width)
-            }
+        Some(indent) => Some(if let Some(text) = indent.as_str() {
+            text.to_owned()
+        } else {
+            let width = usize::try_from(indent)?;
+            pay_for_bytes(state, width as u64)?;
+            " ".repeat(width)
         }),
     };
     let mut style = Style::new(indent);

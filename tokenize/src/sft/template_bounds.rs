@@ -68,8 +68,7 @@ pub(super) fn check(source: &str) -> Result<(), String> {
             source.len()
         ));
     }
-    let line =
-        |at: usize| source.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let line = |at: usize| memchr::memchr_iter(b'\n', &source.as_bytes()[..at]).count() + 1;
     let mut elifs = 0;
     for tag in Tags::of(source) {
         if tag.parts > MOST_PARTS {

@@ -55,12 +55,11 @@ pub(super) fn number(entries: &[AddedEntry], vocabulary: Option<&Vocabulary<'_>>
             *count += 1;
         }
         // Where two have one id, the later one is the only one that is looked for.
-        match by_id.get(&id) {
-            Some(&place) => tokens[place] = token,
-            None => {
-                by_id.insert(id, tokens.len());
-                tokens.push(token);
-            }
+        if let Some(&place) = by_id.get(&id) {
+            tokens[place] = token;
+        } else {
+            by_id.insert(id, tokens.len());
+            tokens.push(token);
         }
     }
     Added { tokens, moved }

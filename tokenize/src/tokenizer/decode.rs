@@ -159,7 +159,7 @@ fn flush(held: &mut Vec<u8>, bytes: &mut Vec<u8>) {
     if std::str::from_utf8(held).is_ok() {
         bytes.extend_from_slice(held);
     } else {
-        held.iter().for_each(|_| bytes.extend_from_slice("\u{fffd}".as_bytes()));
+        bytes.extend_from_slice("\u{fffd}".repeat(held.len()).as_bytes());
     }
     held.clear();
 }

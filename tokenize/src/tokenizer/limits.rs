@@ -32,7 +32,7 @@ pub(super) const MOST_UNIGRAM_BYTES: usize = 16 << 20;
 /// Distinct beginnings of the pieces of a Unigram model: `tokenizers` keeps about 340 bytes for each.
 pub(super) const MOST_UNIGRAM_BEGINNINGS: usize = 5_000_000;
 
-/// Characters of a word that a WordPiece model looks up; the usual number is 100.
+/// Characters of a word that a `WordPiece` model looks up; the usual number is 100.
 pub(super) const LONGEST_WORD: u64 = 1000;
 
 /// Bytes of what a model puts before or after the pieces of a word.

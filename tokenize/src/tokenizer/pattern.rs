@@ -40,6 +40,9 @@ impl fmt::Debug for BoundedPattern {
     }
 }
 
+/// A stretch of a text, as its first byte and its end, and whether it is a match.
+pub(super) type Stretch = ((usize, usize), bool);
+
 impl BoundedPattern {
     /// Compiles a regular expression of a part of the tokenizer.
     ///
@@ -71,7 +74,7 @@ impl BoundedPattern {
     }
 
     /// Returns the stretches of a text, in order, and whether each is a match.
-    pub(super) fn stretches(&self, text: &str) -> Result<Vec<((usize, usize), bool)>, Bound> {
+    pub(super) fn stretches(&self, text: &str) -> Result<Vec<Stretch>, Bound> {
         if text.is_empty() {
             return Ok(vec![((0, 0), false)]);
         }

@@ -426,7 +426,7 @@ mod tests {
 
         let found = find(path.to_str().unwrap(), &["model.window=7".to_owned()]).unwrap();
 
-        assert_eq!(found.name, "mine");
+        assert_eq!(found.name.as_str(), "mine");
         assert_eq!(
             (found.experiment.model.layers.get(), found.experiment.model.window.get()),
             (3, 7)
