@@ -563,6 +563,6 @@ fn what_no_fuel_bounds_ends_with_the_job() {
         assert_eq!(status, Some(2), "{said}");
         assert!(said.contains("chat template: "), "{said}");
         assert!(!said.contains("--on-bad-row"), "{said}");
-        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "{:?}", begun.elapsed());
     }
 }

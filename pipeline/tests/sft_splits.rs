@@ -1,5 +1,5 @@
 //! Which files the splits of a task read, and that a result does not depend on where it is made.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -170,8 +170,8 @@ fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result
     };
     let mut checks = || -> Result<(), Ended> {
         portion.proof = prove(root, manifest, share)?;
-        if let Some(drawn) = args.retokenize {
-            let drawn = Drawn { drawn, share, sources: sources.as_deref() };
+        if let Some(fraction) = args.retokenize {
+            let drawn = Drawn { fraction, share, sources: sources.as_deref() };
             portion.documents = Some(compare(ui, args, manifest, &drawn)?);
         }
         Ok(())
@@ -185,7 +185,7 @@ fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result
 
 /// Which documents are encoded again, and the sources that were named.
 struct Drawn<'a> {
-    drawn: f64,
+    fraction: f64,
     share: Share,
     sources: Option<&'a [SourceFile]>,
 }
@@ -213,7 +213,7 @@ fn compare(
         manifest,
         tokenizer: &tokenizer,
         files: &files,
-        drawn: documents.drawn,
+        drawn: documents.fraction,
         seed: args.sample,
         share: documents.share,
         known: &Known::default(),

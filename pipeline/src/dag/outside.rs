@@ -267,12 +267,11 @@ fn list(path: &Path, beside: Beside) -> io::Result<Vec<PathBuf>> {
     let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
     let mut files = if pattern { matching(path) } else { files_of(path)? };
     match beside {
-        Beside::Nothing => {}
         Beside::Tokenizer if path.is_file() => {
             let beside = BESIDE.map(|name| path.with_file_name(name));
             files.extend(beside.into_iter().filter(|path| path.is_file()));
         }
-        Beside::Tokenizer => {}
+        Beside::Nothing | Beside::Tokenizer => {}
         Beside::Layouts => {
             let more: Vec<PathBuf> =
                 files.iter().flat_map(|file| transcode::beside(file)).collect();

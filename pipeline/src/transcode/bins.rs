@@ -15,7 +15,7 @@ use ratdata_schemas::{BinSet, Carried, Dtype, Shard, TokenId};
 use super::text::export_text;
 use super::{Export, ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
 
-/// The folder within a split's in which the layout of OLMo has its masks.
+/// The folder within a split's in which the layout of `OLMo` has its masks.
 pub(super) const LABEL_MASKS: &str = "label_mask";
 
 /// Writes the token bins of one split.

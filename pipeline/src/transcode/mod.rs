@@ -266,7 +266,7 @@ impl Export<'_> {
     fn create(&self, split: &str, name: &str) -> Result<NewFile, TranscodeError> {
         let path = self.place(split, name)?;
         let file = PayloadFile::create(&path)?.unless(interrupt::asked);
-        Ok(NewFile { file, path })
+        Ok(NewFile { path, file })
     }
 
     /// Gives a whole file of the artifact its place in the export.

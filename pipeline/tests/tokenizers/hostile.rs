@@ -24,6 +24,7 @@ pub(crate) fn refused(cases: &[(&str, Vec<u8>, &[&str])]) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn files_that_ask_for_all_memory_or_all_time_are_refused() {
     let deep = |open: &str, close: &str| {
         format!("{{\"model\": {{\"vocab\": {}{}}}}}", open.repeat(100_000), close.repeat(100_000))

@@ -502,7 +502,7 @@ mod tests {
         )
         .unwrap();
 
-        assert_eq!(progress.documents.load(Ordering::SeqCst), 256 * BATCHES);
+        assert_eq!(progress.documents.load(Ordering::SeqCst), 256 * BATCHES as u64);
         let early = encoded_at_first.unwrap();
         assert!(early < 256 * 20, "{early} documents wait for the first");
     }
