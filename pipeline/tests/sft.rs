@@ -196,8 +196,16 @@ fn what_a_task_cannot_mean_is_refused_before_anything_is_read() {
     for (name, more, says) in [
         ("limit.toml", &[][..], "leaves prompts 4294967295 tokens, expected at most the row's 64"),
         ("over.toml", &[], "leaves prompts 65 tokens"),
-        ("outside.toml", &[], "outside.toml:3: splits: found the name `../ev`, expected letters"),
-        ("hidden.toml", &[], "hidden.toml:3: splits: found the name `.ev`, expected letters"),
+        (
+            "outside.toml",
+            &[],
+            "outside.toml:3: splits.\"../ev\": found the name `../ev`, expected letters",
+        ),
+        (
+            "hidden.toml",
+            &[],
+            "hidden.toml:3: splits.\".ev\": found the name `.ev`, expected letters",
+        ),
         ("twice.toml", &[], "both `splits.val` and `splits.validation`"),
         ("date.toml", &[], "`today`: expected a date such as `2024-07-26`"),
         ("task.toml", &["--align", "8"], "`--align` says how examples share rows"),
