@@ -12,7 +12,6 @@ use std::path::Path;
 /// exact, so a change that removes words also lowers it. The failure prints the new list.
 const REMAINING: &[(&str, usize)] = &[
     ("ARCHITECTURE.md", 6),
-    ("README.md", 5),
     ("configs/pipeline", 1),
     ("docs/cli.md", 22),
     ("docs/cuda.md", 5),
