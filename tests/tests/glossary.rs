@@ -17,7 +17,6 @@ const REMAINING: &[(&str, usize)] = &[
     ("docs/cuda.md", 5),
     ("docs/inspect.md", 10),
     ("docs/layouts.md", 5),
-    ("docs/performance.md", 2),
     ("docs/pipelines.md", 12),
     ("docs/reading.md", 1),
     ("docs/reliability.md", 3),
