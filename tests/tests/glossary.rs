@@ -17,7 +17,7 @@ const REMAINING: &[(&str, usize)] = &[
     ("docs/cuda.md", 5),
     ("docs/inspect.md", 10),
     ("docs/layouts.md", 5),
-    ("docs/pipelines.md", 12),
+    ("docs/pipelines.md", 1),
     ("docs/reading.md", 1),
     ("docs/reliability.md", 3),
     ("docs/sft.md", 14),
