@@ -455,20 +455,20 @@ fn the_reader_in_the_docs_reads_the_bins() {
 import sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from ratdata_reader import Tokens, Windows
-tokens, windows = Tokens('demo/tokens'), Windows('demo/tokens', seq_len=1000)
+from ratdata_reader import Tokens, Sequences
+tokens, sequences = Tokens('demo/tokens'), Sequences('demo/tokens', seq_len=1000)
 stream = np.concatenate([np.array(shard) for shard in tokens.shards]).astype(np.int64)
 assert np.array_equal(tokens.read(0, len(tokens)), stream)
 assert np.array_equal(np.concatenate(list(tokens.documents())), stream)
-assert len(windows) == (len(stream) - 1) // 1000
-for row in range(len(windows)):
-    inputs, labels = windows[row]
+assert len(sequences) == (len(stream) - 1) // 1000
+for row in range(len(sequences)):
+    inputs, labels = sequences[row]
     at = row * 1000
     assert np.array_equal(inputs, stream[at:at + 1000])
     assert np.array_equal(labels, np.where(inputs == 2, -100, stream[at + 1:at + 1001]))
-for wrong in (-1, len(windows)):
+for wrong in (-1, len(sequences)):
     try:
-        windows[wrong]
+        sequences[wrong]
     except IndexError:
         continue
     raise AssertionError(wrong)

@@ -12,16 +12,13 @@ use std::path::Path;
 /// exact, so a change that removes words also lowers it. The failure prints the new list.
 const REMAINING: &[(&str, usize)] = &[
     ("ARCHITECTURE.md", 6),
-    ("configs/pipeline", 1),
     ("docs/cli.md", 22),
     ("docs/cuda.md", 5),
     ("docs/inspect.md", 10),
-    ("docs/layouts.md", 5),
+    ("docs/layouts.md", 1),
     ("docs/pipelines.md", 1),
-    ("docs/reading.md", 1),
     ("docs/reliability.md", 3),
     ("docs/sft.md", 14),
-    ("docs/token-bin.md", 6),
     ("docs/tokenizers.md", 1),
     ("docs/training.md", 12),
     ("fuzz/src", 1),
