@@ -18,7 +18,6 @@ const REMAINING: &[(&str, usize)] = &[
     ("docs/layouts.md", 1),
     ("docs/pipelines.md", 1),
     ("docs/reliability.md", 3),
-    ("docs/tokenizers.md", 1),
     ("docs/training.md", 12),
     ("fuzz/src", 1),
     ("pipeline/src", 23),
