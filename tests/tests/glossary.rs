@@ -14,7 +14,6 @@ const REMAINING: &[(&str, usize)] = &[
     ("ARCHITECTURE.md", 6),
     ("docs/cli.md", 22),
     ("docs/cuda.md", 5),
-    ("docs/inspect.md", 10),
     ("docs/layouts.md", 1),
     ("docs/pipelines.md", 1),
     ("docs/reliability.md", 3),
