@@ -16,7 +16,6 @@ const REMAINING: &[(&str, usize)] = &[
     ("docs/cuda.md", 5),
     ("docs/layouts.md", 1),
     ("docs/pipelines.md", 1),
-    ("docs/reliability.md", 3),
     ("docs/training.md", 12),
     ("fuzz/src", 1),
     ("pipeline/src", 23),
