@@ -1,8 +1,8 @@
-//! What the system says of a file: as long as none of it changes, neither does the content.
+//! The state of a file in the file system: while it stays the same, the content stays the same.
 //!
-//! Size, time of the last write, time of the last change and inode are compared. A program can set
-//! the time of the last write back, but not that of the last change; a file that is put in another's
-//! place has another inode. The device is left out: a network file system has another number on each
+//! The state is size, time of the last write, time of the last change and inode. A program can set the
+//! time of the last write back, but not the time of the last change, and a file that replaces another
+//! has another inode. The device is left out, because a network file system has another number on each
 //! node and after each mount.
 
 use std::io;
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::regular::open_regular;
 
-/// How coarse the clock is by which file systems date a change: a tick of the kernel, and room.
+/// How coarse the clock of most file systems is: a tick of the kernel, with a margin.
 const FINE: Duration = Duration::from_millis(50);
 
-/// The same of file systems that keep hundredths of a second, or two seconds as FAT does.
+/// The same for file systems that keep hundredths of a second, or two seconds like FAT.
 const COARSE: Duration = Duration::from_millis(2500);
 
-/// What the system says of a file.
+/// The state of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
@@ -28,30 +28,29 @@ pub struct Identity {
     bytes: u64,
     /// When it was last written, in seconds and nanoseconds.
     modified: (i64, i64),
-    /// When it, or what the system keeps of it, was last changed.
+    /// When its content or its metadata was last changed.
     changed: (i64, i64),
     inode: u64,
 }
 
-/// An identity, and whether it would show a write from now on.
+/// The state of a file, and whether a later write would change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
-    /// What the system says.
+    /// The state.
     pub identity: Identity,
-    /// Whether the last change lies so far back that another has another time. Where it does not, a
-    /// write at this moment may leave all as it is, so nothing is remembered by this identity.
+    /// Whether the last change is so old that a later one has another time. Otherwise a write at this
+    /// moment may leave the state the same, so no checksum is stored with it.
     pub certain: bool,
 }
 
 impl Identity {
-    /// Returns what the system says of the file that a path leads to, links followed.
+    /// Returns the state of the file that a path leads to, after all links.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened, or is no regular file.
+    /// The file cannot be opened, or is not a regular file.
     pub fn of(path: &Path) -> io::Result<Self> {
-        // Opened, since a network file system then asks its server, and else may tell what it
-        // remembers.
+        // Opening makes a network file system ask its server; without it, the state may come from a cache.
         let metadata = open_regular(path)?.metadata()?;
         Ok(Self {
             bytes: metadata.len(),
@@ -66,13 +65,13 @@ impl Identity {
         self.bytes
     }
 
-    /// Returns whether the file was not written since an earlier look, though the system may keep
-    /// something else of it, such as one name more.
+    /// Returns whether the file was not written since an earlier state. Its metadata may have changed,
+    /// for example by another name for it.
     pub fn is_unwritten_since(&self, before: &Self) -> bool {
         Self { changed: before.changed, ..*self } == *before
     }
 
-    /// Returns how long ago the last change was; none where its time is still to come.
+    /// Returns how long ago the last change was; none if its time is in the future.
     fn age(&self, now: SystemTime) -> Option<Duration> {
         let (seconds, nanoseconds) = self.changed;
         let since = Duration::new(
@@ -82,7 +81,7 @@ impl Identity {
         now.duration_since(SystemTime::UNIX_EPOCH + since).ok()
     }
 
-    /// Returns how far back a change has to lie, so that another has another time.
+    /// Returns how old a change must be, so that a later change has another time.
     fn margin(&self) -> Duration {
         if self.changed.1 % 10_000_000 == 0 { COARSE } else { FINE }
     }
@@ -93,7 +92,7 @@ impl Identity {
 }
 
 impl Sight {
-    /// Looks at a file; where it was changed a moment ago, waits out that moment.
+    /// Looks at a file; if it was changed a moment ago, waits until a later change has another time.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The document index: the end of every document, as `u64` beside the bin.
+//! The document index: the end of every document as `u64`, in a file next to the bin.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub struct DocIndex {
 }
 
 impl DocIndex {
-    /// Maps the index at `path`; [`DocIndex::check`] is what makes sure of its content.
+    /// Maps the index at `path`; [`DocIndex::check`] checks its content.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl DocIndex {
         Ok(Self { path: record.place(root), file })
     }
 
-    /// Checks that the ends never go down and that the last is the bin's length.
+    /// Checks that the ends do not decrease and that the last one is the bin's length.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl DocIndex {
         Ok(())
     }
 
-    /// Returns where the index lies.
+    /// Returns the path of the index.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,8 +1,8 @@
-//! Checksums of files that were read whole: each holds until its file is touched.
+//! Stored checksums of files: each is valid while the state of its file stays the same.
 //!
-//! What is known lies beside a result and not in it, since it speaks of one machine's files. A fact
-//! stays true whoever wrote it and when: the file of this identity had this content. So what is lost,
-//! torn or of another machine costs a read, and never gives a wrong answer.
+//! The checksums are stored next to a result and not in it, because they are about the files of one
+//! machine. A stored fact stays true: a file with this state had this content. So a fact that is lost,
+//! torn or from another machine costs one read, and never gives a wrong answer.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::checksum::Checksum;
 use crate::identity::{Identity, Sight};
 
-/// Raised when facts are kept in another form; those of another are not read.
+/// Raised when the format changes; facts of another version are not read.
 const VERSION: u32 = 1;
 
-/// That a file of this identity had this content.
+/// The content of a file that had this state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fact {
@@ -26,12 +26,12 @@ struct Fact {
     blake3: Checksum,
 }
 
-/// Facts by the whole paths of files.
+/// Facts by the absolute paths of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Facts(BTreeMap<String, Fact>);
 
-/// Facts as they are kept.
+/// The stored form of facts.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Note {
@@ -39,35 +39,35 @@ struct Note {
     files: Facts,
 }
 
-/// What is known of files, and may be asked from many threads.
+/// The known checksums, for use by many threads.
 #[derive(Debug, Default)]
 pub struct Known {
     facts: Mutex<Facts>,
-    /// Whether facts of earlier runs are not relied on.
+    /// Whether facts of earlier runs are ignored.
     distrusts: bool,
     reads: AtomicUsize,
 }
 
 impl Known {
-    /// Takes up what an earlier run kept; nothing where that is not whole or of another form.
+    /// Reads the facts that an earlier run stored; none if they are torn or of another version.
     pub fn from_note(note: &[u8]) -> Self {
         let note = serde_json::from_slice::<Note>(note).ok();
         let facts = note.filter(|note| note.version == VERSION).map(|note| note.files);
         Self { facts: Mutex::new(facts.unwrap_or_default()), ..Self::default() }
     }
 
-    /// Reads every file from now on, whatever is known of it.
+    /// Ignores stored facts, so that every file is read.
     #[must_use]
     pub fn distrusting(self) -> Self {
         Self { distrusts: true, ..self }
     }
 
-    /// Returns all facts in the form in which they are kept.
+    /// Returns all facts in their stored form.
     pub fn to_note(&self) -> Vec<u8> {
         note_of(self.lock().clone())
     }
 
-    /// Returns the facts of some files in the form in which they are kept.
+    /// Returns the facts of some files in their stored form.
     pub fn note_of<'a>(&self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<u8> {
         note_of(self.facts_of(paths))
     }
@@ -87,7 +87,7 @@ impl Known {
         Facts(paths.into_iter().filter_map(fact).collect())
     }
 
-    /// Adds facts; of a file that is known already, the given one counts.
+    /// Adds facts; a given fact replaces the known one of the same file.
     pub fn add(&self, facts: &Facts) {
         let mut ours = self.lock();
         for (path, fact) in &facts.0 {
@@ -95,22 +95,22 @@ impl Known {
         }
     }
 
-    /// Returns how many files were read whole.
+    /// Returns how many files were read.
     pub fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the content of a file, as it was seen, is known without reading it.
+    /// Returns whether the checksum of a file in this state is known.
     pub fn has(&self, path: &Path, sight: &Sight) -> bool {
         self.recall(path, sight).is_some()
     }
 
-    /// Returns the checksum of the content that was seen of a file: what is known, or what reading
-    /// it whole gives, which is then known.
+    /// Returns the checksum of a file in this state: the known one, or the result of reading the file,
+    /// which is then known.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or was touched since it was seen; `stop` was set on the way, which is
+    /// The file cannot be read, or its state has changed; or `stop` was set, which is
     /// [`io::ErrorKind::Interrupted`].
     pub fn checksum(&self, path: &Path, sight: &Sight, stop: &AtomicBool) -> io::Result<Checksum> {
         if let Some(blake3) = self.recall(path, sight) {
@@ -142,14 +142,14 @@ impl Known {
     }
 }
 
-/// What is said of a file that was touched between two looks at it.
+/// The message about a file whose state changed while it was read.
 pub const TOUCHED: &str = "it was changed while it was read";
 
 fn note_of(files: Facts) -> Vec<u8> {
     serde_json::to_vec(&Note { version: VERSION, files }).unwrap_or_default()
 }
 
-/// Returns what stands for a file: its whole path, links and all, since those are looked through.
+/// Returns the key of a file: its absolute path, with links, because its state is that of their target.
 fn key(path: &Path) -> String {
     let whole = std::path::absolute(path);
     whole.as_deref().unwrap_or(path).to_string_lossy().into_owned()

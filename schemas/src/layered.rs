@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use crate::regular::read_regular;
 use crate::toml_place::{TomlPlace, TomlText};
 
-/// The key that names the file a file is laid upon.
+/// The key that names the file that a file extends.
 pub const EXTENDS: &str = "extends";
 
 /// Why a configuration could not be read.
@@ -74,20 +74,20 @@ fn shown(chain: &[PathBuf]) -> String {
     chain.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" -> ")
 }
 
-/// A configuration as it was read: all its layers as one table, and the text of each.
+/// A configuration: all its layers as one table, and the text of each layer.
 #[derive(Clone, Debug)]
 pub struct Layered {
-    /// The layers, the nearest on top.
+    /// The merged layers; the nearest file has priority.
     pub table: Table,
-    /// The file that was asked for, then what it extends, then what that extends.
+    /// The requested file, then the file that it extends, and so on.
     pub files: Vec<TomlText>,
 }
 
 impl Layered {
-    /// Reads the file at `path` and all that it extends, the nearest on top.
+    /// Reads the file at `path` and all files that it extends.
     ///
-    /// A path in `extends` is relative to the file that has it; `embedded` is asked first, so that
-    /// files compiled in can be extended by name.
+    /// A path in `extends` is relative to its file. `embedded` is asked first, so that a file can
+    /// extend one that is compiled in by its name.
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl Layered {
         Self::of(TomlText { path: path.to_owned(), text }, embedded)
     }
 
-    /// Reads a configuration that is compiled in, and all that it extends.
+    /// Reads a configuration that is compiled in, and all files that it extends.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Layered {
         Ok(layers)
     }
 
-    /// Takes in the file that the last one extends.
+    /// Adds the file that the last one extends.
     fn push(
         &mut self,
         below: &str,
@@ -186,13 +186,13 @@ fn place_in(file: &TomlText) -> TomlPlace {
         .unwrap_or_else(|| TomlPlace::whole(&file.path))
 }
 
-/// Reads a text; a device or a pipe would have no end, or no beginning.
+/// Reads a regular file: a device may have no end, and a pipe may never have data.
 fn read_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read_regular(path)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a text in UTF-8"))
 }
 
-/// Reads the file at `path` and all that it extends as one table, see [`Layered::read`].
+/// Reads the file at `path` and all files that it extends as one table, see [`Layered::read`].
 ///
 /// # Errors
 ///
@@ -204,7 +204,7 @@ pub fn read_layers(
     Layered::read(path, embedded).map(|layers| layers.table)
 }
 
-/// Reads a configuration that is compiled in, and all that it extends, as one table.
+/// Reads a configuration that is compiled in, and all files that it extends, as one table.
 ///
 /// # Errors
 ///
@@ -219,8 +219,7 @@ pub fn read_embedded(
 
 /// Reads `a.b=v` into the table `{a: {b: v}}`.
 ///
-/// The value is TOML where it parses as TOML and a string where it does not, so that `name=rat`
-/// needs no quotes.
+/// The value is TOML if it parses as TOML, and a string otherwise, so `name=rat` needs no quotes.
 ///
 /// # Errors
 ///
@@ -241,7 +240,7 @@ pub fn parse_set(text: &str) -> Result<Table, LayerError> {
     }))
 }
 
-/// Lays `over` on `base`: tables merge key by key, all else is replaced.
+/// Merges `over` into `base`: tables merge key by key, and other values are replaced.
 pub fn overlay(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
@@ -251,7 +250,7 @@ pub fn overlay(base: &mut Table, over: Table) {
     }
 }
 
-/// Returns the known word nearest to `word`, where one is near enough to be meant.
+/// Returns the known word nearest to `word`, if one is near enough.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

@@ -8,16 +8,16 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A name that begins the name of a file, or is that of a folder: of an artifact, or of a split.
+/// The name of an artifact or of a split: it is the name of a folder, or begins the name of a file.
 ///
-/// It is one part of a path, the same on every system, and leads nowhere: letters, digits and
-/// `._-+`, with a letter, a digit or `_` first. Manifests come from anywhere, and their names become
-/// paths, so that a manifest with another name is refused where it is read.
+/// It is one component of a path, valid on every system, and leads to no other folder: letters, digits
+/// and `._-+`, with a letter, a digit or `_` first. Manifests come from anywhere, and their names become
+/// paths. So a manifest with another name is refused when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PlainName(String);
 
-/// Why a text is not a name that files may have.
+/// Why a text is not a plain name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("found the name `{}`{reason}, expected {}", shown(.found), PlainName::EXPECTED)]
 pub struct NameError {
@@ -26,18 +26,18 @@ pub struct NameError {
 }
 
 impl PlainName {
-    /// What a name is made of, in words.
+    /// The characters of a name, in words.
     pub const EXPECTED: &'static str =
         "letters, digits and `._-+` with a letter, a digit or `_` first";
 
-    /// The longest name in bytes: most file systems take 255, and a stem and an ending follow.
+    /// The longest name in bytes: most file systems allow 255, and a stem and an ending follow.
     pub const MOST_BYTES: usize = 128;
 
-    /// Takes a name as it is.
+    /// Checks a name.
     ///
     /// # Errors
     ///
-    /// Files may not be named so.
+    /// It is not a plain name.
     pub fn new(name: &str) -> Result<Self, NameError> {
         let wrong = |reason| Err(NameError { found: name.to_owned(), reason });
         let first =
@@ -54,7 +54,7 @@ impl PlainName {
         Ok(Self(name.to_owned()))
     }
 
-    /// Returns the name nearest to what something is called, such as a tokenizer by its folder.
+    /// Returns the plain name nearest to a text, such as the name of a tokenizer's folder.
     pub fn near(called: &str) -> Self {
         let name: String =
             called.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
@@ -77,7 +77,7 @@ fn is_plain(letter: char) -> bool {
     letter.is_alphanumeric() || "._-+".contains(letter)
 }
 
-/// Returns whether a name, with any ending, is one of Windows' devices.
+/// Returns whether a name, with any ending, is a Windows device.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).to_ascii_lowercase();
     let numbered = |device: &str| {
@@ -87,7 +87,7 @@ fn is_device(name: &str) -> bool {
     matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
-/// Returns a text from elsewhere as a message shows it: short, and without what steers a terminal.
+/// Returns an untrusted text for a message: short, and without characters that steer a terminal.
 pub(crate) fn shown(text: &str) -> String {
     const MOST: usize = 80;
     let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
@@ -109,7 +109,7 @@ impl AsRef<str> for PlainName {
     }
 }
 
-/// Maps by name are asked with plain texts.
+/// Lets a map with names as keys be searched with a text.
 impl Borrow<str> for PlainName {
     fn borrow(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! What the system says when it refuses to write, and what the user can do about it.
+//! Hints for errors of the system when it refuses to write.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::SIGXFSZ;
 use signal_hook::flag;
 
-/// Returns what the user can do where the system refused to write a file, where there is something.
+/// Returns what the user can do after the system refused to write a file, if there is something.
 pub fn refusal_hint(source: &io::Error) -> Option<&'static str> {
     match source.kind() {
         io::ErrorKind::StorageFull => Some("free some space and run the same command again"),
@@ -27,25 +27,25 @@ pub fn refusal_hint(source: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// Returns what the user can do, as [`refusal_hint`] does, where a library tells the refusal in words
-/// alone: they end with the system's number of it, as in `(os error 28)`.
+/// Returns the same as [`refusal_hint`] for an error that a library passes on only as text: it ends
+/// with the number of the system's error, as in `(os error 28)`.
 pub fn refusal_hint_in(words: &str) -> Option<&'static str> {
     let (_, number) = words.rsplit_once("(os error ")?;
     let (number, _) = number.split_once(')')?;
     refusal_hint(&io::Error::from_raw_os_error(number.parse().ok()?))
 }
 
-/// Makes a limit on the size of files (`ulimit -f`) an error like a full disk, where by default
-/// the system ends the program without a word.
+/// Makes a limit on the size of files (`ulimit -f`) an error like a full disk. By default the system
+/// ends the program without a message.
 ///
-/// The signal is handled, not ignored: a handler ends with `exec`, so that children have what they
-/// expect, and an ignored signal would stay ignored in each of them.
+/// The signal is handled, not ignored: `exec` removes a handler, so child processes have the default,
+/// but an ignored signal stays ignored in them.
 ///
 /// # Errors
 ///
 /// The system refuses the handler.
 pub fn tell_file_limit() -> io::Result<()> {
-    // The flag itself is of no use: the write that was refused says more.
+    // The flag is not used: the refused write has a better error.
     flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }
 

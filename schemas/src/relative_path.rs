@@ -13,7 +13,7 @@ use crate::plain_name::shown;
 
 /// A path below some folder: names with `/` between them, none of them `.` or `..`.
 ///
-/// Each file has one such path, so that two that differ name two files, links aside.
+/// Each file has exactly one such path: two different paths are two different files, apart from links.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RelativePath(String);
@@ -27,14 +27,14 @@ pub struct PathError {
 }
 
 impl RelativePath {
-    /// The longest path in bytes, as Linux has it.
+    /// The longest path in bytes, as in Linux.
     pub const MOST_BYTES: usize = 4095;
 
-    /// Takes a path as it is written.
+    /// Checks a path.
     ///
     /// # Errors
     ///
-    /// It is empty, absolute, leads up, or is not written as short as can be.
+    /// It is empty or absolute, leads up, or has a shorter form.
     pub fn new(path: &str) -> Result<Self, PathError> {
         let wrong = |reason| Err(PathError { found: path.to_owned(), reason });
         if path.starts_with('/') || path.split('/').any(|part| part == "..") {
@@ -49,11 +49,11 @@ impl RelativePath {
         Ok(Self(path.to_owned()))
     }
 
-    /// Takes a path of the system.
+    /// Converts a path of the system.
     ///
     /// # Errors
     ///
-    /// As of [`RelativePath::new`]; or it is not UTF-8, which no manifest can say.
+    /// As of [`RelativePath::new`]; or it is not UTF-8, so no manifest can contain it.
     pub fn of(path: &Path) -> Result<Self, PathError> {
         let found = || path.to_string_lossy().into_owned();
         let text = path
@@ -62,7 +62,7 @@ impl RelativePath {
         Self::new(text)
     }
 
-    /// Returns the path as it is written.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// Returns where a path leads, links followed, though its last parts may not be there yet.
+/// Returns where a path leads after all links; its last components need not exist yet.
 ///
 /// # Errors
 ///
-/// The system refuses to look, or the current folder is gone.
+/// The system refuses to look, or the current folder does not exist any more.
 pub fn resting_place(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     for there in path.ancestors() {
@@ -15,7 +15,7 @@ pub fn resting_place(path: &Path) -> io::Result<PathBuf> {
             Ok(real) => {
                 let missing = path.strip_prefix(there).unwrap_or(Path::new(""));
                 return Ok(missing.components().fold(real, |mut place, part| {
-                    // What is not there yet is no link, so `..` undoes the part before it.
+                    // A missing component is not a link, so `..` removes the component before it.
                     if part == Component::ParentDir {
                         place.pop();
                     } else {

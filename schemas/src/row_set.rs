@@ -1,4 +1,4 @@
-//! Rows ready to train on, whatever layout they lie in: pairs, a pack, or a pack written out.
+//! Rows to train on, in any layout: pairs, a pack, or rows that were written out.
 
 use std::path::{Path, PathBuf};
 
@@ -38,34 +38,34 @@ pub enum RowSetError {
         /// The base.
         base: PathBuf,
     },
-    /// The pack says another width of ids than its base.
+    /// The pack has another width of ids than its base.
     #[error("{}: `dtype` is {found}, and its base {} has {expected}", .root.display(), .base.display())]
     Dtype {
         /// The pack.
         root: PathBuf,
-        /// What the pack says.
+        /// The width of the pack.
         found: Dtype,
         /// The base.
         base: PathBuf,
-        /// What the base says.
+        /// The width of the base.
         expected: Dtype,
     },
-    /// The artifact has no such part.
+    /// The artifact has no such split.
     #[error("{}: no split `{split}`, there are: {}", .root.display(), .present.join(", "))]
     NoSplit {
         /// The artifact folder.
         root: PathBuf,
-        /// The part that was asked for.
+        /// The split that was asked for.
         split: String,
-        /// The parts there are.
+        /// The splits that exist.
         present: Vec<String>,
     },
-    /// The part holds a stream of tokens.
+    /// The split holds a stream of tokens.
     #[error("{}: split `{split}` holds token bins, not rows", .root.display())]
     NoRows {
         /// The artifact folder.
         root: PathBuf,
-        /// The part.
+        /// The split.
         split: String,
     },
     /// A row's spans do not fit the row or the stream.
@@ -99,9 +99,9 @@ impl RowSetError {
 /// One row, ready to train on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// `[seq_len]` ids; the rest is filled with the pad id, or EOS where there is none.
+    /// `[seq_len]` ids; padding is the pad id, or EOS if there is no pad id.
     pub inputs: Vec<TokenId>,
-    /// `[seq_len]` labels, already shifted by one; [`IGNORE_INDEX`] where the loss does not count.
+    /// `[seq_len]` labels, already shifted by one; [`IGNORE_INDEX`] where the loss ignores them.
     pub labels: Vec<i32>,
     /// The ends of the documents in `inputs`, ascending; columns after the last are padding.
     pub document_ends: Vec<u32>,
@@ -124,11 +124,11 @@ enum Store {
 }
 
 impl RowSet {
-    /// Opens the part `split` of the artifact folder `root`, checking sizes and spans.
+    /// Opens the split `split` of the artifact folder `root`, and checks sizes and spans.
     ///
     /// # Errors
     ///
-    /// A manifest or file is missing or wrong, or the part does not hold rows.
+    /// A manifest or file is missing or wrong, or the split does not hold rows.
     pub fn open(root: &Path, split: &str) -> Result<Self, RowSetError> {
         let manifest = Manifest::read(root)?;
         let fill = manifest.tokenizer.pad.or(manifest.tokenizer.eos).unwrap_or(0);
@@ -212,14 +212,13 @@ impl RowSet {
         Ok(Self { rows: count, seq_len, fill, store })
     }
 
-    /// Opens a pair of `i16` files that has no manifest: the reference's own, or one that was moved.
+    /// Opens a pair of `i16` files without a manifest: the reference's, or one that was moved.
     ///
-    /// Where the file with the lengths of rows is not beside them, a row ends with the last
-    /// position that is learnt.
+    /// If the file with the lengths of rows is not next to them, a row ends at its last label.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, is no whole number of rows, or is not as long as the other.
+    /// A file cannot be read, is not a whole number of rows, or differs in length from the other.
     pub fn open_pair(inputs: &Path, labels: &Path, row_len: u32) -> Result<Self, RowSetError> {
         let row_bytes = u64::from(row_len.max(1)) * 2;
         let open = |path: &Path| {
@@ -251,11 +250,11 @@ impl RowSet {
         Ok(Self { rows, seq_len: row_len.max(1) as usize, fill: 0, store })
     }
 
-    /// Opens rows that were written out as the spans over the base that they were gathered from.
+    /// Opens rows that were written out as a pack: as the spans over the base that they came from.
     ///
     /// # Errors
     ///
-    /// As [`RowSet::open`]; and the base is not there, or another one now.
+    /// As [`RowSet::open`]; and the base is missing or has changed.
     pub fn open_over_base(root: &Path, split: &str) -> Result<Self, RowSetError> {
         let manifest = Manifest::read(root)?;
         let fill = manifest.tokenizer.pad.or(manifest.tokenizer.eos).unwrap_or(0);
@@ -277,8 +276,8 @@ impl RowSet {
         self.seq_len
     }
 
-    /// Returns the length of a row's prompt and that of the row before its padding, as a file beside
-    /// pairs records them; other rows have no such record.
+    /// Returns the length of a row's prompt, and the row's length without padding, from the file of
+    /// lengths of pairs; other rows have no such file.
     ///
     /// # Panics
     ///
@@ -302,7 +301,7 @@ impl RowSet {
         spans.into_iter().flat_map(move |spans| spans.of(place(row)))
     }
 
-    /// Reads the row numbered `row` into `into`, whose memory is used again.
+    /// Reads row number `row` into `into`, and reuses its memory.
     ///
     /// # Panics
     ///
@@ -321,7 +320,7 @@ impl RowSet {
                 into.labels.extend(labels.as_u16()[range].iter().map(signed));
                 let len = match lengths {
                     Some(lengths) => lengths.as_u32()[2 * row + 1] as usize,
-                    // Nothing but what is learnt says where the row's text ends.
+                    // Only the labels say where the row's text ends.
                     None => into
                         .labels
                         .iter()
@@ -332,34 +331,34 @@ impl RowSet {
                 into.document_ends.push(end);
             }
             Store::Pack { spans, base } => {
-                self.lay_out(spans.of(row), into, |span, ids, learnt| {
+                self.lay_out(spans.of(row), into, |span, ids, trained| {
                     // The spans were checked against the base when the set was opened.
                     base.copy_tokens(span.start, ids);
-                    base.copy_mask(span.start, learnt);
+                    base.copy_mask(span.start, trained);
                 });
             }
             Store::Rows { spans, bin, mask, dtype } => {
                 let row_len = self.seq_len + 1;
                 let mask = &mask.bytes()[row * row_len.div_ceil(8)..];
-                self.lay_out(spans.of(row), into, |span, ids, learnt| {
+                self.lay_out(spans.of(row), into, |span, ids, trained| {
                     let column = span.column as usize;
                     let from = row * row_len + column;
-                    for (at, (id, learnt)) in ids.iter_mut().zip(learnt).enumerate() {
+                    for (at, (id, trained)) in ids.iter_mut().zip(trained).enumerate() {
                         *id = match dtype {
                             Dtype::U16 => u32::from(bin.as_u16()[from + at]),
                             Dtype::U32 => bin.as_u32()[from + at],
                         };
-                        *learnt = mask[(column + at) / 8] >> ((column + at) % 8) & 1 == 1;
+                        *trained = mask[(column + at) / 8] >> ((column + at) % 8) & 1 == 1;
                     }
                 });
             }
         }
     }
 
-    /// Lays the spans of a row out into inputs and labels.
+    /// Copies the spans of a row into inputs and labels.
     ///
-    /// A token is a label where it is learnt and the token before it in the row is of the same
-    /// span: the first token of a document is predicted from nothing.
+    /// A token is a label if it is trained on and the previous token of the row is in the same span,
+    /// because nothing predicts the first token of a document.
     fn lay_out(
         &self,
         spans: impl Iterator<Item = Span>,
@@ -369,13 +368,13 @@ impl RowSet {
         let row_len = self.seq_len + 1;
         into.inputs.resize(row_len, self.fill);
         into.labels.resize(self.seq_len, IGNORE_INDEX);
-        let mut learnt = vec![false; row_len];
+        let mut trained = vec![false; row_len];
         for span in spans {
             let range = span.column as usize..span.column as usize + span.len as usize;
-            fetch(span, &mut into.inputs[range.clone()], &mut learnt[range.clone()]);
-            let targets = into.inputs[range.clone()].iter().zip(&learnt[range.clone()]).skip(1);
-            for (label, (&id, &learnt)) in into.labels[range.start..].iter_mut().zip(targets) {
-                if learnt {
+            fetch(span, &mut into.inputs[range.clone()], &mut trained[range.clone()]);
+            let targets = into.inputs[range.clone()].iter().zip(&trained[range.clone()]).skip(1);
+            for (label, (&id, &trained)) in into.labels[range.start..].iter_mut().zip(targets) {
+                if trained {
                     *label = id.cast_signed();
                 }
             }
@@ -459,7 +458,7 @@ impl Spans {
     }
 }
 
-/// The place of something in a mapped file: what is mapped is within the address space.
+/// Converts a position in a mapped file: all mapped bytes are within the address space.
 fn place(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 /// An id in a tokenizer's vocabulary.
 pub type TokenId = u32;
 
-/// The label of a position that the loss does not count, as PyTorch's cross-entropy has it.
+/// The label of a position that the loss ignores, as in PyTorch's cross-entropy.
 pub const IGNORE_INDEX: i32 = -100;
 
 /// The width of one stored token id.
 ///
-/// Ids lie on disk as little-endian unsigned integers of this width, without a header.
+/// On disk, ids are little-endian unsigned integers of this width, without a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {

@@ -1,4 +1,4 @@
-//! Where a key of a TOML file was written, so that a mistake is told with its line.
+//! The file and line of a key in TOML, for error messages.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A place in a file: the path and, where it is known, the line.
+/// A place in a file: the path and, if it is known, the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TomlPlace {
     /// The file, or the name of one that is compiled in.
@@ -21,7 +21,7 @@ pub struct TomlPlace {
 pub struct TomlText {
     /// The file, or the name of one that is compiled in.
     pub path: PathBuf,
-    /// What is written in it.
+    /// Its content.
     pub text: String,
 }
 
@@ -33,15 +33,15 @@ impl fmt::Display for TomlPlace {
 }
 
 impl TomlPlace {
-    /// The file as a whole.
+    /// Returns the place that means the whole file.
     pub fn whole(path: &Path) -> Self {
         Self { path: path.to_owned(), line: None }
     }
 
-    /// Finds where the key `keys` was written, in the first of the files that has it; none where no
-    /// file does, as when it comes from the command line.
+    /// Finds the place of the key `keys`, in the first file that has it; none if no file has it, such
+    /// as a key from the command line.
     ///
-    /// A number among the keys stands for a place in an array.
+    /// A number among the keys is an index of an array.
     pub fn of_key(files: &[TomlText], keys: &[&str]) -> Option<Self> {
         files.iter().find_map(|file| {
             let line = Some(line_of(&file.text, keys)?);
@@ -49,8 +49,8 @@ impl TomlPlace {
         })
     }
 
-    /// Finds where the key `keys` was written, or else the nearest table above it, so that a
-    /// missing key is told at the line of its table.
+    /// Finds the place of the key `keys`, or of the nearest table above it, so that an error about a
+    /// missing key names the line of its table.
     pub fn near(files: &[TomlText], keys: &[&str]) -> Option<Self> {
         (1..=keys.len()).rev().find_map(|len| Self::of_key(files, &keys[..len]))
     }
