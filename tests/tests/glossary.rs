@@ -22,7 +22,7 @@ const REMAINING: &[(&str, usize)] = &[
     ("pipeline/src/dag", 80),
     ("pipeline/src/demo", 2),
     ("pipeline/src/executor", 86),
-    ("pipeline/src/inspect", 112),
+    ("pipeline/src/inspect", 98),
     ("pipeline/src/report", 29),
     ("pipeline/src/store", 6),
     ("pipeline/src/transcode", 36),

@@ -1,25 +1,26 @@
-//! The longest stretch of tokens without EOS, found in parts that are joined in their order.
+//! The longest run of tokens without EOS. Parts of a stream are searched separately and joined in
+//! their order.
 
 use ratdata_schemas::{TokenId, Tokens};
 
-/// How many tokens are looked at together: one look at all of them is enough where no EOS is.
+/// How many tokens are compared together: one comparison is enough if they have no EOS.
 const TOGETHER: usize = 256;
 
-/// The stretches without EOS of a part of a stream.
+/// The runs without EOS in a part of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Gap {
-    /// The tokens before the first EOS; all of them where there is none.
+    /// The tokens before the first EOS; all tokens if there is no EOS.
     head: u64,
     /// The tokens after the last EOS.
     tail: u64,
     /// The most tokens between two.
     inner: u64,
-    /// Whether there is one.
+    /// Whether there is an EOS.
     parted: bool,
 }
 
 impl Gap {
-    /// Returns the stretches of this part and the one that follows it.
+    /// Returns the runs of this part joined with the next part.
     pub(super) fn then(self, next: Self) -> Self {
         let across = self.tail + next.head;
         match (self.parted, next.parted) {
@@ -41,10 +42,10 @@ impl Gap {
     }
 }
 
-/// Finds the stretches of some tokens.
+/// Finds the runs of some tokens.
 pub(super) fn gap_of(tokens: Tokens<'_>, eos: TokenId) -> Gap {
     match tokens {
-        // An id that does not fit stands nowhere.
+        // An EOS that does not fit `u16` does not occur.
         Tokens::U16(ids) => {
             u16::try_from(eos).map_or_else(|_| unparted(ids.len()), |eos| gap(ids, eos))
         }
@@ -58,7 +59,7 @@ fn unparted(len: usize) -> Gap {
 
 fn gap<T: Copy + PartialEq>(ids: &[T], eos: T) -> Gap {
     let mut ends = ids.chunks(TOGETHER).enumerate().filter(|(_, few)| {
-        // Without an early end, so that it is done many at a time.
+        // A sum has no early end, so the compiler compares many tokens at a time.
         few.iter().map(|&id| u32::from(id == eos)).sum::<u32>() > 0
     });
     let mut gap = unparted(ids.len());

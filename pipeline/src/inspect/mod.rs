@@ -1,4 +1,4 @@
-//! Looking at artifacts: what is in them, and what is odd about it.
+//! Inspection of artifacts: their content, and warnings about it.
 
 mod checkpoint;
 mod decode;

@@ -1,23 +1,23 @@
-//! What a practitioner would want to be told of: warnings, from what was seen.
+//! Warnings: what a practitioner would check.
 
 use super::documents::Contents;
 use super::view::{Inspection, SplitView};
 use crate::quantity::grouped;
 
-/// A run of one id longer than this is odd.
+/// A longer run of one id gives a warning.
 const ODD_RUN: u64 = 512;
 
-/// A stretch without EOS longer than this is odd even where EOS is all that ends documents.
+/// A longer run without EOS gives a warning, even if only EOS ends documents.
 const ODD_GAP: u64 = 1 << 20;
 
 impl Inspection {
-    /// Adds what is odd about a split.
+    /// Adds the warnings about a split.
     pub(super) fn warn(&mut self, view: &SplitView) {
         let warnings = odd(view).into_iter();
         self.warnings.extend(warnings.map(|text| format!("{}: {text}", view.name)));
     }
 
-    /// Adds which splits hold the same documents.
+    /// Adds the warnings about documents that are in two splits.
     pub(super) fn warn_of_leaks(&mut self, seen: &[(String, Contents)]) {
         for (at, (left, first)) in seen.iter().enumerate() {
             for (right, second) in &seen[at + 1..] {
@@ -53,7 +53,7 @@ fn odd(view: &SplitView) -> Vec<String> {
     if stream.empty > 0 {
         warnings.push(format!("{} documents are empty", grouped(stream.empty)));
     }
-    // Rows are cut where they are full; where a stream's documents end, EOS should stand.
+    // Rows are cut where they are full, but a document of a stream should end with EOS.
     if view.rows.is_none() {
         warnings.extend(without_eos(view));
     }
@@ -72,7 +72,7 @@ fn odd(view: &SplitView) -> Vec<String> {
     warnings
 }
 
-/// Says how a stream's documents lack EOS, or that it is not known.
+/// Returns the warning about documents of a stream without EOS, or about an unknown EOS.
 fn without_eos(view: &SplitView) -> Option<String> {
     let Some(ended) = view.stream.ended else {
         return Some(match view.documents {

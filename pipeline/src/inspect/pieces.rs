@@ -1,4 +1,4 @@
-//! Finds the tokenizer of an artifact, so that ids can be shown as text.
+//! Finds the tokenizer of an artifact, to show its ids as text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use crate::failure::{Failure, Kind, hub_failure};
 use crate::progress::FetchBars;
 use crate::ui::Ui;
 
-/// Returns the tokenizer that made an artifact: the one asked for, or one that lies near it, near the
-/// working folder or in the cache of the hub and has its fingerprint. `None` where there is none.
+/// Returns the tokenizer of an artifact: the given one, or one with the recorded fingerprint near the
+/// artifact, near the working folder or in the hub's cache. `None` if there is none.
 ///
 /// # Errors
 ///
-/// The one asked for cannot be had, or is another than the artifact's; the one that was found does
-/// not load.
+/// The given tokenizer cannot be loaded or is not the artifact's; or the one that was found does not
+/// load.
 pub(crate) fn find(
     ui: &Ui,
     asked: Option<&str>,
@@ -45,7 +45,7 @@ pub(crate) fn find(
     }
     let Some(record) = record else { return Ok(None) };
     let found = candidates(record, root).into_iter().chain(cached_tokenizer(&record.name));
-    // Files of other kinds that lie there are passed over; the artifact's own has to load.
+    // Other files there are ignored; the artifact's own tokenizer must load.
     let is_own = |path: &PathBuf| {
         let fingerprint = path.is_file().then(|| Tokenizer::fingerprint_of(path));
         fingerprint.is_some_and(|found| found.is_ok_and(|found| found == record.fingerprint))
@@ -56,10 +56,10 @@ pub(crate) fn find(
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
 }
 
-/// Returns where the tokenizer of an artifact may lie, the nearest places first.
+/// Returns where the tokenizer of an artifact may be, the nearest places first.
 ///
-/// A manifest holds no path of the machine, so a tokenizer that was given by its path is looked
-/// for around the artifact, around its base and around the working folder, by its name.
+/// A manifest contains no path of the machine. So a tokenizer that was given by its path is searched
+/// by its name, in the folders around the artifact and around the working folder.
 fn candidates(record: &TokenizerRecord, root: &Path) -> Vec<PathBuf> {
     let model = record.semantics == "sentencepiece";
     let (file, ending) =
@@ -77,7 +77,7 @@ fn candidates(record: &TokenizerRecord, root: &Path) -> Vec<PathBuf> {
             folder.join(&named),
         ]);
     }
-    // A pipeline's results lie side by side, and one of them may hold the tokenizer.
+    // The results of a pipeline are in one folder, and one of them may contain the tokenizer.
     for folder in [root.parent().unwrap_or(&root), &here] {
         let beside = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut beside: Vec<PathBuf> =
@@ -88,7 +88,7 @@ fn candidates(record: &TokenizerRecord, root: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// Says which tokenizer is missing, and how to give it.
+/// Returns the message about a missing tokenizer, and the hint how to give it.
 pub(crate) fn missing(record: Option<&TokenizerRecord>) -> (String, String) {
     match record {
         None => (

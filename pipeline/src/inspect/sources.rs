@@ -1,4 +1,4 @@
-//! Finds the files that an artifact was made of, by the names that its manifest has for them.
+//! Finds the input files of an artifact by their names in its manifest.
 
 use ratdata_schemas::Manifest;
 use ratdata_tokenize::hub::{HubError, resolve_splits};
@@ -8,8 +8,8 @@ use crate::failure::{Failure, hub_failure};
 use crate::progress::FetchBars;
 use crate::ui::Ui;
 
-/// Returns the files that `inputs` name: those of the splits that the artifact was made of, and all
-/// others where that leaves a source without its file.
+/// Returns the files that `inputs` name: the files of the splits that the artifact was made from, and
+/// all others if a source is still missing.
 pub(crate) fn find(
     ui: &Ui,
     inputs: &[String],
