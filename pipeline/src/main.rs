@@ -1,6 +1,8 @@
 //! The `ratdata` command line.
 
 mod cli;
+#[cfg(test)]
+mod cli_reference;
 mod commands;
 mod dag;
 mod demo;
@@ -12,8 +14,6 @@ mod number;
 mod plain;
 mod progress;
 mod quantity;
-#[cfg(test)]
-mod reference;
 mod report;
 mod store;
 mod trainer;

@@ -4,7 +4,7 @@ use ratdata_schemas::{BinSet, Row, RowSet, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::places::{draw, numbers};
+use super::stretches::{draw, numbers};
 use crate::plain::plain;
 use crate::ui::Painted;
 

@@ -5,7 +5,7 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use rayon::prelude::*;
 
 use super::decode::Shown;
-use super::places::{WINDOW, ids_from, is_indexed, range_of};
+use super::stretches::{WINDOW, ids_from, is_indexed, range_of};
 use crate::failure::Failure;
 use crate::interrupt;
 

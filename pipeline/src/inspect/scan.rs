@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ratdata_schemas::{BinSet, Shard, TokenId, Tokens};
 
 use super::documents::{Contents, Counter, Marks, Tally};
-use super::gaps::{Gap, gap_of};
+use super::eos_gaps::{Gap, gap_of};
 use crate::failure::Failure;
 use crate::interrupt;
 

@@ -19,12 +19,12 @@ use ratdata_schemas::{
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::found::{Found, find, open};
+use super::foreign_file::{ForeignFile, find, open};
 use super::note::{JobNote, is_begun, sweep};
 use super::{TranscodeError, UNKNOWN};
 use crate::interrupt;
 
-pub(crate) use super::found::{ImportLayout, beside};
+pub(crate) use super::foreign_file::{ImportLayout, beside};
 
 /// The folder of shards within an artifact.
 const SHARDS: &str = "shards";
@@ -177,7 +177,7 @@ fn check_vocabulary(job: &ImportJob<'_>, dtype: Dtype) -> Result<(), TranscodeEr
 }
 
 /// Checks that no input lies where the artifact's own files will.
-fn check_inputs(out: &Path, found: &[Found]) -> Result<(), TranscodeError> {
+fn check_inputs(out: &Path, found: &[ForeignFile]) -> Result<(), TranscodeError> {
     let mut taken = HashSet::new();
     if out.join(MANIFEST_FILE).exists() {
         let old = Manifest::read(out).ok();
@@ -197,7 +197,11 @@ fn check_inputs(out: &Path, found: &[Found]) -> Result<(), TranscodeError> {
 }
 
 /// Returns all that decides the artifact but the content of the inputs.
-fn described(job: &ImportJob<'_>, found: &[Found], dtype: Dtype) -> Result<Value, TranscodeError> {
+fn described(
+    job: &ImportJob<'_>,
+    found: &[ForeignFile],
+    dtype: Dtype,
+) -> Result<Value, TranscodeError> {
     let mut inputs = Vec::new();
     for file in found {
         let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
@@ -230,7 +234,7 @@ enum There {
 /// Looks for the artifact of the same import of the same content.
 fn there(
     job: &ImportJob<'_>,
-    found: &[Found],
+    found: &[ForeignFile],
     dtype: Dtype,
     described: &Value,
 ) -> Result<There, TranscodeError> {
@@ -304,7 +308,7 @@ pub(super) fn clear(out: &Path, force: bool) -> Result<(), TranscodeError> {
 
 fn shards(
     job: &ImportJob<'_>,
-    found: &[Found],
+    found: &[ForeignFile],
     dtype: Dtype,
     note: &JobNote,
 ) -> Result<Manifest, TranscodeError> {
@@ -373,8 +377,8 @@ fn shards(
 struct Shard<'a> {
     job: &'a ImportJob<'a>,
     note: &'a JobNote,
-    file: &'a Found,
-    next: Option<&'a Found>,
+    file: &'a ForeignFile,
+    next: Option<&'a ForeignFile>,
     stem: String,
 }
 
@@ -479,7 +483,7 @@ impl Shard<'_> {
     }
 }
 
-fn begins_with(file: &Found, eos: TokenId) -> Result<bool, TranscodeError> {
+fn begins_with(file: &ForeignFile, eos: TokenId) -> Result<bool, TranscodeError> {
     if file.tokens == 0 {
         return Ok(false);
     }
@@ -497,7 +501,7 @@ const PIECE: usize = 1 << 20;
 /// Returns the largest id, held to the vocabulary where that is known.
 fn check_ids(
     job: &ImportJob<'_>,
-    file: &Found,
+    file: &ForeignFile,
     bin: &TokenBin,
 ) -> Result<Option<TokenId>, TranscodeError> {
     let going = || !job.stop.load(Ordering::Relaxed);

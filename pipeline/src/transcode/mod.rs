@@ -6,7 +6,7 @@
 
 mod bins;
 mod error;
-mod found;
+mod foreign_file;
 mod import;
 mod merge;
 mod note;

@@ -14,7 +14,7 @@ const LONGEST: usize = 1 << 20;
 
 /// A stretch of a stream that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Stretch {
     /// What it is: `document 12`, or `tokens` where that is not known.
     pub(crate) name: String,
     /// Its first token.
@@ -23,12 +23,12 @@ pub(crate) struct Place {
     pub(crate) len: usize,
 }
 
-/// Draws `count` places of a stream with a seed, spread over all of it.
-pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) -> Vec<Place> {
+/// Draws `count` stretches of a stream with a seed, spread over all of it.
+pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) -> Vec<Stretch> {
     if is_indexed(set) {
         let document = |number| {
             let (start, len) = range_of(set, number)?;
-            Some(Place { name: format!("document {number}"), start, len })
+            Some(Stretch { name: format!("document {number}"), start, len })
         };
         return numbers(set.num_documents(), count, seed).filter_map(document).collect();
     }
@@ -65,10 +65,10 @@ pub(crate) fn range_of(set: &BinSet, mut document: u64) -> Option<(u64, usize)> 
 }
 
 /// Returns the first document that begins in a window; where none does, the window.
-fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Place> {
+fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Stretch> {
     let first = window * WINDOW as u64;
     let ids = ids_from(set, first, WINDOW)?;
-    let tokens = Place { name: "tokens".into(), start: first, len: ids.len() };
+    let tokens = Stretch { name: "tokens".into(), start: first, len: ids.len() };
     let Some(eos) = eos else { return Some(tokens) };
     let after =
         if first == 0 { Some(0) } else { ids.iter().position(|&id| id == eos).map(|at| at + 1) };
@@ -86,7 +86,7 @@ fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Place> {
             None => len += ids.len(),
         }
     }
-    Some(Place { name: "document".into(), start, len })
+    Some(Stretch { name: "document".into(), start, len })
 }
 
 /// Returns at most `most` tokens from a place on; none past the end.
@@ -118,11 +118,11 @@ mod tests {
         let ids: Vec<u16> = (0..20_000_u16).map(|n| if n % 100 == 99 { 2 } else { 7 }).collect();
         let (_folder, set) = bare(&ids);
 
-        let places = draw(&set, Some(2), 9, 0);
+        let stretches = draw(&set, Some(2), 9, 0);
 
-        assert_eq!(places.len(), 5, "one for each window");
-        for place in places {
-            assert_eq!((place.start % 100, place.len), (0, 100), "{place:?}");
+        assert_eq!(stretches.len(), 5, "one for each window");
+        for stretch in stretches {
+            assert_eq!((stretch.start % 100, stretch.len), (0, 100), "{stretch:?}");
         }
     }
 
@@ -130,10 +130,10 @@ mod tests {
     fn without_eos_windows_are_shown() {
         let (_folder, set) = bare(&[7; 5000]);
 
-        let mut places = draw(&set, None, 9, 0);
-        places.sort_by_key(|place| place.start);
+        let mut stretches = draw(&set, None, 9, 0);
+        stretches.sort_by_key(|stretch| stretch.start);
 
-        let found: Vec<_> = places.iter().map(|place| (place.start, place.len)).collect();
+        let found: Vec<_> = stretches.iter().map(|stretch| (stretch.start, stretch.len)).collect();
         assert_eq!(found, [(0, 4096), (4096, 904)]);
     }
 

@@ -57,7 +57,7 @@ impl ImportLayout {
 
 /// A foreign file of ids, and what is known of it.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct ForeignFile {
     /// Where the ids lie.
     pub(super) path: PathBuf,
     /// The file's name, and the same without its ending.
@@ -154,16 +154,16 @@ pub(super) fn open(
     path: &Path,
     from: ImportLayout,
     wanted: Option<Dtype>,
-) -> Result<Found, TranscodeError> {
+) -> Result<ForeignFile, TranscodeError> {
     let bytes = fs::metadata(path).map_err(TranscodeError::io(path))?.len();
     // The artifact's files and manifest have the name, and another spelling is another name.
     let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let name = name.ok_or_else(|| TranscodeError::NotUtf8 { path: path.to_owned() })?;
     let stem = name.strip_suffix(from.ending()).unwrap_or(&name).to_owned();
-    let plain = |dtype: Dtype| -> Result<Found, TranscodeError> {
+    let plain = |dtype: Dtype| -> Result<ForeignFile, TranscodeError> {
         let width = dtype.width() as u64;
         let tokens = bytes / width;
-        let found = Found {
+        let found = ForeignFile {
             path: path.to_owned(),
             name: name.clone(),
             stem: stem.clone(),
@@ -188,14 +188,14 @@ pub(super) fn open(
             let wrong = TranscodeError::layout(&index_path);
             let index = MegatronIndex::parse(&index_bytes).map_err(&wrong)?;
             let ends = Some(index.ends(bytes).map_err(&wrong)?);
-            Found { ends, ..plain(index.dtype())? }
+            ForeignFile { ends, ..plain(index.dtype())? }
         }
         ImportLayout::Llmc => {
             let header = LlmcHeader::parse(&head(path, llmc::HEADER_BYTES)?, bytes)
                 .map_err(TranscodeError::layout(path))?;
             let (dtype, tokens, from) = (header.dtype, header.tokens, llmc::HEADER_BYTES as u64);
             // The header makes the file's size no whole number of wider ids; it is counted here.
-            Found {
+            ForeignFile {
                 path: path.to_owned(),
                 name,
                 stem,
@@ -217,7 +217,7 @@ pub(super) fn open(
             ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
             let mask = path.with_file_name(format!("label_mask/{name}"));
             let mask = mask_beside(mask, found.tokens)?;
-            Found { ends: Some(ends), mask, ..found }
+            ForeignFile { ends: Some(ends), mask, ..found }
         }
         ImportLayout::Npy => open_npy(path, bytes, (name, stem))?,
     };
@@ -232,8 +232,8 @@ pub(super) fn open(
 fn open_datatrove(
     path: &Path,
     wanted: Option<Dtype>,
-    plain: impl Fn(Dtype) -> Result<Found, TranscodeError>,
-) -> Result<Found, TranscodeError> {
+    plain: impl Fn(Dtype) -> Result<ForeignFile, TranscodeError>,
+) -> Result<ForeignFile, TranscodeError> {
     let named = |ending: &str| with_ending(path, ending);
     let metadata = named(".metadata");
     let said = if metadata.is_file() {
@@ -254,17 +254,17 @@ fn open_datatrove(
     let mask = mask_beside(named(".loss"), found.tokens)?;
     let index = named(".index");
     if !index.is_file() {
-        return Ok(Found { mask, ..found });
+        return Ok(ForeignFile { mask, ..found });
     }
     let ends = parse_ends(&read(&index)?, found.tokens).map_err(TranscodeError::layout(&index))?;
-    Ok(Found { ends: Some(ends), index: Some(index), mask, ..found })
+    Ok(ForeignFile { ends: Some(ends), index: Some(index), mask, ..found })
 }
 
 fn open_npy(
     path: &Path,
     bytes: u64,
     (name, stem): (String, String),
-) -> Result<Found, TranscodeError> {
+) -> Result<ForeignFile, TranscodeError> {
     let wrong = TranscodeError::layout(path);
     let header = NpyHeader::parse(&head(path, 1 << 16)?).map_err(&wrong)?;
     let dtype = match header.descr.as_str() {
@@ -304,7 +304,7 @@ fn open_npy(
         None
     };
     let (path, from) = (path.to_owned(), header.data_offset as u64);
-    Ok(Found { path, name, stem, dtype, from, tokens, ends, index: None, mask })
+    Ok(ForeignFile { path, name, stem, dtype, from, tokens, ends, index: None, mask })
 }
 
 /// Returns a mask of one byte a token, where there is a file of that name.
