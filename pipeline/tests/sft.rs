@@ -113,7 +113,7 @@ fn a_conversation_learns_its_assistant_turns_alone() {
     assert_eq!(status, Some(0), "{said}");
     let rows = rows(&root.join("out"));
     let tokenizer =
-        ratdata_tokenize::tokenizer::Tokenizer::load(&root.join("demo/tokenizer")).unwrap();
+        ratdata_tokenize::tokenizer::Tokenizer::load(root.join("demo/tokenizer")).unwrap();
     let labels = rows[0].labels.iter().filter(|&&label| label != IGNORE_INDEX);
     let ids: Vec<u32> = labels.map(|label| label.cast_unsigned()).collect();
     assert_eq!(tokenizer.decode(&ids), "three;");
@@ -398,7 +398,7 @@ fn chat(root: &Path, template: &str, lines: &str) {
 /// What is learnt of each row.
 fn learnt_text(root: &Path) -> Vec<String> {
     let tokenizer =
-        ratdata_tokenize::tokenizer::Tokenizer::load(&root.join("demo/tokenizer")).unwrap();
+        ratdata_tokenize::tokenizer::Tokenizer::load(root.join("demo/tokenizer")).unwrap();
     let text = |row: &Row| {
         let labels = row.labels.iter().filter(|&&label| label != IGNORE_INDEX);
         let ids: Vec<u32> = labels.map(|label| label.cast_unsigned()).collect();

@@ -18,6 +18,7 @@ pub mod layouts;
 pub mod manifest;
 mod manifest_check;
 mod mmap;
+mod narrow;
 pub mod payload;
 pub mod plain_name;
 pub mod refusal;
@@ -45,6 +46,7 @@ pub use manifest::{
     RowsRecord, ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
 pub use mmap::MappedFile;
+pub use narrow::narrow;
 pub use payload::{Carried, PayloadFile};
 pub use plain_name::{NameError, PlainName};
 pub use refusal::{refusal_hint, refusal_hint_in, tell_file_limit};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::artifact::{ArtifactError, StagedFile};
+use crate::bin::Tokens;
 use crate::manifest::ShardRecord;
 use crate::mmap::{bytes_of_u16, bytes_of_u32};
 
@@ -53,6 +54,18 @@ impl ShardWriter {
         let mask = StagedFile::create(&files.root.join(format!("{}.mask", files.stem)))?;
         let writer = Self::create(files)?;
         Ok(Self { mask: Some(MaskWriter { file: mask, byte: 0, bits: 0 }), ..writer })
+    }
+
+    /// Appends documents of either width; `lens` are their lengths and add up to `ids`.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the write.
+    pub fn append(&mut self, ids: Tokens<'_>, lens: &[u32]) -> Result<(), ArtifactError> {
+        match ids {
+            Tokens::U16(ids) => self.append_u16(ids, lens),
+            Tokens::U32(ids) => self.append_u32(ids, lens),
+        }
     }
 
     /// Appends documents stored as `u16`; `lens` are their lengths and add up to `ids`.

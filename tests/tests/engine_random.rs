@@ -96,7 +96,7 @@ fn text(parts: &[Part], tokenizer: &Tokenizer) -> String {
 
 fn agree(file: &str) {
     let Some(shared) = shared() else { return };
-    hold(file, &Tokenizer::load(&shared.join("tokenizers").join(file)).unwrap());
+    hold(file, &Tokenizer::load(shared.join("tokenizers").join(file)).unwrap());
 }
 
 /// Holds a tokenizer that has GPT-2's vocabulary and another's pattern to its oracle.
@@ -193,7 +193,7 @@ fn a_megabyte_without_a_cut_is_encoded_in_time() {
         .map(|n| char::from_u32(0x4e00 + n.wrapping_mul(2_654_435_761) % 0x5000).unwrap())
         .collect();
     for file in ["llama/tokenizer.json", "llama/tokenizer.model", "gpt2/tokenizer.json"] {
-        let tokenizer = Tokenizer::load(&shared.join("tokenizers").join(file)).unwrap();
+        let tokenizer = Tokenizer::load(shared.join("tokenizers").join(file)).unwrap();
         for (name, unit) in [("a", &"a".repeat(1_000_000)), ("base64", &base64), ("CJK", &chinese)]
         {
             let mut encoder = tokenizer.encoder(SpecialInText::Plain);
@@ -216,7 +216,7 @@ fn a_megabyte_without_a_cut_is_encoded_in_time() {
 fn the_caches_stay_bounded_on_text_that_never_repeats() {
     let Some(shared) = shared() else { return };
     for file in ["llama/tokenizer.json", "gpt2/tokenizer.json"] {
-        let tokenizer = Tokenizer::load(&shared.join("tokenizers").join(file)).unwrap();
+        let tokenizer = Tokenizer::load(shared.join("tokenizers").join(file)).unwrap();
         let mut encoders: Vec<_> =
             (0..4).map(|_| tokenizer.encoder(SpecialInText::Plain)).collect();
         let mut number = 0_u64;

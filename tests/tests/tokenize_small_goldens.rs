@@ -134,7 +134,7 @@ fn run(root: &Path, tokenizer: &str, change: Change, out: &Path) -> Manifest {
     let mut config =
         JobConfig { name: PlainName::near("t"), val_fraction: 0.1, ..JobConfig::default() };
     change(&mut config);
-    let tokenizer = Tokenizer::load(&root.join(tokenizer)).unwrap();
+    let tokenizer = Tokenizer::load(root.join(tokenizer)).unwrap();
     let Outcome::Open(job) = Job::open(config, tokenizer, "t", files, out, false).unwrap() else {
         unreachable!("the folder is new")
     };

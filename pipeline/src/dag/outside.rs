@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use ratdata_schemas::manifest::MANIFEST_FILE;
 use ratdata_schemas::{Checksum, Identity, Known, Manifest, Sight};
 use ratdata_tokenize::sft::Task;
-use ratdata_tokenize::tokenizer::BESIDE;
+use ratdata_tokenize::tokenizer::CONFIG_FILES;
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -268,7 +268,7 @@ fn list(path: &Path, beside: Beside) -> io::Result<Vec<PathBuf>> {
     let mut files = if pattern { matching(path) } else { files_of(path)? };
     match beside {
         Beside::Tokenizer if path.is_file() => {
-            let beside = BESIDE.map(|name| path.with_file_name(name));
+            let beside = CONFIG_FILES.map(|name| path.with_file_name(name));
             files.extend(beside.into_iter().filter(|path| path.is_file()));
         }
         Beside::Nothing | Beside::Tokenizer => {}

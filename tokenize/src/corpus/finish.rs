@@ -86,7 +86,7 @@ fn write_shard<W: IdWidth>(
         staging.copy(row, &mut ids).map_err(io)?;
         lens.push(staging.len_of(row));
         if ids.len() >= GATHERED {
-            W::append(&mut writer, &ids, &lens)?;
+            writer.append(W::tokens(&ids), &lens)?;
             ids.clear();
             lens.clear();
             if interrupted.load(Ordering::Relaxed) {
@@ -94,6 +94,6 @@ fn write_shard<W: IdWidth>(
             }
         }
     }
-    W::append(&mut writer, &ids, &lens)?;
+    writer.append(W::tokens(&ids), &lens)?;
     Ok(writer.finish(Some(number))?)
 }

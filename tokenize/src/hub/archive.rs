@@ -1,4 +1,4 @@
-//! Files within a zip archive, taken out once and kept beside it.
+//! Files within a zip archive, unpacked once and kept next to it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,11 +9,11 @@ use ratdata_schemas::RelativePath;
 
 use super::error::HubError;
 
-/// Returns where the file `inner` of an archive lies, taking it out where that was not done since the
+/// Returns the path of the file `inner` of an archive, unpacking it where that was not done since the
 /// archive was last changed.
 pub(super) fn member(archive: &Path, inner: &str) -> Result<PathBuf, HubError> {
     let cache = |path: &Path, source: io::Error| HubError::Cache { path: path.to_owned(), source };
-    // A name such as `../x` is not one of the archive's folder, whatever lies there.
+    // A name such as `../x` is not one of the archive's folder, whatever is there.
     let inner = RelativePath::new(inner)
         .map_err(|_| HubError::Address { address: format!("{}!{inner}", archive.display()) })?;
     let mut folder = archive.as_os_str().to_owned();

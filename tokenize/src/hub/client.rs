@@ -17,8 +17,8 @@ use ureq::http::{HeaderMap, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Timeout};
 
-use super::download::{Entry, Repo, RepoKind};
 use super::error::HubError;
+use super::repo::{Entry, Repo, RepoKind};
 
 /// The hub that everybody means.
 const ENDPOINT: &str = "https://huggingface.co";

@@ -14,6 +14,7 @@ use ureq::http::StatusCode;
 use super::client::{self, Client, Metadata, Refusal};
 use super::error::HubError;
 use super::partial::{Claim, Content, Partial};
+use super::repo::{Entry, OwnedRepo, Repo};
 use crate::source::Foreign;
 
 /// How much is asked for at a time, at first and at most: more while the answers are quick, so that
@@ -26,14 +27,11 @@ const QUICK: Duration = Duration::from_secs(2);
 /// How often one block is asked for before giving up.
 const ATTEMPTS: u32 = 5;
 
-/// How often a listing is asked for: whoever has no network shall hear of it soon.
+/// How often a listing is asked for: a user without a network hears of it soon.
 const LISTING_ATTEMPTS: u32 = 3;
 
 /// How often anything is asked for of a hub that accepts requests and sends nothing.
 const SILENT_ATTEMPTS: u32 = 2;
-
-/// What a file begins with that stands for a large one in a Git repository.
-const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 
 /// How often a wait looks whether the user has stopped it.
 const TICK: Duration = Duration::from_millis(50);
@@ -52,46 +50,6 @@ pub trait FetchProgress {
 /// Hears nothing.
 impl FetchProgress for () {
     fn fetched(&self, _: &str, _: u64, _: u64) {}
-}
-
-/// The kinds of repositories that are read.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum RepoKind {
-    Model,
-    Dataset,
-}
-
-impl RepoKind {
-    pub(super) fn folder(self) -> &'static str {
-        match self {
-            Self::Model => "models",
-            Self::Dataset => "datasets",
-        }
-    }
-}
-
-/// One repository at one revision.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Repo<'a> {
-    pub(super) kind: RepoKind,
-    pub(super) id: &'a str,
-    pub(super) revision: &'a str,
-}
-
-/// A file of a repository.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry {
-    pub(super) path: String,
-    pub(super) bytes: u64,
-    /// The object id of its content.
-    pub(super) oid: String,
-}
-
-impl Entry {
-    /// A file that the cache has.
-    pub(super) fn cached(path: &str, bytes: u64) -> Self {
-        Self { path: path.to_owned(), bytes, oid: String::new() }
-    }
 }
 
 /// The hub and the cache of what was fetched from it.
@@ -120,7 +78,7 @@ impl<'p> Hub<'p> {
         Ok(Self { client: Client::from_env()?, cache: cache_folder(), offline, progress })
     }
 
-    /// Returns where a file lies in a cache, ours or the one that is shared; none where it does not.
+    /// Returns the path of a file in a cache, ours or the shared one; none where neither has it.
     pub(super) fn cached(&self, repo: Repo<'_>, path: &str) -> Option<PathBuf> {
         let target = self.folder(repo).join(path);
         if target.is_file() {
@@ -129,7 +87,7 @@ impl<'p> Hub<'p> {
         client::shared_cache(repo, path)
     }
 
-    /// Fetches one file and returns where it lies.
+    /// Fetches one file and returns its path.
     pub(super) fn fetch(&self, repo: Repo<'_>, path: &str) -> Result<PathBuf, HubError> {
         let what = format!("{}/{path}", repo.id);
         if let Some(cached) = self.cached(repo, path) {
@@ -144,7 +102,7 @@ impl<'p> Hub<'p> {
         }
     }
 
-    /// Fetches a file that was listed, and returns where it lies.
+    /// Fetches a file that was listed, and returns its path.
     pub(super) fn fetch_entry(&self, repo: Repo<'_>, entry: &Entry) -> Result<PathBuf, HubError> {
         if let Some(cached) = self.cached(repo, &entry.path) {
             return Ok(cached);
@@ -190,10 +148,10 @@ impl<'p> Hub<'p> {
     fn download(&self, repo: Repo<'_>, entry: &Entry, target: &Path) -> Result<(), HubError> {
         let what = format!("{}/{}", repo.id, entry.path);
         let stopped = || self.progress.stopped();
-        let told = self.metadata(repo, &entry.path)?;
-        let tag = told.as_ref().map_or(&entry.oid, |told| &told.etag).clone();
+        let metadata = self.metadata(repo, &entry.path)?;
+        let tag = metadata.as_ref().map_or(&entry.oid, |metadata| &metadata.etag).clone();
         // Blocks are asked of one commit, so that a new one in between does not mix two contents.
-        let commit = told.map(|told| told.commit).filter(|commit| commit.len() == 40);
+        let commit = metadata.map(|metadata| metadata.commit).filter(|commit| commit.len() == 40);
         let pinned = Repo { revision: commit.as_deref().unwrap_or(repo.revision), ..repo };
         let content = Content { bytes: entry.bytes, tag };
         let mut partial = match Partial::claim(target, content, &stopped)? {
@@ -225,16 +183,14 @@ impl<'p> Hub<'p> {
             let range = partial.done()..entry.bytes.min(partial.done() + size);
             let asked = Instant::now();
             let failed = match self.block(repo, entry, range.clone())? {
-                Ok(block) if partial.done() == 0 && block.starts_with(POINTER) => {
+                // A mirror without large files sends a pointer instead.
+                Ok(block)
+                    if partial.done() == 0 && Foreign::of(&block) == Some(Foreign::Pointer) =>
+                {
                     return Err(HubError::Pointer { what });
                 }
                 Ok(block) => match cut(&block, &range, entry.bytes) {
                     Some(block) => {
-                        // A mirror that keeps no large files sends what stands for them.
-                        let pointer = Foreign::of(block) == Some(Foreign::Pointer);
-                        if partial.done() == 0 && pointer && (block.len() as u64) < entry.bytes {
-                            return Err(HubError::Pointer { what });
-                        }
                         partial.write(block)?;
                         attempts = 0;
                         let quick = asked.elapsed() < QUICK;
@@ -270,7 +226,7 @@ impl<'p> Hub<'p> {
         loop {
             let (asked, of) = (OwnedRepo::from(repo), path.to_owned());
             match self.patiently(move |client| client.metadata(asked.as_repo(), &of))? {
-                Ok(told) => return Ok(Some(told).filter(|told| !told.etag.is_empty())),
+                Ok(found) => return Ok(Some(found).filter(|found| !found.etag.is_empty())),
                 Err(Refusal::Silent) => {
                     attempts += 1;
                     let failed = self.explain(&what, Refusal::Silent);
@@ -365,25 +321,6 @@ impl<'p> Hub<'p> {
             }
             Refusal::NoAnswer(reason) => HubError::Unreachable { what, endpoint, reason },
         }
-    }
-}
-
-/// A repository whose names a request on another thread can keep.
-struct OwnedRepo {
-    kind: RepoKind,
-    id: String,
-    revision: String,
-}
-
-impl OwnedRepo {
-    fn as_repo(&self) -> Repo<'_> {
-        Repo { kind: self.kind, id: &self.id, revision: &self.revision }
-    }
-}
-
-impl From<Repo<'_>> for OwnedRepo {
-    fn from(repo: Repo<'_>) -> Self {
-        Self { kind: repo.kind, id: repo.id.to_owned(), revision: repo.revision.to_owned() }
     }
 }
 

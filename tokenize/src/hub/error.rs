@@ -7,7 +7,7 @@ use ratdata_schemas::layered::nearest;
 use ratdata_schemas::refusal_hint;
 use thiserror::Error;
 
-use super::ALIASES;
+use super::aliases::ALIASES;
 use crate::source::SourceError;
 
 /// An error of finding or fetching by name.
@@ -34,7 +34,7 @@ pub enum HubError {
         /// What was given.
         address: String,
     },
-    /// The hub names a file that would lie elsewhere.
+    /// The hub names a file that would be outside of its folder.
     #[error("{what}: the hub names the file `{}`, which is not inside the repository", .path.escape_debug())]
     Outside {
         /// What was asked for.

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::download::{Entry, Hub, Repo};
+use super::download::Hub;
 use super::error::HubError;
+use super::repo::{Entry, Repo};
 use crate::source::{LeftOut, Sifted, SplitFiles, is_text};
 
 /// What an address stands for.
@@ -111,7 +112,7 @@ impl Listing {
         Self { entries: vec![entry], left: LeftOut::default(), all }
     }
 
-    /// Sifts what lies below a path, or matches it.
+    /// Sifts the files below a path, or those that match it.
     fn sifted(
         repo: Repo<'_>,
         path: &str,
@@ -156,7 +157,7 @@ fn last_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::download::RepoKind;
+    use crate::hub::repo::RepoKind;
 
     const REPO: Repo<'static> = Repo { kind: RepoKind::Dataset, id: "a/b", revision: "main" };
 

@@ -30,7 +30,7 @@ pub(crate) fn write_documents<W: IdWidth>(
         }
         let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).collect();
         let len = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        W::append(&mut writer, &ids, &[len])?;
+        writer.append(W::tokens(&ids), &[len])?;
         writer.append_mask(&example.learnt)?;
     }
     Ok(writer.finish(None)?)

@@ -15,7 +15,7 @@ use super::task::{Chat, Split, Task};
 use super::template::Template;
 use super::watched::{Refusal, WatchedTemplate};
 use crate::source::{at_path, text_at};
-use crate::tokenizer::{EncodeError, Encoder, Tokenizer};
+use crate::tokenizer::{AlignedIds, EncodeError, Encoder, Tokenizer};
 
 /// Makes the examples of one split's rows; any thread may, with an encoder of its own.
 #[derive(Debug)]
@@ -210,12 +210,12 @@ impl<'a> RowEncoder<'a> {
             RenderError::Interrupted => RowError::Interrupted,
         })?;
         self.unstopped.fetch_add(u64::from(rendered.unstopped > 0), Ordering::Relaxed);
-        let (ids, places) =
+        let AlignedIds { ids, ranges } =
             self.tokenizer.encode_aligned(&rendered.text, encoder)?.ok_or_else(|| {
                 RowError::Bad("the ids cannot be laid over the conversation's text".into())
             })?;
         let mut spans = rendered.learnt.iter().peekable();
-        let learnt: Vec<bool> = places
+        let learnt: Vec<bool> = ranges
             .iter()
             .map(|place| {
                 // A token is learnt where its last byte is.

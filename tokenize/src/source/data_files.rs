@@ -1,8 +1,8 @@
-//! Tells from the name of a file whether it holds documents, and how they are read.
+//! Finds out from the name of a file whether it holds documents, and how they are read.
 //!
-//! One rule serves folders on disk and data sets of the hub. What a folder holds beside its data
-//! (cards, licences, what a program notes for itself) is no document; a file that is named on the
-//! command line is taken at the user's word.
+//! One rule serves folders on disk and data sets of the hub. What a folder has besides its data
+//! (cards, licences, notes of programs) is no document; a file that is named on the command line is
+//! always read.
 
 use super::streams::Compression;
 
@@ -22,8 +22,8 @@ pub(crate) enum Format {
 pub(crate) enum Role {
     /// Documents.
     Data,
-    /// Something beside the data: hidden, about it, or a program's own.
-    Beside,
+    /// Not data: hidden, about the data, or a program's own.
+    About,
     /// A kind of file that is not read.
     Unknown,
 }
@@ -64,14 +64,14 @@ const OWN_FILES: [&str; 8] = [
     "state.json",
 ];
 
-/// How the names of such files begin, where they go on with an id.
+/// How the names of such files begin, where an id follows.
 const OWN_BEGINNINGS: [&str; 2] = ["_committed_", "_started_"];
 
-/// The endings of files that stand beside data.
-const BESIDE: [&str; 10] =
+/// The endings of files that are about data.
+const ABOUT_ENDINGS: [&str; 10] =
     [".asc", ".crc", ".idx", ".ipynb", ".md", ".md5", ".py", ".sha256", ".sha512", ".sig"];
 
-/// What texts about the data are called; of the first three a name may go on, as `LICENSE-MIT`.
+/// The names of texts about the data; the first three may have a suffix, as `LICENSE-MIT`.
 const ABOUT: [&str; 13] = [
     "license",
     "licence",
@@ -91,8 +91,8 @@ const ABOUT: [&str; 13] = [
 /// Returns what a file below a folder is; `path` begins below that folder.
 pub(crate) fn role_of(path: &str) -> Role {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-    if is_hidden(name) || folders.split('/').any(is_own_folder) || is_beside(name) {
-        return Role::Beside;
+    if is_hidden(name) || folders.split('/').any(is_own_folder) || is_about(name) {
+        return Role::About;
     }
     match ending(name) {
         Some((_, _, true)) => Role::Data,
@@ -109,20 +109,20 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Returns whether a file stands beside the data.
-fn is_beside(name: &str) -> bool {
+/// Returns whether a file is about the data, or a program's own.
+fn is_about(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let is = |names: &[&str]| names.contains(&lower.as_str());
     if is(&OWN_FILES)
         || OWN_BEGINNINGS.iter().any(|beginning| lower.starts_with(beginning))
-        || BESIDE.iter().any(|ending| lower.ends_with(ending))
+        || ABOUT_ENDINGS.iter().any(|ending| lower.ends_with(ending))
     {
         return true;
     }
     let stem = lower.split('.').next().unwrap_or(&lower);
-    let goes_on =
+    let has_suffix =
         |about: &&str| stem.strip_prefix(about).is_some_and(|rest| rest.starts_with(['-', '_']));
-    let is_about = ABOUT.contains(&stem) || ABOUT[..3].iter().any(goes_on);
+    let is_about = ABOUT.contains(&stem) || ABOUT[..3].iter().any(has_suffix);
     // Whoever puts licences into a table means them as data.
     is_about && !matches!(ending(name), Some((_, Format::Parquet | Format::Lines(_), true)))
 }
@@ -182,9 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_the_data_is_no_data() {
+    fn files_about_the_data_are_no_data() {
         are(
-            Role::Beside,
+            Role::About,
             &[
                 "README.md",
                 "x/readme.txt",

@@ -40,12 +40,12 @@ pub enum SourceError {
         reason: String,
     },
     /// A folder in which nothing is data.
-    #[error("`{input}`: nothing here is data: found {}; expected {DATA}", there(.beside, .unknown))]
+    #[error("`{input}`: nothing here is data: found {}; expected {DATA}", there(.about, .unknown))]
     NoData {
         /// The folder.
         input: String,
-        /// How many files stand beside data: hidden ones, cards, what programs note.
-        beside: usize,
+        /// How many files are not data: hidden ones, cards, notes of programs.
+        about: usize,
         /// The files of unknown kinds.
         unknown: Vec<String>,
     },
@@ -62,7 +62,7 @@ pub enum SourceError {
     /// Something that is no file on disk.
     #[error("{}: {found}, expected a file on disk, which is read at several places at once", .path.display())]
     NoFile {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// What it is.
         found: &'static str,
@@ -220,20 +220,20 @@ impl SourceError {
     }
 }
 
-/// Says what a folder without data has.
+/// Returns what a folder without data has.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "`thiserror` calls it so")]
-fn there(beside: &usize, unknown: &[String]) -> String {
-    match (beside, unknown) {
+fn there(about: &usize, unknown: &[String]) -> String {
+    match (about, unknown) {
         (0, []) => "no file".into(),
-        (beside, []) => {
-            format!("{beside} files that stand beside data (cards, notes, hidden files)")
+        (about, []) => {
+            format!("{about} files that stand beside data (cards, notes, hidden files)")
         }
         (0, unknown) => files(unknown),
-        (beside, unknown) => format!("{}, and {beside} that stand beside data", files(unknown)),
+        (about, unknown) => format!("{}, and {about} that stand beside data", files(unknown)),
     }
 }
 
-/// Says how many files there are, and the first of their names.
+/// Returns how many files there are, and the first of their names.
 fn files(names: &[String]) -> String {
     let shown = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match names {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::known::TOUCHED;
-use ratdata_schemas::{Checksum, Identity, Known, Sight};
+use ratdata_schemas::{Checksum, Identity, Known, Sight, narrow};
 
 use super::{InputKind, SourceError, SourceFile};
 
@@ -83,8 +83,8 @@ impl Seen {
 
 /// Returns how an input differs from what is recorded of it, in words; none where it is the same.
 ///
-/// The file is read whole where it is not known, as one that was touched. A record of samples tells
-/// that a file is another, and never that it is the same, unless the samples are all of it.
+/// The file is read whole where it is not known, for example after it was touched. A record of samples
+/// can show that a file is another one, but not that it is the same, unless the samples are all of it.
 ///
 /// # Errors
 ///
@@ -147,7 +147,7 @@ fn sample(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()> {
     let mut block = Vec::new();
     for place in places.into_iter().chain([last]) {
         let len = SAMPLE_BYTES.min(bytes - place);
-        block.resize(usize::try_from(len).unwrap_or(0), 0);
+        block.resize(narrow(len), 0);
         file.read_exact_at(&mut block, place)?;
         hasher.update(&block);
     }

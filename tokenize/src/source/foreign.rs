@@ -1,7 +1,7 @@
 //! Recognises files that are not what their names say: pointers of Git LFS, pages of a web server,
 //! pipes, and text in UTF-16.
 //!
-//! They are looked for before a file is read, for a reader of documents would call each of them
+//! They are found before a file is read, because a reader of documents would call each of them
 //! damaged, or take it for a document.
 
 use std::fs::{File, FileType, Metadata};
@@ -10,9 +10,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::error::SourceError;
-
-/// How a pointer of Git LFS begins; the whole has less than 1 KiB by its specification.
-const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+use crate::git_lfs;
 
 /// How much of a file is looked at.
 const LOOKED_AT: u64 = 1024;
@@ -32,7 +30,7 @@ pub(crate) enum Foreign {
 impl Foreign {
     /// Recognises the beginning of a file.
     pub(crate) fn of(beginning: &[u8]) -> Option<Self> {
-        if beginning.starts_with(POINTER) {
+        if git_lfs::is_pointer(beginning) {
             return Some(Self::Pointer);
         }
         let text = beginning.strip_prefix(BOM).unwrap_or(beginning).trim_ascii_start();

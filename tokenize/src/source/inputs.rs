@@ -15,7 +15,7 @@ use super::streams::Compression;
 /// One file of documents, found but not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Where it lies; of plain texts, the folder or first file.
+    /// Its path; of plain texts, the folder or first file.
     pub path: PathBuf,
     /// Its name in manifests: relative to the input it was found by.
     pub name: String,
@@ -132,7 +132,7 @@ pub(crate) fn gather(mut found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Sourc
     Ok(files)
 }
 
-/// Returns where a file lies, by whatever way its folder was reached.
+/// Returns the path of a file, whichever way its folder was reached.
 ///
 /// A link to a file stays a file of its own: caches link files of equal content to one.
 fn place_of(path: &Path) -> PathBuf {

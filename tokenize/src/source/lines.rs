@@ -76,7 +76,7 @@ impl LinesSource {
             self.read_line(&mut reader, 0, stopped)?;
         }
         let mut cells = Vec::with_capacity(BATCH_ROWS);
-        let (mut first, mut held, mut told) = (0, 0, 0);
+        let (mut first, mut held, mut reported) = (0, 0, 0);
         loop {
             let mut line = self.read_line(&mut reader, line_number, stopped)?;
             let read = line.len();
@@ -96,11 +96,11 @@ impl LinesSource {
                 let batch = std::mem::replace(&mut cells, Vec::with_capacity(BATCH_ROWS));
                 let rows = batch.len() as u64;
                 let taken = taken.load(Ordering::Relaxed);
-                if !each(Rows { first, cells: batch, input_bytes: taken - told }) {
+                if !each(Rows { first, cells: batch, input_bytes: taken - reported }) {
                     return Ok(());
                 }
                 first += rows;
-                told = taken;
+                reported = taken;
                 held = 0;
             }
             if read == 0 {
@@ -133,7 +133,7 @@ impl LinesSource {
             if end.is_some() || len == 0 {
                 return Ok(line);
             }
-            // The line goes on beyond what is held, and may do so for gigabytes.
+            // The line continues beyond what is held, maybe for gigabytes.
             if stopped() {
                 return Err(SourceError::Stopped);
             }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stops_is_heard_within_a_line() {
+    fn a_stop_is_noticed_within_a_line() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&vec![b'x'; 8 << 20]).unwrap();
         let source = LinesSource::open(file.path(), Compression::None, "text").unwrap();

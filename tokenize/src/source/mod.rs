@@ -64,7 +64,7 @@ pub struct Rows {
     pub first: u64,
     /// What the rows hold.
     pub cells: Vec<Cell>,
-    /// How many bytes of the file they stand for, as it lies on disk; about, where it is compressed.
+    /// How many bytes of the file on disk they stand for; an estimate where it is compressed.
     pub input_bytes: u64,
 }
 

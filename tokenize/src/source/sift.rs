@@ -23,7 +23,7 @@ pub enum SplitFiles {
 }
 
 impl SplitFiles {
-    /// Returns whether this is what a job does that was told nothing.
+    /// Returns whether this is the default of a job.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::Train
@@ -50,7 +50,7 @@ impl SplitFiles {
     }
 }
 
-/// What of folders is not read.
+/// The files of folders that are not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Data files of splits that were not asked for.
@@ -84,8 +84,8 @@ pub(crate) struct Sifted<F> {
     /// What is left, of splits that were not asked for.
     pub(crate) other_splits: Vec<(String, F)>,
     unknown: Vec<String>,
-    /// How many stand beside data.
-    beside: usize,
+    /// How many are about the data, or are not data.
+    about: usize,
 }
 
 impl<F> Sifted<F> {
@@ -96,7 +96,7 @@ impl<F> Sifted<F> {
             match role_of(&name) {
                 Role::Data if take.takes(&name) => sifted.taken.push((name, file)),
                 Role::Data => sifted.other_splits.push((name, file)),
-                Role::Beside => sifted.beside += 1,
+                Role::About => sifted.about += 1,
                 Role::Unknown => sifted.unknown.push(name),
             }
         }
@@ -113,7 +113,7 @@ impl<F> Sifted<F> {
             match role_of(&name) {
                 Role::Data => sifted.taken.push((name, file)),
                 _ if !own && names_ending(pattern, &name) => sifted.taken.push((name, file)),
-                Role::Beside => sifted.beside += 1,
+                Role::About => sifted.about += 1,
                 Role::Unknown => sifted.unknown.push(name),
             }
         }
@@ -122,7 +122,7 @@ impl<F> Sifted<F> {
     }
 
     fn nothing() -> Self {
-        Self { taken: Vec::new(), other_splits: Vec::new(), unknown: Vec::new(), beside: 0 }
+        Self { taken: Vec::new(), other_splits: Vec::new(), unknown: Vec::new(), about: 0 }
     }
 
     fn sort(&mut self) {
@@ -149,7 +149,7 @@ impl<F> Sifted<F> {
         let input = input.to_owned();
         let LeftOut { other_splits: found, unknown } = self.left();
         if found.is_empty() {
-            return Err(SourceError::NoData { input, beside: self.beside, unknown });
+            return Err(SourceError::NoData { input, about: self.about, unknown });
         }
         Err(SourceError::NoSplit { input, wanted: take.as_str(), found })
     }

@@ -1,12 +1,12 @@
-//! Tells from the name of a file which split of a data set it holds.
+//! Finds out from the name of a file which split of a data set it holds.
 //!
 //! Data sets name their splits by files and folders: `train-00000-of-00002.parquet`,
 //! `data/validation.jsonl`, `test/0001.txt`. Held-out files must not become training data, so the
-//! rule prefers to call a file held out, and what it leaves out is told.
+//! rule prefers to call a file held out, and the user sees what it leaves out.
 
 use std::fmt;
 
-/// A split, as the names of files tell it.
+/// A split, as the names of files say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SplitName {
     /// What a model is trained on.

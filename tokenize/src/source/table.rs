@@ -48,13 +48,13 @@ enum TableKind {
 /// One row of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableRow {
-    /// Where it stands in its file.
+    /// Where it is in its file.
     pub place: Place,
     /// An object of the columns that were asked for, or why there is none.
     pub columns: Result<Value, String>,
 }
 
-/// Where a row stands in its file, as messages tell it.
+/// Where a row is in its file, as messages say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The row of a table, from 0.
@@ -302,9 +302,9 @@ fn is_place(part: &str) -> bool {
     part == "*" || part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns what lies at a path of a row; `None` where nothing does.
+/// Returns the value at a path of a row; `None` where there is none.
 ///
-/// `*` gathers what lies at the rest of the path in every place of a list.
+/// `*` gathers the values at the rest of the path in every place of a list.
 pub fn at_path(row: &Value, path: &str) -> Option<Value> {
     let Some((part, rest)) = path.split_once('.').or((!path.is_empty()).then_some((path, "")))
     else {

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stops_is_heard_within_a_file() {
+    fn a_stop_is_noticed_within_a_file() {
         let mut file = tempfile::Builder::new().suffix(".txt").tempfile().unwrap();
         file.write_all(&vec![b'x'; 8 << 20]).unwrap();
         let asked = std::cell::Cell::new(0);

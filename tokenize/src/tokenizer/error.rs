@@ -54,7 +54,7 @@ pub enum TokenizerError {
         /// The share of merges.
         share: f64,
     },
-    /// A file beside the tokenizer, which names its tokens, cannot be read.
+    /// A file next to the tokenizer, which names its BOS and EOS, cannot be read.
     #[error("{}: {reason}", .path.display())]
     Config {
         /// The file.

@@ -1,11 +1,11 @@
 //! How large the parts of a tokenizer file may be, so that no file takes all memory or all time.
 //!
-//! The tokenizers in use lie far below: the largest vocabularies have about a million pieces, the most
+//! The tokenizers in use are far below: the largest vocabularies have about a million pieces, the most
 //! merges are 600,000. `docs/tokenizers.md` lists the bounds.
 
-use ratdata_schemas::TokenId;
+use ratdata_schemas::{TokenId, narrow};
 
-/// Bytes of a tokenizer file, or of a file beside it.
+/// Bytes of a tokenizer file, or of a file next to it.
 pub(super) const MOST_BYTES: u64 = 128 << 20;
 
 /// Pieces of a vocabulary, and added tokens.
@@ -72,8 +72,7 @@ pub(super) fn most_added(text_bytes: usize) -> usize {
 /// Oniguruma's own bound, which is that of Hugging Face `tokenizers`, is ten million. A short text
 /// that needs a million is one on which the pattern tries everything.
 pub(super) fn most_pattern_steps(text_bytes: usize) -> u32 {
-    let steps = text_bytes.saturating_mul(64).saturating_add(1_000_000).min(10_000_000);
-    u32::try_from(steps).unwrap_or(10_000_000)
+    narrow(text_bytes.saturating_mul(64).saturating_add(1_000_000).min(10_000_000))
 }
 
 /// Returns for how many seconds the regular expressions of a tokenizer may be at one text, which is a
