@@ -31,7 +31,10 @@ pub fn narrow<Wide: Copy + Display, Narrow: TryFrom<Wide>>(number: Wide) -> Narr
 #[cold]
 #[inline(never)]
 #[track_caller]
-#[expect(clippy::panic, reason = "a number that changes in silence is worse than a program that ends")]
+#[expect(
+    clippy::panic,
+    reason = "a number that changes in silence is worse than a program that ends"
+)]
 fn broken(number: &dyn Display) -> ! {
     panic!("{number} does not fit the width that its bound promises");
 }

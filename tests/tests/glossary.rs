@@ -185,11 +185,15 @@ fn words(text: &str) -> Vec<Word> {
 /// names deep.
 fn folder(name: &str) -> String {
     match name.rsplit_once('/') {
-        Some((folder, _)) if !name.ends_with(".md") => {
+        Some((folder, _)) if !has_ending(Path::new(name), "md") => {
             folder.split('/').take(3).collect::<Vec<_>>().join("/")
         }
         _ => name.to_owned(),
     }
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|other| other == ending)
 }
 
 /// Calls `file` for every document, configuration and source of the repository.
@@ -202,8 +206,8 @@ fn visit(folder: &Path, file: &mut impl FnMut(&Path)) {
             if !name.starts_with('.') && name != "target" {
                 visit(&path, file);
             }
-        } else if [".md", ".rs"].iter().any(|ending| name.ends_with(ending))
-            || (is_config && name.ends_with(".toml"))
+        } else if ["md", "rs"].iter().any(|ending| has_ending(&path, ending))
+            || (is_config && has_ending(&path, "toml"))
         {
             file(&path);
         }

@@ -90,7 +90,8 @@ fn aligned(folder: &Path, file: &Value, text: &str) -> (Vec<u32>, Vec<(usize, us
     File::create(&path).unwrap().write_all(file.to_string().as_bytes()).unwrap();
     let tokenizer = Tokenizer::load(&path).unwrap();
     let mut encoder = tokenizer.encoder(SpecialInText::Parse);
-    let AlignedIds { ids, ranges: places } = tokenizer.encode_aligned(text, &mut encoder).unwrap().unwrap();
+    let AlignedIds { ids, ranges: places } =
+        tokenizer.encode_aligned(text, &mut encoder).unwrap().unwrap();
     let mut plain: Vec<u32> = Vec::new();
     encoder.encode_into(text, &mut plain).unwrap();
     assert_eq!(ids, plain, "the ids are those without places");

@@ -30,14 +30,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Makes the tables of a tokenizer.
-    pub(crate) fn new(compiled: Compiled) -> Self {
+    /// Makes the tables of a tokenizer, to be used with the instructions of a level.
+    pub(crate) fn new(compiled: Compiled, level: Level) -> Self {
         let Compiled { bpe, reading } = compiled;
         let (cutter, prefix) = match reading {
             Reading::Spaces { prefix, joins } => (Cutter::Joins(joins), prefix),
             Reading::ByteLevel { pattern, .. } => (Cutter::Pattern(pattern), Prefix::Never),
         };
-        let (level, shared) = (Level::detect(), LazyLock::new(SharedUnits::new as fn() -> _));
+        let shared = LazyLock::new(SharedUnits::new as fn() -> _);
         Self { bpe, cutter, prefix, level, shared }
     }
 

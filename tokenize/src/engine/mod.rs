@@ -24,3 +24,4 @@ mod simd;
 pub(crate) use bpe::merger::MAX_UNIT;
 pub(crate) use cache::shared_units::MAX_IDS;
 pub(crate) use encode::{Engine, Worker};
+pub(crate) use simd::{Level, VARIABLE as LEVEL_VARIABLE};

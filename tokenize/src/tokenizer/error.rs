@@ -7,6 +7,7 @@ use ratdata_schemas::Dtype;
 use thiserror::Error;
 
 use super::boundary::Bound;
+use crate::engine::LEVEL_VARIABLE;
 
 /// An error of loading a tokenizer.
 #[derive(Debug, Error)]
@@ -70,6 +71,12 @@ pub enum TokenizerError {
         /// What it says.
         reason: String,
     },
+    /// The environment names no level of vector instructions.
+    #[error("{LEVEL_VARIABLE} is `{found}`; expected `plain`, `avx2`, `avx512` or `neon`")]
+    Level {
+        /// What it says.
+        found: String,
+    },
     /// The file is a SentencePiece model, but of a kind that nothing here can run.
     #[error("{}: this SentencePiece model cannot be run: {reason}", .path.display())]
     Unsupported {
@@ -102,6 +109,9 @@ impl TokenizerError {
             ),
             Self::Unsupported { .. } => {
                 Some("convert it to a `tokenizer.json`, which Hugging Face `tokenizers` then runs")
+            }
+            Self::Level { .. } => {
+                Some("unset it, so that the best instructions of this processor are used")
             }
             Self::Io { .. } | Self::EmptyFolder { .. } => None,
         }

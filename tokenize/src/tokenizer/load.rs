@@ -17,8 +17,8 @@ use super::loaded::{Loaded, Served};
 use super::sentencepiece;
 use super::sentencepiece::model::{PieceKind, SentencePieceModel};
 use super::vocabulary::{Vocabulary, id_of};
-use crate::engine::Engine;
 use crate::engine::compiled::Compiled;
+use crate::engine::{Engine, Level};
 
 /// What a file of either kind says.
 struct Read {
@@ -48,7 +48,8 @@ pub(super) fn load(path: &Path) -> Result<Loaded, TokenizerError> {
     let (served, oracles) = match compiled {
         Ok(compiled) => {
             let is_nfc = compiled.is_nfc();
-            let engine = Arc::new(Engine::new(compiled));
+            let level = Level::of_machine().map_err(|found| TokenizerError::Level { found })?;
+            let engine = Arc::new(Engine::new(compiled, level));
             (Served::ByEngine { engine, is_nfc }, Oracles::default())
         }
         Err(reason) => {

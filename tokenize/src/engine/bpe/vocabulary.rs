@@ -48,7 +48,7 @@ pub(crate) enum Fallback {
         /// Whether neighbours become one.
         fused: bool,
     },
-    /// Nothing: the character vanishes, as in a vocabulary without an unknown id.
+    /// Nothing: every byte has an id.
     Nothing,
 }
 

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use super::char_class::{self, class_of};
 use super::contraction;
 use crate::engine::mask::{self, BLOCK};
-use crate::engine::simd::{Level, class_masks};
+use crate::engine::simd::{ClassMasks, Level, class_masks};
 
 /// Returns whether a pattern is GPT-2's, which GPT-NeoX, OPT and `RoBERTa` use too.
 pub(crate) fn is_gpt2(regex: &str) -> bool {
@@ -74,8 +74,8 @@ struct Classes {
 
 impl Classes {
     fn of(level: Level, text: &str, from: usize, block: &[u8], before: u8) -> Self {
-        let ([letter, number, white, space, other, apostrophe, ..], beyond) =
-            class_masks(level, &ASCII, block);
+        let ClassMasks { classes, beyond } = class_masks(level, &ASCII, block);
+        let [letter, number, white, space, other, apostrophe, ..] = classes;
         // Bytes beyond ASCII were looked up by their low seven bits, which means nothing.
         let mut classes = Self {
             letter: letter & !beyond,
@@ -220,7 +220,7 @@ mod tests {
 
     fn check(text: &str) {
         let expected = oracle(text);
-        for level in [Level::Plain, Level::detect()] {
+        for level in Level::available() {
             assert_eq!(cuts(level, text), expected, "{text:?} at {level:?}");
         }
     }

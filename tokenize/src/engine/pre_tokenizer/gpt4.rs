@@ -18,7 +18,7 @@ use super::char_class::{
 };
 use super::contraction;
 use crate::engine::mask::{self, BLOCK};
-use crate::engine::simd::{Level, class_masks};
+use crate::engine::simd::{ClassMasks, Level, class_masks};
 
 /// How the patterns of this family differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,8 +205,8 @@ impl<'a> Walk<'a> {
         }
         self.block = block;
         let bytes = &self.text.as_bytes()[block..self.text.len().min(block + BLOCK)];
-        let (masks, beyond) = class_masks(self.level, &ASCII, bytes);
-        self.masks = masks;
+        let ClassMasks { classes, beyond } = class_masks(self.level, &ASCII, bytes);
+        self.masks = classes;
         if beyond != 0 {
             self.load_beyond(beyond);
         }
@@ -288,7 +288,7 @@ mod tests {
     fn check(patterns: &[(Rules, Split)], text: &str) {
         for (rules, split) in patterns {
             let expected = oracle(split, text);
-            for level in [Level::Plain, Level::detect()] {
+            for level in Level::available() {
                 assert_eq!(ends(*rules, level, text), expected, "{text:?}, {rules:?}, {level:?}");
             }
         }

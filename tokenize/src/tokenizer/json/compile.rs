@@ -69,6 +69,10 @@ pub(super) fn compile(
         (_, Some(&id)) => Fallback::Unknown { id, fused: model.fuse_unk },
         (_, None) => Fallback::Nothing,
     };
+    if let (Style::Spaces { .. }, Fallback::Nothing) = (style, &fallback) {
+        // They vanish before merging, so that their neighbours may merge.
+        return Err("it has no unknown token, so that characters without a piece vanish".into());
+    }
     let whole_units = model.ignore_merges.then(|| whole_units(vocab, style));
     let pairs = PairTable::new(merges);
     let reading = match style {
