@@ -1,5 +1,6 @@
 //! The `ratdata` command line.
 
+mod arguments;
 mod cli;
 #[cfg(test)]
 mod cli_reference;
@@ -10,12 +11,14 @@ mod executor;
 mod failure;
 mod inspect;
 mod interrupt;
+mod library_failures;
 mod number;
 mod plain;
 mod progress;
 mod quantity;
 mod report;
 mod store;
+mod summary;
 mod trainer;
 mod transcode;
 mod ui;

@@ -20,6 +20,11 @@ pub(crate) fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
         })
 }
 
+/// Returns how many threads work: as many as asked for, or as there are processors.
+pub(crate) fn threads_of(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
 /// Reads how many of something are taken: one at least.
 pub(crate) fn count(text: &str) -> Result<NonZeroU64, String> {
     text.parse().map_err(|_| expected(text, &(1..=u64::MAX)))

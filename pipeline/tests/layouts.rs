@@ -374,7 +374,7 @@ fn rows_are_exported_with_labels_and_segments() {
         spans: record(&pack, "s.bin", &spans),
         counts: None,
     });
-    let manifest = ratdata_schemas::bin_set::manifest_checksum(&root.join("demo/tokens")).unwrap();
+    let manifest = ratdata_schemas::manifest_checksum(&root.join("demo/tokens")).unwrap();
     let base = BaseRecord { path: "../demo/tokens".into(), manifest };
     rows_artifact(&pack, "train", part, Some(base));
 

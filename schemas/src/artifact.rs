@@ -7,62 +7,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
-use thiserror::Error;
 
+use crate::artifact_error::ArtifactError;
 use crate::checksum::Checksum;
 use crate::file_record::FileRecord;
-use crate::refusal::refusal_hint;
-
-/// Why an artifact could not be written.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ArtifactError {
-    /// The operating system refused.
-    #[error("{}: cannot write: {source}", .path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A link leads out of the folder that is written into.
-    #[error("{}: lies in {}, which is not inside the artifact", .path.display(), .real.display())]
-    Outside {
-        /// The file.
-        path: PathBuf,
-        /// Where its folder leads.
-        real: PathBuf,
-    },
-    /// Another run writes into the folder.
-    #[error("{}: another run is writing into this folder", .path.display())]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Another run writes the file.
-    #[error("{}: another run is writing this file", .path.display())]
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-impl ArtifactError {
-    /// Returns what the user can do about it, where there is something to do.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Outside { .. } => Some("choose another `--out`"),
-            Self::Locked { .. } | Self::Busy { .. } => {
-                Some("wait for it to end, or choose another `--out`")
-            }
-            Self::Io { source, .. } => refusal_hint(source),
-        }
-    }
-}
-
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError + '_ {
-    |source| ArtifactError::Io { path: path.to_owned(), source }
-}
+use crate::removal::remove_file_if_exists;
 
 /// A file under a temporary name, hashed as it is written, that gets its own name when whole.
 ///
@@ -88,7 +37,7 @@ impl StagedFile {
     /// The system refuses the folder or the file, or another run writes the same file.
     pub fn create(path: &Path) -> Result<Self, ArtifactError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(io_error(folder))?;
+            fs::create_dir_all(folder).map_err(ArtifactError::io(folder))?;
         }
         let mut staging = path.as_os_str().to_owned();
         staging.push(".");
@@ -113,7 +62,7 @@ impl StagedFile {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         match &mut self.writer {
-            Some(writer) => writer.write_all(bytes).map_err(io_error(&self.path)),
+            Some(writer) => writer.write_all(bytes).map_err(ArtifactError::io(&self.path)),
             None => Ok(()),
         }
     }
@@ -147,10 +96,10 @@ impl StagedFile {
     /// The system refuses one of the three.
     pub fn commit(mut self) -> Result<(u64, Checksum), ArtifactError> {
         if let Some(writer) = &mut self.writer {
-            writer.flush().map_err(io_error(&self.path))?;
-            writer.get_ref().sync_all().map_err(io_error(&self.path))?;
+            writer.flush().map_err(ArtifactError::io(&self.path))?;
+            writer.get_ref().sync_all().map_err(ArtifactError::io(&self.path))?;
         }
-        fs::rename(&self.staging, &self.path).map_err(io_error(&self.path))?;
+        fs::rename(&self.staging, &self.path).map_err(ArtifactError::io(&self.path))?;
         // Closed only now, and with it unlocked: the temporary name is free.
         self.writer = None;
         sync_folder_of(&self.path)?;
@@ -204,15 +153,8 @@ pub fn free_space(folder: &Path) -> Option<u64> {
 /// Creates an empty file in the place of what is there: that may be a link, or a second name of
 /// another file, whose content is nobody's to change.
 pub(crate) fn create_anew(path: &Path) -> Result<File, ArtifactError> {
-    remove_if_there(path)?;
-    File::options().write(true).create_new(true).open(path).map_err(io_error(path))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), ArtifactError> {
-    match fs::remove_file(path) {
-        Err(wrong) if wrong.kind() != io::ErrorKind::NotFound => Err(io_error(path)(wrong)),
-        _ => Ok(()),
-    }
+    remove_file_if_exists(path)?;
+    File::options().write(true).create_new(true).open(path).map_err(ArtifactError::io(path))
 }
 
 /// Opens the temporary file of `path`, empty and locked, so that two runs do not mix their bytes.
@@ -223,19 +165,19 @@ fn claim(staging: &Path, path: &Path) -> Result<File, ArtifactError> {
     loop {
         let foreign = |there: fs::Metadata| !there.is_file() || there.nlink() > 1;
         if fs::symlink_metadata(staging).is_ok_and(foreign) {
-            remove_if_there(staging)?;
+            remove_file_if_exists(staging)?;
         }
         let mut options = File::options();
         let options = options.create(true).truncate(false).write(true);
-        let file = options.open(staging).map_err(io_error(staging))?;
+        let file = options.open(staging).map_err(ArtifactError::io(staging))?;
         // A file system without locks cannot keep two runs apart, and one is the usual case.
         let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
         if locked == Err(rustix::io::Errno::WOULDBLOCK) {
             return Err(ArtifactError::Busy { path: path.to_owned() });
         }
         // Between opening and locking, another run may have given the file its name.
-        if leads_to(staging, &file).map_err(io_error(staging))? {
-            file.set_len(0).map_err(io_error(staging))?;
+        if leads_to(staging, &file).map_err(ArtifactError::io(staging))? {
+            file.set_len(0).map_err(ArtifactError::io(staging))?;
             return Ok(file);
         }
     }
@@ -261,7 +203,7 @@ pub fn sync_folder_of(path: &Path) -> Result<(), ArtifactError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error(folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(ArtifactError::io(folder))
 }
 
 /// The right to write into a folder, held by one process at a time and freed when it ends.
@@ -287,7 +229,7 @@ impl DirLock {
     ///
     /// [`ArtifactError::Locked`] when another process holds it.
     pub fn take(folder: &Path) -> Result<Self, ArtifactError> {
-        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        fs::create_dir_all(folder).map_err(ArtifactError::io(folder))?;
         let path = folder.join(Self::FILE);
         let file = File::options()
             .create(true)
@@ -295,7 +237,7 @@ impl DirLock {
             .read(true)
             .write(true)
             .open(&path)
-            .map_err(io_error(&path))?;
+            .map_err(ArtifactError::io(&path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => {

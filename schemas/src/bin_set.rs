@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::bin::{BinError, TokenBin};
+use crate::bin::TokenBin;
+use crate::bin_error::BinError;
 use crate::checksum::Checksum;
 use crate::index::DocIndex;
-use crate::manifest::{Manifest, ManifestError, ShardRecord, SplitRecord};
+use crate::manifest::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::mmap::MappedFile;
+use crate::records::{ShardRecord, SplitRecord};
 use crate::token::{Dtype, TokenId};
 
 /// Why a set of bins could not be opened.
@@ -265,7 +267,7 @@ fn open_shard(
 ///
 /// The manifest cannot be read.
 pub fn manifest_checksum(root: &Path) -> Result<Checksum, ManifestError> {
-    let path = root.join(crate::manifest::MANIFEST_FILE);
+    let path = root.join(MANIFEST_FILE);
     Checksum::of_file(&path).map_err(|source| ManifestError::Io { path, source })
 }
 

@@ -1,6 +1,5 @@
 //! A file of an artifact, as its manifest records it, and the one way to open it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -8,11 +7,12 @@ use std::sync::atomic::AtomicBool;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::ArtifactError;
-use crate::bin::BinError;
+use crate::artifact_error::ArtifactError;
+use crate::bin_error::BinError;
 use crate::checksum::Checksum;
 use crate::mmap::MappedFile;
 use crate::relative_path::RelativePath;
+use crate::removal::remove_file_if_exists;
 
 /// One file of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,8 +33,8 @@ impl FileRecord {
     ///
     /// It cannot be read, lies elsewhere, or at a path that is not UTF-8.
     pub fn of_file(root: &Path, path: &Path) -> Result<Self, ArtifactError> {
-        let io = |source| ArtifactError::Io { path: path.to_owned(), source };
-        let bytes = path.metadata().map_err(io)?.len();
+        let io = ArtifactError::io(path);
+        let bytes = path.metadata().map_err(&io)?.len();
         let blake3 = Checksum::of_file(path).map_err(io)?;
         Ok(Self { path: Self::relative(root, path)?, bytes, blake3 })
     }
@@ -49,8 +49,8 @@ impl FileRecord {
         path: &Path,
         stop: &AtomicBool,
     ) -> Result<Self, ArtifactError> {
-        let io = |source| ArtifactError::Io { path: path.to_owned(), source };
-        let bytes = path.metadata().map_err(io)?.len();
+        let io = ArtifactError::io(path);
+        let bytes = path.metadata().map_err(&io)?.len();
         let blake3 = Checksum::of_file_unless(path, stop).map_err(io)?;
         Ok(Self { path: Self::relative(root, path)?, bytes, blake3 })
     }
@@ -115,12 +115,7 @@ impl FileRecord {
         {
             return Err(ArtifactError::Outside { path, real });
         }
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ArtifactError::Io { path, source })
-            }
-            _ => Ok(()),
-        }
+        remove_file_if_exists(&path)
     }
 
     /// Returns whether the file is there, below `root`, with the size that was recorded.
@@ -132,6 +127,7 @@ impl FileRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

@@ -35,7 +35,7 @@ pub struct Identity {
 
 /// The state of a file, and whether a later write would change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct FileState {
     /// The state.
     pub identity: Identity,
     /// Whether the last change is so old that a later one has another time. Otherwise a write at this
@@ -91,7 +91,7 @@ impl Identity {
     }
 }
 
-impl Sight {
+impl FileState {
     /// Looks at a file; if it was changed a moment ago, waits until a later change has another time.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ mod tests {
         let path = folder.path().join("x");
         let put = |path: &Path, text: &[u8]| File::create(path).unwrap().write_all(text).unwrap();
         put(&path, b"one");
-        let first = Sight::of(&path).unwrap();
+        let first = FileState::of(&path).unwrap();
         assert!(first.certain);
         assert_eq!(Identity::of(&path).unwrap(), first.identity);
 
@@ -147,7 +147,7 @@ mod tests {
         put(&path, b"two");
         let times = FileTimes::new().set_modified(written);
         File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
-        let second = Sight::of(&path).unwrap();
+        let second = FileState::of(&path).unwrap();
         assert_eq!(second.identity.modified, first.identity.modified);
         assert_ne!(second.identity, first.identity);
 
@@ -156,7 +156,7 @@ mod tests {
         put(&other, b"two");
         File::options().write(true).open(&other).unwrap().set_times(times).unwrap();
         fs::rename(&other, &path).unwrap();
-        assert_ne!(Sight::of(&path).unwrap().identity, second.identity);
+        assert_ne!(FileState::of(&path).unwrap().identity, second.identity);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::bin::BinError;
+use crate::bin_error::BinError;
 use crate::file_record::FileRecord;
 use crate::mmap::MappedFile;
 

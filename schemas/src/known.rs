@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
-use crate::identity::{Identity, Sight};
+use crate::identity::{FileState, Identity};
 
 /// Raised when the format changes; facts of another version are not read.
 const VERSION: u32 = 1;
@@ -101,8 +101,8 @@ impl Known {
     }
 
     /// Returns whether the checksum of a file in this state is known.
-    pub fn has(&self, path: &Path, sight: &Sight) -> bool {
-        self.recall(path, sight).is_some()
+    pub fn has(&self, path: &Path, state: &FileState) -> bool {
+        self.recall(path, state).is_some()
     }
 
     /// Returns the checksum of a file in this state: the known one, or the result of reading the file,
@@ -112,28 +112,33 @@ impl Known {
     ///
     /// The file cannot be read, or its state has changed; or `stop` was set, which is
     /// [`io::ErrorKind::Interrupted`].
-    pub fn checksum(&self, path: &Path, sight: &Sight, stop: &AtomicBool) -> io::Result<Checksum> {
-        if let Some(blake3) = self.recall(path, sight) {
+    pub fn checksum(
+        &self,
+        path: &Path,
+        state: &FileState,
+        stop: &AtomicBool,
+    ) -> io::Result<Checksum> {
+        if let Some(blake3) = self.recall(path, state) {
             return Ok(blake3);
         }
         let blake3 = Checksum::of_file_unless(path, stop)?;
         self.reads.fetch_add(1, Ordering::Relaxed);
-        if Identity::of(path)? != sight.identity {
+        if Identity::of(path)? != state.identity {
             return Err(io::Error::other(TOUCHED));
         }
-        if sight.certain {
-            let fact = Fact { identity: sight.identity, blake3: blake3.clone() };
+        if state.certain {
+            let fact = Fact { identity: state.identity, blake3: blake3.clone() };
             self.lock().0.insert(key(path), fact);
         }
         Ok(blake3)
     }
 
-    fn recall(&self, path: &Path, sight: &Sight) -> Option<Checksum> {
+    fn recall(&self, path: &Path, state: &FileState) -> Option<Checksum> {
         if self.distrusts {
             return None;
         }
         let facts = self.lock();
-        let fact = facts.0.get(&key(path)).filter(|fact| fact.identity == sight.identity);
+        let fact = facts.0.get(&key(path)).filter(|fact| fact.identity == state.identity);
         fact.map(|fact| fact.blake3.clone())
     }
 
@@ -169,7 +174,7 @@ mod tests {
     }
 
     fn ask(known: &Known, path: &Path) -> Checksum {
-        known.checksum(path, &Sight::of(path).unwrap(), &GO_ON).unwrap()
+        known.checksum(path, &FileState::of(path).unwrap(), &GO_ON).unwrap()
     }
 
     #[test]
@@ -197,8 +202,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         put(&path, b"one");
-        let sight = Sight::of(&path).unwrap();
-        let wrong = Fact { identity: sight.identity, blake3: Checksum::of(b"not this") };
+        let state = FileState::of(&path).unwrap();
+        let wrong = Fact { identity: state.identity, blake3: Checksum::of(b"not this") };
         let note = note_of(Facts([(key(&path), wrong)].into()));
 
         let distrusting = Known::from_note(&note).distrusting();
@@ -215,11 +220,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         put(&path, b"one");
-        let sight = Sight::of(&path).unwrap();
+        let state = FileState::of(&path).unwrap();
 
         put(&path, b"two");
 
-        let refused = Known::default().checksum(&path, &sight, &GO_ON).unwrap_err();
+        let refused = Known::default().checksum(&path, &state, &GO_ON).unwrap_err();
         assert_eq!(refused.to_string(), TOUCHED);
     }
 
@@ -228,12 +233,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         put(&path, b"one");
-        let sight = Sight { certain: false, ..Sight::of(&path).unwrap() };
+        let state = FileState { certain: false, ..FileState::of(&path).unwrap() };
         let known = Known::default();
 
-        known.checksum(&path, &sight, &GO_ON).unwrap();
+        known.checksum(&path, &state, &GO_ON).unwrap();
 
-        assert!(!known.has(&path, &sight));
+        assert!(!known.has(&path, &state));
     }
 
     #[test]

@@ -3,15 +3,15 @@
 //! Manifests come from anywhere. What is wrong here is told under its key, before a file is opened,
 //! a path made or memory asked for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::manifest::{
-    MAX_ROW_LEN, Manifest, PackRecord, ShardRecord, SourceRecord, SplitRecord, TokenizerRecord,
-};
 use crate::plain_name::{PlainName, shown};
+use crate::records::{
+    MAX_ROW_LEN, PackRecord, ShardRecord, SourceRecord, SplitRecord, TokenizerRecord,
+};
 use crate::relative_path::RelativePath;
 use crate::token::{Dtype, TokenId};
 
@@ -71,10 +71,15 @@ pub(crate) fn wrong_part(manifest: &Value) -> Option<String> {
 }
 
 /// Tells of the first number that does not fit the others, and of a file that is named twice.
-pub(crate) fn check(manifest: &Manifest) -> Result<(), String> {
-    check_ids(manifest)?;
+pub(crate) fn check(
+    dtype: Dtype,
+    tokenizer: &TokenizerRecord,
+    splits: &BTreeMap<PlainName, SplitRecord>,
+    sources: &[SourceRecord],
+) -> Result<(), String> {
+    check_ids(dtype, tokenizer)?;
     let mut files = HashSet::new();
-    for (name, split) in &manifest.splits {
+    for (name, split) in splits {
         let of_split = |wrong: String| format!("splits.{name}: {wrong}");
         check_split(split).map_err(of_split)?;
         for file in split.files() {
@@ -83,17 +88,15 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), String> {
             }
         }
     }
-    let files = manifest.files();
-    adds_up("`bytes` of the files", files.iter().map(|file| file.bytes))?;
-    let sources = || manifest.sources.iter();
-    adds_up("`bytes` of the sources", sources().map(|source| source.bytes))?;
-    adds_up("`rows` of the sources", sources().map(|source| source.rows))?;
-    adds_up("`bad_rows` of the sources", sources().map(|source| source.bad_rows))?;
-    adds_up("`text_bytes` of the sources", sources().map(|source| source.text_bytes))
+    let files = splits.values().flat_map(SplitRecord::files);
+    adds_up("`bytes` of the files", files.map(|file| file.bytes))?;
+    adds_up("`bytes` of the sources", sources.iter().map(|source| source.bytes))?;
+    adds_up("`rows` of the sources", sources.iter().map(|source| source.rows))?;
+    adds_up("`bad_rows` of the sources", sources.iter().map(|source| source.bad_rows))?;
+    adds_up("`text_bytes` of the sources", sources.iter().map(|source| source.text_bytes))
 }
 
-fn check_ids(manifest: &Manifest) -> Result<(), String> {
-    let tokenizer = &manifest.tokenizer;
+fn check_ids(dtype: Dtype, tokenizer: &TokenizerRecord) -> Result<(), String> {
     let size = tokenizer.vocab_size;
     let named = [
         ("bos", tokenizer.bos),
@@ -109,7 +112,7 @@ fn check_ids(manifest: &Manifest) -> Result<(), String> {
         }
     }
     let narrowest = Dtype::for_vocab(size);
-    if manifest.dtype == Dtype::U16 && narrowest == Dtype::U32 {
+    if dtype == Dtype::U16 && narrowest == Dtype::U32 {
         return Err(format!("`dtype` is u16, which cannot hold the `vocab_size` of {size}"));
     }
     Ok(())
@@ -161,7 +164,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Checksum, ManifestError};
+    use crate::{Checksum, Manifest, ManifestError};
 
     fn file(path: &str) -> Value {
         json!({ "path": path, "bytes": 8, "blake3": Checksum::of(b"") })

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{ArtifactError, StagedFile, create_anew, sync_folder_of};
+use crate::artifact::{StagedFile, create_anew, sync_folder_of};
+use crate::artifact_error::ArtifactError;
 use crate::regular::open_regular;
 
 /// How the content of a file came to its place.
@@ -32,10 +33,6 @@ pub struct PayloadFile {
     writer: Option<BufWriter<File>>,
     bytes: u64,
     stopped: fn() -> bool,
-}
-
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError + '_ {
-    |source| ArtifactError::Io { path: path.to_owned(), source }
 }
 
 impl PayloadFile {
@@ -66,7 +63,7 @@ impl PayloadFile {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
         self.bytes += bytes.len() as u64;
         match &mut self.writer {
-            Some(writer) => writer.write_all(bytes).map_err(io_error(&self.path)),
+            Some(writer) => writer.write_all(bytes).map_err(ArtifactError::io(&self.path)),
             None => Ok(()),
         }
     }
@@ -79,17 +76,18 @@ impl PayloadFile {
     /// [`io::ErrorKind::Interrupted`].
     pub fn copy_from(&mut self, source: &Path, from: u64, len: u64) -> Result<(), ArtifactError> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let mut open = open_regular(source).map_err(io_error(source))?;
-        open.seek(SeekFrom::Start(from)).map_err(io_error(source))?;
-        writer.flush().map_err(io_error(&self.path))?;
+        let mut open = open_regular(source).map_err(ArtifactError::io(source))?;
+        open.seek(SeekFrom::Start(from)).map_err(ArtifactError::io(source))?;
+        writer.flush().map_err(ArtifactError::io(&self.path))?;
         let mut left = len;
         while left > 0 {
             if (self.stopped)() {
-                return Err(io_error(&self.path)(io::ErrorKind::Interrupted.into()));
+                return Err(ArtifactError::io(&self.path)(io::ErrorKind::Interrupted.into()));
             }
             let mut piece = Read::by_ref(&mut open).take(left.min(PIECE));
             // From file to file the standard library asks the system to copy (`copy_file_range`).
-            let copied = io::copy(&mut piece, writer.get_mut()).map_err(io_error(&self.path))?;
+            let copied =
+                io::copy(&mut piece, writer.get_mut()).map_err(ArtifactError::io(&self.path))?;
             if copied == 0 {
                 break;
             }
@@ -100,7 +98,7 @@ impl PayloadFile {
             return Ok(());
         }
         let ended = format!("it ends {left} bytes before what was to be copied");
-        Err(io_error(source)(io::Error::new(io::ErrorKind::UnexpectedEof, ended)))
+        Err(ArtifactError::io(source)(io::Error::new(io::ErrorKind::UnexpectedEof, ended)))
     }
 
     /// Returns how many bytes were written so far.
@@ -120,10 +118,10 @@ impl PayloadFile {
     /// The system refuses one of the two.
     pub fn commit(mut self) -> Result<u64, ArtifactError> {
         if let Some(writer) = &mut self.writer {
-            writer.flush().map_err(io_error(&self.path))?;
-            writer.get_ref().sync_all().map_err(io_error(&self.path))?;
+            writer.flush().map_err(ArtifactError::io(&self.path))?;
+            writer.get_ref().sync_all().map_err(ArtifactError::io(&self.path))?;
         }
-        fs::rename(&self.staging, &self.path).map_err(io_error(&self.path))?;
+        fs::rename(&self.staging, &self.path).map_err(ArtifactError::io(&self.path))?;
         self.writer = None;
         sync_folder_of(&self.path)?;
         Ok(self.bytes)
@@ -166,21 +164,21 @@ pub fn carry_unless(
         let staging = staging_of(path)?;
         match fs::remove_file(&staging) {
             Err(wrong) if wrong.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error(&staging)(wrong));
+                return Err(ArtifactError::io(&staging)(wrong));
             }
             _ => {}
         }
         // A link to a link would name the link: the file itself is what is wanted.
-        let real = fs::canonicalize(source).map_err(io_error(source))?;
+        let real = fs::canonicalize(source).map_err(ArtifactError::io(source))?;
         if fs::hard_link(&real, &staging).is_ok() {
-            fs::rename(&staging, path).map_err(io_error(path))?;
+            fs::rename(&staging, path).map_err(ArtifactError::io(path))?;
             // Renaming one name of a file onto another of its names leaves both: clear the first.
             drop(fs::remove_file(&staging));
             sync_folder_of(path)?;
             return Ok(Carried::Linked);
         }
     }
-    let len = fs::metadata(source).map_err(io_error(source))?.len();
+    let len = fs::metadata(source).map_err(ArtifactError::io(source))?.len();
     let mut file = PayloadFile::create(path)?.unless(stopped);
     file.copy_from(source, 0, len)?;
     file.commit()?;
@@ -189,7 +187,7 @@ pub fn carry_unless(
 
 fn staging_of(path: &Path) -> Result<PathBuf, ArtifactError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        fs::create_dir_all(folder).map_err(ArtifactError::io(folder))?;
     }
     let mut staging = path.as_os_str().to_owned();
     staging.push(".");

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::bin::BinError;
+use crate::bin_error::BinError;
 use crate::bin_set::{BinSet, BinSetError, manifest_checksum};
-use crate::manifest::{
-    Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord, Span, SplitRecord,
-};
+use crate::manifest::{Manifest, ManifestError};
 use crate::mmap::MappedFile;
+use crate::records::{PackRecord, PairsRecord, RowsRecord, Span, SplitRecord};
 use crate::token::{Dtype, IGNORE_INDEX, TokenId};
 
 /// Why rows could not be opened.

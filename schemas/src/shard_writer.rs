@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use crate::artifact::{ArtifactError, StagedFile};
+use crate::artifact::StagedFile;
+use crate::artifact_error::ArtifactError;
 use crate::bin::Tokens;
-use crate::manifest::ShardRecord;
 use crate::mmap::{bytes_of_u16, bytes_of_u32};
+use crate::records::ShardRecord;
 
 /// The names of a shard's files.
 #[derive(Clone, Copy, Debug)]

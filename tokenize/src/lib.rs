@@ -88,6 +88,7 @@ mod git_lfs;
 pub mod hub;
 pub mod order;
 pub mod pack;
+pub mod provenance;
 pub mod sft;
 mod share;
 pub mod source;

@@ -268,7 +268,7 @@ fn a_run_that_is_terminated_goes_on() {
 
 /// Writes an artifact of one bin with its index, and returns its manifest.
 fn artifact(root: &Path) -> serde_json::Value {
-    use ratdata_schemas::manifest::FORMAT_VERSION;
+    use ratdata_schemas::FORMAT_VERSION;
     use ratdata_schemas::{
         Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
     };

@@ -2,16 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use ratdata_schemas::{Dtype, PlainName, TokenId};
-use ratdata_tokenize::hub::resolve_tokenizer;
-use ratdata_tokenize::tokenizer::Tokenizer;
 
-use super::export::failure;
-use super::tokenize::TokenizeReport;
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::{Width, tokenizer};
+use crate::failure::Failure;
 use crate::interrupt;
+use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
+use crate::summary::BinsSummary;
 use crate::transcode::{self, Documents, ImportJob, ImportLayout};
 use crate::ui::Ui;
 
@@ -38,7 +36,7 @@ pub(crate) struct ImportArgs {
 
     /// The width of ids, where no header says it [default: u16]
     #[arg(long, value_enum)]
-    dtype: Option<WidthArg>,
+    dtype: Option<Width>,
 
     /// The tokenizer that made the ids; without one the manifest says `unknown`
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
@@ -71,14 +69,6 @@ Examples:
   ratdata import corpus_text_document --from megatron --out data/tokens
   ratdata import train.bin --from raw --dtype u16 --eos 50256 --out data/tokens";
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum WidthArg {
-    /// Two bytes
-    U16,
-    /// Four bytes
-    U32,
-}
-
 fn documents(text: &str) -> Result<Documents, String> {
     match text.parse::<TokenId>() {
         Ok(id) => Ok(Documents::Eos(id)),
@@ -92,11 +82,8 @@ pub(crate) fn import(ui: &Ui, args: &ImportArgs) -> Result<(), Failure> {
     let tokenizer = match &args.tokenizer {
         None => None,
         Some(wanted) => {
-            let found = resolve_tokenizer(wanted, &FetchBars::new(ui))
-                .map_err(|wrong| hub_failure(&wrong))?;
-            let tokenizer = Tokenizer::load(&found.path)
-                .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-            Some(tokenizer.record(&found.name))
+            let found = tokenizer::resolve(wanted, &FetchBars::new(ui))?;
+            Some(tokenizer::load(&found)?.record(&found.name))
         }
     };
     let own = tokenizer.as_ref().and_then(|record| record.eos);
@@ -109,20 +96,17 @@ pub(crate) fn import(ui: &Ui, args: &ImportArgs) -> Result<(), Failure> {
         out: &args.out,
         name: &name,
         split: &args.split,
-        dtype: args.dtype.map(|dtype| match dtype {
-            WidthArg::U16 => Dtype::U16,
-            WidthArg::U32 => Dtype::U32,
-        }),
+        dtype: args.dtype.map(Dtype::from),
         documents,
         tokenizer,
         link: args.link,
         force: args.force,
         stop: interrupt::flag(),
     };
-    let imported = transcode::import(&job).map_err(|wrong| failure(&wrong))?;
+    let imported = transcode::import(&job).map_err(|wrong| transcode_failure(&wrong))?;
     if !imported.made {
         ui.note(&format!("{}: already done", args.out.display()));
     }
-    ui.emit(&TokenizeReport::of(&args.out, &imported.manifest, None))?;
-    imported.finish().map_err(|wrong| failure(&wrong))
+    ui.emit(&BinsSummary::of(&args.out, &imported.manifest, None))?;
+    imported.finish().map_err(|wrong| transcode_failure(&wrong))
 }

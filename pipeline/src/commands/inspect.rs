@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{Dtype, Manifest, SplitRecord};
+use ratdata_schemas::{MANIFEST_FILE, Manifest, SplitRecord};
 
+use crate::arguments::Width;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{
     Asked, Subject, find_tokenizer, inspect as look, inspect_checkpoint, missing_tokenizer, texts,
@@ -57,24 +56,6 @@ Examples:
   ratdata inspect data/sft/qmsum-4096
   ratdata inspect data/tokens --decode 2
   ratdata inspect somebody.bin --dtype u16 --tokenizer gpt2 --find 'once upon'";
-
-/// The width of ids that no manifest tells of.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Width {
-    /// Two bytes
-    U16,
-    /// Four bytes
-    U32,
-}
-
-impl From<Width> for Dtype {
-    fn from(width: Width) -> Self {
-        match width {
-            Width::U16 => Self::U16,
-            Width::U32 => Self::U32,
-        }
-    }
-}
 
 /// Runs the command.
 pub(crate) fn inspect(ui: &Ui, args: &InspectArgs) -> Result<(), Failure> {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use ratdata_schemas::open_regular;
 
-use super::run::{PipelineArgs, check_store};
+use crate::arguments::{PipelineArgs, Program, check_store};
 use crate::dag::error::pipeline_failure;
-use crate::executor::watched::as_drawn;
+use crate::executor::running_step::as_drawn;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::store::Store;
@@ -25,7 +25,7 @@ pub(crate) struct LogsArgs {
     #[arg(value_names = ["PIPELINE", "STEP"], num_args = 1..=2, required = true)]
     words: Vec<String>,
 
-    /// The folder of results [default: the pipeline's, or `.ratdata/store` beside it]
+    /// The folder of results [default: the pipeline's, or `.ratdata/store` next to it]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 
@@ -35,13 +35,13 @@ pub(crate) struct LogsArgs {
 }
 
 /// Runs the command.
-pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
+pub(crate) fn logs(args: &LogsArgs, program: Program) -> Result<(), Failure> {
     let (pipeline, step) = match args.words.as_slice() {
         [step] => ("pipeline.toml", step),
         [pipeline, step, ..] => (pipeline.as_str(), step),
         [] => return Err(Failure::message(Kind::Usage, "expected a step")),
     };
-    let (pipeline, store) = PipelineArgs::at(pipeline, args.store.clone()).read()?;
+    let (pipeline, store) = PipelineArgs::at(pipeline, args.store.clone()).read(program)?;
     check_store(&store)?;
     pipeline.step(step).map_err(|wrong| pipeline_failure(&wrong))?;
     let found = newest(&store, &pipeline.identity, step);

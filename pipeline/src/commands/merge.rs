@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use ratdata_schemas::PlainName;
 
-use super::export::failure;
-use super::tokenize::TokenizeReport;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::library_failures::transcode_failure;
+use crate::summary::BinsSummary;
 use crate::transcode::{MergeJob, merge as join};
 use crate::ui::Ui;
 
@@ -49,9 +49,9 @@ pub(crate) fn merge(ui: &Ui, args: &MergeArgs) -> Result<(), Failure> {
         force: args.force,
         stop: interrupt::flag(),
     };
-    let merged = join(&job).map_err(|wrong| failure(&wrong))?;
+    let merged = join(&job).map_err(|wrong| transcode_failure(&wrong))?;
     if !merged.made {
         ui.note(&format!("{}: already done", args.out.display()));
     }
-    ui.emit(&TokenizeReport::of(&args.out, &merged.manifest, None))
+    ui.emit(&BinsSummary::of(&args.out, &merged.manifest, None))
 }

@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{ArtifactError, StagedFile};
+use ratdata_schemas::{ArtifactError, MANIFEST_FILE, StagedFile};
 use serde::Serialize;
 
-use super::inspect::Width;
+use crate::arguments::Width;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{Subject, find_tokenizer};
 use crate::interrupt;

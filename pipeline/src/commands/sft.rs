@@ -8,19 +8,19 @@ use std::time::Instant;
 use clap::ValueEnum;
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config, resolve_tokenizer};
+use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config};
 use ratdata_tokenize::pack::PackJob;
 use ratdata_tokenize::sft::{Form, MOST_ROW, SftError, SftJob, SftProgress, Task, Truncate};
-use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
-use super::tokenize::{OnBadRowArg, tell_notes, threads_of};
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::{PackingArg, PackingArgs, tokenizer};
+use crate::failure::{Failure, Kind};
 use crate::interrupt;
-use crate::number::thread_count;
+use crate::library_failures::{hub_failure, pack_failure};
+use crate::number::{thread_count, threads_of};
 use crate::progress::{FetchBars, RowProgress};
 use crate::quantity::{grouped, sized};
+use crate::summary::PackSummary;
 use crate::ui::Ui;
 
 /// Turn instruction data into rows that say what is learnt
@@ -93,6 +93,14 @@ Examples:
   ratdata sft --task narrativeqa_summary --split train,validation
   ratdata sft --task-file my_task.toml --packing best-fit --out data/my-task";
 
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum OnBadRowArg {
+    /// The job fails at the first
+    Fail,
+    /// They are left out and counted
+    Skip,
+}
+
 /// How examples share rows.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum SftPacking {
@@ -141,13 +149,12 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     };
     let task = task.map_err(|wrong| sft_failure(&wrong.into()))?;
     let bars = FetchBars::new(ui);
-    let found = resolve_tokenizer(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    let found = tokenizer::resolve(&args.tokenizer, &bars)?;
     if task.chat.as_ref().is_some_and(|chat| chat.template.is_none()) {
         fetch_tokenizer_config(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
     }
-    let tokenizer = Tokenizer::load(&found.path)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    tell_notes(ui, &tokenizer);
+    let tokenizer = tokenizer::load(&found)?;
+    tokenizer::tell_notes(ui, &tokenizer);
     let out =
         args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
     let job = SftJob {
@@ -189,7 +196,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         force: args.force || !outcome.made.is_empty(),
     };
     let packed = pack.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
-    ui.emit(&PackReport::of(&out, &packed))
+    ui.emit(&PackSummary::of(&out, &packed))
 }
 
 /// Checks the options of packing before anything is read: they mean nothing where rows are pairs.
@@ -271,7 +278,7 @@ fn tell(ui: &Ui, progress: &SftProgress) {
     }
 }
 
-pub(crate) fn sft_failure(wrong: &SftError) -> Failure {
+fn sft_failure(wrong: &SftError) -> Failure {
     let kind = match wrong {
         SftError::Interrupted | SftError::Hub(HubError::Interrupted) => Kind::Interrupted,
         wrong if wrong.is_usage() => Kind::Usage,

@@ -11,17 +11,18 @@ use ratdata_tokenize::corpus::{
     self, DtypeChoice, Edge, Job, JobConfig, JobError, OnBadRow, Order, Outcome, Progress,
     RowTally, Specials, count_documents,
 };
-use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_tokenizer, resolve_until};
+use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
 use ratdata_tokenize::source::{LeftOut, SourceFile, SplitFiles};
 use ratdata_tokenize::tokenizer::Tokenizer;
 
-use super::tokenized::EstimateReport;
-pub(crate) use super::tokenized::TokenizeReport;
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::tokenizer;
+use crate::failure::{Failure, Kind};
 use crate::interrupt;
-use crate::number::{count, thread_count, whole};
+use crate::library_failures::hub_failure;
+use crate::number::{count, thread_count, threads_of, whole};
 use crate::progress::{FetchBars, JobProgress};
 use crate::quantity::grouped;
+use crate::summary::{BinsSummary, EstimateSummary};
 use crate::ui::Ui;
 
 /// Turn text into memory-mapped token bins
@@ -156,14 +157,6 @@ enum DtypeArg {
     U32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub(crate) enum OnBadRowArg {
-    /// The job fails at the first
-    Fail,
-    /// They are left out and counted
-    Skip,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum BadTextArg {
     /// The job fails at the first
@@ -250,24 +243,19 @@ impl TokenizeArgs {
     }
 }
 
-/// Returns how many threads work: as many as asked for, or as there are processors.
-pub(crate) fn threads_of(asked: Option<NonZeroUsize>) -> usize {
-    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
-}
-
 /// Runs the command.
 pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     interrupt::end_promptly(ui, job_failure(&JobError::Interrupted));
     let bars = FetchBars::new(ui);
-    let found = resolve_tokenizer(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
-    let tokenizer = Tokenizer::load(&found.path)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    let found = tokenizer::resolve(&args.tokenizer, &bars)?;
+    let called = &found.name;
+    let tokenizer = tokenizer::load(&found)?;
     if let Some(reason) = tokenizer.uncovered() {
         ui.warn(&format!("the fast engine does not cover this tokenizer, since {reason}; Hugging Face `tokenizers` serves it"));
     }
-    tell_notes(ui, &tokenizer);
+    tokenizer::tell_notes(ui, &tokenizer);
     tell_eos(ui, args, &tokenizer);
-    let name = args.name.clone().unwrap_or_else(|| PlainName::near(&found.name));
+    let name = args.name.clone().unwrap_or_else(|| PlainName::near(called));
     let config = args.config(name);
     let threads = threads_of(args.num_proc);
     let take = config.split_files;
@@ -278,7 +266,7 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
         let estimate =
             corpus::estimate(&config, &tokenizer, &found.files, threads, interrupt::flag())
                 .map_err(|wrong| job_failure(&wrong))?;
-        return ui.emit(&EstimateReport(estimate));
+        return ui.emit(&EstimateSummary(estimate));
     }
     let inputs = match config.limit_docs {
         None => resolve_splits(&args.input, take, &bars),
@@ -292,13 +280,12 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let begun = Instant::now();
     let stop = interrupt::flag();
     let files = inputs.files;
-    let outcome =
-        Job::open_unless(config, tokenizer, &found.name, files, &args.out, args.force, stop)
-            .map_err(|wrong| job_failure(&wrong))?;
+    let outcome = Job::open_unless(config, tokenizer, called, files, &args.out, args.force, stop)
+        .map_err(|wrong| job_failure(&wrong))?;
     let job = match outcome {
         Outcome::Done(manifest) => {
             ui.note(&format!("{}: already done", args.out.display()));
-            return ui.emit(&TokenizeReport::of(&args.out, &manifest, None));
+            return ui.emit(&BinsSummary::of(&args.out, &manifest, None));
         }
         Outcome::Open(job) => job,
     };
@@ -324,14 +311,7 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     }
     let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
     tell_empty(ui, &manifest);
-    ui.emit(&TokenizeReport::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
-}
-
-/// Says what of a tokenizer's file is done otherwise than it says.
-pub(crate) fn tell_notes(ui: &Ui, tokenizer: &Tokenizer) {
-    for note in tokenizer.notes() {
-        ui.warn(&format!("{}: {note}", tokenizer.path().display()));
-    }
+    ui.emit(&BinsSummary::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
 }
 
 /// Warns where only its name says which of several tokens ends a document.
@@ -408,7 +388,7 @@ fn tell_left_out(ui: &Ui, left: &LeftOut) {
     }
 }
 
-pub(crate) fn job_failure(wrong: &JobError) -> Failure {
+fn job_failure(wrong: &JobError) -> Failure {
     let kind = match wrong {
         JobError::Interrupted => Kind::Interrupted,
         JobError::Width { .. }

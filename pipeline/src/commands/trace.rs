@@ -4,16 +4,17 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
-use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
+use ratdata_tokenize::corpus::{JobConfig, is_document};
+use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::train::{Drawn, draws};
 use crate::failure::{Failure, Kind};
 use crate::inspect::{find_sources, find_tokenizer, open_bins, rows_failure};
 use crate::interrupt;
 use crate::number::{column, length, whole};
+use crate::trainer::{Drawn, draws};
 use crate::ui::Ui;
 
 /// Lead a token back to its document, file, row and characters
@@ -132,33 +133,36 @@ pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
 
 fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> {
     let (root, manifest, mut traced) = found_at(args, spot)?;
-    let origins = match Origins::of(&root, &manifest, &spot.split) {
-        Ok(origins) => Some(origins),
+    let of_split = match SplitProvenance::of(&root, &manifest, &spot.split) {
+        Ok(of_split) => Some(of_split),
         Err(wrong) => {
             ui.note(&format!("the document is as far as it goes: {wrong}"));
             None
         }
     };
-    let origin = origins.as_ref().and_then(|origins| origins.locate(traced.document));
-    let source = origin.and_then(|origin| Some((origin, manifest.sources.get(origin.source)?)));
-    if let Some((origin, source)) = source {
+    let provenance = of_split.as_ref().and_then(|of_split| of_split.locate(traced.document));
+    let source = provenance
+        .and_then(|provenance| Some((provenance, manifest.sources.get(provenance.source)?)));
+    if let Some((provenance, source)) = source {
         traced.source = Some(source.name.clone());
-        traced.source_document = Some(origin.document);
-        traced.answer = origin.answer;
+        traced.source_document = Some(provenance.document);
+        traced.answer = provenance.answer;
         // Where no row was left out, documents are rows.
-        traced.row = (source.bad_rows == 0).then_some(origin.document.into());
+        traced.row = (source.bad_rows == 0).then_some(provenance.document.into());
     }
     let tokenizer =
         find_tokenizer(ui, args.tokenizer.as_deref(), Some(&manifest.tokenizer), &root)?;
     traced.piece = tokenizer.as_ref().and_then(|t| t.piece(traced.id)).map(ToOwned::to_owned);
-    if let (Some((origin, source)), false) = (source, args.input.is_empty()) {
+    if let (Some((provenance, source)), false) = (source, args.input.is_empty()) {
         let files = find_sources(ui, &args.input, &manifest)?;
         let name = &source.name;
         let file = files.iter().find(|file| file.name == *name).ok_or_else(|| {
             Failure::message(Kind::Usage, format!("source `{name}` is not among the files given"))
         })?;
-        match origins.as_ref().and_then(|origins| origins.job(origin.source)) {
-            Some(job) => read_source(&mut traced, job, file, origin.document, tokenizer.as_ref())?,
+        match of_split.as_ref().and_then(|of_split| of_split.job(provenance.source)) {
+            Some(job) => {
+                read_source(&mut traced, job, file, provenance.document, tokenizer.as_ref())?;
+            }
             None => traced.url = traced.row.and_then(|row| url_of(file, row)),
         }
     }

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::{ArtifactError, Checksum, Known, Manifest, ManifestError};
+use ratdata_schemas::{ArtifactError, Checksum, Known, Manifest, ManifestError, manifest_checksum};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::source::SourceFile;
 use serde::Serialize;
@@ -88,7 +87,8 @@ struct Verified {
 
 /// Runs the command.
 pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
-    let unreadable = |wrong: &ManifestError| Failure::new(Kind::Untrue, wrong).hinted(wrong.hint());
+    let unreadable =
+        |wrong: &ManifestError| Failure::new(Kind::Mismatch, wrong).hinted(wrong.hint());
     let manifest = Manifest::read(&args.path).map_err(|wrong| unreadable(&wrong))?;
     let checksum = manifest_checksum(&args.path).map_err(|wrong| unreadable(&wrong))?;
     let portions = args.out.as_ref().map(|out| Portions::open(out, &described(args, &checksum)));
@@ -227,7 +227,7 @@ fn failed(wrong: &ArtifactError) -> Failure {
 }
 
 fn untrue(offence: &Offence) -> Failure {
-    Failure::message(Kind::Untrue, offence.to_string()).hinted(Some(offence.cause.hint()))
+    Failure::message(Kind::Mismatch, offence.to_string()).hinted(Some(offence.cause.hint()))
 }
 
 impl fmt::Display for Verified {

@@ -9,6 +9,7 @@ use ratdata_schemas::layered::{nearest, overlay, parse_set, read_embedded, read_
 use serde_json::{Map, Value};
 use toml::Table;
 
+use super::embedded::{embedded, embedded_names};
 use super::error::PipelineError;
 use super::kinds::{self, Kind};
 use super::names::Names;
@@ -16,24 +17,13 @@ use super::outputs;
 use super::place::place_of;
 use super::sections::{SectionReader, unknown};
 use super::settings::SlurmSettings;
+use super::step::{Step, reference, texts};
 
 /// Keys that every step takes, whatever its kind.
 const OF_ALL: [&str; 4] = ["kind", "memory_gb", "publish", "threads"];
 
-/// The pipelines that are compiled in.
-const EMBEDDED: [(&str, &str); 3] = [
-    ("fineweb_edu", include_str!("../../../configs/pipeline/fineweb_edu.toml")),
-    ("sft_narrativeqa", include_str!("../../../configs/pipeline/sft_narrativeqa.toml")),
-    ("tiny", include_str!("../../../configs/pipeline/tiny.toml")),
-];
-
 /// What names a step's own folder in the words of a program.
 const OUT: &str = "out";
-
-/// Returns the text of the pipeline called `name` that is compiled in.
-pub(crate) fn embedded(name: &str) -> Option<&'static str> {
-    EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-}
 
 /// A pipeline as it was written, checked and with its layers joined.
 #[derive(Clone, Debug)]
@@ -53,23 +43,6 @@ pub(crate) struct Pipeline {
     pub(crate) resolved: Table,
 }
 
-/// One step, by name.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) name: String,
-    pub(crate) kind: std::sync::Arc<Kind>,
-    /// What decides the bytes.
-    pub(crate) config: Map<String, Value>,
-    /// What does not.
-    pub(crate) knobs: Map<String, Value>,
-    pub(crate) threads: Option<NonZeroUsize>,
-    pub(crate) memory_gb: f64,
-    /// Where a link to the result is put.
-    pub(crate) publish: Option<PathBuf>,
-    /// Numbers of the steps it takes, ascending.
-    pub(crate) inputs: Vec<usize>,
-}
-
 impl Pipeline {
     /// Reads a pipeline, what it extends, and the values of `--set` on top; `ours` are the commands
     /// that steps can be.
@@ -87,8 +60,7 @@ impl Pipeline {
         let mut table = match built_in {
             Some(text) => read_embedded(&path.to_string_lossy(), text, &embedded)?,
             None if !path.exists() => {
-                let known: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
-                let known = known.join(", ");
+                let known = embedded_names();
                 return Err(PipelineError::NoPipeline { path: path.to_owned(), known });
             }
             None => read_layers(path, &embedded)?,
@@ -319,28 +291,6 @@ impl<'a> StepReader<'a> {
     }
 }
 
-impl Step {
-    /// Returns the files that a program promises.
-    pub(crate) fn outputs(&self) -> impl Iterator<Item = &str> {
-        let outputs = self.config.get("outputs").filter(|_| self.kind.name == kinds::COMMAND);
-        outputs.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-    }
-}
-
-/// Splits a text that names a step's result, `@STEP/REST` or `KEY=@STEP/REST`, at the name.
-pub(crate) fn reference(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = if let Some(rest) = text.strip_prefix('@') {
-        ("", rest)
-    } else {
-        let at = text.find("=@")?;
-        (&text[..=at], &text[at + 2..])
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (name, after) = rest.split_at(end);
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    (!name.is_empty() && name.chars().all(plain)).then_some((before, name, after))
-}
-
 /// Returns whether a value is what a key of a `command` step holds: `env` a table, all others a list,
 /// of texts or, in `env`, of plain values.
 fn fits(key: &str, value: &Value) -> bool {
@@ -352,19 +302,6 @@ fn fits(key: &str, value: &Value) -> bool {
         (_, Value::Array(values)) => values.iter().all(Value::is_string),
         _ => false,
     }
-}
-
-/// Calls `each` with every text of a config and the key it is under.
-pub(crate) fn texts<'a>(config: &'a Map<String, Value>, each: &mut dyn FnMut(&'a str, &'a str)) {
-    fn walk<'a>(key: &'a str, value: &'a Value, each: &mut dyn FnMut(&'a str, &'a str)) {
-        match value {
-            Value::String(text) => each(key, text),
-            Value::Array(values) => values.iter().for_each(|value| walk(key, value, each)),
-            Value::Object(values) => values.values().for_each(|value| walk(key, value, each)),
-            _ => {}
-        }
-    }
-    config.iter().for_each(|(key, value)| walk(key, value, each));
 }
 
 /// Returns the steps' tables by name, as they lie: there may be a great many.

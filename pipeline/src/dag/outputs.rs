@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::PipelineError;
-use super::file::Step;
 use super::place::place_of;
+use super::step::Step;
 
 /// Checks the links and the promised files of all steps; paths are relative to `base`.
 ///

@@ -10,17 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{Checksum, Identity, Known, Manifest, Sight};
+use ratdata_schemas::{Checksum, FileState, Identity, Known, MANIFEST_FILE, Manifest};
 use ratdata_tokenize::sft::Task;
 use ratdata_tokenize::tokenizer::CONFIG_FILES;
 use rayon::prelude::*;
 use serde_json::Value;
 
 use super::error::PipelineError;
-use super::file::{Step, reference, texts};
 use super::kinds::{COMMAND, Key};
 use super::place::{layers, place_of};
+use super::step::{Step, reference, texts};
 use crate::interrupt;
 use crate::quantity::sized;
 use crate::transcode;
@@ -86,9 +85,9 @@ impl Content {
             return Ok(Some(other.clone()));
         }
         for read in &self.files {
-            let sight = Sight::of(&read.path)?;
-            if sight.identity != read.identity
-                && Known::default().checksum(&read.path, &sight, stop)? != read.blake3
+            let state = FileState::of(&read.path)?;
+            if state.identity != read.identity
+                && Known::default().checksum(&read.path, &state, stop)? != read.blake3
             {
                 return Ok(Some(read.path.clone()));
             }
@@ -236,13 +235,13 @@ impl<'a> Outside<'a> {
             let path = path.to_owned();
             move |source| PipelineError::Io { path, source }
         };
-        let look = |path: PathBuf| -> Result<(PathBuf, Sight), PipelineError> {
-            let sight = Sight::of(&path).map_err(refused(&path))?;
-            Ok((path, sight))
+        let look = |path: PathBuf| -> Result<(PathBuf, FileState), PipelineError> {
+            let state = FileState::of(&path).map_err(refused(&path))?;
+            Ok((path, state))
         };
         let seen = files.into_par_iter().map(look).collect::<Result<Vec<_>, _>>()?;
-        let new = seen.iter().filter(|(path, sight)| !self.known.has(path, sight));
-        let bytes: u64 = new.map(|(_, sight)| sight.identity.bytes()).sum();
+        let new = seen.iter().filter(|(path, state)| !self.known.has(path, state));
+        let bytes: u64 = new.map(|(_, state)| state.identity.bytes()).sum();
         if bytes >= WORTH_SAYING {
             (self.tell)(&format!(
                 "{}: {} are read whole, since they are not known or were touched",
@@ -250,13 +249,13 @@ impl<'a> Outside<'a> {
                 sized(bytes)
             ));
         }
-        let read = |(path, sight): (PathBuf, Sight)| -> Result<Read, PipelineError> {
-            let known = self.known.checksum(&path, &sight, interrupt::flag());
+        let read = |(path, state): (PathBuf, FileState)| -> Result<Read, PipelineError> {
+            let known = self.known.checksum(&path, &state, interrupt::flag());
             let blake3 = known.map_err(refused(&path))?;
             let below = path.strip_prefix(root).ok().filter(|name| !name.as_os_str().is_empty());
             let name = below.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path);
             let name = name.display().to_string();
-            Ok(Read { name, path, identity: sight.identity, blake3 })
+            Ok(Read { name, path, identity: state.identity, blake3 })
         };
         seen.into_par_iter().map(read).collect()
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ratdata_schemas::layered::EXTENDS;
 use ratdata_schemas::{TomlPlace, TomlText};
 
-use super::file::embedded;
+use super::embedded::embedded;
 
 /// Finds where the table or value under `keys` was written, in `path` or in what it extends; a
 /// missing key is told at the line of its table.

@@ -14,20 +14,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::{ArtifactError, TALLY_FILE};
+use ratdata_schemas::{ArtifactError, PROGRESS_FILE};
 use ratdata_tokenize::Share;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
+use super::error::TaskError;
 use super::gather::gather;
-use super::watched::tally_of;
-use crate::dag::file::{Pipeline, reference};
+use super::running_step::progress_file_of;
+use crate::dag::file::Pipeline;
 use crate::dag::fingerprint::Recipe;
 use crate::dag::kinds::{COMMAND, Wrong};
 use crate::dag::outside::Content;
 use crate::dag::plan::{Plan, Planned};
+use crate::dag::step::reference;
 use crate::store::{Store, remove, share_lock};
 
 /// How long a step may take to end after it was asked to.
@@ -68,32 +69,6 @@ pub(crate) enum Done {
     Made,
     /// Another run had made it in the meantime.
     Found,
-}
-
-/// Why a task was not done.
-#[derive(Debug, Error)]
-pub(crate) enum TaskError {
-    /// The step's program failed.
-    #[error("{program} ended with {status}")]
-    Failed { program: String, status: ExitStatus },
-    /// The step's program cannot be started.
-    #[error("`{program}`: cannot start: {source}")]
-    Start { program: String, source: io::Error },
-    /// A file that was promised is not there.
-    #[error("{} was promised and not written", .path.display())]
-    NoOutput { path: PathBuf },
-    /// An input is another one than the result is named by.
-    #[error("{}: this input was changed while the step was made; run the same again", .path.display())]
-    Changed { path: PathBuf },
-    /// The store cannot be written.
-    #[error(transparent)]
-    Store(#[from] ArtifactError),
-    /// The system refused something.
-    #[error("{}: {source}", .path.display())]
-    Io { path: PathBuf, source: io::Error },
-    /// The user interrupted it.
-    #[error("interrupted")]
-    Interrupted,
 }
 
 impl Task {
@@ -315,8 +290,8 @@ impl Task {
         command.args(name).args(given).args(rest);
         command.envs(&self.env).env("RATDATA_OUT", staging);
         command.env("RAYON_NUM_THREADS", threads.to_string());
-        let tally = tally_of(log);
-        command.env(TALLY_FILE, &tally);
+        let progress = progress_file_of(log);
+        command.env(PROGRESS_FILE, &progress);
         command.current_dir(&self.base).stdin(lock).process_group(0);
         let mut file = File::options().create(true).append(true).open(log).map_err(self.io(log))?;
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
@@ -327,7 +302,7 @@ impl Task {
         drop(command); // and with it our copies of the lock and the log
         let child = child.map_err(|source| TaskError::Start { program: shown.clone(), source })?;
         let ended = wait(child, stop);
-        fs::remove_file(tally).ok(); // where the step told how far it is
+        drop(fs::remove_file(progress)); // a step that has ended reports no progress
         match ended.map_err(self.io(staging))? {
             status if status.success() => Ok(()),
             _ if stop.load(Ordering::Relaxed) => Err(TaskError::Interrupted),
@@ -361,7 +336,7 @@ fn wait(mut child: Child, stop: &AtomicBool) -> io::Result<ExitStatus> {
         };
         if let (Some(signal), Some(group)) = (signal, group) {
             // A group that has ended in the meantime is found by the next `try_wait`.
-            kill_process_group(group, signal).ok();
+            kill_process_group(group, signal).unwrap_or_default();
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::TokenizerRecord;
-use ratdata_tokenize::hub::{cached_tokenizer, resolve_tokenizer};
+use ratdata_tokenize::hub::cached_tokenizer;
 use ratdata_tokenize::tokenizer::Tokenizer;
 
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::tokenizer;
+use crate::failure::{Failure, Kind};
 use crate::progress::FetchBars;
 use crate::ui::Ui;
 
@@ -25,9 +26,8 @@ pub(crate) fn find(
     root: &Path,
 ) -> Result<Option<Tokenizer>, Failure> {
     if let Some(asked) = asked {
-        let found = resolve_tokenizer(asked, &FetchBars::new(ui)).map_err(|w| hub_failure(&w))?;
-        let tokenizer = Tokenizer::load(&found.path)
-            .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+        let found = tokenizer::resolve(asked, &FetchBars::new(ui))?;
+        let tokenizer = tokenizer::load(&found)?;
         return match record {
             Some(record) if record.fingerprint != *tokenizer.fingerprint() => {
                 let message = format!(

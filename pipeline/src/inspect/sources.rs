@@ -4,7 +4,8 @@ use ratdata_schemas::Manifest;
 use ratdata_tokenize::hub::{HubError, resolve_splits};
 use ratdata_tokenize::source::{SourceError, SourceFile, SplitFiles};
 
-use crate::failure::{Failure, hub_failure};
+use crate::failure::Failure;
+use crate::library_failures::hub_failure;
 use crate::progress::FetchBars;
 use crate::ui::Ui;
 

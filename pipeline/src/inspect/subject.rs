@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::manifest::MANIFEST_FILE;
 use ratdata_schemas::{
-    BinSet, BinSetError, Dtype, MAX_ROW_LEN, Manifest, RowSet, RowSetError, SplitRecord,
-    TokenizerRecord,
+    BinSet, BinSetError, Dtype, MANIFEST_FILE, MAX_ROW_LEN, Manifest, RowSet, RowSetError,
+    SplitRecord, TokenizerRecord,
 };
 
 use crate::failure::{Failure, Kind};

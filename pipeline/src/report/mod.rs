@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
-use ratdata_schemas::manifest::MANIFEST_FILE;
+use ratdata_schemas::MANIFEST_FILE;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 

@@ -20,8 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{ArtifactError, Checksum, DirLock, Known, StagedFile};
+use ratdata_schemas::{ArtifactError, Checksum, DirLock, Known, StagedFile, sync_folder_of};
 use ratdata_tokenize::Share;
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use ratdata_schemas::layouts::LayoutError;
 use ratdata_schemas::{
-    ArtifactError, BinError, BinSetError, Dtype, HeldError, ManifestError, RowSetError, TokenId,
+    ArtifactError, ArtifactInputError, BinError, BinSetError, Dtype, ManifestError, RowSetError,
+    TokenId,
 };
 use thiserror::Error;
 
@@ -21,7 +22,7 @@ pub(crate) enum TranscodeError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error(transparent)]
-    Held(HeldError),
+    ArtifactInput(ArtifactInputError),
     #[error(transparent)]
     RowSet(#[from] RowSetError),
     #[error("{}: {source}", .path.display())]
@@ -94,7 +95,7 @@ impl TranscodeError {
             Self::Bin(wrong) => wrong.hint(),
             Self::BinSet(wrong) => wrong.hint(),
             Self::Manifest(wrong) => wrong.hint(),
-            Self::Held(wrong) => wrong.hint(),
+            Self::ArtifactInput(wrong) => wrong.hint(),
             Self::RowSet(wrong) => wrong.hint(),
             Self::Touched { .. } => {
                 Some("let what writes it end, then give the same command again")
@@ -140,8 +141,8 @@ impl From<ArtifactError> for TranscodeError {
     }
 }
 
-impl From<HeldError> for TranscodeError {
-    fn from(wrong: HeldError) -> Self {
-        if wrong.is_stop() { Self::Interrupted } else { Self::Held(wrong) }
+impl From<ArtifactInputError> for TranscodeError {
+    fn from(wrong: ArtifactInputError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::ArtifactInput(wrong) }
     }
 }

@@ -5,13 +5,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use ratdata_schemas::Dtype;
 use ratdata_schemas::layouts::datatrove::DatatroveMetadata;
 use ratdata_schemas::layouts::llmc::LlmcHeader;
 use ratdata_schemas::layouts::megatron::MegatronIndex;
 use ratdata_schemas::layouts::npy::NpyHeader;
 use ratdata_schemas::layouts::{LayoutError, llmc, olmo, parse_ends};
-use ratdata_schemas::{open_regular, read_regular};
+use ratdata_schemas::{Dtype, open_regular, read_regular};
 
 use super::TranscodeError;
 

@@ -8,13 +8,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
-use ratdata_schemas::open_regular;
-use ratdata_schemas::payload::carry_unless;
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, FileRecord, Identity, Manifest, PayloadFile, PlainName, RelativePath,
-    ShardRecord, Sight, SourceRecord, SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord,
-    Tokens, resting_place,
+    Checksum, DirLock, Dtype, FORMAT_VERSION, FileRecord, FileState, Identity, MANIFEST_FILE,
+    Manifest, PayloadFile, PlainName, RelativePath, ShardRecord, SourceRecord, SplitRecord,
+    StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, carry_unless, open_regular,
+    resting_place,
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -269,8 +267,8 @@ fn look(paths: &[PathBuf]) -> Vec<(PathBuf, Identity)> {
     let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(beside(path)));
     // What cannot be looked at is told by whoever reads it.
     let look = |path: PathBuf| {
-        let sight = Sight::of(&path).ok()?;
-        Some((path, sight.identity))
+        let state = FileState::of(&path).ok()?;
+        Some((path, state.identity))
     };
     files.filter_map(look).collect()
 }

@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    BinSet, Checksum, DirLock, FileRecord, Held, HeldError, Known, Manifest, PayloadFile,
-    PlainName, Shard, ShardRecord, SplitRecord,
+    ArtifactInput, ArtifactInputError, BinSet, Checksum, DirLock, FORMAT_VERSION, FileRecord,
+    Known, MANIFEST_FILE, Manifest, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord,
 };
-use ratdata_tokenize::corpus::MergedInput;
+use ratdata_tokenize::provenance::MergedInput;
 use serde_json::{Value, json};
 
 use super::{TranscodeError, check_apart};
@@ -72,7 +71,7 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     let lock = DirLock::take(job.out)?;
     let known = Known::from_note(&lock.note());
     let held = held(job.inputs, &manifests)?;
-    let check = || -> Result<(), HeldError> {
+    let check = || -> Result<(), ArtifactInputError> {
         held.iter().try_for_each(|held| held.check(&known, job.stop))?;
         lock.leave(&known.to_note());
         Ok(())
@@ -110,9 +109,12 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
 }
 
 /// Looks at the files of all inputs, which decide the result's bytes.
-fn held(roots: &[PathBuf], manifests: &[Manifest]) -> Result<Vec<Held>, HeldError> {
-    let of_one = |(root, manifest): (&PathBuf, &Manifest)| -> Vec<Result<Held, HeldError>> {
-        manifest.files().into_iter().map(|record| Held::of(root, record)).collect()
+fn held(
+    roots: &[PathBuf],
+    manifests: &[Manifest],
+) -> Result<Vec<ArtifactInput>, ArtifactInputError> {
+    let of_one = |(root, manifest): (&PathBuf, &Manifest)| -> Vec<Result<ArtifactInput, ArtifactInputError>> {
+        manifest.files().into_iter().map(|record| ArtifactInput::of(root, record)).collect()
     };
     roots.iter().zip(manifests).flat_map(of_one).collect()
 }

@@ -16,10 +16,9 @@ mod text;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::payload::carry_unless;
 use ratdata_schemas::{
-    Carried, DirLock, Manifest, PayloadFile, RelativePath, SplitRecord, TokenId, resting_place,
+    Carried, DirLock, Manifest, PayloadFile, RelativePath, SplitRecord, TokenId, carry_unless,
+    manifest_checksum, resting_place,
 };
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::{Manifest, Row, RowSet, SplitRecord};
+use ratdata_schemas::{Manifest, Row, RowSet, SplitRecord, manifest_checksum};
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 

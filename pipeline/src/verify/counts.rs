@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ratdata_schemas::{BinSet, Manifest, Shard, ShardRecord, SplitRecord, TokenId};
-use ratdata_tokenize::corpus::{JobConfig, OriginError, Origins};
+use ratdata_tokenize::corpus::JobConfig;
+use ratdata_tokenize::provenance::{ProvenanceError, SplitProvenance};
 use rayon::prelude::*;
 
 use super::Ended;
@@ -13,16 +14,16 @@ use super::Ended;
 /// configuration says.
 pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended> {
     for (name, split) in &manifest.splits {
-        let origins = match Origins::of(root, manifest, name.as_str()) {
-            Ok(origins) => origins,
+        let provenance = match SplitProvenance::of(root, manifest, name.as_str()) {
+            Ok(provenance) => provenance,
             // Packs, and what somebody else made, say nothing of how documents follow from sources.
-            Err(OriginError::Unknown { .. }) => continue,
+            Err(ProvenanceError::Unknown { .. }) => continue,
             Err(wrong) => return Err(Ended::at(root, wrong)),
         };
         let SplitRecord::Shards { shards } = split else { continue };
-        check_sources(root, manifest, (name.as_str(), shards), &origins)?;
+        check_sources(root, manifest, (name.as_str(), shards), &provenance)?;
         let jobs: Option<Vec<&JobConfig>> =
-            (0..manifest.sources.len()).map(|number| origins.job(number)).collect();
+            (0..manifest.sources.len()).map(|number| provenance.job(number)).collect();
         let Some(jobs) = jobs else { continue };
         let set = BinSet::from_manifest(root, manifest, name.as_str())
             .map_err(|wrong| Ended::at(root, wrong))?;
@@ -43,7 +44,7 @@ fn check_sources(
     root: &Path,
     manifest: &Manifest,
     (split, shards): (&str, &[ShardRecord]),
-    origins: &Origins,
+    provenance: &SplitProvenance,
 ) -> Result<(), Ended> {
     let mut held: BTreeMap<usize, u64> = BTreeMap::new();
     for shard in shards {
@@ -60,7 +61,7 @@ fn check_sources(
         return Err(Ended::at(root, what));
     }
     for (number, source) in manifest.sources.iter().enumerate() {
-        let expected = origins.of_source(number).count() as u64;
+        let expected = provenance.of_source(number).count() as u64;
         let found = held.get(&number).copied().unwrap_or(0);
         if found != expected {
             let what = format!(

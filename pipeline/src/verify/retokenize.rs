@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, Known, Manifest, PlainName, SourceRecord, TokenId};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
+use ratdata_tokenize::corpus::{JobConfig, is_document};
+use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{
     Recorded, RowText, Source, SourceError, SourceFile, changed, sampled,
 };
@@ -46,8 +47,8 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     let mut compared = 0;
     for (place, split) in check.manifest.splits.keys().map(PlainName::as_str).enumerate() {
-        let origins =
-            Origins::of(check.root, check.manifest, split).map_err(|wrong| failed(&wrong))?;
+        let provenance = SplitProvenance::of(check.root, check.manifest, split)
+            .map_err(|wrong| failed(&wrong))?;
         let set = BinSet::from_manifest(check.root, check.manifest, split)
             .map_err(|wrong| failed(&wrong))?;
         for (number, record) in check.manifest.sources.iter().enumerate() {
@@ -62,11 +63,11 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
                 })?;
             let part = Part { place, split, number };
             check.same_file(file, record, &part)?;
-            let config = origins.job(number).ok_or_else(|| {
+            let config = provenance.job(number).ok_or_else(|| {
                 let message = format!("source `{}`: not encoded by `tokenize`", record.name);
                 Failure::message(Kind::Usage, message)
             })?;
-            compared += compare_source(check, config, &origins, &set, &part, file)?;
+            compared += compare_source(check, config, &provenance, &set, &part, file)?;
         }
     }
     Ok(compared)
@@ -131,7 +132,7 @@ impl Retokenize<'_> {
 fn compare_source(
     check: &Retokenize<'_>,
     config: &JobConfig,
-    origins: &Origins,
+    provenance: &SplitProvenance,
     set: &BinSet,
     part: &Part<'_>,
     file: &SourceFile,
@@ -139,8 +140,8 @@ fn compare_source(
     let number = part.number;
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     // Where each drawn document of the file stands in the split.
-    let mut wanted: Vec<Option<u64>> = vec![None; origins.documents(number) as usize];
-    for (place, document) in origins.of_source(number) {
+    let mut wanted: Vec<Option<u64>> = vec![None; provenance.documents(number) as usize];
+    for (place, document) in provenance.of_source(number) {
         if check.has(number, document) {
             wanted[document as usize] = Some(place);
         }

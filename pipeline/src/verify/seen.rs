@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{Checksum, Manifest, Sight};
+use ratdata_schemas::{Checksum, FileState, Manifest};
 use ratdata_tokenize::source::find_inputs;
 use serde_json::json;
 
@@ -35,15 +35,15 @@ pub(crate) fn state_of(
     if let Some(path) = tokenizer.map(Path::new).filter(|path| path.exists()) {
         paths.extend(files_in(path));
     }
-    let mut state = Vec::with_capacity(paths.len());
+    let mut states = Vec::with_capacity(paths.len());
     for path in paths {
-        let sight = Sight::of(&path).ok();
-        if sight.is_some_and(|sight| !sight.certain) {
+        let state = FileState::of(&path).ok();
+        if state.is_some_and(|state| !state.certain) {
             return None;
         }
-        state.push(json!([path.to_string_lossy(), sight.map(|sight| sight.identity)]));
+        states.push(json!([path.to_string_lossy(), state.map(|state| state.identity)]));
     }
-    Some(Checksum::of_value(&json!(state)))
+    Some(Checksum::of_value(&json!(states)))
 }
 
 /// Returns a file, or the files that lie in a folder.

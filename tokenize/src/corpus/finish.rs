@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{ArtifactError, ShardFiles, ShardRecord, ShardWriter, SourceRecord};
 
+use super::context::JobContext;
 use super::error::JobError;
-use super::job::Job;
 use super::split::split_rows;
 use super::state::Receipt;
 use crate::staging::Staging;
@@ -36,12 +36,12 @@ pub(crate) struct StagedSource<W> {
 ///
 /// The system refuses a write, the file was changed while it was read, or the user stopped the job.
 pub(crate) fn finish<W: IdWidth>(
-    job: &Job,
+    job: &JobContext,
     staged: StagedSource<W>,
     interrupted: &AtomicBool,
 ) -> Result<Receipt, JobError> {
     let StagedSource { staging, number, rows, bad_rows, replaced_rows, text_bytes } = staged;
-    let (config, file) = (job.config(), &job.files()[number]);
+    let (config, file) = (&job.config, &job.files()[number]);
     let documents = u32::try_from(staging.documents()).unwrap_or(u32::MAX);
     let split = split_rows(documents, config.val_fraction, config.split_seed, config.order);
     let mut shards = BTreeMap::new();
@@ -51,11 +51,11 @@ pub(crate) fn finish<W: IdWidth>(
         }
         let stem = format!("shards/{}-{name}-{}", config.name, file.stem);
         let place = u32::try_from(number).unwrap_or(u32::MAX);
-        let shard = write_shard(job.out(), &stem, place, &staging, rows, interrupted)?;
+        let shard = write_shard(&job.out, &stem, place, &staging, rows, interrupted)?;
         shards.insert(name.to_owned(), shard);
     }
     drop(staging);
-    let (fingerprint, known) = job.inputs().content(number, interrupted)?;
+    let (fingerprint, known) = job.inputs.content(number, interrupted)?;
     let source = SourceRecord {
         name: file.name.clone(),
         bytes: file.bytes,
@@ -66,7 +66,7 @@ pub(crate) fn finish<W: IdWidth>(
         fingerprint,
     };
     let receipt = Receipt { source, shards, documents: documents.into(), known };
-    job.state().record(&file.stem, &receipt)?;
+    job.state.record(&file.stem, &receipt)?;
     Ok(receipt)
 }
 

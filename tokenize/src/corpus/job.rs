@@ -1,25 +1,25 @@
 //! A tokenize job from its plan to its artifact.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    DirLock, Dtype, Manifest, PlainName, ShardRecord, SourceRecord, SplitRecord, TokenId,
-    TokenizerRecord,
+    DirLock, Dtype, FORMAT_VERSION, MANIFEST_FILE, Manifest, PlainName, ShardRecord, SourceRecord,
+    SplitRecord, TokenId, TokenizerRecord, remove_file_if_exists,
 };
 use serde_json::{Value, json};
 
 use super::config::{Edge, JobConfig};
+use super::context::JobContext;
 use super::error::JobError;
 use super::inputs::Inputs;
 use super::merge::{absorbed_shards, merge_split};
-use super::own::{self, OwnFiles};
+use super::own_files::{OwnFiles, SHARDS, input_inside};
 use super::pool::{self, Event, Frame, Part};
 use super::progress::Progress;
-use super::state::{JobState, Receipt, finished_job};
+use super::state::{JobState, Receipt, finished_job, remove_job};
 use super::writer::Writer;
 use crate::difference::difference;
 use crate::source::{SourceError, SourceFile};
@@ -37,13 +37,10 @@ pub enum Outcome {
 /// A job with its folder locked.
 #[derive(Debug)]
 pub struct Job {
-    out: PathBuf,
-    config: JobConfig,
+    context: JobContext,
     dtype: Dtype,
     tokenizer: Tokenizer,
     record: TokenizerRecord,
-    inputs: Inputs,
-    state: JobState,
     /// Files of a finished artifact that were lost since.
     lost: Vec<String>,
     lock: DirLock,
@@ -93,39 +90,31 @@ impl Job {
         record.bos = edge(&config.bos, record.bos, &tokenizer, ("BOS", "bos"))?;
         let lock = DirLock::take(out)?;
         let state = JobState::of(out);
-        if let Some(path) = own::input_inside(out, &files) {
+        if let Some(path) = input_inside(out, &files) {
             return Err(JobError::InputInside { path, out: out.to_owned() });
         }
-        let mut job = Self {
-            out: out.to_owned(),
-            config,
-            dtype,
-            tokenizer,
-            record,
-            inputs: Inputs::new(files, &lock.note()),
-            state,
-            lost: Vec::new(),
-            lock,
-        };
+        let inputs = Inputs::new(files, &lock.note());
+        let context = JobContext { out: out.to_owned(), config, inputs, state };
+        let mut job = Self { context, dtype, tokenizer, record, lost: Vec::new(), lock };
         if force {
-            own::remove_job(out, &job.state)?;
+            remove_job(out, &job.context.state)?;
         } else if out.join(MANIFEST_FILE).exists() {
             let manifest = Manifest::read(out)?;
             // Inputs that a limit kept from being read are in no manifest.
             let mut ours = job.described();
             if let (Some(inputs), true) =
-                (ours["inputs"].as_array_mut(), job.config.limit_docs.is_some())
+                (ours["inputs"].as_array_mut(), job.context.config.limit_docs.is_some())
             {
                 inputs.truncate(manifest.sources.len());
             }
             if let Some(difference) = difference(&finished_job(&manifest), &ours) {
                 return Err(JobError::OtherJob { out: out.to_owned(), difference });
             }
-            if let Some(difference) = job.inputs.first_change(&manifest, interrupted)? {
+            if let Some(difference) = job.context.inputs.first_change(&manifest, interrupted)? {
                 return Err(JobError::OtherJob { out: out.to_owned(), difference });
             }
-            job.lock.leave(&job.inputs.note());
-            job.state.clear()?;
+            job.lock.leave(&job.context.inputs.note());
+            job.context.state.clear()?;
             job.lost = lost_files(out, &manifest);
             if job.lost.is_empty() {
                 return Ok(Outcome::Done(Box::new(manifest)));
@@ -139,8 +128,8 @@ impl Job {
     }
 
     fn begin(&self) -> Result<(), JobError> {
-        self.state.begin(&self.out, &self.described())?;
-        self.state.record_own(&OwnFiles::of(&self.config, self.files()))
+        self.context.state.begin(&self.context.out, &self.described())?;
+        self.context.state.record_own(&OwnFiles::of(&self.context.config, self.files()))
     }
 
     /// Makes a finished artifact a job again, in which the files whose shards are whole are done.
@@ -159,19 +148,19 @@ impl Job {
             let whole = shards
                 .values()
                 .flat_map(|shard| [&shard.bin, &shard.idx])
-                .all(|record| record.is_whole(&self.out));
+                .all(|record| record.is_whole(&self.context.out));
             if whole && !shards.is_empty() {
                 let documents = shards.values().map(|shard| shard.documents).sum();
-                let known = self.inputs.facts(number);
+                let known = self.context.inputs.facts(number);
                 let receipt = Receipt { source: source.clone(), shards, documents, known };
-                self.state.record(&self.files()[number].stem, &receipt)?;
+                self.context.state.record(&self.files()[number].stem, &receipt)?;
             }
         }
         // Only now, so that a run that is killed before finds the manifest and does this again.
-        own::gone(&self.out.join(MANIFEST_FILE))?;
+        remove_file_if_exists(&self.context.out.join(MANIFEST_FILE))?;
         for record in manifest.files() {
-            if !record.path.as_str().starts_with(own::SHARDS) {
-                record.remove(&self.out)?;
+            if !record.path.as_str().starts_with(SHARDS) {
+                record.remove(&self.context.out)?;
             }
         }
         Ok(())
@@ -185,27 +174,12 @@ impl Job {
 
     /// Returns the input files, in the order of the artifact.
     pub fn files(&self) -> &[SourceFile] {
-        self.inputs.files()
-    }
-
-    /// Returns what the files are and were.
-    pub(super) fn inputs(&self) -> &Inputs {
-        &self.inputs
-    }
-
-    /// Returns the output folder.
-    pub(super) fn out(&self) -> &Path {
-        &self.out
-    }
-
-    /// Returns the folder of what is not finished.
-    pub(super) fn state(&self) -> &JobState {
-        &self.state
+        self.context.files()
     }
 
     /// Returns the settings.
     pub fn config(&self) -> &JobConfig {
-        &self.config
+        &self.context.config
     }
 
     /// Tokenizes those of the files `wanted` that are not done yet, on `threads` threads.
@@ -250,19 +224,19 @@ impl Job {
                 None => todo.push(number),
             }
         }
-        let left = self.config.limit_docs.map(|limit| limit.saturating_sub(counted));
+        let left = self.context.config.limit_docs.map(|limit| limit.saturating_sub(counted));
         if todo.is_empty() || left == Some(0) {
             return Ok(());
         }
         let frame = Frame {
-            bos: self.record.bos.filter(|_| self.config.bos.is_on()),
-            eos: self.record.eos.filter(|_| self.config.eos.is_on()),
-            on_bad_row: self.config.on_bad_row,
+            bos: self.record.bos.filter(|_| self.context.config.bos.is_on()),
+            eos: self.record.eos.filter(|_| self.context.config.eos.is_on()),
+            on_bad_row: self.context.config.on_bad_row,
         };
-        let encoder = self.tokenizer.encoder(self.config.special_in_text.into());
+        let encoder = self.tokenizer.encoder(self.context.config.special_in_text.into());
         let encoders = vec![encoder; threads.max(1)];
         std::thread::scope(|scope| {
-            let mut writer = Writer::new(scope, self, progress, interrupted, left);
+            let mut writer = Writer::new(scope, &self.context, progress, interrupted, left);
             let take = |event: Event<W>| writer.take(event);
             let ran = pool::run(encoders, self.parts(&todo), frame, progress, interrupted, take);
             // The last file's thread is waited for in any case, for it may have panicked too.
@@ -282,28 +256,28 @@ impl Job {
         for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number))
         {
             let Some(receipt) = self.receipt(number)? else { continue };
-            if self.config.limit_docs.is_some() && !found.is_empty() {
+            if self.context.config.limit_docs.is_some() && !found.is_empty() {
                 // How many documents it may have depends on those before it.
-                self.state.forget(&file.stem)?;
+                self.context.state.forget(&file.stem)?;
                 continue;
             }
-            self.inputs.learn(&receipt.known);
-            if let Some(what) = self.inputs.change(number, &receipt.source, interrupted)? {
-                self.state.forget(&file.stem)?;
+            self.context.inputs.learn(&receipt.known);
+            if let Some(what) = self.context.inputs.change(number, &receipt.source, interrupted)? {
+                self.context.state.forget(&file.stem)?;
                 found.push(format!("{}: {what}", file.path.display()));
                 continue;
             }
             // A file that was touched and is the same is not read again by the next run; and what an
             // older version recorded gives way to what this one does.
-            let (fingerprint, known) = self.inputs.content(number, interrupted)?;
+            let (fingerprint, known) = self.context.inputs.content(number, interrupted)?;
             if known != receipt.known || fingerprint != receipt.source.fingerprint {
                 let source = SourceRecord { fingerprint, ..receipt.source };
-                self.state.record(&file.stem, &Receipt { source, known, ..receipt })?;
+                self.context.state.record(&file.stem, &Receipt { source, known, ..receipt })?;
             }
         }
         if !found.is_empty() {
             // What a merge has absorbed cannot be told apart, so it begins anew.
-            self.state.forget_merging()?;
+            self.context.state.forget_merging()?;
         }
         progress.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         Ok(())
@@ -316,10 +290,11 @@ impl Job {
     ) -> impl Iterator<Item = Result<Part, JobError>> + Send + 'a {
         todo.iter().flat_map(move |&number| {
             let file = &self.files()[number];
-            let (source, failed) = match self.inputs.open(number, &self.config.text_column) {
-                Ok(source) => (Some(Arc::new(source)), None),
-                Err(wrong) => (None, Some(Err(wrong.into()))),
-            };
+            let (source, failed) =
+                match self.context.inputs.open(number, &self.context.config.text_column) {
+                    Ok(source) => (Some(Arc::new(source)), None),
+                    Err(wrong) => (None, Some(Err(wrong.into()))),
+                };
             let path = Arc::new(file.path.clone());
             let parts = source.into_iter().flat_map(move |source| {
                 let count = source.num_parts();
@@ -340,12 +315,16 @@ impl Job {
 
     /// Returns the receipt of a file whose shards are there, or were absorbed by a merge.
     fn receipt(&self, number: usize) -> Result<Option<Receipt>, JobError> {
-        let Some(receipt) = self.state.receipt(&self.files()[number].stem)? else {
+        let Some(receipt) = self.context.state.receipt(&self.files()[number].stem)? else {
             return Ok(None);
         };
         for (split, shard) in &receipt.shards {
-            let whole = shard.bin.is_whole(&self.out) && shard.idx.is_whole(&self.out);
-            if !whole && absorbed_shards(&self.out, &self.state, &self.merged(split))? <= number {
+            let whole =
+                shard.bin.is_whole(&self.context.out) && shard.idx.is_whole(&self.context.out);
+            if !whole
+                && absorbed_shards(&self.context.out, &self.context.state, &self.merged(split))?
+                    <= number
+            {
                 return Ok(None);
             }
         }
@@ -354,7 +333,7 @@ impl Job {
 
     /// Returns the name of a split's merged file, without its ending.
     fn merged(&self, split: &str) -> String {
-        format!("{}-{split}", self.config.name)
+        format!("{}-{split}", self.context.config.name)
     }
 
     /// Makes the artifact of the files that are done: merges if asked, and writes the manifest.
@@ -367,13 +346,13 @@ impl Job {
         let mut missing = Vec::new();
         let mut documents = 0;
         for (number, file) in self.files().iter().enumerate() {
-            if self.config.limit_docs.is_some_and(|limit| documents >= limit) {
+            if self.context.config.limit_docs.is_some_and(|limit| documents >= limit) {
                 break;
             }
             match self.receipt(number)? {
                 Some(receipt) => {
-                    self.inputs.learn(&receipt.known);
-                    if self.inputs.change(number, &receipt.source, interrupted)?.is_some() {
+                    self.context.inputs.learn(&receipt.known);
+                    if self.context.inputs.change(number, &receipt.source, interrupted)?.is_some() {
                         return Err(SourceError::Touched { path: file.path.clone() }.into());
                     }
                     documents += receipt.documents;
@@ -384,7 +363,7 @@ impl Job {
         }
         if let Some(first) = missing.first() {
             return Err(JobError::Unfinished {
-                out: self.out.clone(),
+                out: self.context.out.clone(),
                 missing: missing.len(),
                 total: self.files().len(),
                 first: first.clone(),
@@ -397,18 +376,24 @@ impl Job {
                 splits.entry(split).or_default().push(shard.clone());
             }
         }
-        if self.config.merge {
+        if self.context.config.merge {
             for (split, shards) in &mut splits {
                 let stem = self.merged(split.as_str());
-                let merged =
-                    merge_split(&self.out, &self.state, &stem, self.dtype, shards, interrupted)?;
+                let merged = merge_split(
+                    &self.context.out,
+                    &self.context.state,
+                    &stem,
+                    self.dtype,
+                    shards,
+                    interrupted,
+                )?;
                 *shards = vec![merged];
             }
-            OwnFiles::of(&self.config, self.files()).remove(&self.out)?;
+            OwnFiles::of(&self.context.config, self.files()).remove(&self.context.out)?;
         }
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            name: self.config.name.clone(),
+            name: self.context.config.name.clone(),
             dtype: self.dtype,
             tokenizer: self.record.clone(),
             splits: splits
@@ -419,14 +404,14 @@ impl Job {
             base: None,
             config: self.config_value(),
         };
-        self.lock.leave(&self.inputs.note());
-        manifest.write(&self.out)?;
-        self.state.clear()?;
+        self.lock.leave(&self.context.inputs.note());
+        manifest.write(&self.context.out)?;
+        self.context.state.clear()?;
         Ok(manifest)
     }
 
     fn config_value(&self) -> Value {
-        serde_json::to_value(&self.config).unwrap_or(Value::Null)
+        serde_json::to_value(&self.context.config).unwrap_or(Value::Null)
     }
 
     /// Returns what decides the job's bytes, for comparing it with another.

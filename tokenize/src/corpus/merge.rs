@@ -72,7 +72,7 @@ pub(crate) fn merge_split(
         }
         fs::rename(&bin_part, &bin).map_err(io(&bin))?;
         fs::rename(&idx_part, &idx).map_err(io(&idx))?;
-        ratdata_schemas::artifact::sync_folder_of(&bin)?;
+        ratdata_schemas::sync_folder_of(&bin)?;
     }
     let width = dtype.width() as u64;
     Ok(ShardRecord {

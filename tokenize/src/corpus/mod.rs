@@ -11,6 +11,7 @@
 
 mod block;
 mod config;
+mod context;
 mod count;
 mod error;
 mod estimate;
@@ -18,8 +19,7 @@ mod finish;
 mod inputs;
 mod job;
 mod merge;
-mod origin;
-mod own;
+mod own_files;
 mod pool;
 mod progress;
 mod split;
@@ -31,6 +31,6 @@ pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
 pub use job::{Job, Outcome};
-pub use origin::{MergedInput, Origin, OriginError, Origins};
 pub use progress::{Progress, RowTally};
+pub(crate) use split::val_count;
 pub use split::{SplitRows, split_rows};

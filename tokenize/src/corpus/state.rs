@@ -15,12 +15,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{ArtifactError, Facts, Manifest, ShardRecord, SourceRecord, StagedFile};
+use ratdata_schemas::{
+    ArtifactError, Facts, MANIFEST_FILE, Manifest, ShardRecord, SourceRecord, StagedFile,
+    remove_file_if_exists, remove_folder_if_exists,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::JobError;
-use super::own::{OwnFiles, gone, remove_job};
+use super::own_files::OwnFiles;
 use crate::difference::difference;
 
 /// The folder of a job that is not finished.
@@ -142,18 +145,40 @@ impl JobState {
 
     /// Forgets that a file is done.
     pub(crate) fn forget(&self, stem: &str) -> Result<(), JobError> {
-        gone(&self.receipt_path(stem))
+        Ok(remove_file_if_exists(&self.receipt_path(stem))?)
     }
 
     /// Forgets how far merges are: they begin anew.
     pub(crate) fn forget_merging(&self) -> Result<(), JobError> {
-        remove_folder(&self.folder.join("merging"))
+        Ok(remove_folder_if_exists(&self.folder.join("merging"))?)
     }
 
     /// Removes the job folder: its artifact is finished.
     pub(crate) fn clear(&self) -> Result<(), JobError> {
-        remove_folder(&self.folder)
+        Ok(remove_folder_if_exists(&self.folder)?)
     }
+}
+
+/// Removes what any tokenize job left: the manifest first, so that no half artifact has one.
+///
+/// # Errors
+///
+/// The system refuses, or a folder that files lie in is a link out of `out`.
+pub(crate) fn remove_job(out: &Path, state: &JobState) -> Result<(), JobError> {
+    let old = Manifest::read(out).ok();
+    remove_file_if_exists(&out.join(MANIFEST_FILE))?;
+    for record in old.iter().flat_map(Manifest::files) {
+        record.remove(out)?;
+    }
+    for receipt in state.receipts()? {
+        for record in receipt.shards.values().flat_map(|shard| [&shard.bin, &shard.idx]) {
+            record.remove(out)?;
+        }
+    }
+    let mut own = state.own_files()?;
+    own.stems.extend(state.merging()?);
+    own.remove(out)?;
+    Ok(remove_folder_if_exists(state.folder())?)
 }
 
 /// Returns the names of the JSON files of a folder, without their ending; none where it is missing.
@@ -170,16 +195,6 @@ fn json_stems(folder: &Path) -> Result<Vec<String>, JobError> {
     }
     stems.sort();
     Ok(stems)
-}
-
-/// Removes a folder and all in it, where it is there.
-pub(crate) fn remove_folder(folder: &Path) -> Result<(), JobError> {
-    match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(ArtifactError::Io { path: folder.to_owned(), source }.into())
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Reads a JSON file of ours; none where it is missing or not whole.

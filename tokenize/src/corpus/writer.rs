@@ -11,9 +11,9 @@ use std::thread::{Scope, ScopedJoinHandle};
 use ratdata_schemas::ArtifactError;
 
 use super::block::Block;
+use super::context::JobContext;
 use super::error::JobError;
 use super::finish::{StagedSource, finish};
-use super::job::Job;
 use super::pool::Event;
 use super::progress::Progress;
 use crate::staging::Staging;
@@ -34,7 +34,7 @@ struct Finishing<'scope> {
 /// Takes a job's blocks in the order of the input.
 pub(crate) struct Writer<'scope, 'env, W> {
     scope: &'scope Scope<'scope, 'env>,
-    job: &'env Job,
+    job: &'env JobContext,
     progress: &'env Progress,
     interrupted: &'env AtomicBool,
     /// How many documents may still be taken, where there is a limit.
@@ -46,7 +46,7 @@ pub(crate) struct Writer<'scope, 'env, W> {
 impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
     pub(crate) fn new(
         scope: &'scope Scope<'scope, 'env>,
-        job: &'env Job,
+        job: &'env JobContext,
         progress: &'env Progress,
         interrupted: &'env AtomicBool,
         left: Option<u64>,
@@ -87,7 +87,7 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         staged.bad_rows += block.bad.len() as u64;
         staged.replaced_rows += block.replaced.len() as u64;
         staged.text_bytes += block.text_bytes();
-        let folder = self.job.state().folder();
+        let folder = self.job.state.folder();
         let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
         staged.staging.push(block.ids, &block.lens, folder).map_err(io)?;
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ratdata_schemas::{ArtifactError, BinError, BinSetError, HeldError, ManifestError};
+use ratdata_schemas::{ArtifactError, ArtifactInputError, BinError, BinSetError, ManifestError};
 use thiserror::Error;
 
 /// An error of packing.
@@ -23,7 +23,7 @@ pub enum PackError {
     Artifact(#[from] ArtifactError),
     /// A file of the bins is not what their manifest says.
     #[error(transparent)]
-    Held(HeldError),
+    ArtifactInput(ArtifactInputError),
     /// A row length or alignment that makes no sense.
     #[error("{reason}")]
     Config {
@@ -82,7 +82,7 @@ impl PackError {
             Self::Bins(wrong) => wrong.hint(),
             Self::Index(wrong) => wrong.hint(),
             Self::Artifact(wrong) => wrong.hint(),
-            Self::Held(wrong) => wrong.hint(),
+            Self::ArtifactInput(wrong) => wrong.hint(),
             Self::InInput { .. } => Some(
                 "choose an `--out` beside the input: a pack points at the bins, and needs them whole",
             ),
@@ -106,8 +106,8 @@ impl PackError {
     }
 }
 
-impl From<HeldError> for PackError {
-    fn from(wrong: HeldError) -> Self {
-        if wrong.is_stop() { Self::Interrupted } else { Self::Held(wrong) }
+impl From<ArtifactInputError> for PackError {
+    fn from(wrong: ArtifactInputError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::ArtifactInput(wrong) }
     }
 }

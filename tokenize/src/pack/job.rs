@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    ArtifactError, BaseRecord, BinSet, DirLock, DocIndex, FileRecord, Held, HeldError, Known,
-    Manifest, ManifestError, PackCounts, PlainName, SplitRecord, resting_place,
+    ArtifactError, ArtifactInput, ArtifactInputError, BaseRecord, BinSet, DirLock, DocIndex,
+    FORMAT_VERSION, FileRecord, Known, MANIFEST_FILE, Manifest, ManifestError, PackCounts,
+    PlainName, SplitRecord, manifest_checksum, resting_place,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -156,7 +155,11 @@ impl PackJob {
 
     /// Returns the files of the bins that decide the pack's bytes: the indexes, and the ids and masks
     /// too where rows are written out. Spans are the same whatever ids they cover.
-    fn held(&self, base: &Manifest, splits: &[PlainName]) -> Result<Vec<Held>, HeldError> {
+    fn held(
+        &self,
+        base: &Manifest,
+        splits: &[PlainName],
+    ) -> Result<Vec<ArtifactInput>, ArtifactInputError> {
         let mut records: Vec<&FileRecord> = Vec::new();
         for split in splits {
             let Some(SplitRecord::Shards { shards }) = base.splits.get(split) else { continue };
@@ -168,7 +171,7 @@ impl PackJob {
                 }
             }
         }
-        records.into_iter().map(|record| Held::of(&self.input, record)).collect()
+        records.into_iter().map(|record| ArtifactInput::of(&self.input, record)).collect()
     }
 
     /// Opens the bins of the parts that are packed: all that are token bins, or the one named.

@@ -2,33 +2,19 @@
 //!
 //! Which characters are learnt is said by the template itself, `{% generation %} …
 //! {% endgeneration %}` as Hugging Face has it, or found by `turns.rs`. Turns whose messages say so
-//! are left out (`learn_flags.rs`).
+//! are left out (`turn_flags.rs`).
 //!
 //! A token is learnt where its last byte is; so a token that glues the template's last character
 //! to the answer's first is learnt, and one that glues the answer's end to what follows is not.
 
 use std::ops::Range;
-use std::path::Path;
-use std::sync::atomic::Ordering;
 
-use minijinja::context;
-use minijinja::value::Serde;
 use serde_json::Value;
 
-use super::date::Date;
-use super::error::SftError;
-use super::jinja::{BEGIN, END, Jinja, RenderError};
-use super::learn_flags::learnt_turns;
+use super::chat_template::{ChatTemplate, Conversation, Watch, is_assistant, unmark};
+use super::jinja::{BEGIN, END, RenderError};
+use super::turn_flags::learnt_turns;
 use super::turns::{Turn, Turns, ends_with_words};
-use super::watched::Watch;
-
-/// A template that writes conversations.
-#[derive(Debug)]
-pub struct ChatTemplate {
-    jinja: Jinja,
-    bos: String,
-    pub(super) eos: String,
-}
 
 /// A conversation as text, with the stretches that are learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,56 +28,6 @@ pub struct Rendered {
 }
 
 impl ChatTemplate {
-    /// Compiles a template; `bos` and `eos` are what it writes for `bos_token` and `eos_token`,
-    /// `date` what it is told by `strftime_now`.
-    ///
-    /// # Errors
-    ///
-    /// The template is malformed; the message has its line and column.
-    pub fn compile(source: &str, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
-        let jinja = Jinja::compile(source, date)?;
-        Ok(Self { jinja, bos: bos.to_owned(), eos: eos.to_owned() })
-    }
-
-    /// Reads the template of the `tokenizer_config.json` beside a tokenizer file.
-    ///
-    /// The tokens that the file names stand for `bos` and `eos`.
-    ///
-    /// # Errors
-    ///
-    /// There is none, or it is malformed.
-    pub fn beside(tokenizer: &Path, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
-        let wrong = |reason: String| SftError::ChatTemplate { reason };
-        let path = tokenizer.with_file_name("tokenizer_config.json");
-        let text =
-            std::fs::read(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-        let config: Value = serde_json::from_slice(&text)
-            .map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-        // A config may name several templates; the one called `default` is meant.
-        let template = match &config["chat_template"] {
-            Value::Array(named) => named
-                .iter()
-                .find(|entry| entry["name"] == "default")
-                .and_then(|entry| entry["template"].as_str()),
-            other => other.as_str(),
-        };
-        let template =
-            template.ok_or_else(|| wrong(format!("{}: no `chat_template`", path.display())))?;
-        let token = |name: &str| config[name].as_str().or(config[name]["content"].as_str());
-        let bos = token("bos_token").unwrap_or(bos);
-        Self::compile(template, bos, token("eos_token").unwrap_or(eos), date)
-    }
-
-    /// Writes a conversation.
-    ///
-    /// # Errors
-    ///
-    /// The template is wrong or refuses the conversation.
-    pub fn text(&self, messages: &[Value], tools: Option<&Value>) -> Result<String, RenderError> {
-        let text = self.write(&Conversation::new(messages, tools, &Watch::default()), false)?;
-        Ok(unmark(&text).map_or(text, |(text, _)| text))
-    }
-
     /// Writes a conversation and finds what of it is learnt.
     ///
     /// # Errors
@@ -134,61 +70,6 @@ impl ChatTemplate {
         let learnt = turns.into_iter().map(|turn| turn.span).collect();
         Ok(Rendered { text, learnt, unstopped })
     }
-
-    /// Returns whether the template refuses the plainest conversation with the same words: then it
-    /// would refuse any.
-    pub(super) fn refuses_all(&self, reason: &str) -> bool {
-        let talk = [("user", "question"), ("assistant", "answer")]
-            .map(|(role, content)| serde_json::json!({"role": role, "content": content}));
-        let refused = self.text(&talk, None).err();
-        refused.is_some_and(|refused| refused.to_string() == reason)
-    }
-
-    pub(super) fn write(
-        &self,
-        conversation: &Conversation<'_>,
-        add_generation_prompt: bool,
-    ) -> Result<String, RenderError> {
-        let Conversation { messages, tools, bytes, watch } = *conversation;
-        if watch.stop.load(Ordering::Relaxed) {
-            return Err(RenderError::Interrupted);
-        }
-        watch.begun.fetch_add(1, Ordering::Relaxed);
-        let context = context! {
-            messages => Serde(messages),
-            tools => Serde(tools),
-            documents => None::<()>,
-            bos_token => self.bos.as_str(),
-            eos_token => self.eos.as_str(),
-            add_generation_prompt => add_generation_prompt,
-        };
-        self.jinja.write(context, bytes)
-    }
-}
-
-/// What a template is given.
-#[derive(Clone, Copy)]
-pub(super) struct Conversation<'a> {
-    pub(super) messages: &'a [Value],
-    tools: Option<&'a Value>,
-    /// The length of all as JSON, which decides what writing it may cost.
-    bytes: usize,
-    watch: &'a Watch,
-}
-
-impl<'a> Conversation<'a> {
-    fn new(messages: &'a [Value], tools: Option<&'a Value>, watch: &'a Watch) -> Self {
-        let bytes = messages.iter().chain(tools).map(|value| value.to_string().len()).sum();
-        Self { messages, tools, bytes, watch }
-    }
-
-    /// Returns other messages in its place.
-    pub(super) fn of<'b>(&self, messages: &'b [Value]) -> Conversation<'b>
-    where
-        'a: 'b,
-    {
-        Conversation { messages, ..*self }
-    }
 }
 
 /// Returns what the template itself marked, less the turns that are not wanted.
@@ -224,30 +105,12 @@ fn generated(
     Ok(Rendered { text, learnt, unstopped })
 }
 
-pub(super) fn is_assistant(message: &Value) -> bool {
-    message["role"] == "assistant"
-}
-
-/// Takes the marks out of a text and returns what stood between them.
-pub(super) fn unmark(marked: &str) -> Option<(String, Vec<Range<usize>>)> {
-    let mut text = String::with_capacity(marked.len());
-    let mut spans = Vec::new();
-    let mut begun = None;
-    for char in marked.chars() {
-        match char {
-            BEGIN if begun.is_none() => begun = Some(text.len()),
-            END => spans.push(begun.take()?..text.len()),
-            BEGIN => return None,
-            other => text.push(other),
-        }
-    }
-    begun.is_none().then_some((text, spans))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::date::Date;
+    use super::super::error::SftError;
     use super::*;
 
     const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";

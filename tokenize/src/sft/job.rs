@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, Known, Manifest, PlainName, SourceRecord, SplitRecord, TokenId,
-    TokenizerRecord,
+    Checksum, DirLock, Dtype, FORMAT_VERSION, Known, MANIFEST_FILE, Manifest, PlainName,
+    SourceRecord, SplitRecord, TokenId, TokenizerRecord,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use super::portions::{BLOCK, Portions};
 use super::rows::RowEncoder;
 use super::split_files::{SplitFiles, check_apart};
 use super::staged::{Input, Reading, SftProgress, Staged, encode_share};
-use super::task::{Split, Task};
+use super::task::{Split, Task, artifact_split};
 use crate::Share;
 use crate::difference::difference;
 use crate::hub::FetchProgress;
@@ -75,11 +74,6 @@ pub struct SftOutcome {
     pub manifest: Manifest,
     /// The parts made by this run; the others were there.
     pub made: Vec<String>,
-}
-
-/// The name of a task's split in an artifact: `validation` is `val`.
-pub(super) fn artifact_split(split: &str) -> &str {
-    if split == "validation" { "val" } else { split }
 }
 
 impl SftJob {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ratdata_schemas::TokenId;
 use serde_json::Value;
 
-use super::chat::ChatTemplate;
+use super::chat_template::ChatTemplate;
 use super::clip::{Clip, Example, Truncate, cut_to_row};
 use super::error::SftError;
 use super::jinja::RenderError;
@@ -13,7 +13,7 @@ use super::prompt::{PromptEncoder, PromptError};
 use super::python_json;
 use super::task::{Chat, Split, Task};
 use super::template::Template;
-use super::watched::{Refusal, WatchedTemplate};
+use super::template_thread::{Refusal, ThreadedTemplate};
 use crate::source::{at_path, text_at};
 use crate::tokenizer::{AlignedIds, EncodeError, Encoder, Tokenizer};
 
@@ -34,7 +34,7 @@ pub(crate) struct RowEncoder<'a> {
 #[derive(Debug)]
 enum Kind<'a> {
     Prompt { template: &'a Template, prompts: PromptEncoder },
-    Chat { chat: &'a Chat, template: Box<WatchedTemplate> },
+    Chat { chat: &'a Chat, template: Box<ThreadedTemplate> },
 }
 
 /// The examples of a row: one for each answer column, `None` where one was dropped for its length.
@@ -94,7 +94,7 @@ impl<'a> RowEncoder<'a> {
     ) -> Result<Self, SftError> {
         let kind = match (&task.chat, split.prompt.as_ref().or(task.prompt.as_ref())) {
             (Some(chat), _) => {
-                let template = Box::new(WatchedTemplate::new(template(chat, tokenizer)?));
+                let template = Box::new(ThreadedTemplate::new(template(chat, tokenizer)?));
                 Kind::Chat { chat, template }
             }
             (None, Some(template)) => Kind::Prompt {
@@ -193,7 +193,7 @@ impl<'a> RowEncoder<'a> {
     fn encode_chat(
         &self,
         chat: &Chat,
-        template: &WatchedTemplate,
+        template: &ThreadedTemplate,
         row: &Value,
         encoder: &mut Encoder,
     ) -> Result<Option<Example>, RowError> {

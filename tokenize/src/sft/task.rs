@@ -239,6 +239,11 @@ impl Task {
     }
 }
 
+/// The name of a task's split in an artifact: `validation` is `val`.
+pub(crate) fn artifact_split(split: &str) -> &str {
+    if split == "validation" { "val" } else { split }
+}
+
 impl Split {
     /// Returns where the split's files are when the user names no folder.
     pub fn located(&self) -> String {

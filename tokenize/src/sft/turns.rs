@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::chat::{ChatTemplate, Conversation, is_assistant, unmark};
+use super::chat_template::{ChatTemplate, Conversation, is_assistant, unmark};
 use super::jinja::{BEGIN, END, RenderError};
 
 /// A turn that was found.

@@ -6,15 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use ratdata_schemas::known::TOUCHED;
-use ratdata_schemas::{Checksum, Identity, Known, Sight, narrow};
+use ratdata_schemas::{Checksum, FileState, Identity, Known, TOUCHED, narrow};
 
 use super::{InputKind, SourceError, SourceFile};
 
 /// An input as it was seen at one moment: a write after it shows.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    files: Vec<(PathBuf, Sight)>,
+    files: Vec<(PathBuf, FileState)>,
     /// Whether it is several files, however many there are.
     texts: bool,
 }
@@ -35,14 +34,15 @@ impl Seen {
     ///
     /// It cannot be opened, or is no regular file.
     pub fn of(file: &SourceFile) -> Result<Self, SourceError> {
-        let look = |path: &PathBuf| Ok((path.clone(), Sight::of(path).map_err(io_error(path))?));
+        let look =
+            |path: &PathBuf| Ok((path.clone(), FileState::of(path).map_err(io_error(path))?));
         let files = file.paths().iter().map(look).collect::<Result<_, SourceError>>()?;
         Ok(Self { files, texts: matches!(file.kind, InputKind::Texts(_)) })
     }
 
     /// Returns how many bytes it has.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|(_, sight)| sight.identity.bytes()).sum()
+        self.files.iter().map(|(_, state)| state.identity.bytes()).sum()
     }
 
     /// Returns the checksum of the content that was seen: what is known, or else read now.
@@ -52,8 +52,8 @@ impl Seen {
     /// It cannot be read, or was touched since; `stop` was set, which is
     /// [`io::ErrorKind::Interrupted`].
     pub fn fingerprint(&self, known: &Known, stop: &AtomicBool) -> Result<Checksum, SourceError> {
-        let checksum = |(path, sight): &(PathBuf, Sight)| {
-            known.checksum(path, sight, stop).map_err(io_error(path))
+        let checksum = |(path, state): &(PathBuf, FileState)| {
+            known.checksum(path, state, stop).map_err(io_error(path))
         };
         if let ([file], false) = (self.files.as_slice(), self.texts) {
             return checksum(file);
@@ -72,8 +72,8 @@ impl Seen {
     ///
     /// A file was, or cannot be opened any more.
     pub fn check(&self) -> Result<(), SourceError> {
-        for (path, sight) in &self.files {
-            if Identity::of(path).map_err(io_error(path))? != sight.identity {
+        for (path, state) in &self.files {
+            if Identity::of(path).map_err(io_error(path))? != state.identity {
                 return Err(SourceError::Touched { path: path.clone() });
             }
         }
@@ -104,7 +104,7 @@ pub fn changed(
         return Ok(None);
     }
     if sampled(file)? == *recorded.fingerprint {
-        let whole = seen.files.iter().all(|(_, sight)| sight.identity.bytes() <= SAMPLED_WHOLE);
+        let whole = seen.files.iter().all(|(_, state)| state.identity.bytes() <= SAMPLED_WHOLE);
         return Ok((!whole).then(|| {
             "content: an older version recorded 64 samples of it, which do not show an edit between them"
                 .into()

@@ -245,7 +245,7 @@ fn read_window(
 
 #[cfg(test)]
 mod tests {
-    use ratdata_schemas::manifest::FORMAT_VERSION;
+    use ratdata_schemas::FORMAT_VERSION;
     use ratdata_schemas::{
         Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
     };

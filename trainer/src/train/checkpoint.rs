@@ -5,8 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{Checksum, StagedFile, payload};
+use ratdata_schemas::{Checksum, StagedFile, carry, sync_folder_of};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
@@ -220,7 +219,7 @@ pub(crate) fn clear_staging(out: &Path) -> Result<(), TrainError> {
 pub(crate) fn export(checkpoint: &Path, out: &Path) -> Result<(), TrainError> {
     let (from, to) = (checkpoint.join(WEIGHTS_FILE), out.join(WEIGHTS_FILE));
     // A second name would let an edit of the one change the other.
-    payload::carry(&from, &to, false)?;
+    carry(&from, &to, false)?;
     Ok(())
 }
 

@@ -5,14 +5,15 @@
 //! stop them. So a template runs on a thread of its own. When that takes too long or too much memory,
 //! the job ends with an error, and with the program the thread.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::chat::{ChatTemplate, Rendered};
+use super::chat::Rendered;
+use super::chat_template::{ChatTemplate, Watch};
 use super::jinja::RenderError;
 
 /// The stack of a thread: fuel allows lists in lists, and to drop each takes a call.
@@ -34,7 +35,7 @@ const GROWTH_PER_BYTE: u64 = 2048;
 
 /// A template with threads to write on, one for each that asks at a time.
 #[derive(Debug)]
-pub(super) struct WatchedTemplate {
+pub(super) struct ThreadedTemplate {
     template: Arc<ChatTemplate>,
     idle: Mutex<Vec<Writer>>,
 }
@@ -45,15 +46,6 @@ struct Writer {
     talks: Sender<Talk>,
     written: Receiver<Written>,
     watch: Arc<Watch>,
-}
-
-/// What is known of a thread at work.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    /// That it is to end at its next writing.
-    pub(super) stop: AtomicBool,
-    /// How often it has begun to write: for the turns of a conversation, many times.
-    pub(super) begun: AtomicU64,
 }
 
 struct Talk {
@@ -78,7 +70,7 @@ impl From<RenderError> for Refusal {
     }
 }
 
-impl WatchedTemplate {
+impl ThreadedTemplate {
     pub(super) fn new(template: ChatTemplate) -> Self {
         Self { template: Arc::new(template), idle: Mutex::default() }
     }
@@ -191,8 +183,8 @@ mod tests {
     use super::*;
     use crate::sft::Date;
 
-    fn watched(source: &str) -> WatchedTemplate {
-        WatchedTemplate::new(ChatTemplate::compile(source, "", "</s>", Date::default()).unwrap())
+    fn watched(source: &str) -> ThreadedTemplate {
+        ThreadedTemplate::new(ChatTemplate::compile(source, "", "</s>", Date::default()).unwrap())
     }
 
     fn talk(turns: usize) -> Vec<Value> {

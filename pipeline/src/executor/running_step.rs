@@ -1,4 +1,4 @@
-//! A step that runs: how far it is, how fast, and what it said last.
+//! A running step: its progress, its rate, and the last line of its log.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -6,13 +6,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::{Happening, Tally};
+use ratdata_schemas::{RunEventKind, StepProgress};
 
 use crate::quantity::{grouped, sized, sized_f};
 use crate::store;
 
 /// Over how long a rate is taken.
-const WINDOW: Duration = Duration::from_secs(10);
+const RATE_OVER: Duration = Duration::from_secs(10);
 
 /// How often the files of a step that tells nothing are measured.
 const MEASURED_EVERY: Duration = Duration::from_secs(1);
@@ -20,9 +20,9 @@ const MEASURED_EVERY: Duration = Duration::from_secs(1);
 /// What counts, of a step that does not tell how far it is.
 const WRITTEN: &str = "bytes written";
 
-/// A step that runs.
+/// A step that runs, and its progress so far.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct RunningStep {
     pub(crate) step: String,
     log: PathBuf,
     /// The folder that it writes into.
@@ -30,10 +30,10 @@ pub(crate) struct Watched {
     since: Instant,
     /// What was done at some moments of the last seconds, the oldest first.
     seen: VecDeque<(Instant, u64)>,
-    tally: Option<Tally>,
+    progress: Option<StepProgress>,
 }
 
-impl Watched {
+impl RunningStep {
     pub(crate) fn new(step: &str, log: &Path, folder: &Path) -> Self {
         Self {
             step: step.to_owned(),
@@ -41,53 +41,63 @@ impl Watched {
             folder: folder.to_owned(),
             since: Instant::now(),
             seen: VecDeque::new(),
-            tally: None,
+            progress: None,
         }
     }
 
     /// Looks at how far the step is now: what it tells, or else how much it has written.
     pub(crate) fn look(&mut self) {
         let now = Instant::now();
-        let told = Tally::read(&tally_of(&self.log));
-        let tally = match told {
+        let told = StepProgress::read(&progress_file_of(&self.log));
+        let progress = match told {
             Some(told) => told,
             None if self.seen.back().is_some_and(|(last, _)| now - *last < MEASURED_EVERY) => {
                 return;
             }
             None => {
                 let done = store::size(&self.folder).unwrap_or(0);
-                Tally { done, total: None, unit: WRITTEN.into() }
+                StepProgress { done, total: None, unit: WRITTEN.into() }
             }
         };
-        if self.tally.as_ref().is_some_and(|last| last.unit != tally.unit || tally.done < last.done)
+        if self
+            .progress
+            .as_ref()
+            .is_some_and(|last| last.unit != progress.unit || progress.done < last.done)
         {
             self.seen.clear();
         }
-        self.seen.push_back((now, tally.done));
-        while self.seen.len() > 2 && self.seen.get(1).is_some_and(|(at, _)| now - *at > WINDOW) {
+        self.seen.push_back((now, progress.done));
+        while self.seen.len() > 2 && self.seen.get(1).is_some_and(|(at, _)| now - *at > RATE_OVER) {
             self.seen.pop_front();
         }
-        self.tally = Some(tally);
+        self.progress = Some(progress);
     }
 
     /// Returns how far the step is, as an event; none before the first look.
-    pub(crate) fn progress(&self) -> Option<Happening> {
-        let Tally { done, total, unit } = self.tally.clone()?;
+    pub(crate) fn progress(&self) -> Option<RunEventKind> {
+        let StepProgress { done, total, unit } = self.progress.clone()?;
         let (rate, seconds) = (self.rate(), self.since.elapsed().as_secs_f64());
-        Some(Happening::StepProgress { step: self.step.clone(), done, total, unit, rate, seconds })
+        Some(RunEventKind::StepProgress {
+            step: self.step.clone(),
+            done,
+            total,
+            unit,
+            rate,
+            seconds,
+        })
     }
 
     /// Returns how much is done and how much there is to do, where both are known.
     pub(crate) fn share(&self) -> Option<(u64, u64)> {
-        let tally = self.tally.as_ref()?;
-        Some((tally.done, tally.total.filter(|&total| total > 0)?))
+        let progress = self.progress.as_ref()?;
+        Some((progress.done, progress.total.filter(|&total| total > 0)?))
     }
 
     /// Returns how far the step is, for how long it has run, and what it said last.
     pub(crate) fn words(&self) -> String {
         let mut words = vec![format!("{} s", self.since.elapsed().as_secs())];
-        if let Some(tally) = &self.tally {
-            words.push(words_of(tally.done, tally.total, &tally.unit, self.rate()));
+        if let Some(progress) = &self.progress {
+            words.push(words_of(progress.done, progress.total, &progress.unit, self.rate()));
         }
         words.extend(last_line(&self.log));
         words.retain(|word| !word.is_empty());
@@ -105,7 +115,7 @@ impl Watched {
 }
 
 /// Returns where a step with this log tells how far it is.
-pub(crate) fn tally_of(log: &Path) -> PathBuf {
+pub(crate) fn progress_file_of(log: &Path) -> PathBuf {
     log.with_extension("tally")
 }
 
@@ -244,19 +254,19 @@ mod tests {
         let out = folder.path().join("out");
         std::fs::create_dir(&out).unwrap();
         File::create(out.join("file")).unwrap().write_all(&[0; 1000]).unwrap();
-        let mut watched = Watched::new("a", &log, &out);
+        let mut running = RunningStep::new("a", &log, &out);
 
-        watched.look();
-        let measured = watched.progress();
+        running.look();
+        let measured = running.progress();
         let told = "{\"done\": 3, \"total\": 4, \"unit\": \"files\"}\n";
-        File::create(tally_of(&log)).unwrap().write_all(told.as_bytes()).unwrap();
-        watched.look();
+        File::create(progress_file_of(&log)).unwrap().write_all(told.as_bytes()).unwrap();
+        running.look();
 
         assert!(
-            matches!(&measured, Some(Happening::StepProgress { done: 1000, total: None, .. })),
+            matches!(&measured, Some(RunEventKind::StepProgress { done: 1000, total: None, .. })),
             "{measured:?}"
         );
-        assert_eq!(watched.share(), Some((3, 4)));
-        assert!(watched.words().contains("3 of 4 (75%) files"), "{}", watched.words());
+        assert_eq!(running.share(), Some((3, 4)));
+        assert!(running.words().contains("3 of 4 (75%) files"), "{}", running.words());
     }
 }

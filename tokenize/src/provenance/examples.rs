@@ -1,4 +1,4 @@
-//! Leads an example of instruction data back to its row, by the recorded task alone.
+//! Traces an example of instruction data to its row, by the recorded task alone.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,23 @@ use ratdata_schemas::SourceRecord;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::clip::Truncate;
-use super::job::artifact_split;
-use super::task::Task;
 use crate::order::{permutation, sample};
+use crate::sft::{Task, Truncate, artifact_split};
 
 /// Where an example came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExampleOrigin {
+pub(super) struct ExampleProvenance {
     /// The place of its file in the manifest's sources.
-    pub source: usize,
+    pub(super) source: usize,
     /// Its row among those of that file that were not left out.
-    pub row: u32,
+    pub(super) row: u32,
     /// Which of the task's answer columns it was made with.
-    pub answer: usize,
+    pub(super) answer: usize,
 }
 
 /// The examples of one split, by where they came from.
 #[derive(Debug)]
-pub struct Examples {
+pub(super) struct Examples {
     /// The examples in their order in the artifact; all in the order of making where none is drawn.
     order: Option<Vec<u32>>,
     /// The rows before each source, and its place in the manifest.
@@ -51,7 +49,7 @@ impl Examples {
     ///
     /// Says why that cannot be done: the configuration is not one of instruction data, or rows were
     /// left out for their length, which is not recorded row by row.
-    pub fn of(
+    pub(super) fn of(
         config: &Value,
         sources: &[SourceRecord],
         split: &str,
@@ -106,7 +104,7 @@ impl Examples {
     }
 
     /// Returns where example `number` of the split came from; none past the last.
-    pub fn locate(&self, number: u64) -> Option<ExampleOrigin> {
+    pub(super) fn locate(&self, number: u64) -> Option<ExampleProvenance> {
         let place = match &self.order {
             None => number,
             Some(order) => (*order.get(usize::try_from(number).ok()?)?).into(),
@@ -119,11 +117,11 @@ impl Examples {
         let after = self.firsts.partition_point(|&(first, _)| first <= row);
         let (first, source) = *self.firsts.get(after.checked_sub(1)?)?;
         let (row, answer) = (u32::try_from(row - first).ok()?, usize::try_from(answer).ok()?);
-        Some(ExampleOrigin { source, row, answer })
+        Some(ExampleProvenance { source, row, answer })
     }
 
     /// Returns how many rows of each source were not left out.
-    pub fn rows(&self) -> BTreeMap<usize, u64> {
+    pub(super) fn rows(&self) -> BTreeMap<usize, u64> {
         let ends = self.firsts.iter().skip(1).map(|&(first, _)| first).chain([self.rows]);
         self.firsts.iter().zip(ends).map(|(&(first, source), end)| (source, end - first)).collect()
     }
@@ -138,7 +136,7 @@ mod tests {
         let order = Some(vec![5, 0, 3]);
         let examples = Examples { order, firsts: vec![(0, 4), (2, 7)], rows: 3, answers: 2 };
 
-        let found = |source, row, answer| Some(ExampleOrigin { source, row, answer });
+        let found = |source, row, answer| Some(ExampleProvenance { source, row, answer });
         assert_eq!(examples.locate(0), found(7, 0, 1));
         assert_eq!(examples.locate(1), found(4, 0, 0));
         assert_eq!(examples.locate(2), found(4, 0, 1));

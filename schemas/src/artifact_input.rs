@@ -6,16 +6,16 @@ use std::sync::atomic::AtomicBool;
 
 use thiserror::Error;
 
-use crate::bin::BinError;
+use crate::bin_error::BinError;
 use crate::checksum::Checksum;
 use crate::file_record::FileRecord;
-use crate::identity::{Identity, Sight};
+use crate::identity::{FileState, Identity};
 use crate::known::{Known, TOUCHED};
 
 /// Why an artifact's files cannot be relied on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum HeldError {
+pub enum ArtifactInputError {
     /// A record's path leads out of the artifact.
     #[error(transparent)]
     Bin(#[from] BinError),
@@ -29,7 +29,7 @@ pub enum HeldError {
     },
     /// A file is not what the manifest says.
     #[error("{}: not what its manifest records: {what}", .path.display())]
-    Untrue {
+    Mismatch {
         /// The file.
         path: PathBuf,
         /// What differs, found and expected.
@@ -43,12 +43,12 @@ pub enum HeldError {
     },
 }
 
-impl HeldError {
+impl ArtifactInputError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Bin(wrong) => wrong.hint(),
-            Self::Untrue { .. } => Some(
+            Self::Mismatch { .. } => Some(
                 "the file was changed after it was written: `ratdata verify` looks at all of them; make the artifact again",
             ),
             Self::Touched { .. } => {
@@ -66,23 +66,23 @@ impl HeldError {
 
 /// A file of an artifact, as it was at one moment.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct ArtifactInput {
     path: PathBuf,
-    sight: Sight,
+    state: FileState,
     bytes: u64,
     blake3: Checksum,
 }
 
-impl Held {
+impl ArtifactInput {
     /// Looks at a file of the artifact at `root`, without reading it.
     ///
     /// # Errors
     ///
     /// The record's path leads out of the artifact, or the file cannot be opened.
-    pub fn of(root: &Path, record: &FileRecord) -> Result<Self, HeldError> {
+    pub fn of(root: &Path, record: &FileRecord) -> Result<Self, ArtifactInputError> {
         let path = record.resolve(root)?;
-        let sight = Sight::of(&path).map_err(io_error(&path))?;
-        Ok(Self { path, sight, bytes: record.bytes, blake3: record.blake3.clone() })
+        let state = FileState::of(&path).map_err(io_error(&path))?;
+        Ok(Self { path, state, bytes: record.bytes, blake3: record.blake3.clone() })
     }
 
     /// Checks that the content that was seen is the recorded one; a file that is not known is read
@@ -91,29 +91,33 @@ impl Held {
     /// # Errors
     ///
     /// It is another, cannot be read or was touched since; or `stop` was set.
-    pub fn check(&self, known: &Known, stop: &AtomicBool) -> Result<(), HeldError> {
-        let untrue = |what: String| HeldError::Untrue { path: self.path.clone(), what };
-        let bytes = self.sight.identity.bytes();
+    pub fn check(&self, known: &Known, stop: &AtomicBool) -> Result<(), ArtifactInputError> {
+        let untrue = |what: String| ArtifactInputError::Mismatch { path: self.path.clone(), what };
+        let bytes = self.state.identity.bytes();
         if bytes != self.bytes {
             return Err(untrue(format!("{bytes} bytes, expected {}", self.bytes)));
         }
-        let checksum = known.checksum(&self.path, &self.sight, stop);
+        let checksum = known.checksum(&self.path, &self.state, stop);
         let checksum = checksum.map_err(io_error(&self.path))?;
         if checksum != self.blake3 {
             return Err(untrue(format!("BLAKE3 {checksum}, expected {}", self.blake3)));
         }
-        if Identity::of(&self.path).map_err(io_error(&self.path))? != self.sight.identity {
-            return Err(HeldError::Touched { path: self.path.clone() });
+        if Identity::of(&self.path).map_err(io_error(&self.path))? != self.state.identity {
+            return Err(ArtifactInputError::Touched { path: self.path.clone() });
         }
         Ok(())
     }
 }
 
-fn io_error(path: &Path) -> impl Fn(io::Error) -> HeldError + '_ {
+fn io_error(path: &Path) -> impl Fn(io::Error) -> ArtifactInputError + '_ {
     |source| {
         let path = path.to_owned();
         let touched = source.kind() == io::ErrorKind::Other && source.to_string() == TOUCHED;
-        if touched { HeldError::Touched { path } } else { HeldError::Io { path, source } }
+        if touched {
+            ArtifactInputError::Touched { path }
+        } else {
+            ArtifactInputError::Io { path, source }
+        }
     }
 }
 
@@ -138,7 +142,7 @@ mod tests {
             blake3: Checksum::of(b"one"),
         };
         let known = Known::default();
-        let ask = || Held::of(folder.path(), &record)?.check(&known, &GO_ON);
+        let ask = || ArtifactInput::of(folder.path(), &record)?.check(&known, &GO_ON);
         put(b"one");
 
         ask().unwrap();
@@ -147,7 +151,7 @@ mod tests {
 
         put(b"two");
         let refused = ask().unwrap_err();
-        assert!(matches!(refused, HeldError::Untrue { .. }), "{refused}");
+        assert!(matches!(refused, ArtifactInputError::Mismatch { .. }), "{refused}");
         put(b"three");
         assert!(ask().unwrap_err().to_string().ends_with("5 bytes, expected 3"));
     }
@@ -162,11 +166,11 @@ mod tests {
             bytes: 3,
             blake3: Checksum::of(b"one"),
         };
-        let held = Held::of(folder.path(), &record).unwrap();
+        let held = ArtifactInput::of(folder.path(), &record).unwrap();
 
         File::create(&path).unwrap().write_all(b"one").unwrap();
 
         let refused = held.check(&Known::default(), &GO_ON).unwrap_err();
-        assert!(matches!(refused, HeldError::Touched { .. }), "{refused}");
+        assert!(matches!(refused, ArtifactInputError::Touched { .. }), "{refused}");
     }
 }

@@ -1,8 +1,7 @@
-//! How many things of a step there are to share, where that is known before it runs.
+//! How many tasks of an array would have work, where that is known before the step runs.
 //!
-//! An array with more tasks than things would keep some of them waiting for nothing. What an input
-//! that is still to be made, or fetched, will hold is not known; a task without work then ends at
-//! once.
+//! An array with more tasks than that would keep some of them waiting for nothing. The content of an
+//! input that is not made or fetched yet is not known; a task without work then ends at once.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +11,11 @@ use ratdata_tokenize::source::{SourceFile, find_inputs};
 use serde_json::Value;
 
 use super::run::Run;
-use crate::dag::file::{Step, reference};
+use crate::dag::step::{Step, reference};
 use crate::verify;
 
 /// Returns how many tasks could have work of a step, where that is known.
-pub(crate) fn things(run: &Run<'_>, number: usize) -> Option<usize> {
+pub(crate) fn tasks_with_work(run: &Run<'_>, number: usize) -> Option<usize> {
     let step = &run.pipeline.steps[run.plan.steps[number].step];
     let paths = |key: &str| -> Option<Vec<PathBuf>> {
         let texts = texts(step, key);

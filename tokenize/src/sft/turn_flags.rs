@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::chat::is_assistant;
+use super::chat_template::is_assistant;
 
 /// Returns for each of the assistant's turns, in order, whether it is learnt.
 ///

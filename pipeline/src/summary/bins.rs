@@ -1,17 +1,16 @@
-//! What `ratdata tokenize` says of what it has made, or would make.
+//! What commands that make token bins say of them.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use ratdata_schemas::{Manifest, SplitRecord};
-use ratdata_tokenize::corpus::Estimate;
 use serde::Serialize;
 
 use crate::quantity::{grouped, sized, sized_f};
 
-/// What a job has made.
+/// What an artifact of token bins holds.
 #[derive(Debug, Serialize)]
-pub(crate) struct TokenizeReport {
+pub(crate) struct BinsSummary {
     out: PathBuf,
     tokenizer: String,
     dtype: String,
@@ -35,7 +34,7 @@ struct SplitTotals {
     bytes: u64,
 }
 
-impl TokenizeReport {
+impl BinsSummary {
     /// Sums up a manifest.
     pub(crate) fn of(out: &std::path::Path, manifest: &Manifest, seconds: Option<f64>) -> Self {
         let splits: Vec<SplitTotals> = manifest
@@ -70,7 +69,7 @@ impl TokenizeReport {
     }
 }
 
-impl fmt::Display for TokenizeReport {
+impl fmt::Display for BinsSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -108,35 +107,5 @@ impl fmt::Display for TokenizeReport {
             )?;
         }
         write!(f, "\n{}", self.out.display())
-    }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct EstimateReport(pub(crate) Estimate);
-
-impl fmt::Display for EstimateReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(estimate) = self;
-        writeln!(
-            f,
-            "files      {} ({})",
-            grouped(estimate.files as u64),
-            sized(estimate.input_bytes)
-        )?;
-        writeln!(f, "documents  about {}", grouped(estimate.documents))?;
-        writeln!(f, "tokens     about {}", grouped(estimate.tokens))?;
-        writeln!(f, "on disk    about {} as {}", sized(estimate.output_bytes), estimate.dtype)?;
-        writeln!(f, "time       about {:.1} minutes", estimate.seconds / 60.0)?;
-        write!(f, "from {:.1}% of the text", estimate.sampled * 100.0)?;
-        if estimate.sampled_files < estimate.files {
-            write!(
-                f,
-                ", in {} of {} files",
-                estimate.sampled_files,
-                grouped(estimate.files as u64)
-            )?;
-        }
-        write!(f, "; nothing was written")
     }
 }

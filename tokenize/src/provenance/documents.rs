@@ -1,4 +1,4 @@
-//! Leads a document of an artifact back to its file and row, by the recorded order alone.
+//! Traces a document of an artifact to its file and row, by the recorded order alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,13 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::config::JobConfig;
-use super::split::{split_rows, val_count};
-use crate::sft::Examples;
+use super::examples::Examples;
+use crate::corpus::{JobConfig, split_rows, val_count};
 
 /// Where a document came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct Provenance {
     /// The place of its file in the manifest's sources.
     pub source: usize,
     /// Its place among the documents of that file; rows that were left out are not counted.
@@ -40,12 +39,12 @@ pub struct MergedInput {
     pub config: Value,
 }
 
-/// Why documents cannot be led back.
+/// Why documents cannot be traced.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum OriginError {
+pub enum ProvenanceError {
     /// The artifact does not say how its documents follow from its sources.
-    #[error("its documents cannot be led back to rows: {reason}")]
+    #[error("its documents cannot be traced to rows: {reason}")]
     Unknown {
         /// Why not.
         reason: String,
@@ -72,11 +71,11 @@ pub enum OriginError {
 
 /// The documents of one split, by where they came from.
 #[derive(Debug, Default)]
-pub struct Origins {
+pub struct SplitProvenance {
     runs: Vec<Run>,
     /// How many documents the runs have together.
     total: u64,
-    sources: Vec<SourceOrigin>,
+    sources: Vec<SourceDocuments>,
     jobs: Vec<JobConfig>,
     /// How many documents the sources have together, and how many all splits have on disk.
     counted: u64,
@@ -85,7 +84,7 @@ pub struct Origins {
 
 /// What is known of one source.
 #[derive(Clone, Copy, Debug, Default)]
-struct SourceOrigin {
+struct SourceDocuments {
     /// How many documents it has in all splits.
     documents: u32,
     /// Of a tokenized source, its run and its job.
@@ -111,13 +110,13 @@ enum RunOrder {
     Examples(Examples),
 }
 
-impl Origins {
+impl SplitProvenance {
     /// Draws the order of a split of the artifact in `root` again.
     ///
     /// # Errors
     ///
     /// The artifact does not say how it was made, or its counts contradict each other.
-    pub fn of(root: &Path, manifest: &Manifest, split: &str) -> Result<Self, OriginError> {
+    pub fn of(root: &Path, manifest: &Manifest, split: &str) -> Result<Self, ProvenanceError> {
         let found = match manifest.splits.get(split) {
             Some(SplitRecord::Shards { shards }) => {
                 shards.iter().map(|shard| shard.documents).fold(0, u64::saturating_add)
@@ -125,9 +124,9 @@ impl Origins {
             Some(SplitRecord::Pairs(pairs)) => pairs.rows,
             _ => return Err(unknown(format!("split `{split}` holds no documents of its own"))),
         };
-        let mut origins = Self { most: documents_on_disk(root, manifest), ..Self::default() };
-        origins.append(&manifest.config, &manifest.sources, split, found)?;
-        Ok(origins)
+        let mut provenance = Self { most: documents_on_disk(root, manifest), ..Self::default() };
+        provenance.append(&manifest.config, &manifest.sources, split, found)?;
+        Ok(provenance)
     }
 
     /// Appends the documents of one artifact, or of those that it was joined from.
@@ -137,7 +136,7 @@ impl Origins {
         sources: &[SourceRecord],
         split: &str,
         found: u64,
-    ) -> Result<(), OriginError> {
+    ) -> Result<(), ProvenanceError> {
         // A tokenize job says with the same word whether it merged its shards.
         if let Some(inputs) = config.get("merge").filter(|inputs| inputs.is_array()) {
             return self.append_merged(inputs, sources, split, found);
@@ -149,8 +148,8 @@ impl Origins {
             let kept = |number: usize| rows.get(&number).copied().unwrap_or(0);
             let kept =
                 (0..sources.len()).map(|number| u32::try_from(kept(number)).unwrap_or(u32::MAX));
-            let origin = |documents| SourceOrigin { documents, ..SourceOrigin::default() };
-            self.sources.extend(kept.map(origin));
+            let of_source = |documents| SourceDocuments { documents, ..SourceDocuments::default() };
+            self.sources.extend(kept.map(of_source));
             self.push(before, found, RunOrder::Examples(examples));
             return Ok(());
         }
@@ -176,20 +175,20 @@ impl Origins {
         };
         let expected = counts.iter().map(|&kept| in_split(kept)).fold(0, u64::saturating_add);
         if expected != found {
-            return Err(OriginError::Count { split: split.to_owned(), expected, found });
+            return Err(ProvenanceError::Count { split: split.to_owned(), expected, found });
         }
         // Few documents of one split can be of any number of rows; those of all splits cannot.
         let kept = counts.iter().map(|&kept| u64::from(kept)).fold(0, u64::saturating_add);
         self.counted = self.counted.saturating_add(kept);
         if self.counted > self.most {
-            return Err(OriginError::Rows { expected: self.counted, found: self.most });
+            return Err(ProvenanceError::Rows { expected: self.counted, found: self.most });
         }
         for kept in counts {
             let rows = split_rows(kept, config.val_fraction, config.split_seed, config.order);
             let rows = if split == "val" { rows.val } else { rows.train };
             let number = self.sources.len();
             let (run, job) = (Some(self.runs.len()), Some(self.jobs.len()));
-            self.sources.push(SourceOrigin { documents: kept, run, job });
+            self.sources.push(SourceDocuments { documents: kept, run, job });
             self.push(number, rows.len() as u64, RunOrder::Rows(rows));
         }
         self.jobs.push(config);
@@ -202,14 +201,14 @@ impl Origins {
         mut sources: &[SourceRecord],
         split: &str,
         found: u64,
-    ) -> Result<(), OriginError> {
+    ) -> Result<(), ProvenanceError> {
         let inputs: Vec<MergedInput> = serde_json::from_value(inputs.clone()).map_err(|_| {
             unknown("they were joined without a record of what; join them again".into())
         })?;
         let documents = |input: &MergedInput| input.documents.get(split).copied().unwrap_or(0);
         let expected = inputs.iter().map(documents).fold(0, u64::saturating_add);
         if expected != found {
-            return Err(OriginError::Count { split: split.to_owned(), expected, found });
+            return Err(ProvenanceError::Count { split: split.to_owned(), expected, found });
         }
         for input in &inputs {
             let (own, others) = sources
@@ -219,7 +218,7 @@ impl Origins {
             if input.documents.contains_key(split) {
                 self.append(&input.config, own, split, documents(input))?;
             } else {
-                self.sources.extend(own.iter().map(|_| SourceOrigin::default()));
+                self.sources.extend(own.iter().map(|_| SourceDocuments::default()));
             }
         }
         Ok(())
@@ -231,7 +230,7 @@ impl Origins {
     }
 
     /// Returns where document `document` of the split came from; none past the last.
-    pub fn locate(&self, document: u64) -> Option<Origin> {
+    pub fn locate(&self, document: u64) -> Option<Provenance> {
         // Runs without a document in this split begin where the next one does.
         let run = self.runs.partition_point(|run| run.first <= document).checked_sub(1)?;
         let Run { first, sources, order } = &self.runs[run];
@@ -239,12 +238,12 @@ impl Origins {
         match order {
             RunOrder::Rows(rows) => {
                 let document = *rows.get(usize::try_from(within).ok()?)?;
-                Some(Origin { source: *sources, document, answer: None })
+                Some(Provenance { source: *sources, document, answer: None })
             }
             RunOrder::Examples(examples) => {
                 let found = examples.locate(within)?;
                 let source = sources + found.source;
-                Some(Origin { source, document: found.row, answer: Some(found.answer) })
+                Some(Provenance { source, document: found.row, answer: Some(found.answer) })
             }
         }
     }
@@ -283,8 +282,8 @@ fn documents_on_disk(root: &Path, manifest: &Manifest) -> u64 {
     shards.map(|shard| bytes(shard) / 8).fold(0, u64::saturating_add)
 }
 
-fn unknown(reason: String) -> OriginError {
-    OriginError::Unknown { reason }
+fn unknown(reason: String) -> ProvenanceError {
+    ProvenanceError::Unknown { reason }
 }
 
 #[cfg(test)]
@@ -304,7 +303,7 @@ mod tests {
     }
 
     fn config() -> Value {
-        let order = super::super::Order::File;
+        let order = crate::corpus::Order::File;
         let config = JobConfig { val_fraction: 0.0, order, ..JobConfig::default() };
         serde_json::to_value(config).unwrap()
     }
@@ -319,40 +318,40 @@ mod tests {
         }
     }
 
-    fn at(source: usize, document: u32) -> Origin {
-        Origin { source, document, answer: None }
+    fn at(source: usize, document: u32) -> Provenance {
+        Provenance { source, document, answer: None }
     }
 
     #[test]
     fn a_document_is_found_in_its_source() {
-        let mut origins = Origins { most: 9, ..Origins::default() };
+        let mut provenance = SplitProvenance { most: 9, ..SplitProvenance::default() };
 
-        origins.append(&config(), &[source(3), source(0), source(6)], "train", 9).unwrap();
+        provenance.append(&config(), &[source(3), source(0), source(6)], "train", 9).unwrap();
 
-        assert_eq!(origins.locate(1), Some(at(0, 1)));
-        assert_eq!(origins.locate(3), Some(at(2, 0)));
-        assert_eq!(origins.locate(9), None);
-        assert_eq!(origins.of_source(2).last(), Some((8, 5)));
+        assert_eq!(provenance.locate(1), Some(at(0, 1)));
+        assert_eq!(provenance.locate(3), Some(at(2, 0)));
+        assert_eq!(provenance.locate(9), None);
+        assert_eq!(provenance.of_source(2).last(), Some((8, 5)));
     }
 
     #[test]
     fn a_document_is_found_through_artifacts_that_were_joined() {
         let inner = serde_json::json!({ "merge": [input(2, 1, config()), input(1, 1, config())] });
         let outer = serde_json::json!({ "merge": [input(4, 1, config()), input(3, 2, inner)] });
-        let mut origins = Origins { most: 7, ..Origins::default() };
+        let mut provenance = SplitProvenance { most: 7, ..SplitProvenance::default() };
 
-        origins.append(&outer, &[source(4), source(2), source(1)], "train", 7).unwrap();
+        provenance.append(&outer, &[source(4), source(2), source(1)], "train", 7).unwrap();
 
-        assert_eq!(origins.locate(3), Some(at(0, 3)));
-        assert_eq!(origins.locate(5), Some(at(1, 1)));
-        assert_eq!(origins.locate(6), Some(at(2, 0)));
+        assert_eq!(provenance.locate(3), Some(at(0, 3)));
+        assert_eq!(provenance.locate(5), Some(at(1, 1)));
+        assert_eq!(provenance.locate(6), Some(at(2, 0)));
     }
 
     #[test]
     fn counts_that_contradict_each_other_are_told() {
-        let mut origins = Origins::default();
+        let mut provenance = SplitProvenance::default();
 
-        let refused = origins.append(&config(), &[source(3)], "train", 4).unwrap_err();
+        let refused = provenance.append(&config(), &[source(3)], "train", 4).unwrap_err();
 
         assert_eq!(refused.to_string(), "split `train` holds 4 documents, its sources give 3");
     }
@@ -361,9 +360,9 @@ mod tests {
     fn rows_that_no_split_holds_are_refused_before_their_order_is_drawn() {
         let config = JobConfig { val_fraction: 1e-9, ..JobConfig::default() };
         let config = serde_json::to_value(config).unwrap();
-        let mut origins = Origins { most: 1000, ..Origins::default() };
+        let mut provenance = SplitProvenance { most: 1000, ..SplitProvenance::default() };
 
-        let refused = origins.append(&config, &[source(4_000_000_000)], "val", 4).unwrap_err();
+        let refused = provenance.append(&config, &[source(4_000_000_000)], "val", 4).unwrap_err();
 
         let said = refused.to_string();
         assert_eq!(said, "the sources give 4000000000 documents, all splits together hold 1000");
