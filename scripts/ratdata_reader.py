@@ -1,4 +1,4 @@
-"""Reads ratdata's token bins with NumPy alone; with PyTorch installed, `Windows` is a `Dataset`.
+"""Reads ratdata's token bins with NumPy alone; with PyTorch installed, `Sequences` is a `Dataset`.
 
 Copy it into your project, or run it: `python3 ratdata_reader.py data/tokens train`.
 """
@@ -24,12 +24,12 @@ class Tokens:
             self.manifest = json.load(file)
         if self.manifest["format_version"] != 1:
             raise ValueError(f"format version {self.manifest['format_version']}, expected 1")
-        part = self.manifest["splits"][split]
-        if part["layout"] != "shards":
-            raise ValueError(f"split {split} holds {part['layout']}, expected shards")
+        record = self.manifest["splits"][split]
+        if record["layout"] != "shards":
+            raise ValueError(f"split {split} holds {record['layout']}, expected shards")
         dtype = {"u16": np.dtype("<u2"), "u32": np.dtype("<u4")}[self.manifest["dtype"]]
         self.shards, self.ends, self.first = [], [], [0]
-        for shard in part["shards"]:
+        for shard in record["shards"]:
             self.shards.append(self._map(root, shard["bin"], dtype, shard["tokens"]))
             self.ends.append(self._map(root, shard["idx"], np.dtype("<u8"), shard["documents"]))
             self.first.append(self.first[-1] + shard["tokens"])
@@ -47,7 +47,7 @@ class Tokens:
         return self.first[-1]
 
     def read(self, start, count):
-        """Returns `count` ids from position `start` of the stream on, across shards."""
+        """Returns `count` ids from position `start` of the stream, across shards."""
         if not 0 <= start <= start + count <= len(self):
             raise IndexError(f"{start} + {count} of {len(self)} tokens")
         parts, shard = [], bisect.bisect_right(self.first, start) - 1
@@ -67,11 +67,11 @@ class Tokens:
                 start = int(end)
 
 
-class Windows(Dataset):
-    """Windows of `seq_len` + 1 ids with a stride of `seq_len`: inputs and labels.
+class Sequences(Dataset):
+    """Sequences of `seq_len` inputs and labels, read from `seq_len` + 1 ids with a stride of `seq_len`.
 
-    A label is -100 where the input is EOS, so nothing is learnt across a document's end; this is
-    how the trainer and the reference read the same bins.
+    A label is -100 where the input is EOS, so no document is trained on to predict the next one. The
+    trainer and the reference read the same bins in this way.
     """
 
     def __init__(self, root, split="train", seq_len=1024):
@@ -84,8 +84,8 @@ class Windows(Dataset):
     def __getitem__(self, row):
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
-        window = self.tokens.read(row * self.seq_len, self.seq_len + 1).astype(np.int64)
-        inputs, labels = window[:-1], window[1:].copy()
+        ids = self.tokens.read(row * self.seq_len, self.seq_len + 1).astype(np.int64)
+        inputs, labels = ids[:-1], ids[1:].copy()
         if self.eos is not None:
             labels[inputs == self.eos] = -100
         return inputs, labels
@@ -93,11 +93,12 @@ class Windows(Dataset):
 
 def main():
     root, split = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "train"
-    tokens, windows = Tokens(root, split), Windows(root, split, 128)
+    tokens, sequences = Tokens(root, split), Sequences(root, split, 128)
     documents = sum(1 for _ in tokens.documents())
-    learnt = sum(int((windows[row][1] != -100).sum()) for row in range(min(100, len(windows))))
-    print(f"{len(tokens)} tokens, {documents} documents, {len(windows)} windows of 128")
-    print(f"{learnt} labels count in the first {min(100, len(windows))} windows")
+    first = range(min(100, len(sequences)))
+    labels = sum(int((sequences[row][1] != -100).sum()) for row in first)
+    print(f"{len(tokens)} tokens, {documents} documents, {len(sequences)} sequences of 128")
+    print(f"{labels} labels count in the first {len(first)} sequences")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo};
-use ratdata_schemas::{DirLock, Dtype};
+use ratdata_schemas::{DirLock, Dtype, PlainName};
 use ratdata_tokenize::corpus::{Job, JobConfig, Outcome, Progress};
 use ratdata_tokenize::pack::{Algorithm, Long, PackConfig, PackJob};
 use ratdata_tokenize::source::find_inputs;
@@ -49,7 +49,8 @@ fn made() -> Option<Vec<(String, Vec<u8>)>> {
     let tokenizer = Tokenizer::load(&vocabulary).ok()?;
     let files = find_inputs(&[input.display().to_string()]).ok()?;
     let (stop, tokens) = (AtomicBool::new(false), root.join("tokens"));
-    let config = JobConfig { name: "x".into(), val_fraction: 0.0, ..JobConfig::default() };
+    let config =
+        JobConfig { name: PlainName::near("x"), val_fraction: 0.0, ..JobConfig::default() };
     let Ok(Outcome::Open(job)) = Job::open(config, tokenizer, "x", files, &tokens, false) else {
         return None;
     };

@@ -35,6 +35,26 @@ pub(crate) fn json_files() -> Vec<Vec<u8>> {
     files.iter().map(|file| file.to_string().into_bytes()).collect()
 }
 
+/// Returns the same, and files that Hugging Face `tokenizers` serves.
+pub(crate) fn tokenizer_files() -> Vec<Vec<u8>> {
+    let mut searching = llama();
+    searching["normalizer"] = json!({"type": "Sequence", "normalizers": [
+        {"type": "Replace", "pattern": {"Regex": "a+"}, "content": "aa"}, {"type": "NFKC"},
+        {"type": "Prepend", "prepend": "▁"}]});
+    searching["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": "(e+)+t|\\s+"}, "behavior": "Isolated", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]});
+    searching["decoder"] = json!({"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]});
+    let mut unigram = llama();
+    unigram["model"] = json!({"type": "Unigram", "unk_id": 0, "byte_fallback": false,
+        "vocab": [["<unk>", 0.0], ["a", -1.5], ["at", -2.0], ["▁", -3.0]]});
+    let mut files = json_files();
+    files.extend([searching, unigram].map(|file| file.to_string().into_bytes()));
+    files
+}
+
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use ratdata_tokenize::hub::HubError;
+use crate::ui::Ui;
 
 /// The kinds of failure, each an exit status of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     /// The command line or a configuration is wrong: status 2.
     Usage,
     /// An artifact is not what its manifest says: status 3.
-    Untrue,
+    Mismatch,
     /// Steps of a plan are stale, and the user asked: status 4.
     Stale,
     /// The user interrupted the run: status 130.
@@ -29,7 +29,7 @@ impl Kind {
         match self {
             Self::Failed => 1,
             Self::Usage => 2,
-            Self::Untrue => 3,
+            Self::Mismatch => 3,
             Self::Stale => 4,
             Self::Interrupted => 130,
             Self::ClosedPipe => 0,
@@ -96,27 +96,25 @@ impl Failure {
 
     /// Returns the exit status.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.kind.status())
+        ExitCode::from(self.status())
+    }
+
+    /// Returns the exit status as a number.
+    pub(crate) fn status(&self) -> u8 {
+        self.kind.status()
     }
 }
 
-/// Tells why something could not be had from the hub.
-pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
-    let kind = match wrong {
-        HubError::Interrupted => Kind::Interrupted,
-        wrong if wrong.is_usage() => Kind::Usage,
-        _ => Kind::Failed,
-    };
-    Failure::new(kind, wrong).hinted(wrong.hint())
-}
-
-/// Tells what is wrong with the command line; help and version that were asked for are no failure.
-pub(crate) fn report_usage(usage: &clap::Error) -> ExitCode {
+/// Tells what is wrong with the command line; help and version that were asked for are no failure,
+/// unless nobody takes them.
+pub(crate) fn report_usage(ui: &Ui, usage: &clap::Error) -> ExitCode {
     match usage.print() {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            ExitCode::from(Kind::Failed.status())
-        }
         _ if usage.use_stderr() => ExitCode::from(Kind::Usage.status()),
-        _ => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::stdout(&error);
+            ui.failure(&failure);
+            failure.exit_code()
+        }
     }
 }

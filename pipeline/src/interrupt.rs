@@ -1,8 +1,10 @@
 //! Ctrl-C and SIGTERM: the first asks the work to stop cleanly, the second ends the program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::failure::{Failure, Kind};
+use crate::ui::Ui;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
@@ -29,6 +31,27 @@ pub(crate) fn flag() -> &'static AtomicBool {
 /// Returns whether the user asked to stop.
 pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
+}
+
+/// How long work has to end by itself, which leaves less to clear for the next run.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Ends the program a moment after the user asks, even where one row of gigabytes is being read,
+/// parsed, encoded or made durable by code that cannot look at the flag.
+///
+/// For commands whose work survives a kill at any moment, and that wait for no other process;
+/// `failure` is what they would say themselves.
+pub(crate) fn end_promptly(ui: &Ui, failure: Failure) {
+    let ui = ui.clone();
+    std::thread::spawn(move || {
+        while !asked() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(GRACE);
+        ui.failure(&failure);
+        #[expect(clippy::exit, reason = "the main thread waits for what cannot be stopped")]
+        std::process::exit(failure.status().into());
+    });
 }
 
 /// Ends work that the user asked to stop; loops that cannot fail look at [`asked`] and end here.

@@ -1,6 +1,9 @@
 //! The `ratdata` command line.
 
+mod arguments;
 mod cli;
+#[cfg(test)]
+mod cli_reference;
 mod commands;
 mod dag;
 mod demo;
@@ -8,13 +11,14 @@ mod executor;
 mod failure;
 mod inspect;
 mod interrupt;
+mod library_failures;
+mod number;
 mod plain;
 mod progress;
 mod quantity;
-#[cfg(test)]
-mod reference;
 mod report;
 mod store;
+mod summary;
 mod trainer;
 mod transcode;
 mod ui;
@@ -28,9 +32,11 @@ use crate::cli::Cli;
 use crate::ui::Ui;
 
 fn main() -> ExitCode {
+    // Without the handler a limit on files ends the program, which every writer survives.
+    drop(ratdata_schemas::tell_file_limit());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return failure::report_usage(&usage),
+        Err(usage) => return failure::report_usage(&Ui::new(false, false), &usage),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet);
     interrupt::watch();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ratdata_schemas::TallyFile;
+use ratdata_schemas::ProgressFile;
 use ratdata_tokenize::corpus::Progress;
 use ratdata_tokenize::hub::FetchProgress;
 use ratdata_tokenize::sft::SftProgress;
@@ -40,13 +40,13 @@ impl<'a> JobProgress<'a> {
 
     /// Runs `work` and shows how far it is until it returns.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        let tally = TallyFile::of_environment();
-        if self.ui.quiet() && tally.is_none() {
+        let file = ProgressFile::of_environment();
+        if self.ui.quiet() && file.is_none() {
             return work();
         }
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| self.show(&done, tally.as_ref()));
+            let watcher = scope.spawn(|| self.show(&done, file.as_ref()));
             let result = work();
             done.store(true, Ordering::Release);
             watcher.thread().unpark();
@@ -54,7 +54,7 @@ impl<'a> JobProgress<'a> {
         })
     }
 
-    fn show(&self, done: &AtomicBool, tally: Option<&TallyFile>) {
+    fn show(&self, done: &AtomicBool, file: Option<&ProgressFile>) {
         let begun = Instant::now();
         let bar = ProgressBar::new(self.input_bytes);
         if !self.ui.live() {
@@ -71,8 +71,8 @@ impl<'a> JobProgress<'a> {
             let before = &self.progress.input_bytes_before;
             let read = bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed);
             bar.set_position(read);
-            if let Some(tally) = tally {
-                tally.tell(read, Some(self.input_bytes), "bytes");
+            if let Some(file) = file {
+                file.tell(read, Some(self.input_bytes), "bytes");
             }
             let line = self.line(begun.elapsed().as_secs_f64());
             if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
@@ -122,8 +122,8 @@ impl<'a> RowProgress<'a> {
 
     /// Runs `work` and shows how far it is until it returns.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        let tally = TallyFile::of_environment();
-        if !self.ui.live() && tally.is_none() {
+        let file = ProgressFile::of_environment();
+        if !self.ui.live() && file.is_none() {
             return work();
         }
         let bar = ProgressBar::new_spinner();
@@ -142,8 +142,8 @@ impl<'a> RowProgress<'a> {
                         grouped(examples)
                     ));
                     bar.tick();
-                    if let Some(tally) = &tally {
-                        tally.tell(rows, None, "rows");
+                    if let Some(file) = &file {
+                        file.tell(rows, None, "rows");
                     }
                     std::thread::park_timeout(Duration::from_millis(100));
                 }

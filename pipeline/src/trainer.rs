@@ -1,4 +1,5 @@
-//! The trainer's program: where it is, and how `cargo run` builds it where it is missing.
+//! The trainer's program: where it is, how `cargo run` builds it where it is missing, and what it
+//! says of a run.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde::Deserialize;
 
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
@@ -69,6 +71,40 @@ impl Trainer {
             }
         }
     }
+}
+
+/// Where a sequence that a run draws lies on disk, as the trainer says it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Drawn {
+    /// The artifact or the bin.
+    pub(crate) path: PathBuf,
+    pub(crate) split: String,
+    /// The sequence's number in the split.
+    pub(crate) row: u64,
+    /// Where it begins in the stream of tokens; rows of pairs have no such place.
+    pub(crate) first_token: Option<u64>,
+}
+
+/// Asks the trainer what a run drew in an iteration; `run` is the run's folder.
+pub(crate) fn draws(ui: &Ui, run: &Path, iteration: u64) -> Result<Vec<Drawn>, Failure> {
+    let program = Trainer::find(ui)?.path(ui)?;
+    let iteration = iteration.to_string();
+    let output = Command::new(&program)
+        .arg(run.join("resolved.toml"))
+        .args(["--device", "cpu", "--json", "--quiet", "--draws", &iteration])
+        .output()
+        .map_err(|wrong| {
+            Failure::message(Kind::Failed, format!("{}: cannot start: {wrong}", program.display()))
+        })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim().trim_start_matches("error: ").to_owned();
+        let kind = if output.status.code() == Some(2) { Kind::Usage } else { Kind::Failed };
+        return Err(Failure::message(kind, said));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|wrong| {
+        Failure::message(Kind::Failed, format!("the trainer said no JSON: {wrong}"))
+    })
 }
 
 /// A build of the trainer in the background; it is stopped when nobody waits for it any more.

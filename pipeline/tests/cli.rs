@@ -146,7 +146,7 @@ fn a_wrong_command_line_is_status_two() {
         (&["tokenize", "--shard", "3/3"], "expected I/N with I below N"),
         (
             &["tokenize", "--tokenizer", "lama"],
-            "`lama`: no such tokenizer; expected a file, a folder, a hub id",
+            "`lama`: no such tokenizer, perhaps `llama`; expected a file, a folder, a hub id",
         ),
         (&["tokenize", "--tokenizer", "lama"], "or one of: llama, llama3"),
     ] {

@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 
 use ratdata_schemas::layouts::npy::NpyHeader;
 use ratdata_schemas::{
-    BaseRecord, BinSet, Checksum, FileRecord, Manifest, PackRecord, PairsRecord, Row, RowSet, Span,
-    SplitRecord,
+    BaseRecord, BinSet, Checksum, FileRecord, Manifest, PackRecord, PairsRecord, PlainName,
+    RelativePath, Row, RowSet, Span, SplitRecord,
 };
 use tempfile::TempDir;
 
@@ -317,14 +317,16 @@ fn text_comes_back_from_json_lines() {
 /// Writes an artifact of one split, `pairs` or `pack`, over the given bytes.
 fn rows_artifact(root: &Path, split: &str, part: SplitRecord, base: Option<BaseRecord>) {
     let of = Manifest::read(&root.join("../demo/tokens")).unwrap();
-    let splits = BTreeMap::from([(split.to_owned(), part)]);
-    Manifest { name: "t".into(), splits, sources: Vec::new(), base, ..of }.write(root).unwrap();
+    let splits = BTreeMap::from([(PlainName::near(split), part)]);
+    Manifest { name: PlainName::near("t"), splits, sources: Vec::new(), base, ..of }
+        .write(root)
+        .unwrap();
 }
 
 fn record(root: &Path, name: &str, bytes: &[u8]) -> FileRecord {
     write(&root.join(name), bytes);
     let (bytes, blake3) = (bytes.len() as u64, Checksum::of(bytes));
-    FileRecord { path: name.into(), bytes, blake3 }
+    FileRecord { path: RelativePath::new(name).unwrap(), bytes, blake3 }
 }
 
 /// The shape and the elements' bytes of a `.npy` file.
@@ -372,7 +374,7 @@ fn rows_are_exported_with_labels_and_segments() {
         spans: record(&pack, "s.bin", &spans),
         counts: None,
     });
-    let manifest = ratdata_schemas::bin_set::manifest_checksum(&root.join("demo/tokens")).unwrap();
+    let manifest = ratdata_schemas::manifest_checksum(&root.join("demo/tokens")).unwrap();
     let base = BaseRecord { path: "../demo/tokens".into(), manifest };
     rows_artifact(&pack, "train", part, Some(base));
 
@@ -453,20 +455,20 @@ fn the_reader_in_the_docs_reads_the_bins() {
 import sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from ratdata_reader import Tokens, Windows
-tokens, windows = Tokens('demo/tokens'), Windows('demo/tokens', seq_len=1000)
+from ratdata_reader import Tokens, Sequences
+tokens, sequences = Tokens('demo/tokens'), Sequences('demo/tokens', seq_len=1000)
 stream = np.concatenate([np.array(shard) for shard in tokens.shards]).astype(np.int64)
 assert np.array_equal(tokens.read(0, len(tokens)), stream)
 assert np.array_equal(np.concatenate(list(tokens.documents())), stream)
-assert len(windows) == (len(stream) - 1) // 1000
-for row in range(len(windows)):
-    inputs, labels = windows[row]
+assert len(sequences) == (len(stream) - 1) // 1000
+for row in range(len(sequences)):
+    inputs, labels = sequences[row]
     at = row * 1000
     assert np.array_equal(inputs, stream[at:at + 1000])
     assert np.array_equal(labels, np.where(inputs == 2, -100, stream[at + 1:at + 1001]))
-for wrong in (-1, len(windows)):
+for wrong in (-1, len(sequences)):
     try:
-        windows[wrong]
+        sequences[wrong]
     except IndexError:
         continue
     raise AssertionError(wrong)

@@ -1,4 +1,6 @@
 //! Anyone's instruction data through the command line: prompts, conversations, packing, errors.
+//!
+//! Longer than 500 lines because all cases share one small folder of questions and conversations.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -42,17 +44,11 @@ answers = ["a"]
 
 /// Runs a task file and returns the status and what was said.
 fn sft(folder: &Path, task: &str, more: &[&str]) -> (Option<i32>, String) {
-    let mut arguments = vec![
-        "sft",
-        "--task-file",
-        task,
-        "--tokenizer",
-        "demo/tokenizer",
-        "--out",
-        "out",
-        "--max-length",
-        "64",
-    ];
+    let mut arguments =
+        vec!["sft", "--task-file", task, "--tokenizer", "demo/tokenizer", "--out", "out"];
+    if !more.contains(&"--max-length") {
+        arguments.extend(["--max-length", "64"]);
+    }
     arguments.extend(more);
     let output = ratdata(&arguments, folder);
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -117,7 +113,7 @@ fn a_conversation_learns_its_assistant_turns_alone() {
     assert_eq!(status, Some(0), "{said}");
     let rows = rows(&root.join("out"));
     let tokenizer =
-        ratdata_tokenize::tokenizer::Tokenizer::load(&root.join("demo/tokenizer")).unwrap();
+        ratdata_tokenize::tokenizer::Tokenizer::load(root.join("demo/tokenizer")).unwrap();
     let labels = rows[0].labels.iter().filter(|&&label| label != IGNORE_INDEX);
     let ids: Vec<u32> = labels.map(|label| label.cast_unsigned()).collect();
     assert_eq!(tokenizer.decode(&ids), "three;");
@@ -154,7 +150,7 @@ fn each_wrong_input_is_told_in_one_error() {
         ("task.toml", &[][..], 1, "data/x.jsonl: line 2: `a` is an empty answer"),
         ("nocolumn.toml", &[], 1, "line 1: `question` holds no text; the columns are: q, a"),
         ("brace.toml", &[], 2, "template, line 2, column 3: `{` is never closed"),
-        ("key.toml", &[], 2, "unknown field `answer`"),
+        ("key.toml", &[], 2, "key.toml:5: unknown key `splits.train.answer`"),
         ("long.toml", &["--truncate", "right"], 1, "each prompt fills its row"),
         ("few.toml", &[], 1, "found 2 rows, expected at least 200"),
         ("talk.toml", &[], 1, "line 1: the conversation has no assistant turn"),
@@ -200,8 +196,16 @@ fn what_a_task_cannot_mean_is_refused_before_anything_is_read() {
     for (name, more, says) in [
         ("limit.toml", &[][..], "leaves prompts 4294967295 tokens, expected at most the row's 64"),
         ("over.toml", &[], "leaves prompts 65 tokens"),
-        ("outside.toml", &[], "splits.\"../ev\": expected a name of letters"),
-        ("hidden.toml", &[], "splits.\".ev\": expected a name of letters"),
+        (
+            "outside.toml",
+            &[],
+            "outside.toml:3: splits.\"../ev\": found the name `../ev`, expected letters",
+        ),
+        (
+            "hidden.toml",
+            &[],
+            "hidden.toml:3: splits.\".ev\": found the name `.ev`, expected letters",
+        ),
         ("twice.toml", &[], "both `splits.val` and `splits.validation`"),
         ("date.toml", &[], "`today`: expected a date such as `2024-07-26`"),
         ("task.toml", &["--align", "8"], "`--align` says how examples share rows"),
@@ -378,4 +382,195 @@ fn a_pack_that_is_there_tells_what_its_making_told() {
     let (status, _, said) = pack(&["--split", "nosuch", "--force"]);
     assert_eq!(status, Some(1), "{said}");
     assert!(root.join("packed/manifest.json").exists());
+}
+
+const CHATML: &str =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\\n{{ m.content }}<|im_end|>\\n{% endfor %}";
+
+/// Writes a chat task over one file, `talk.jsonl`.
+fn chat(root: &Path, template: &str, lines: &str) {
+    let text =
+        format!("[chat]\ntemplate = \"{template}\"\n[splits.train]\nsource = \"talk.jsonl\"\n");
+    write(&root.join("chat.toml"), &text);
+    write(&root.join("talk.jsonl"), lines);
+}
+
+/// What is learnt of each row.
+fn learnt_text(root: &Path) -> Vec<String> {
+    let tokenizer =
+        ratdata_tokenize::tokenizer::Tokenizer::load(root.join("demo/tokenizer")).unwrap();
+    let text = |row: &Row| {
+        let labels = row.labels.iter().filter(|&&label| label != IGNORE_INDEX);
+        let ids: Vec<u32> = labels.map(|label| label.cast_unsigned()).collect();
+        tokenizer.decode(&ids)
+    };
+    rows(&root.join("out")).iter().map(text).collect()
+}
+
+#[test]
+fn a_flagged_turn_is_not_learnt_and_a_wrong_flag_is_told_by_its_line() {
+    let folder = workshop();
+    let root = folder.path();
+    let talk = |flag: &str| {
+        format!(
+            "{{\"messages\": [{{\"role\": \"user\", \"content\": \"u\"}}, {{\"role\": \"assistant\", \"content\": \"not this\", {flag}}}, {{\"role\": \"user\", \"content\": \"u\"}}, {{\"role\": \"assistant\", \"content\": \"but this\"}}]}}\n"
+        )
+    };
+
+    chat(root, CHATML, &(talk("\"weight\": 0") + &talk("\"train\": false")));
+    let (status, said) = sft(root, "chat.toml", &["--max-length", "256"]);
+    assert_eq!(status, Some(0), "{said}");
+    for learnt in learnt_text(root) {
+        assert!(learnt.contains("but this") && !learnt.contains("not this"), "{learnt}");
+    }
+
+    for (flag, says) in [
+        ("\"weight\": 0.5", "`weight` is 0.5, expected 0 or 1"),
+        ("\"weight\": \"0\"", "expected the number 0 or 1"),
+        ("\"train\": 1", "`train` is 1, expected true or false"),
+        ("\"weight\": 1, \"train\": false", "contradict each other"),
+    ] {
+        chat(root, CHATML, &(talk("\"weight\": 1") + &talk(flag)));
+        let (status, said) = sft(root, "chat.toml", &["--force"]);
+
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains("talk.jsonl: line 2: message 2 of 4: "), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn answers_that_never_stop_are_told_once_with_their_count() {
+    let folder = workshop();
+    let root = folder.path();
+    let talk = "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n";
+    let glm = "{% for m in messages %}<|{{ m.role }}|>\\n{{ m.content }}{% endfor %}";
+
+    chat(root, glm, &talk.repeat(3));
+    let (status, said) = sft(root, "chat.toml", &[]);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(said.matches("no stop token is learnt").count(), 1, "{said}");
+    assert!(said.contains("3 conversations have"), "{said}");
+
+    chat(root, CHATML, talk);
+    let (status, said) = sft(root, "chat.toml", &["--force"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(!said.contains("stop token"), "{said}");
+}
+
+#[test]
+fn a_template_that_every_row_fails_in_has_no_hint_to_skip_rows() {
+    let folder = workshop();
+    let root = folder.path();
+    let talk = "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n";
+    for template in [
+        "{{ range(10**9) }}",
+        "{{ messages[0].content - 1 }}",
+        "{{ raise_exception('never') }}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    ] {
+        chat(root, template, talk);
+
+        let (status, said) = sft(root, "chat.toml", &[]);
+
+        assert!(matches!(status, Some(1 | 2)), "{said}");
+        assert!(!said.contains("--on-bad-row"), "{said}");
+    }
+}
+
+#[test]
+fn a_row_length_beyond_what_packs_have_is_refused() {
+    let folder = workshop();
+    let root = folder.path();
+    for packing in ["none", "concat"] {
+        let more = ["--packing", packing, "--max-length", "16777216"];
+        let (status, said) = sft(root, "task.toml", &more);
+
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("16777215"), "{said}");
+    }
+    assert!(!root.join("out").exists());
+}
+
+#[test]
+fn rows_that_cannot_fit_the_disk_are_refused_before_one_is_written() {
+    let folder = workshop();
+    let root = folder.path();
+    // A thousand billion bytes of rows: more than the disks that tests run on.
+    write(&root.join("data/x.jsonl"), &"{\"q\": \"q\", \"a\": \"a\"}\n".repeat(150_000));
+
+    let (status, said) = sft(root, "task.toml", &["--max-length", "16777215"]);
+
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("150000 rows of 16777215 tokens need"), "{said}");
+    let left = fs::read_dir(root.join("out")).unwrap();
+    let bytes: u64 = left.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes < 1 << 20, "{bytes}");
+}
+
+#[test]
+fn a_mistake_in_a_task_file_has_a_line_and_a_hint() {
+    let folder = workshop();
+    let root = folder.path();
+    write(&root.join("typo.toml"), &TASK.replace("answers", "anwsers"));
+
+    let (status, said) = sft(root, "typo.toml", &[]);
+
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("typo.toml:5: unknown key `splits.train.anwsers`"), "{said}");
+    assert!(said.contains("did you mean `answers`?"), "{said}");
+}
+
+#[test]
+fn a_signal_is_answered_within_one_long_row() {
+    let folder = workshop();
+    let root = folder.path();
+    // Each turn is written with all before it, so this takes minutes.
+    let turn =
+        "{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}";
+    let turns = vec![turn; 8000].join(", ");
+    chat(root, CHATML, &format!("{{\"messages\": [{turns}]}}\n"));
+    let mut running = Command::new(env!("CARGO_BIN_EXE_ratdata"))
+        .args(["sft", "--task-file", "chat.toml", "--tokenizer", "demo/tokenizer", "--out", "out"])
+        .current_dir(root)
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(running.try_wait().unwrap(), None);
+
+    let begun = std::time::Instant::now();
+    let pid = running.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let status = running.wait().unwrap();
+
+    assert_eq!(status.code(), Some(130));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_no_fuel_bounds_ends_with_the_job() {
+    let folder = workshop();
+    let root = folder.path();
+    let talk = "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n";
+    let grown = |step: &str, last: &str| {
+        format!(
+            "{{% set ns = namespace(x=[1], y=[1]) %}}{{% for i in range(60) %}}{{% set ns.x = {step} %}}{{% set ns.y = {} %}}{{% endfor %}}{last}",
+            step.replace(".x", ".y")
+        )
+    };
+    for template in [
+        grown("ns.x + ns.x", "{{ ns.x }}"),
+        grown("[ns.x, ns.x]", "{{ ns.x ~ '' }}"),
+        grown("[ns.x, ns.x]", "{{ ns.x == ns.y }}"),
+    ] {
+        chat(root, &template, talk);
+        let begun = std::time::Instant::now();
+
+        let (status, said) = sft(root, "chat.toml", &[]);
+
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("chat template: "), "{said}");
+        assert!(!said.contains("--on-bad-row"), "{said}");
+        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "{:?}", begun.elapsed());
+    }
 }

@@ -111,7 +111,7 @@ fn instruction_rows_have_the_bytes_that_they_had() {
                 continue;
             }
             for file in Manifest::read(&artifact).unwrap().files() {
-                let name = Path::new(&out).join(part).join(&file.path);
+                let name = file.place(&Path::new(&out).join(part));
                 found.push_str(&format!("{} {} {}\n", name.display(), file.bytes, file.blake3));
             }
         }

@@ -235,7 +235,7 @@ fn limits_and_shares_that_contradict_are_refused() {
         (&["--name", "../../evil"], "invalid value '../../evil' for '--name <NAME>'"),
         (&["--name", "a/b"], "expected letters, digits"),
         (&["--name", ""], "--name <NAME>"),
-        (&["--num-proc", "0"], "a number of threads from 1 on"),
+        (&["--num-proc", "0"], "a number of threads from 1 to 4096"),
         (&["--eos", ""], "--eos"),
     ] {
         let output =
@@ -327,7 +327,7 @@ fn each_misuse_has_a_message_and_a_hint() {
         (&["--input", "a.unknown"][..], "unknown kind of file", "rename it"),
         (&["--input", "a.jsonl", "--out", "file"], "file", "a file stands where a folder"),
         (&["--input", "a[.jsonl"], "not a pattern", "quote patterns"),
-        (&["--input", "a.jsonl", "--tokenizer", "t"], "not a tokenizer", "such as `llama`"),
+        (&["--input", "a.jsonl", "--tokenizer", "t"], "not a tokenizer", "fetch the file again"),
         (&["--input", "surrogate.jsonl"], "is a string that is no text: ", "--on-bad-row skip"),
         (&["--input", "number.jsonl"], "field `text` is no string", "--on-bad-row skip"),
         (&["--input", "cut.jsonl"], "line 2: the line is not a JSON object: ", "--on-bad-row skip"),

@@ -1,74 +1,12 @@
 //! One token bin: a headerless file of little-endian ids, mapped and read in place.
 
-use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
+use crate::bin_error::BinError;
+use crate::file_record::FileRecord;
 use crate::mmap::MappedFile;
 use crate::token::{Dtype, TokenId};
-
-/// An error of opening or reading one token bin, index or mask.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum BinError {
-    /// The operating system refused the file.
-    #[error("{}: cannot read: {source}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file's size is not a whole number of entries.
-    #[error("{}: {bytes} bytes, not a multiple of {width}", .path.display())]
-    Ragged {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The size of one entry.
-        width: usize,
-    },
-    /// The file has another size than the one recorded for it.
-    #[error("{}: {found} bytes on disk, {expected} recorded", .path.display())]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Its size on disk.
-        found: u64,
-        /// The size that was promised.
-        expected: u64,
-    },
-    /// The document ends of an index go down or pass the end of the bin.
-    #[error("{}: document {document} ends at token {end}, {reason}", .path.display())]
-    Index {
-        /// The index file.
-        path: PathBuf,
-        /// The first document that is wrong.
-        document: u64,
-        /// Where it is said to end.
-        end: u64,
-        /// What is wrong with that.
-        reason: String,
-    },
-}
-
-impl BinError {
-    /// Returns what the user can do about it, where there is something to do.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Io { .. } => None,
-            Self::Ragged { .. } => {
-                Some("is the dtype right? `--dtype u16|u32` says how wide the ids are")
-            }
-            Self::Size { .. } | Self::Index { .. } => Some(
-                "the file was cut or replaced after it was written; make the artifact again with `--force`",
-            ),
-        }
-    }
-}
 
 /// A run of token ids, as wide as it lies on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +92,21 @@ impl TokenBin {
             });
         }
         Ok(Self { path: path.to_owned(), dtype, file })
+    }
+
+    /// Maps the bin of an artifact in the folder `root`, which holds `tokens` ids.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, a link leads out of the folder, or it has another size.
+    pub fn of_record(
+        record: &FileRecord,
+        root: &Path,
+        dtype: Dtype,
+        tokens: u64,
+    ) -> Result<Self, BinError> {
+        let file = record.map(root, tokens.saturating_mul(dtype.width() as u64))?;
+        Ok(Self { path: record.place(root), dtype, file })
     }
 
     /// Returns where the bin lies.

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::bin::{BinError, TokenBin};
+use crate::bin::TokenBin;
+use crate::bin_error::BinError;
 use crate::checksum::Checksum;
 use crate::index::DocIndex;
-use crate::manifest::{Manifest, ManifestError, ShardRecord, SplitRecord};
+use crate::manifest::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::mmap::MappedFile;
+use crate::records::{ShardRecord, SplitRecord};
 use crate::token::{Dtype, TokenId};
 
 /// Why a set of bins could not be opened.
@@ -21,22 +23,22 @@ pub enum BinSetError {
     /// A bin or index is missing or wrong.
     #[error(transparent)]
     Bin(#[from] BinError),
-    /// The artifact has no such part.
+    /// The artifact has no such split.
     #[error("{}: no split `{split}`, there are: {}", .root.display(), .present.join(", "))]
     NoSplit {
         /// The artifact folder.
         root: PathBuf,
-        /// The part that was asked for.
+        /// The split that was asked for.
         split: String,
-        /// The parts there are.
+        /// The splits that exist.
         present: Vec<String>,
     },
-    /// The part is not made of token bins.
+    /// The split is not made of token bins.
     #[error("{}: split `{split}` holds {found}, not token bins", .root.display())]
     Layout {
         /// The artifact folder.
         root: PathBuf,
-        /// The part.
+        /// The split.
         split: String,
         /// What it holds instead.
         found: &'static str,
@@ -54,7 +56,7 @@ impl BinSetError {
     }
 }
 
-/// One shard of a set: a bin and, where it has them, its index and loss mask.
+/// One shard of a set: a bin with its index and loss mask, if it has them.
 #[derive(Debug)]
 pub struct Shard {
     bin: TokenBin,
@@ -69,18 +71,18 @@ impl Shard {
         &self.bin
     }
 
-    /// Returns the document ends; a headerless file of somebody else has none.
+    /// Returns the document ends; a headerless file of another program has none.
     pub fn index(&self) -> Option<&DocIndex> {
         self.index.as_ref()
     }
 
-    /// Returns the loss mask, one bit a token, lowest bit first; none where every token is learnt.
+    /// Returns the loss mask, one bit a token, lowest bit first; none if every token is trained on.
     pub fn mask(&self) -> Option<&[u8]> {
         self.mask.as_ref().map(MappedFile::bytes)
     }
 
-    /// Returns whether the token at `position` of this shard is learnt.
-    pub fn is_learnt(&self, position: usize) -> bool {
+    /// Returns whether the token at `position` of this shard is trained on.
+    pub fn is_trained_on(&self, position: usize) -> bool {
         self.mask().is_none_or(|mask| {
             mask.get(position / 8).is_some_and(|byte| byte >> (position % 8) & 1 == 1)
         })
@@ -100,9 +102,9 @@ pub struct BinSet {
 }
 
 impl BinSet {
-    /// Opens the part `split` of the artifact folder `root`, checking every size.
+    /// Opens the split `split` of the artifact folder `root`, and checks every size.
     ///
-    /// Checksums are `verify`'s business: opening is cheap.
+    /// Opening is cheap, because only `verify` checks checksums.
     ///
     /// # Errors
     ///
@@ -111,7 +113,7 @@ impl BinSet {
         Self::from_manifest(root, &Manifest::read(root)?, split)
     }
 
-    /// Opens the part `split` of an artifact whose manifest was read already.
+    /// Opens the split `split` of an artifact whose manifest was already read.
     ///
     /// # Errors
     ///
@@ -132,7 +134,7 @@ impl BinSet {
                 return Err(BinSetError::NoSplit {
                     root: root.to_owned(),
                     split: split.to_owned(),
-                    present: manifest.splits.keys().cloned().collect(),
+                    present: manifest.splits.keys().map(ToString::to_string).collect(),
                 });
             }
         };
@@ -146,7 +148,7 @@ impl BinSet {
         Ok(Self { shards, dtype: manifest.dtype })
     }
 
-    /// Opens one headerless bin, with the `.idx` beside it where there is one.
+    /// Opens one headerless bin, with the `.idx` next to it if there is one.
     ///
     /// # Errors
     ///
@@ -184,7 +186,7 @@ impl BinSet {
         self.shards.iter().filter_map(Shard::index).map(|index| index.len() as u64).sum()
     }
 
-    /// Returns the shard that holds position `token` of the stream and the place within it.
+    /// Returns the shard that holds position `token` of the stream, and the position in the shard.
     pub fn locate(&self, token: u64) -> Option<(usize, usize)> {
         let after = self.shards.partition_point(|shard| shard.first_token <= token);
         let number = after.checked_sub(1)?;
@@ -196,9 +198,9 @@ impl BinSet {
         Some((number, usize::try_from(within).ok()?))
     }
 
-    /// Copies `out.len()` tokens of the stream from position `start` on, across shards.
+    /// Copies `out.len()` tokens of the stream from position `start`, across shards.
     ///
-    /// Returns `false`, and leaves `out` in an unspecified state, where the stream ends before.
+    /// Returns `false`, and leaves `out` in an unspecified state, if the stream ends before.
     pub fn copy_tokens(&self, start: u64, out: &mut [TokenId]) -> bool {
         self.visit(start, out.len(), |at, shard, from, len| {
             let target = &mut out[at..at + len];
@@ -213,18 +215,18 @@ impl BinSet {
         })
     }
 
-    /// Copies the loss mask of `out.len()` tokens of the stream from position `start` on.
+    /// Copies the loss mask of `out.len()` tokens of the stream from position `start`.
     ///
-    /// Returns `false`, and leaves `out` in an unspecified state, where the stream ends before.
+    /// Returns `false`, and leaves `out` in an unspecified state, if the stream ends before.
     pub fn copy_mask(&self, start: u64, out: &mut [bool]) -> bool {
         self.visit(start, out.len(), |at, shard, from, len| {
             for (offset, slot) in out[at..at + len].iter_mut().enumerate() {
-                *slot = shard.is_learnt(from + offset);
+                *slot = shard.is_trained_on(from + offset);
             }
         })
     }
 
-    /// Calls `piece(done, shard, from, len)` for the part of each shard that the range covers.
+    /// Calls `piece(done, shard, from, len)` for each shard's tokens in the range.
     fn visit(
         &self,
         start: u64,
@@ -252,42 +254,20 @@ fn open_shard(
     record: &ShardRecord,
     dtype: Dtype,
     first_token: u64,
-) -> Result<Shard, BinSetError> {
-    let bin = TokenBin::open(&record.bin.resolve(root)?, dtype)?;
-    expect_size(
-        bin.path(),
-        bin.bytes().len() as u64,
-        record.tokens.saturating_mul(dtype.width() as u64),
-    )?;
-    let index = DocIndex::open(&record.idx.resolve(root)?)?;
-    expect_size(index.path(), index.len() as u64 * 8, record.documents.saturating_mul(8))?;
-    let mask = match &record.mask {
-        None => None,
-        Some(file) => {
-            let path = file.resolve(root)?;
-            let mask = MappedFile::open(&path)
-                .map_err(|source| BinError::Io { path: path.clone(), source })?;
-            expect_size(&path, mask.bytes().len() as u64, record.tokens.div_ceil(8))?;
-            Some(mask)
-        }
-    };
-    Ok(Shard { bin, index: Some(index), mask, first_token })
+) -> Result<Shard, BinError> {
+    let bin = TokenBin::of_record(&record.bin, root, dtype, record.tokens)?;
+    let index = DocIndex::of_record(&record.idx, root, record.documents)?;
+    let mask = record.mask.as_ref().map(|mask| mask.map(root, record.tokens.div_ceil(8)));
+    Ok(Shard { bin, index: Some(index), mask: mask.transpose()?, first_token })
 }
 
-fn expect_size(path: &Path, found: u64, expected: u64) -> Result<(), BinError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(BinError::Size { path: path.to_owned(), found, expected })
-}
-
-/// Returns the checksum of an artifact's manifest, by which a pack knows its base.
+/// Returns the checksum of an artifact's manifest, which identifies the base of a pack.
 ///
 /// # Errors
 ///
 /// The manifest cannot be read.
 pub fn manifest_checksum(root: &Path) -> Result<Checksum, ManifestError> {
-    let path = root.join(crate::manifest::MANIFEST_FILE);
+    let path = root.join(MANIFEST_FILE);
     Checksum::of_file(&path).map_err(|source| ManifestError::Io { path, source })
 }
 
@@ -298,7 +278,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ShardFiles, ShardWriter, TokenizerRecord};
+    use crate::{PlainName, ShardFiles, ShardWriter, TokenizerRecord};
 
     fn artifact(root: &Path, shards: &[Vec<u16>]) {
         let records = shards
@@ -323,10 +303,13 @@ mod tests {
         };
         let manifest = Manifest {
             format_version: crate::manifest::FORMAT_VERSION,
-            name: "x".into(),
+            name: PlainName::near("x"),
             dtype: Dtype::U16,
             tokenizer,
-            splits: BTreeMap::from([("train".into(), SplitRecord::Shards { shards: records })]),
+            splits: BTreeMap::from([(
+                PlainName::near("train"),
+                SplitRecord::Shards { shards: records },
+            )]),
             sources: Vec::new(),
             base: None,
             config: serde_json::Value::Null,

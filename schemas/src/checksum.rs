@@ -28,6 +28,22 @@ impl Checksum {
         blake3::Hasher::new().update_rayon(bytes).finalize().into()
     }
 
+    /// Returns the checksum of many bytes, computed on all threads, unless `stop` is set on the way.
+    ///
+    /// # Errors
+    ///
+    /// `stop` was set, which is [`io::ErrorKind::Interrupted`].
+    pub fn of_many_unless(bytes: &[u8], stop: &AtomicBool) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        for piece in bytes.chunks(64 << 20) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            hasher.update_rayon(piece);
+        }
+        Ok(hasher.finalize().into())
+    }
+
     /// Returns the checksum of a file, read through a small buffer.
     ///
     /// # Errors
@@ -110,6 +126,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn many_bytes_have_one_checksum_however_they_are_read_and_a_stop_ends_it() {
+        let bytes = vec![7; (64 << 20) + 3];
+
+        let whole = Checksum::of_many_unless(&bytes, &AtomicBool::new(false)).unwrap();
+        let stopped = Checksum::of_many_unless(&bytes, &AtomicBool::new(true)).unwrap_err();
+
+        assert_eq!(whole, Checksum::of_many(&bytes));
+        assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
+    }
 
     #[test]
     fn the_order_of_keys_does_not_change_a_checksum() {

@@ -1,9 +1,10 @@
-//! The document index: the end of every document, as `u64` beside the bin.
+//! The document index: the end of every document as `u64`, in a file next to the bin.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::bin::BinError;
+use crate::bin_error::BinError;
+use crate::file_record::FileRecord;
 use crate::mmap::MappedFile;
 
 /// The document index of one bin, mapped and checked against it.
@@ -17,7 +18,7 @@ pub struct DocIndex {
 }
 
 impl DocIndex {
-    /// Maps the index at `path`; [`DocIndex::check`] is what makes sure of its content.
+    /// Maps the index at `path`; [`DocIndex::check`] checks its content.
     ///
     /// # Errors
     ///
@@ -32,7 +33,17 @@ impl DocIndex {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Checks that the ends never go down and that the last is the bin's length.
+    /// Maps the index of an artifact in the folder `root`, which holds `documents` ends.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, a link leads out of the folder, or it has another size.
+    pub fn of_record(record: &FileRecord, root: &Path, documents: u64) -> Result<Self, BinError> {
+        let file = record.map(root, documents.saturating_mul(8))?;
+        Ok(Self { path: record.place(root), file })
+    }
+
+    /// Checks that the ends do not decrease and that the last one is the bin's length.
     ///
     /// # Errors
     ///
@@ -61,7 +72,7 @@ impl DocIndex {
         Ok(())
     }
 
-    /// Returns where the index lies.
+    /// Returns the path of the index.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,13 +1,15 @@
 //! Layered configuration: TOML files that extend others, and values set from the command line.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use toml::{Table, Value};
 
-/// The key that names the file a file is laid upon.
+use crate::regular::read_regular;
+use crate::toml_place::{TomlPlace, TomlText};
+
+/// The key that names the file that a file extends.
 pub const EXTENDS: &str = "extends";
 
 /// Why a configuration could not be read.
@@ -31,12 +33,22 @@ pub enum LayerError {
         source: Box<toml::de::Error>,
     },
     /// `extends` is not a path.
-    #[error("{}: `extends` is {found}, expected the path of a TOML file", .path.display())]
+    #[error("{place}: `extends` is {found}, expected the path of a TOML file")]
     Extends {
-        /// The file.
-        path: PathBuf,
+        /// Where it is written.
+        place: TomlPlace,
         /// What it is instead.
         found: &'static str,
+    },
+    /// The file that `extends` names cannot be read.
+    #[error("{place}: `extends` names {}, which cannot be read: {source}", .path.display())]
+    Below {
+        /// Where it is named.
+        place: TomlPlace,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// A file extends itself, by way of others.
     #[error("{}: extends itself: {}", .chain[0].display(), shown(.chain))]
@@ -62,10 +74,125 @@ fn shown(chain: &[PathBuf]) -> String {
     chain.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" -> ")
 }
 
-/// Reads the file at `path` and all that it extends, the nearest on top.
-///
-/// A path in `extends` is relative to the file that has it; `embedded` is asked first, so that
-/// files compiled in can be extended by name.
+/// A configuration: all its layers as one table, and the text of each layer.
+#[derive(Clone, Debug)]
+pub struct Layered {
+    /// The merged layers; the nearest file has priority.
+    pub table: Table,
+    /// The requested file, then the file that it extends, and so on.
+    pub files: Vec<TomlText>,
+}
+
+impl Layered {
+    /// Reads the file at `path` and all files that it extends.
+    ///
+    /// A path in `extends` is relative to its file. `embedded` is asked first, so that a file can
+    /// extend one that is compiled in by its name.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, is not TOML, or extends itself.
+    pub fn read(
+        path: &Path,
+        embedded: &dyn Fn(&str) -> Option<&'static str>,
+    ) -> Result<Self, LayerError> {
+        let text =
+            read_text(path).map_err(|source| LayerError::Io { path: path.to_owned(), source })?;
+        Self::of(TomlText { path: path.to_owned(), text }, embedded)
+    }
+
+    /// Reads a configuration that is compiled in, and all files that it extends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layered::read`].
+    pub fn read_embedded(
+        name: &str,
+        text: &str,
+        embedded: &dyn Fn(&str) -> Option<&'static str>,
+    ) -> Result<Self, LayerError> {
+        Self::of(TomlText { path: name.into(), text: text.to_owned() }, embedded)
+    }
+
+    fn of(
+        top: TomlText,
+        embedded: &dyn Fn(&str) -> Option<&'static str>,
+    ) -> Result<Self, LayerError> {
+        let mut layers = Self { table: Table::new(), files: vec![top] };
+        let mut tables = Vec::new();
+        while let Some(at) = layers.files.get(tables.len()) {
+            let path = at.path.clone();
+            let mut table: Table = at.text.parse().map_err(|source| LayerError::Toml {
+                path: path.clone(),
+                source: Box::new(source),
+            })?;
+            let below = match table.remove(EXTENDS) {
+                None => None,
+                Some(Value::String(below)) => Some(below),
+                Some(other) => {
+                    let (place, found) = (place_in(at), other.type_str());
+                    return Err(LayerError::Extends { place, found });
+                }
+            };
+            tables.push(table);
+            if let Some(below) = below {
+                layers.push(&below, embedded)?;
+            }
+        }
+        for table in tables.into_iter().rev() {
+            overlay(&mut layers.table, table);
+        }
+        Ok(layers)
+    }
+
+    /// Adds the file that the last one extends.
+    fn push(
+        &mut self,
+        below: &str,
+        embedded: &dyn Fn(&str) -> Option<&'static str>,
+    ) -> Result<(), LayerError> {
+        let Some(above) = self.files.last() else { return Ok(()) };
+        let (path, text) = if let Some(text) = embedded(below) {
+            (PathBuf::from(below), text.to_owned())
+        } else {
+            let path = above.path.parent().unwrap_or(Path::new("")).join(below);
+            let text = read_text(&path).map_err(|source| LayerError::Below {
+                place: place_in(above),
+                path: path.clone(),
+                source,
+            })?;
+            (path, text)
+        };
+        let seen = self.files.iter().any(|file| file.path == path);
+        self.files.push(TomlText { path, text });
+        if seen {
+            let chain = self.files.iter().map(|file| file.path.clone()).collect();
+            return Err(LayerError::Cycle { chain });
+        }
+        Ok(())
+    }
+
+    /// Finds where the key `keys`, or else the nearest table above it, was written.
+    pub fn place(&self, keys: &[&str]) -> TomlPlace {
+        let top =
+            || TomlPlace::whole(self.files.first().map_or(Path::new(""), |top| top.path.as_path()));
+        TomlPlace::near(&self.files, keys).unwrap_or_else(top)
+    }
+}
+
+/// Finds where a file says what it extends.
+fn place_in(file: &TomlText) -> TomlPlace {
+    TomlPlace::of_key(std::slice::from_ref(file), &[EXTENDS])
+        .unwrap_or_else(|| TomlPlace::whole(&file.path))
+}
+
+/// Reads a regular file: a device may have no end, and a pipe may never have data.
+fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_regular(path)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a text in UTF-8"))
+}
+
+/// Reads the file at `path` and all files that it extends as one table, see [`Layered::read`].
 ///
 /// # Errors
 ///
@@ -74,13 +201,10 @@ pub fn read_layers(
     path: &Path,
     embedded: &dyn Fn(&str) -> Option<&'static str>,
 ) -> Result<Table, LayerError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| LayerError::Io { path: path.to_owned(), source })?;
-    let mut chain = vec![path.to_owned()];
-    resolve(path, &text, embedded, &mut chain)
+    Layered::read(path, embedded).map(|layers| layers.table)
 }
 
-/// Reads a configuration that is compiled in, and all that it extends.
+/// Reads a configuration that is compiled in, and all files that it extends, as one table.
 ///
 /// # Errors
 ///
@@ -90,48 +214,12 @@ pub fn read_embedded(
     text: &str,
     embedded: &dyn Fn(&str) -> Option<&'static str>,
 ) -> Result<Table, LayerError> {
-    let mut chain = vec![PathBuf::from(name)];
-    resolve(Path::new(name), text, embedded, &mut chain)
-}
-
-fn resolve(
-    path: &Path,
-    text: &str,
-    embedded: &dyn Fn(&str) -> Option<&'static str>,
-    chain: &mut Vec<PathBuf>,
-) -> Result<Table, LayerError> {
-    let mut table: Table = text
-        .parse()
-        .map_err(|source| LayerError::Toml { path: path.to_owned(), source: Box::new(source) })?;
-    let below = match table.remove(EXTENDS) {
-        None => return Ok(table),
-        Some(Value::String(below)) => below,
-        Some(other) => {
-            return Err(LayerError::Extends { path: path.to_owned(), found: other.type_str() });
-        }
-    };
-    let (below_path, below_text) = if let Some(text) = embedded(&below) {
-        (PathBuf::from(&below), text.to_owned())
-    } else {
-        let beside = path.parent().unwrap_or(Path::new("")).join(&below);
-        let text = fs::read_to_string(&beside)
-            .map_err(|source| LayerError::Io { path: beside.clone(), source })?;
-        (beside, text)
-    };
-    let seen = chain.contains(&below_path);
-    chain.push(below_path.clone());
-    if seen {
-        return Err(LayerError::Cycle { chain: chain.clone() });
-    }
-    let mut base = resolve(&below_path, &below_text, embedded, chain)?;
-    overlay(&mut base, table);
-    Ok(base)
+    Layered::read_embedded(name, text, embedded).map(|layers| layers.table)
 }
 
 /// Reads `a.b=v` into the table `{a: {b: v}}`.
 ///
-/// The value is TOML where it parses as TOML and a string where it does not, so that `name=rat`
-/// needs no quotes.
+/// The value is TOML if it parses as TOML, and a string otherwise, so `name=rat` needs no quotes.
 ///
 /// # Errors
 ///
@@ -152,7 +240,7 @@ pub fn parse_set(text: &str) -> Result<Table, LayerError> {
     }))
 }
 
-/// Lays `over` on `base`: tables merge key by key, all else is replaced.
+/// Merges `over` into `base`: tables merge key by key, and other values are replaced.
 pub fn overlay(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
@@ -162,7 +250,7 @@ pub fn overlay(base: &mut Table, over: Table) {
     }
 }
 
-/// Returns the known word nearest to `word`, where one is near enough to be meant.
+/// Returns the known word nearest to `word`, if one is near enough.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
@@ -174,6 +262,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn nothing(_: &str) -> Option<&'static str> {
@@ -216,6 +306,31 @@ mod tests {
         let refused = read_layers(&one, &nothing).unwrap_err();
 
         assert!(matches!(&refused, LayerError::Cycle { chain } if chain.len() == 3), "{refused}");
+    }
+
+    #[test]
+    fn a_key_is_placed_in_the_layer_that_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = written(folder.path(), "base.toml", "[model]\ndim = 8\n");
+        let top = written(folder.path(), "top.toml", "# mine\nextends = 'base.toml'\n");
+
+        let layers = Layered::read(&top, &nothing).unwrap();
+
+        let place = layers.place(&["model", "dimm"]);
+        assert_eq!(place.to_string(), format!("{}:1", base.display()));
+        assert_eq!(layers.place(&["modell"]), TomlPlace::whole(&top));
+        fs::remove_file(&base).unwrap();
+        let refused = Layered::read(&top, &nothing).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{}:2: `extends` names", top.display())), "{refused}");
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_at_once() {
+        for device in ["/dev/full", "/dev/zero"] {
+            let refused = Layered::read(Path::new(device), &nothing).unwrap_err();
+
+            assert!(refused.to_string().contains("not a regular file"), "{refused}");
+        }
     }
 
     #[test]

@@ -3,40 +3,70 @@
 //! An *artifact* is a folder, written once: its files are staged, checksummed and renamed, and
 //! `manifest.json` is written last. [`Manifest`] says what is in it, [`BinSet`] reads the tokens
 //! back through memory maps, [`ShardWriter`] writes them.
+//!
+//! Each name has one path: that of this crate. Only the layouts of other tools and layered
+//! configuration have modules of their own.
 
-pub mod artifact;
-pub mod bin;
-pub mod bin_set;
-pub mod checksum;
-pub mod file_record;
-pub mod index;
+mod artifact;
+mod artifact_error;
+mod artifact_input;
+mod bin;
+mod bin_error;
+mod bin_set;
+mod checksum;
+mod file_record;
+mod identity;
+mod index;
+mod known;
 pub mod layered;
 pub mod layouts;
-pub mod manifest;
+mod manifest;
+mod manifest_check;
 mod mmap;
-pub mod payload;
-pub mod regular;
-pub mod row_set;
-pub mod run_event;
-pub mod shard_writer;
-pub mod tally;
-pub mod token;
+mod narrow;
+mod payload;
+mod plain_name;
+mod progress;
+mod records;
+mod refusal;
+mod regular;
+mod relative_path;
+mod removal;
+mod resting_place;
+mod row_set;
+mod run_event;
+mod shard_writer;
+mod token;
+mod toml_place;
 
-pub use artifact::{ArtifactError, DirLock, StagedFile};
-pub use bin::{BinError, TokenBin, Tokens};
-pub use bin_set::{BinSet, BinSetError, Shard};
+pub use artifact::{DirLock, StagedFile, free_space, sync_folder_of};
+pub use artifact_error::ArtifactError;
+pub use artifact_input::{ArtifactInput, ArtifactInputError};
+pub use bin::{TokenBin, Tokens};
+pub use bin_error::BinError;
+pub use bin_set::{BinSet, BinSetError, Shard, manifest_checksum};
 pub use checksum::Checksum;
 pub use file_record::FileRecord;
+pub use identity::{FileState, Identity};
 pub use index::DocIndex;
-pub use manifest::{
-    BaseRecord, Manifest, ManifestError, PackCounts, PackRecord, PairsRecord, RowsRecord,
-    ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
-};
+pub use known::{Facts, Known, TOUCHED};
+pub use manifest::{FORMAT_VERSION, MANIFEST_FILE, Manifest, ManifestError};
 pub use mmap::MappedFile;
-pub use payload::{Carried, PayloadFile};
+pub use narrow::narrow;
+pub use payload::{Carried, PayloadFile, carry, carry_unless};
+pub use plain_name::{NameError, PlainName};
+pub use progress::{PROGRESS_FILE, ProgressFile, StepProgress};
+pub use records::{
+    BaseRecord, MAX_ROW_LEN, PackCounts, PackRecord, PairsRecord, RowsRecord, ShardRecord,
+    SourceRecord, Span, SplitRecord, TokenizerRecord,
+};
+pub use refusal::{refusal_hint, refusal_hint_in, tell_file_limit};
 pub use regular::{open_regular, read_regular};
+pub use relative_path::{PathError, RelativePath};
+pub use removal::{remove_file_if_exists, remove_folder_if_empty, remove_folder_if_exists};
+pub use resting_place::resting_place;
 pub use row_set::{Row, RowSet, RowSetError};
-pub use run_event::{Happening, RunEvent, RunOutcome};
+pub use run_event::{RunEvent, RunEventKind, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
-pub use tally::{TALLY_FILE, Tally, TallyFile};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};
+pub use toml_place::{TomlPlace, TomlText};

@@ -1,4 +1,4 @@
-//! The one place that maps files: bytes of a file, viewed as integers without a copy.
+//! Memory maps of files: the bytes of a file, viewed as integers without a copy. No other file maps.
 #![expect(
     unsafe_code,
     reason = "a memory map and its view as integers need it; nothing else here does"
@@ -18,9 +18,8 @@ compile_error!(
 
 /// A whole file, mapped read-only.
 ///
-/// The files of an artifact are never edited after they got their name, so a map of one keeps its
-/// content; a file that something else truncates under a map is a fault of that program, and ends
-/// this one with `SIGBUS` as it would any reader of maps.
+/// The files of an artifact never change after they get their name, so a map of one keeps its content.
+/// If another program truncates a mapped file, this program ends with `SIGBUS`, like any reader of maps.
 #[derive(Debug)]
 pub struct MappedFile {
     map: Option<Mmap>, // `None` is the empty file, which the system does not map
@@ -31,14 +30,14 @@ impl MappedFile {
     ///
     /// # Errors
     ///
-    /// The system refuses it, or it is no regular file.
+    /// The system refuses it, or it is not a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = open_regular(path)?;
         if file.metadata()?.len() == 0 {
             return Ok(Self { map: None });
         }
         // SAFETY: the map is read-only, and the file is one of an artifact: written under another
-        // name, renamed when whole, never edited afterwards (see the type's doc).
+        // name, renamed when complete, never changed afterwards (see the type's doc).
         let map = unsafe { Mmap::map(&file) }?;
         Ok(Self { map: Some(map) })
     }
@@ -46,7 +45,7 @@ impl MappedFile {
     /// Tells the system that the map is about to be read from front to back.
     pub(crate) fn advise_sequential(&self) {
         if let Some(map) = &self.map {
-            // Advice only changes read-ahead; where the system refuses it, reading is as right.
+            // Advice only changes read-ahead; reading is correct without it.
             drop(map.advise(Advice::Sequential));
         }
     }
@@ -56,7 +55,7 @@ impl MappedFile {
         self.map.as_deref().unwrap_or(&[])
     }
 
-    /// Views the file as integers; trailing bytes that fill no integer are not part of the view.
+    /// Views the file as integers, without trailing bytes that do not fill an integer.
     pub(crate) fn as_u16(&self) -> &[u16] {
         // SAFETY: every bit pattern is a `u16`; `align_to` keeps to the map's own bounds.
         let (head, body, _) = unsafe { self.bytes().align_to::<u16>() };
@@ -64,7 +63,7 @@ impl MappedFile {
         body
     }
 
-    /// Views the file as integers; trailing bytes that fill no integer are not part of the view.
+    /// Views the file as integers, without trailing bytes that do not fill an integer.
     pub(crate) fn as_u32(&self) -> &[u32] {
         // SAFETY: every bit pattern is a `u32`; `align_to` keeps to the map's own bounds.
         let (head, body, _) = unsafe { self.bytes().align_to::<u32>() };
@@ -72,7 +71,7 @@ impl MappedFile {
         body
     }
 
-    /// Views the file as integers; trailing bytes that fill no integer are not part of the view.
+    /// Views the file as integers, without trailing bytes that do not fill an integer.
     pub(crate) fn as_u64(&self) -> &[u64] {
         // SAFETY: every bit pattern is a `u64`; `align_to` keeps to the map's own bounds.
         let (head, body, _) = unsafe { self.bytes().align_to::<u64>() };
@@ -81,14 +80,14 @@ impl MappedFile {
     }
 }
 
-/// Views ids as the bytes that lie on disk.
+/// Views ids as the bytes of the file.
 pub(crate) fn bytes_of_u16(ids: &[u16]) -> &[u8] {
     // SAFETY: a `u16` has no padding, and `u8` no alignment.
     let (_, bytes, _) = unsafe { ids.align_to::<u8>() };
     bytes
 }
 
-/// Views ids as the bytes that lie on disk.
+/// Views ids as the bytes of the file.
 pub(crate) fn bytes_of_u32(ids: &[u32]) -> &[u8] {
     // SAFETY: a `u32` has no padding, and `u8` no alignment.
     let (_, bytes, _) = unsafe { ids.align_to::<u8>() };

@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::artifact::{ArtifactError, StagedFile, sync_folder_of};
+use crate::artifact::{StagedFile, create_anew, sync_folder_of};
+use crate::artifact_error::ArtifactError;
 use crate::regular::open_regular;
 
 /// How the content of a file came to its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Carried {
     /// By a second name for the same bytes.
@@ -19,19 +20,19 @@ pub enum Carried {
     Copied,
 }
 
+/// How much is copied between two looks at whether the user has stopped it.
+const PIECE: u64 = 16 << 20;
+
 /// A file under a temporary name that takes the bytes of other files, and is not hashed.
 ///
-/// Dropped before [`PayloadFile::commit`], it removes what it wrote.
+/// Dropped before [`PayloadFile::commit`] is done, it removes what it wrote.
 #[derive(Debug)]
 pub struct PayloadFile {
     path: PathBuf,
     staging: PathBuf,
     writer: Option<BufWriter<File>>,
     bytes: u64,
-}
-
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError + '_ {
-    |source| ArtifactError::Io { path: path.to_owned(), source }
+    stopped: fn() -> bool,
 }
 
 impl PayloadFile {
@@ -42,9 +43,16 @@ impl PayloadFile {
     /// The system refuses the folder or the file.
     pub fn create(path: &Path) -> Result<Self, ArtifactError> {
         let staging = staging_of(path)?;
-        let file = File::create(&staging).map_err(io_error(&staging))?;
+        let file = create_anew(&staging)?;
         let writer = Some(BufWriter::with_capacity(1 << 18, file));
-        Ok(Self { path: path.to_owned(), staging, writer, bytes: 0 })
+        Ok(Self { path: path.to_owned(), staging, writer, bytes: 0, stopped: || false })
+    }
+
+    /// Ends what is copied, once `stopped` says so.
+    #[must_use]
+    pub fn unless(mut self, stopped: fn() -> bool) -> Self {
+        self.stopped = stopped;
+        self
     }
 
     /// Appends bytes of our own.
@@ -55,7 +63,7 @@ impl PayloadFile {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
         self.bytes += bytes.len() as u64;
         match &mut self.writer {
-            Some(writer) => writer.write_all(bytes).map_err(io_error(&self.path)),
+            Some(writer) => writer.write_all(bytes).map_err(ArtifactError::io(&self.path)),
             None => Ok(()),
         }
     }
@@ -64,21 +72,33 @@ impl PayloadFile {
     ///
     /// # Errors
     ///
-    /// The system refuses, or the source ends before.
+    /// The system refuses, the source ends before, or the user stopped it, which is
+    /// [`io::ErrorKind::Interrupted`].
     pub fn copy_from(&mut self, source: &Path, from: u64, len: u64) -> Result<(), ArtifactError> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let mut open = open_regular(source).map_err(io_error(source))?;
-        open.seek(SeekFrom::Start(from)).map_err(io_error(source))?;
-        writer.flush().map_err(io_error(&self.path))?;
-        // From file to file the standard library asks the system to copy (`copy_file_range`).
-        let copied =
-            io::copy(&mut open.take(len), writer.get_mut()).map_err(io_error(&self.path))?;
-        self.bytes += copied;
-        if copied == len {
+        let mut open = open_regular(source).map_err(ArtifactError::io(source))?;
+        open.seek(SeekFrom::Start(from)).map_err(ArtifactError::io(source))?;
+        writer.flush().map_err(ArtifactError::io(&self.path))?;
+        let mut left = len;
+        while left > 0 {
+            if (self.stopped)() {
+                return Err(ArtifactError::io(&self.path)(io::ErrorKind::Interrupted.into()));
+            }
+            let mut piece = Read::by_ref(&mut open).take(left.min(PIECE));
+            // From file to file the standard library asks the system to copy (`copy_file_range`).
+            let copied =
+                io::copy(&mut piece, writer.get_mut()).map_err(ArtifactError::io(&self.path))?;
+            if copied == 0 {
+                break;
+            }
+            left -= copied;
+            self.bytes += copied;
+        }
+        if left == 0 {
             return Ok(());
         }
-        let ended = format!("it ends {} bytes before what was to be copied", len - copied);
-        Err(io_error(source)(io::Error::new(io::ErrorKind::UnexpectedEof, ended)))
+        let ended = format!("it ends {left} bytes before what was to be copied");
+        Err(ArtifactError::io(source)(io::Error::new(io::ErrorKind::UnexpectedEof, ended)))
     }
 
     /// Returns how many bytes were written so far.
@@ -97,12 +117,12 @@ impl PayloadFile {
     ///
     /// The system refuses one of the two.
     pub fn commit(mut self) -> Result<u64, ArtifactError> {
-        if let Some(writer) = self.writer.take() {
-            let file =
-                writer.into_inner().map_err(|failed| io_error(&self.path)(failed.into_error()))?;
-            file.sync_all().map_err(io_error(&self.path))?;
+        if let Some(writer) = &mut self.writer {
+            writer.flush().map_err(ArtifactError::io(&self.path))?;
+            writer.get_ref().sync_all().map_err(ArtifactError::io(&self.path))?;
         }
-        fs::rename(&self.staging, &self.path).map_err(io_error(&self.path))?;
+        fs::rename(&self.staging, &self.path).map_err(ArtifactError::io(&self.path))?;
+        self.writer = None;
         sync_folder_of(&self.path)?;
         Ok(self.bytes)
     }
@@ -110,9 +130,11 @@ impl PayloadFile {
 
 impl Drop for PayloadFile {
     fn drop(&mut self) {
-        if self.writer.take().is_some() {
+        if let Some(writer) = self.writer.take() {
             // Nothing can be told from a drop; a left-over partial file is overwritten next time.
             drop(fs::remove_file(&self.staging));
+            // What was not written yet is of no use.
+            drop(writer.into_parts());
         }
     }
 }
@@ -124,26 +146,40 @@ impl Drop for PayloadFile {
 ///
 /// The system refuses both.
 pub fn carry(source: &Path, path: &Path, link: bool) -> Result<Carried, ArtifactError> {
+    carry_unless(source, path, link, || false)
+}
+
+/// Carries a file as [`carry`] does, unless `stopped` says so on the way.
+///
+/// # Errors
+///
+/// As [`carry`]; or the user stopped it, which is [`io::ErrorKind::Interrupted`].
+pub fn carry_unless(
+    source: &Path,
+    path: &Path,
+    link: bool,
+    stopped: fn() -> bool,
+) -> Result<Carried, ArtifactError> {
     if link {
         let staging = staging_of(path)?;
         match fs::remove_file(&staging) {
             Err(wrong) if wrong.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error(&staging)(wrong));
+                return Err(ArtifactError::io(&staging)(wrong));
             }
             _ => {}
         }
         // A link to a link would name the link: the file itself is what is wanted.
-        let real = fs::canonicalize(source).map_err(io_error(source))?;
+        let real = fs::canonicalize(source).map_err(ArtifactError::io(source))?;
         if fs::hard_link(&real, &staging).is_ok() {
-            fs::rename(&staging, path).map_err(io_error(path))?;
+            fs::rename(&staging, path).map_err(ArtifactError::io(path))?;
             // Renaming one name of a file onto another of its names leaves both: clear the first.
             drop(fs::remove_file(&staging));
             sync_folder_of(path)?;
             return Ok(Carried::Linked);
         }
     }
-    let len = fs::metadata(source).map_err(io_error(source))?.len();
-    let mut file = PayloadFile::create(path)?;
+    let len = fs::metadata(source).map_err(ArtifactError::io(source))?.len();
+    let mut file = PayloadFile::create(path)?.unless(stopped);
     file.copy_from(source, 0, len)?;
     file.commit()?;
     Ok(Carried::Copied)
@@ -151,7 +187,7 @@ pub fn carry(source: &Path, path: &Path, link: bool) -> Result<Carried, Artifact
 
 fn staging_of(path: &Path) -> Result<PathBuf, ArtifactError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        fs::create_dir_all(folder).map_err(ArtifactError::io(folder))?;
     }
     let mut staging = path.as_os_str().to_owned();
     staging.push(".");
@@ -183,6 +219,19 @@ mod tests {
             assert_eq!(fs::read(folder.path().join("x").join(name)).unwrap(), content);
         }
         assert_eq!(fs::read_dir(folder.path().join("x")).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_copy_that_is_stopped_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("a");
+        File::create(&source).unwrap().write_all(b"0123").unwrap();
+
+        let stopped = carry_unless(&source, &folder.path().join("b"), false, || true).unwrap_err();
+
+        let ArtifactError::Io { source: wrong, .. } = stopped else { panic!("{stopped}") };
+        assert_eq!(wrong.kind(), io::ErrorKind::Interrupted);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

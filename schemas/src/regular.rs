@@ -1,4 +1,4 @@
-//! Opens files to read, and nothing that only looks like one: a pipe would make a reader wait.
+//! Opens regular files to read, and refuses other kinds: a pipe would make a reader wait.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -9,14 +9,14 @@ use rustix::fs::OFlags;
 
 /// Opens a regular file to read.
 ///
-/// A named pipe, a socket, a device or a folder is refused at once: opening a pipe that nobody
-/// writes to would wait for ever.
+/// A named pipe, a socket, a device or a folder is refused at once: opening a pipe without a writer
+/// would wait forever.
 ///
 /// # Errors
 ///
-/// The system refuses, or the path names something else than a regular file.
+/// The system refuses, or the path is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    // Without waiting: it changes nothing for a regular file, and all else is turned away below.
+    // Non-blocking: it changes nothing for a regular file, and other kinds are refused below.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() {

@@ -1,16 +1,14 @@
-//! Rows ready to train on, whatever layout they lie in: pairs, a pack, or a pack written out.
+//! Rows to train on, in any layout: pairs, a pack, or rows that were written out.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::bin::BinError;
+use crate::bin_error::BinError;
 use crate::bin_set::{BinSet, BinSetError, manifest_checksum};
-use crate::file_record::FileRecord;
-use crate::manifest::{
-    Manifest, ManifestError, PackRecord, PairsRecord, RowsRecord, Span, SplitRecord,
-};
+use crate::manifest::{Manifest, ManifestError};
 use crate::mmap::MappedFile;
+use crate::records::{PackRecord, PairsRecord, RowsRecord, Span, SplitRecord};
 use crate::token::{Dtype, IGNORE_INDEX, TokenId};
 
 /// Why rows could not be opened.
@@ -39,22 +37,34 @@ pub enum RowSetError {
         /// The base.
         base: PathBuf,
     },
-    /// The artifact has no such part.
+    /// The pack has another width of ids than its base.
+    #[error("{}: `dtype` is {found}, and its base {} has {expected}", .root.display(), .base.display())]
+    Dtype {
+        /// The pack.
+        root: PathBuf,
+        /// The width of the pack.
+        found: Dtype,
+        /// The base.
+        base: PathBuf,
+        /// The width of the base.
+        expected: Dtype,
+    },
+    /// The artifact has no such split.
     #[error("{}: no split `{split}`, there are: {}", .root.display(), .present.join(", "))]
     NoSplit {
         /// The artifact folder.
         root: PathBuf,
-        /// The part that was asked for.
+        /// The split that was asked for.
         split: String,
-        /// The parts there are.
+        /// The splits that exist.
         present: Vec<String>,
     },
-    /// The part holds a stream of tokens.
+    /// The split holds a stream of tokens.
     #[error("{}: split `{split}` holds token bins, not rows", .root.display())]
     NoRows {
         /// The artifact folder.
         root: PathBuf,
-        /// The part.
+        /// The split.
         split: String,
     },
     /// A row's spans do not fit the row or the stream.
@@ -78,7 +88,7 @@ impl RowSetError {
             Self::Base { source, .. } => source
                 .hint()
                 .or(Some("a pack reads its base; keep it, or pack with `--materialize`")),
-            Self::OtherBase { .. } => Some("pack it again: `ratdata pack`"),
+            Self::OtherBase { .. } | Self::Dtype { .. } => Some("pack it again: `ratdata pack`"),
             Self::NoRows { .. } => Some("make rows of it with `ratdata pack`"),
             Self::NoSplit { .. } | Self::Spans { .. } => None,
         }
@@ -88,9 +98,9 @@ impl RowSetError {
 /// One row, ready to train on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// `[seq_len]` ids; the rest is filled with the pad id, or EOS where there is none.
+    /// `[seq_len]` ids; padding is the pad id, or EOS if there is no pad id.
     pub inputs: Vec<TokenId>,
-    /// `[seq_len]` labels, already shifted by one; [`IGNORE_INDEX`] where the loss does not count.
+    /// `[seq_len]` labels, already shifted by one; [`IGNORE_INDEX`] where the loss ignores them.
     pub labels: Vec<i32>,
     /// The ends of the documents in `inputs`, ascending; columns after the last are padding.
     pub document_ends: Vec<u32>,
@@ -113,18 +123,18 @@ enum Store {
 }
 
 impl RowSet {
-    /// Opens the part `split` of the artifact folder `root`, checking sizes and spans.
+    /// Opens the split `split` of the artifact folder `root`, and checks sizes and spans.
     ///
     /// # Errors
     ///
-    /// A manifest or file is missing or wrong, or the part does not hold rows.
+    /// A manifest or file is missing or wrong, or the split does not hold rows.
     pub fn open(root: &Path, split: &str) -> Result<Self, RowSetError> {
         let manifest = Manifest::read(root)?;
         let fill = manifest.tokenizer.pad.or(manifest.tokenizer.eos).unwrap_or(0);
         let record = manifest.splits.get(split).ok_or_else(|| RowSetError::NoSplit {
             root: root.to_owned(),
             split: split.to_owned(),
-            present: manifest.splits.keys().cloned().collect(),
+            present: manifest.splits.keys().map(ToString::to_string).collect(),
         })?;
         match record {
             SplitRecord::Pairs(pairs) => Self::open_pairs(root, pairs, fill),
@@ -139,9 +149,9 @@ impl RowSet {
     fn open_pairs(root: &Path, pairs: &PairsRecord, fill: TokenId) -> Result<Self, RowSetError> {
         let ids = pairs.rows.saturating_mul(u64::from(pairs.row_len));
         let store = Store::Pairs {
-            inputs: map(root, &pairs.inputs, ids.saturating_mul(2))?,
-            labels: map(root, &pairs.labels, ids.saturating_mul(2))?,
-            lengths: Some(map(root, &pairs.lengths, pairs.rows.saturating_mul(8))?),
+            inputs: pairs.inputs.map(root, ids.saturating_mul(2))?,
+            labels: pairs.labels.map(root, ids.saturating_mul(2))?,
+            lengths: Some(pairs.lengths.map(root, pairs.rows.saturating_mul(8))?),
         };
         Ok(Self { rows: pairs.rows, seq_len: pairs.row_len as usize, fill, store })
     }
@@ -169,6 +179,14 @@ impl RowSet {
         }
         let bins = BinSet::open(&folder, split)
             .map_err(|source| RowSetError::Base { root: root.to_owned(), source })?;
+        if bins.dtype() != manifest.dtype {
+            return Err(RowSetError::Dtype {
+                root: root.to_owned(),
+                found: manifest.dtype,
+                base: folder,
+                expected: bins.dtype(),
+            });
+        }
         let spans = Spans::open(root, pack, bins.num_tokens())?;
         let seq_len = (pack.row_len as usize).saturating_sub(1);
         Ok(Self { rows: pack.rows, seq_len, fill, store: Store::Pack { spans, base: bins } })
@@ -185,22 +203,21 @@ impl RowSet {
         let bytes = count.saturating_mul(row_len).saturating_mul(dtype.width() as u64);
         let store = Store::Rows {
             spans: Spans::open(root, &rows.pack, u64::MAX)?,
-            bin: map(root, &rows.bin, bytes)?,
-            mask: map(root, &rows.mask, count.saturating_mul(row_len.div_ceil(8)))?,
+            bin: rows.bin.map(root, bytes)?,
+            mask: rows.mask.map(root, count.saturating_mul(row_len.div_ceil(8)))?,
             dtype,
         };
         let seq_len = (rows.pack.row_len as usize).saturating_sub(1);
         Ok(Self { rows: count, seq_len, fill, store })
     }
 
-    /// Opens a pair of `i16` files that has no manifest: the reference's own, or one that was moved.
+    /// Opens a pair of `i16` files without a manifest: the reference's, or one that was moved.
     ///
-    /// Where the file with the lengths of rows is not beside them, a row ends with the last
-    /// position that is learnt.
+    /// If the file with the lengths of rows is not next to them, a row ends at its last label.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, is no whole number of rows, or is not as long as the other.
+    /// A file cannot be read, is not a whole number of rows, or differs in length from the other.
     pub fn open_pair(inputs: &Path, labels: &Path, row_len: u32) -> Result<Self, RowSetError> {
         let row_bytes = u64::from(row_len.max(1)) * 2;
         let open = |path: &Path| {
@@ -232,11 +249,11 @@ impl RowSet {
         Ok(Self { rows, seq_len: row_len.max(1) as usize, fill: 0, store })
     }
 
-    /// Opens rows that were written out as the spans over the base that they were gathered from.
+    /// Opens rows that were written out as a pack: as the spans over the base that they came from.
     ///
     /// # Errors
     ///
-    /// As [`RowSet::open`]; and the base is not there, or another one now.
+    /// As [`RowSet::open`]; and the base is missing or has changed.
     pub fn open_over_base(root: &Path, split: &str) -> Result<Self, RowSetError> {
         let manifest = Manifest::read(root)?;
         let fill = manifest.tokenizer.pad.or(manifest.tokenizer.eos).unwrap_or(0);
@@ -258,6 +275,18 @@ impl RowSet {
         self.seq_len
     }
 
+    /// Returns the length of a row's prompt, and the row's length without padding, from the file of
+    /// lengths of pairs; other rows have no such file.
+    ///
+    /// # Panics
+    ///
+    /// Past the last row, as a slice does.
+    pub fn recorded_lengths(&self, row: u64) -> Option<(u32, u32)> {
+        let Store::Pairs { lengths: Some(lengths), .. } = &self.store else { return None };
+        let (words, first) = (lengths.as_u32(), 2 * place(row));
+        Some((words[first], words[first + 1]))
+    }
+
     /// Returns the spans of a row of a pack, in the order of their columns; pairs have none.
     ///
     /// # Panics
@@ -271,7 +300,7 @@ impl RowSet {
         spans.into_iter().flat_map(move |spans| spans.of(place(row)))
     }
 
-    /// Reads the row numbered `row` into `into`, whose memory is used again.
+    /// Reads row number `row` into `into`, and reuses its memory.
     ///
     /// # Panics
     ///
@@ -290,7 +319,7 @@ impl RowSet {
                 into.labels.extend(labels.as_u16()[range].iter().map(signed));
                 let len = match lengths {
                     Some(lengths) => lengths.as_u32()[2 * row + 1] as usize,
-                    // Nothing but what is learnt says where the row's text ends.
+                    // Only the labels say where the row's text ends.
                     None => into
                         .labels
                         .iter()
@@ -301,34 +330,34 @@ impl RowSet {
                 into.document_ends.push(end);
             }
             Store::Pack { spans, base } => {
-                self.lay_out(spans.of(row), into, |span, ids, learnt| {
+                self.lay_out(spans.of(row), into, |span, ids, trained| {
                     // The spans were checked against the base when the set was opened.
                     base.copy_tokens(span.start, ids);
-                    base.copy_mask(span.start, learnt);
+                    base.copy_mask(span.start, trained);
                 });
             }
             Store::Rows { spans, bin, mask, dtype } => {
                 let row_len = self.seq_len + 1;
                 let mask = &mask.bytes()[row * row_len.div_ceil(8)..];
-                self.lay_out(spans.of(row), into, |span, ids, learnt| {
+                self.lay_out(spans.of(row), into, |span, ids, trained| {
                     let column = span.column as usize;
                     let from = row * row_len + column;
-                    for (at, (id, learnt)) in ids.iter_mut().zip(learnt).enumerate() {
+                    for (at, (id, trained)) in ids.iter_mut().zip(trained).enumerate() {
                         *id = match dtype {
                             Dtype::U16 => u32::from(bin.as_u16()[from + at]),
                             Dtype::U32 => bin.as_u32()[from + at],
                         };
-                        *learnt = mask[(column + at) / 8] >> ((column + at) % 8) & 1 == 1;
+                        *trained = mask[(column + at) / 8] >> ((column + at) % 8) & 1 == 1;
                     }
                 });
             }
         }
     }
 
-    /// Lays the spans of a row out into inputs and labels.
+    /// Copies the spans of a row into inputs and labels.
     ///
-    /// A token is a label where it is learnt and the token before it in the row is of the same
-    /// span: the first token of a document is predicted from nothing.
+    /// A token is a label if it is trained on and the previous token of the row is in the same span,
+    /// because nothing predicts the first token of a document.
     fn lay_out(
         &self,
         spans: impl Iterator<Item = Span>,
@@ -338,13 +367,13 @@ impl RowSet {
         let row_len = self.seq_len + 1;
         into.inputs.resize(row_len, self.fill);
         into.labels.resize(self.seq_len, IGNORE_INDEX);
-        let mut learnt = vec![false; row_len];
+        let mut trained = vec![false; row_len];
         for span in spans {
             let range = span.column as usize..span.column as usize + span.len as usize;
-            fetch(span, &mut into.inputs[range.clone()], &mut learnt[range.clone()]);
-            let targets = into.inputs[range.clone()].iter().zip(&learnt[range.clone()]).skip(1);
-            for (label, (&id, &learnt)) in into.labels[range.start..].iter_mut().zip(targets) {
-                if learnt {
+            fetch(span, &mut into.inputs[range.clone()], &mut trained[range.clone()]);
+            let targets = into.inputs[range.clone()].iter().zip(&trained[range.clone()]).skip(1);
+            for (label, (&id, &trained)) in into.labels[range.start..].iter_mut().zip(targets) {
+                if trained {
                     *label = id.cast_signed();
                 }
             }
@@ -366,11 +395,11 @@ struct Spans {
 
 impl Spans {
     fn open(root: &Path, pack: &PackRecord, stream: u64) -> Result<Self, RowSetError> {
-        let row_ends = map(root, &pack.row_ends, pack.rows.saturating_mul(8))?;
-        let spans = map(root, &pack.spans, pack.spans.bytes)?;
+        let row_ends = pack.row_ends.map(root, pack.rows.saturating_mul(8))?;
+        let spans = pack.spans.map(root, pack.spans.bytes)?;
         let opened = Self { row_ends, spans };
         opened.check(pack, stream).map_err(|(row, reason)| RowSetError::Spans {
-            path: root.join(&pack.spans.path),
+            path: pack.spans.place(root),
             row,
             reason,
         })?;
@@ -428,19 +457,7 @@ impl Spans {
     }
 }
 
-/// Maps a recorded file whose size must be `expected`.
-fn map(root: &Path, record: &FileRecord, expected: u64) -> Result<MappedFile, RowSetError> {
-    let path = record.resolve(root)?;
-    let file =
-        MappedFile::open(&path).map_err(|source| BinError::Io { path: path.clone(), source })?;
-    let found = file.bytes().len() as u64;
-    if found != expected {
-        return Err(BinError::Size { path, found, expected }.into());
-    }
-    Ok(file)
-}
-
-/// The place of something in a mapped file: what is mapped is within the address space.
+/// Converts a position in a mapped file: all mapped bytes are within the address space.
 fn place(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

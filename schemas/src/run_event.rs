@@ -10,13 +10,13 @@ pub struct RunEvent {
     pub time: f64,
     /// What happened.
     #[serde(flatten)]
-    pub what: Happening,
+    pub what: RunEventKind,
 }
 
 /// What can happen in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Happening {
+pub enum RunEventKind {
     /// The run begins.
     RunStarted {
         /// The run's name, a folder of the store's `runs`.

@@ -1,10 +1,12 @@
-//! Writes one shard: a token bin, its document index and, where asked, its loss mask.
+//! Writes one shard: a token bin, its document index and, if asked, its loss mask.
 
 use std::path::Path;
 
-use crate::artifact::{ArtifactError, StagedFile};
-use crate::manifest::ShardRecord;
+use crate::artifact::StagedFile;
+use crate::artifact_error::ArtifactError;
+use crate::bin::Tokens;
 use crate::mmap::{bytes_of_u16, bytes_of_u32};
+use crate::records::ShardRecord;
 
 /// The names of a shard's files.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +17,7 @@ pub struct ShardFiles<'a> {
     pub stem: &'a str,
 }
 
-/// Writes documents one after the other; nothing has its name before [`ShardWriter::finish`].
+/// Writes documents one after the other; the files get their names in [`ShardWriter::finish`].
 #[derive(Debug)]
 pub struct ShardWriter {
     root: std::path::PathBuf,
@@ -44,7 +46,7 @@ impl ShardWriter {
         })
     }
 
-    /// Creates a shard that has a loss mask too.
+    /// Creates the files of a shard with a loss mask.
     ///
     /// # Errors
     ///
@@ -53,6 +55,18 @@ impl ShardWriter {
         let mask = StagedFile::create(&files.root.join(format!("{}.mask", files.stem)))?;
         let writer = Self::create(files)?;
         Ok(Self { mask: Some(MaskWriter { file: mask, byte: 0, bits: 0 }), ..writer })
+    }
+
+    /// Appends documents of either width; `lens` are their lengths and add up to `ids`.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the write.
+    pub fn append(&mut self, ids: Tokens<'_>, lens: &[u32]) -> Result<(), ArtifactError> {
+        match ids {
+            Tokens::U16(ids) => self.append_u16(ids, lens),
+            Tokens::U32(ids) => self.append_u32(ids, lens),
+        }
     }
 
     /// Appends documents stored as `u16`; `lens` are their lengths and add up to `ids`.
@@ -75,15 +89,15 @@ impl ShardWriter {
         self.count(lens)
     }
 
-    /// Appends the loss mask of the tokens appended last: `true` where a token is learnt.
+    /// Appends the loss mask of the tokens appended last: `true` if a token is trained on.
     ///
-    /// Nothing is written by a shard created without a mask.
+    /// A shard that was created without a mask writes nothing.
     ///
     /// # Errors
     ///
     /// The system refuses the write.
-    pub fn append_mask(&mut self, learnt: &[bool]) -> Result<(), ArtifactError> {
-        self.mask.as_mut().map_or(Ok(()), |mask| mask.append(learnt))
+    pub fn append_mask(&mut self, trained: &[bool]) -> Result<(), ArtifactError> {
+        self.mask.as_mut().map_or(Ok(()), |mask| mask.append(trained))
     }
 
     fn count(&mut self, lens: &[u32]) -> Result<(), ArtifactError> {
@@ -125,8 +139,8 @@ struct MaskWriter {
 }
 
 impl MaskWriter {
-    fn append(&mut self, learnt: &[bool]) -> Result<(), ArtifactError> {
-        for &bit in learnt {
+    fn append(&mut self, trained: &[bool]) -> Result<(), ArtifactError> {
+        for &bit in trained {
             self.byte |= u8::from(bit) << self.bits;
             self.bits += 1;
             if self.bits == 8 {
@@ -164,9 +178,9 @@ mod tests {
 
             let mut writer = ShardWriter::create_masked(files).unwrap();
             for document in &documents {
-                let (ids, learnt): (Vec<u16>, Vec<bool>) = document.iter().copied().unzip();
+                let (ids, trained): (Vec<u16>, Vec<bool>) = document.iter().copied().unzip();
                 writer.append_u16(&ids, &[u32::try_from(ids.len()).unwrap()]).unwrap();
-                writer.append_mask(&learnt).unwrap();
+                writer.append_mask(&trained).unwrap();
             }
             let record = writer.finish(None).unwrap();
 
@@ -179,9 +193,9 @@ mod tests {
             for (number, document) in documents.iter().enumerate() {
                 let range = index.range(number).unwrap();
                 prop_assert_eq!(range.end - range.start, document.len() as u64);
-                for &(id, learnt) in document {
+                for &(id, trained) in document {
                     prop_assert_eq!(bin.tokens().get(at), Some(u32::from(id)));
-                    prop_assert_eq!(mask[at / 8] >> (at % 8) & 1 == 1, learnt);
+                    prop_assert_eq!(mask[at / 8] >> (at % 8) & 1 == 1, trained);
                     at += 1;
                 }
             }

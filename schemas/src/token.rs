@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 /// An id in a tokenizer's vocabulary.
 pub type TokenId = u32;
 
-/// The label of a position that the loss does not count, as PyTorch's cross-entropy has it.
+/// The label of a position that the loss ignores, as in PyTorch's cross-entropy.
 pub const IGNORE_INDEX: i32 = -100;
 
 /// The width of one stored token id.
 ///
-/// Ids lie on disk as little-endian unsigned integers of this width, without a header.
+/// On disk, ids are little-endian unsigned integers of this width, without a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
@@ -27,6 +27,11 @@ impl Dtype {
     /// Returns the narrowest width that holds every id of a vocabulary.
     pub fn for_vocab(vocab_size: u32) -> Self {
         if vocab_size <= 1 << 16 { Self::U16 } else { Self::U32 }
+    }
+
+    /// Returns whether an id can be stored in this width.
+    pub fn holds(self, id: TokenId) -> bool {
+        self == Self::U32 || u16::try_from(id).is_ok()
     }
 
     /// Returns the size of one id.

@@ -33,6 +33,18 @@ impl Family {
     }
 }
 
+/// Makes a byte-level file one of a family: its pattern, its normalizer, and whether whole units count.
+pub fn split_by(file: &mut Value, family: Family) {
+    file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": family.pattern()}, "behavior": "Isolated", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+    ]});
+    file["model"]["ignore_merges"] = (family == Family::Llama3).into();
+    file["normalizer"] = if family == Family::Qwen2 { json!({"type": "NFC"}) } else { Value::Null };
+    let added = file["added_tokens"].as_array_mut().into_iter().flatten();
+    added.for_each(|token| token["normalized"] = false.into());
+}
+
 /// Writes a `tokenizer.json` with the shared GPT-2's vocabulary and a family's way of cutting into a
 /// folder, and returns its path.
 ///
@@ -43,14 +55,7 @@ impl Family {
 pub fn gpt2_with_pattern(shared: &Path, family: Family, folder: &Path) -> PathBuf {
     let text = fs::read_to_string(shared.join("tokenizers/gpt2/tokenizer.json")).unwrap();
     let mut file: Value = serde_json::from_str(&text).unwrap();
-    file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": family.pattern()}, "behavior": "Isolated", "invert": false},
-        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-    ]});
-    file["model"]["ignore_merges"] = (family == Family::Llama3).into();
-    file["normalizer"] = if family == Family::Qwen2 { json!({"type": "NFC"}) } else { Value::Null };
-    let added = file["added_tokens"].as_array_mut().into_iter().flatten();
-    added.for_each(|token| token["normalized"] = false.into());
+    split_by(&mut file, family);
     let path = folder.join("tokenizer.json");
     File::create(&path).unwrap().write_all(file.to_string().as_bytes()).unwrap();
     path

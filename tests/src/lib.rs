@@ -2,8 +2,12 @@
 
 pub mod families;
 pub mod modules;
+pub mod random_text;
+pub mod small_tokenizers;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 /// Returns the root of the checkout.
 ///
@@ -31,4 +35,14 @@ pub fn shared() -> Option<PathBuf> {
 #[expect(clippy::print_stderr, reason = "a skipped test says so where its runner shows it")]
 pub fn skipped(why: &str) {
     eprintln!("skipped: {why}");
+}
+
+/// Returns how many seconds a processor has worked for this thread, so that a busy machine does not count.
+///
+/// Where the system does not say, it is the time of a clock.
+pub fn thread_seconds() -> f64 {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let worked = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = worked.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| BEGUN.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
 }

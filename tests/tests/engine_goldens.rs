@@ -1,7 +1,9 @@
-//! The engine against its oracles, on all shared texts.
+//! The engine against its oracles: on our own documentation with small vocabularies, and on all shared
+//! texts with real ones.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -10,6 +12,7 @@ use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ratdata_tests::families::{Family, gpt2_with_pattern};
 use ratdata_tests::shared;
+use ratdata_tests::small_tokenizers::{SmallTokenizer, small_tokenizers, training_text};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 
 fn texts(path: &Path) -> Vec<String> {
@@ -29,6 +32,36 @@ fn texts(path: &Path) -> Vec<String> {
 
 fn strings<O: OffsetSizeTrait>(column: &GenericStringArray<O>) -> impl Iterator<Item = String> {
     column.iter().map(|text| text.unwrap_or_default().to_owned())
+}
+
+#[test]
+fn every_form_of_the_engine_equals_its_oracle_on_our_documentation() {
+    let text = training_text();
+    let lines = text.lines().map(str::to_owned);
+    let texts: Vec<String> = lines.chain(text.split("\n\n").map(str::to_owned)).collect();
+    for SmallTokenizer { name, file } in small_tokenizers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        File::create(&path).unwrap().write_all(file.to_string().as_bytes()).unwrap();
+
+        agree(&name, &path, &texts);
+    }
+}
+
+#[test]
+fn a_vocabulary_whose_unknown_characters_vanish_is_left_to_the_oracle() {
+    let mut file = small_tokenizers().swap_remove(0).file;
+    file["model"]["byte_fallback"] = false.into();
+    file["model"]["unk_token"] = serde_json::Value::Null;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    File::create(&path).unwrap().write_all(file.to_string().as_bytes()).unwrap();
+
+    let tokenizer = Tokenizer::load(&path).unwrap();
+
+    // The space and the letter become neighbours.
+    assert_eq!(tokenizer.encode("¡a").unwrap(), tokenizer.encode("a").unwrap());
+    assert!(tokenizer.uncovered().unwrap().contains("vanish"));
 }
 
 #[test]

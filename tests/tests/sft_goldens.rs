@@ -20,7 +20,7 @@ impl FetchProgress for Silent {
 }
 
 fn run(shared: &Path, task: &str, out: &Path, threads: usize) -> SftOutcome {
-    let tokenizer = Tokenizer::load(&shared.join("tokenizers/llama/tokenizer.model")).unwrap();
+    let tokenizer = Tokenizer::load(shared.join("tokenizers/llama/tokenizer.model")).unwrap();
     let job = SftJob {
         task: Task::named(task).unwrap(),
         splits: ["train", "validation", "test"].map(String::from).to_vec(),

@@ -88,7 +88,7 @@ fn a_share_of_the_files_at_a_time_gives_the_same_bytes() {
     let Ok(files) = find_inputs(&[input.display().to_string()]) else {
         return skipped("no FineWeb-Edu sample among the shared inputs");
     };
-    let tokenizer = Tokenizer::load(&shared.join("tokenizers/llama")).unwrap();
+    let tokenizer = Tokenizer::load(shared.join("tokenizers/llama")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     run(&shared.join("tokenizers/llama"), &input, &whole, false, 2);

@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
-use ratdata_schemas::Manifest;
+use ratdata_schemas::{Manifest, PlainName};
 use ratdata_tokenize::corpus::{Edge, Job, JobConfig, Order, Outcome, Progress, Specials};
 use ratdata_tokenize::source::find_inputs;
 use ratdata_tokenize::tokenizer::Tokenizer;
@@ -131,9 +131,10 @@ fn inputs(root: &Path) {
 
 fn run(root: &Path, tokenizer: &str, change: Change, out: &Path) -> Manifest {
     let files = find_inputs(&[root.join("corpus").display().to_string()]).unwrap();
-    let mut config = JobConfig { name: "t".into(), val_fraction: 0.1, ..JobConfig::default() };
+    let mut config =
+        JobConfig { name: PlainName::near("t"), val_fraction: 0.1, ..JobConfig::default() };
     change(&mut config);
-    let tokenizer = Tokenizer::load(&root.join(tokenizer)).unwrap();
+    let tokenizer = Tokenizer::load(root.join(tokenizer)).unwrap();
     let Outcome::Open(job) = Job::open(config, tokenizer, "t", files, out, false).unwrap() else {
         unreachable!("the folder is new")
     };

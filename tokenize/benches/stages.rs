@@ -16,7 +16,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use ratdata_schemas::{ShardFiles, ShardWriter};
-use ratdata_tokenize::source::{Source, find_inputs};
+use ratdata_tokenize::source::{Source, Undecodable, find_inputs};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -142,12 +142,12 @@ fn stages(criterion: &mut Criterion) -> Result<(), Failure> {
         bencher.iter(|| {
             let mut bytes = 0;
             for part in 0..source.num_parts() {
-                let read = source.read_part(part, &mut |rows| {
+                let read = source.read_part(part, &|| false, &mut |rows| {
                     bytes += rows
                         .cells
                         .iter()
-                        .filter_map(|cell| source.text(cell).ok())
-                        .map(|text| text.len())
+                        .filter_map(|cell| source.text(cell, Undecodable::Refuse).ok())
+                        .map(|read| read.text.len())
                         .sum::<usize>();
                     true
                 });

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Returns the first value in which two jobs differ, theirs -> ours.
-pub(crate) fn difference(theirs: &Value, ours: &Value) -> Option<String> {
+pub fn difference(theirs: &Value, ours: &Value) -> Option<String> {
     fn walk(at: &str, theirs: &Value, ours: &Value) -> Option<String> {
         match (theirs, ours) {
             (Value::Object(left), Value::Object(right)) => {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
+use ratdata_tokenize::tokenizer::{AlignedIds, SpecialInText, Tokenizer};
 use serde_json::{Map, Value, json};
 
 /// The characters that stand for bytes in byte-level vocabularies, as GPT-2 has them.
@@ -90,7 +90,8 @@ fn aligned(folder: &Path, file: &Value, text: &str) -> (Vec<u32>, Vec<(usize, us
     File::create(&path).unwrap().write_all(file.to_string().as_bytes()).unwrap();
     let tokenizer = Tokenizer::load(&path).unwrap();
     let mut encoder = tokenizer.encoder(SpecialInText::Parse);
-    let (ids, places) = tokenizer.encode_aligned(text, &mut encoder).unwrap().unwrap();
+    let AlignedIds { ids, ranges: places } =
+        tokenizer.encode_aligned(text, &mut encoder).unwrap().unwrap();
     let mut plain: Vec<u32> = Vec::new();
     encoder.encode_into(text, &mut plain).unwrap();
     assert_eq!(ids, plain, "the ids are those without places");

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 use ratdata_schemas::{
-    BinSet, Checksum, Dtype, IGNORE_INDEX, Manifest, Row, RowSet, ShardFiles, ShardWriter, Span,
-    SplitRecord, TokenizerRecord,
+    BinSet, Checksum, Dtype, IGNORE_INDEX, Manifest, PlainName, Row, RowSet, ShardFiles,
+    ShardWriter, Span, SplitRecord, TokenizerRecord,
 };
 use ratdata_tokenize::pack::{
     Algorithm, BestFit, Document, Long, PackConfig, PackJob, PackOutcome, best_fit_plainly,
@@ -38,7 +38,7 @@ fn write_bins(root: &Path, shards: &[Vec<Learnt>]) {
         .collect();
     let manifest = Manifest {
         format_version: 1,
-        name: "x".into(),
+        name: PlainName::near("x"),
         dtype: Dtype::U16,
         tokenizer: TokenizerRecord {
             name: "x".into(),
@@ -50,7 +50,10 @@ fn write_bins(root: &Path, shards: &[Vec<Learnt>]) {
             unk: None,
             pad: None,
         },
-        splits: BTreeMap::from([("train".into(), SplitRecord::Shards { shards: records })]),
+        splits: BTreeMap::from([(
+            PlainName::near("train"),
+            SplitRecord::Shards { shards: records },
+        )]),
         sources: Vec::new(),
         base: None,
         config: serde_json::Value::Null,

@@ -5,5 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Without the handler a limit on files ends the program, which every writer survives.
+    drop(ratdata_schemas::tell_file_limit());
     cli::main()
 }

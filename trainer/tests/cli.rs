@@ -121,6 +121,8 @@ fn each_mistake_has_its_own_message_and_status() {
         (&data, "model.seq_len=36", 2, "`seq_len` is 36, expected a multiple", "chunk_len"),
         (&data, "model.vocab_size=60", 1, "found the id 60", "model.vocab_size=N"),
         (&data, "model.vocabsize=60", 2, "expected `model.vocab_size` perhaps", "docs/"),
+        (&data, "model.vocabsize=60", 2, "error: --set model.vocabsize=60: unknown key", "docs/"),
+        (&["/dev/zero"], "", 2, "/dev/zero: cannot read: not a regular file", ""),
         (&data, "nonsense", 2, "expected `key=value`", ""),
         (&data, "optimizer.beta_1=1", 2, "`optimizer.beta_1` is 1, expected", ""),
         (&data, "training.init_from=gone", 1, "gone: no run, checkpoint or weights", "train the"),
@@ -148,6 +150,86 @@ fn each_mistake_has_its_own_message_and_status() {
         assert!(stderr.contains(message), "{args:?} {set}: {stderr}");
         assert!(stderr.contains(hint), "{args:?} {set}: {stderr}");
     }
+}
+
+#[test]
+fn a_mistake_in_a_file_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+    std::fs::write(folder.path().join("base.toml"), "extends = 'tiny-rat'\n\n[model]\nlayer = 2\n")
+        .unwrap();
+    std::fs::write(folder.path().join("mine.toml"), "extends = 'base.toml'\n").unwrap();
+
+    let (status, _, stderr) = train(folder.path(), &["mine.toml", "--data", "x.bin"], &[]);
+
+    assert_eq!(status, 2);
+    let expected = "base.toml:4: unknown key `model.layer`, expected `model.layers` perhaps";
+    assert!(stderr.contains(expected), "{stderr}");
+}
+
+/// A checkpoint that finds no room leaves the last one whole, and `--resume` takes it up.
+#[test]
+fn a_limit_on_files_is_told_and_the_run_goes_on_from_its_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+    let args = |out| ["tiny-rat", "--data", "x.bin", "--out", out];
+    let (whole, _, stderr) = train(folder.path(), &args("whole"), &[]);
+    assert_eq!(whole, 0, "{stderr}");
+
+    // The weights fit below the limit, the optimizer's moments do not.
+    let script = "ulimit -f 150; exec \"$0\" \"$@\"";
+    let refused = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_ratdata-train")])
+        .args(args("run"))
+        .args(SMALL.iter().flat_map(|set| ["--set", set]))
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    let names: Vec<_> = std::fs::read_dir(folder.path().join("run/checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    let mut resumed = args("run").to_vec();
+    resumed.push("--resume");
+    let (again, _, stderr) = train(folder.path(), &resumed, &[]);
+
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(told.contains("cannot write the optimizer's state"), "{told}");
+    assert!(told.contains("`ulimit -f`") && told.contains("`--resume`"), "{told}");
+    assert!(names.is_empty(), "what was not finished takes no room: {names:?}");
+    assert_eq!(again, 0, "{stderr}");
+    let weights =
+        |run: &str| std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+    assert!(weights("run") == weights("whole"));
+}
+
+#[test]
+fn what_a_killed_run_left_of_a_checkpoint_is_removed_and_a_folder_has_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+    let unfinished = folder.path().join("run/checkpoints/iteration-000000003.partial");
+    std::fs::create_dir_all(&unfinished).unwrap();
+    std::fs::write(unfinished.join("model.safetensors"), "half").unwrap();
+    let args = ["tiny-rat", "--data", "x.bin", "--out", "run", "--resume"];
+
+    let mut first = trainer(folder.path(), &args, &["training.iterations=2000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !folder.path().join("run/metrics.jsonl").exists() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the run begins");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (second, _, stderr) = train(folder.path(), &args, &[]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    assert_eq!(second, 1);
+    assert!(stderr.contains("another run is writing into this folder"), "{stderr}");
+    assert!(!unfinished.exists());
 }
 
 /// SIGTERM keeps a checkpoint, and the run resumes from it to the same weights.
@@ -182,4 +264,70 @@ fn a_run_that_is_terminated_resumes() {
     let weights =
         |run: &str| std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
     assert!(weights("run") == weights("whole"));
+}
+
+/// Writes an artifact of one bin with its index, and returns its manifest.
+fn artifact(root: &Path) -> serde_json::Value {
+    use ratdata_schemas::FORMAT_VERSION;
+    use ratdata_schemas::{
+        Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+    };
+    let mut writer = ShardWriter::create(ShardFiles { root, stem: "shards/x-train" }).unwrap();
+    let ids: Vec<u16> = (0..4_000_u32).map(|i| u16::try_from(i * i % 61).unwrap()).collect();
+    writer.append_u16(&ids, &[4_000]).unwrap();
+    let shards = vec![writer.finish(None).unwrap()];
+    let tokenizer = TokenizerRecord {
+        name: "x".into(),
+        semantics: "tokenizers".into(),
+        fingerprint: Checksum::of(b"x"),
+        vocab_size: 61,
+        bos: None,
+        eos: Some(2),
+        unk: None,
+        pad: None,
+    };
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        name: PlainName::near("x"),
+        dtype: Dtype::U16,
+        tokenizer,
+        splits: [(PlainName::near("train"), SplitRecord::Shards { shards })].into(),
+        sources: Vec::new(),
+        base: None,
+        config: serde_json::Value::Null,
+    };
+    manifest.write(root).unwrap();
+    serde_json::to_value(manifest).unwrap()
+}
+
+#[test]
+fn an_artifact_that_leads_out_or_does_not_add_up_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("a");
+    let whole = artifact(&root);
+    let dry_run = || train(folder.path(), &["tiny-rat", "--data", "a", "--dry-run"], &[]);
+    assert_eq!(dry_run().0, 0);
+
+    for (at, value, says) in [
+        ("/name", serde_json::json!("../../x"), "`name`: found the name"),
+        ("/tokenizer/eos", serde_json::json!(4_000_000_000_u32), "`eos` is id 4000000000"),
+        ("/splits/train/shards/0/bin/path", serde_json::json!("../x.bin"), "bin.path`: found"),
+        ("/splits/train/shards/0/tokens", serde_json::json!(1_u64 << 62), "recorded"),
+    ] {
+        let mut manifest = whole.clone();
+        *manifest.pointer_mut(at).unwrap() = value;
+        std::fs::write(root.join("manifest.json"), manifest.to_string()).unwrap();
+
+        let (status, _, stderr) = dry_run();
+
+        assert!(status == 1 && stderr.contains(says), "{at}: {status}: {stderr}");
+    }
+    std::fs::write(root.join("manifest.json"), whole.to_string()).unwrap();
+    let (bin, outside) = (root.join("shards/x-train.bin"), folder.path().join("x.bin"));
+    std::fs::rename(&bin, &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, &bin).unwrap();
+
+    let (status, _, stderr) = dry_run();
+
+    assert!(status == 1 && stderr.contains("which is not inside the artifact"), "{stderr}");
 }

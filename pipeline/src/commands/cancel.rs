@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::run::PipelineArgs;
+use crate::arguments::{PipelineArgs, Program};
 use crate::executor::slurm;
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -30,9 +30,9 @@ struct CancelReport {
 }
 
 /// Runs the command.
-pub(crate) fn cancel(ui: &Ui, args: &CancelArgs) -> Result<(), Failure> {
+pub(crate) fn cancel(ui: &Ui, args: &CancelArgs, program: Program) -> Result<(), Failure> {
     // Cancelling one step is no wish to cancel those that it needs.
-    let (_, _, plan) = args.pipeline.plan()?;
+    let (_, _, plan) = args.pipeline.plan_in_store(ui, program)?;
     let wanted = &args.pipeline.steps;
     let (mut jobs, mut steps) = (Vec::new(), BTreeSet::new());
     let queue = slurm::queue()?;

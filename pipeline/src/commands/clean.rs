@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::run::PipelineArgs;
-use crate::dag::file::embedded;
-use crate::executor::run::failed;
+use crate::arguments::{PipelineArgs, Program, check_store};
+use crate::dag::embedded::embedded;
 use crate::failure::{Failure, Kind};
+use crate::interrupt;
+use crate::library_failures::store_failure;
 use crate::quantity::sized;
 use crate::store::{Store, Unused, remove};
 use crate::ui::Ui;
@@ -40,8 +41,8 @@ struct CleanReport {
 }
 
 /// Runs the command.
-pub(crate) fn clean(ui: &Ui, args: &CleanArgs) -> Result<(), Failure> {
-    let (store, kept) = kept(args)?;
+pub(crate) fn clean(ui: &Ui, args: &CleanArgs, program: Program) -> Result<(), Failure> {
+    let (store, kept) = kept(ui, args, program)?;
     let unused = store.unused(&kept, &|name| embedded(name).is_some()).map_err(|wrong| {
         Failure::message(Kind::Failed, format!("{}: {wrong}", store.root().display()))
     })?;
@@ -50,7 +51,8 @@ pub(crate) fn clean(ui: &Ui, args: &CleanArgs) -> Result<(), Failure> {
     report.removed = !report.unused.is_empty() && (args.yes || is_wanted(ui, &report)?);
     if report.removed {
         for unused in &report.unused {
-            remove(&unused.path).map_err(failed)?;
+            interrupt::check()?;
+            remove(&unused.path).map_err(store_failure)?;
         }
     }
     ui.emit(&report)
@@ -58,13 +60,15 @@ pub(crate) fn clean(ui: &Ui, args: &CleanArgs) -> Result<(), Failure> {
 
 /// Returns the store and what the given pipeline refers to; the store alone where none is given
 /// and none is here.
-fn kept(args: &CleanArgs) -> Result<(Store, BTreeSet<String>), Failure> {
+fn kept(ui: &Ui, args: &CleanArgs, program: Program) -> Result<(Store, BTreeSet<String>), Failure> {
     let pipeline = &args.pipeline;
     if !pipeline.is_named() && !pipeline.pipeline.exists() {
         let store = pipeline.store.clone().unwrap_or_else(|| PathBuf::from(".ratdata/store"));
-        return Ok((Store::at(&store), BTreeSet::new()));
+        let store = Store::at(&store);
+        check_store(&store)?;
+        return Ok((store, BTreeSet::new()));
     }
-    let (_, store, plan) = pipeline.plan()?;
+    let (_, store, plan) = pipeline.plan_in_store(ui, program)?;
     Ok((store, plan.objects()))
 }
 

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
-use super::run::{PipelineArgs, carry_out};
-use super::tokenize::TokenizeReport;
+use crate::arguments::{PipelineArgs, Program};
 use crate::dag::plan::{Plan, Planned};
+use crate::executor::local;
 use crate::failure::{Failure, Kind};
 use crate::quantity::grouped;
 use crate::store::Store;
+use crate::summary::BinsSummary;
 use crate::trainer::Trainer;
 use crate::ui::Ui;
 
@@ -39,7 +40,7 @@ const STEPS: [&str; 5] = ["sample", "tokens", "packed", "questions", "model"];
 /// Runs the command.
 ///
 /// Under `cargo run` the trainer may have to be built first: the other steps do not wait for it.
-pub(crate) fn demo(ui: &Ui, args: &DemoArgs) -> Result<(), Failure> {
+pub(crate) fn demo(ui: &Ui, args: &DemoArgs, program: Program) -> Result<(), Failure> {
     // The events of the run are not what the demo's JSON is about.
     let quiet = Ui::new(false, ui.quiet() || ui.json());
     let trainer = if args.no_train { None } else { Some(Trainer::find(&quiet)?) };
@@ -47,11 +48,11 @@ pub(crate) fn demo(ui: &Ui, args: &DemoArgs) -> Result<(), Failure> {
         Some(Trainer::Ready(_)) => &STEPS[..],
         _ => &STEPS[..STEPS.len() - 1],
     };
-    let (mut store, mut plan) = carry_out_steps(&quiet, &args.out, steps)?;
+    let (mut store, mut plan) = run_steps(&quiet, &args.out, steps, program)?;
     match trainer {
         Some(trainer @ Trainer::Building(_)) => {
             trainer.path(&quiet)?;
-            (store, plan) = carry_out_steps(&quiet, &args.out, &STEPS)?;
+            (store, plan) = run_steps(&quiet, &args.out, &STEPS, program)?;
         }
         Some(Trainer::Missing(path)) => {
             let path = path.display();
@@ -63,7 +64,12 @@ pub(crate) fn demo(ui: &Ui, args: &DemoArgs) -> Result<(), Failure> {
 }
 
 /// Runs some steps of the pipeline `tiny`, with their results in the demo's folder.
-fn carry_out_steps(ui: &Ui, out: &Path, steps: &[&str]) -> Result<(Store, Plan), Failure> {
+fn run_steps(
+    ui: &Ui,
+    out: &Path,
+    steps: &[&str],
+    program: Program,
+) -> Result<(Store, Plan), Failure> {
     let out = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
     let publish = |step: &&str| {
         let path = serde_json::Value::from(out.join(step).display().to_string());
@@ -74,8 +80,8 @@ fn carry_out_steps(ui: &Ui, out: &Path, steps: &[&str]) -> Result<(Store, Plan),
         set: STEPS.iter().map(publish).collect(),
         ..PipelineArgs::at("tiny", Some(out.join("store")))
     };
-    let (pipeline, store, plan) = pipeline.plan()?;
-    carry_out(ui, &pipeline, &store, &plan)?;
+    let (pipeline, store, plan) = pipeline.plan(ui, program)?;
+    local::run_plan(ui, &pipeline, &plan, &store)?;
     Ok((store, plan))
 }
 
@@ -84,7 +90,7 @@ fn carry_out_steps(ui: &Ui, out: &Path, steps: &[&str]) -> Result<(Store, Plan),
 struct DemoReport {
     out: PathBuf,
     #[serde(flatten)]
-    tokens: TokenizeReport,
+    tokens: BinsSummary,
     packed: Option<Rows>,
     questions: Option<Rows>,
     model: Option<Trained>,
@@ -120,7 +126,7 @@ impl DemoReport {
         let tokens = object("tokens").unwrap_or_default();
         Ok(Self {
             out: out.to_owned(),
-            tokens: TokenizeReport::of(&out.join("tokens"), &manifest(&tokens)?, None),
+            tokens: BinsSummary::of(&out.join("tokens"), &manifest(&tokens)?, None),
             packed: rows(object("packed"))?,
             questions: rows(object("questions"))?,
             model: object("model").and_then(|root| Trained::read(&root.join("metrics.jsonl"))),

@@ -3,22 +3,24 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::{Carried, Manifest, TokenId};
-use ratdata_tokenize::hub::resolve_tokenizer;
+use ratdata_schemas::{Carried, Manifest, SplitRecord, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::tokenizer;
+use crate::failure::{Failure, Kind};
 use crate::inspect::find_tokenizer;
 use crate::interrupt;
+use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
 use crate::quantity::sized;
-use crate::transcode::{self, ExportJob, ExportLayout, ExportedFile, TranscodeError};
+use crate::transcode::{self, ExportJob, ExportLayout, Exported, ExportedFile};
 use crate::ui::Ui;
 
 /// Write an artifact in the layout of another tool
 ///
-/// Each split becomes a folder of its own. Where the payload is the same in both layouts, the file
+/// Each split becomes a folder of its own. A run that was killed, or had no room left, goes on where
+/// it was when the same command is given again. Where the payload is the same in both layouts, the file
 /// becomes a second name of the artifact's own (a hard link), or a copy made by the system where
 /// that cannot be. `docs/layouts.md` draws each layout.
 #[derive(clap::Args, Clone, Debug)]
@@ -41,7 +43,7 @@ pub(crate) struct ExportArgs {
     split: Option<String>,
 
     /// The id that parts documents [default: the artifact's EOS]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, allow_negative_numbers = true, value_name = "ID", value_parser = id)]
     eos: Option<TokenId>,
 
     /// The tokenizer that JSON lines are decoded with [default: found by the manifest]
@@ -64,13 +66,20 @@ Examples:
 
 /// Runs the command.
 pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
-    let manifest = Manifest::read(&args.artifact).map_err(|wrong| failure(&wrong.into()))?;
+    // Last of all, so that whoever is killed before gives the same command again.
+    make(ui, args)?.finish().map_err(|wrong| transcode_failure(&wrong))
+}
+
+/// Makes the files and tells of them.
+fn make(ui: &Ui, args: &ExportArgs) -> Result<Exported, Failure> {
+    let manifest =
+        Manifest::read(&args.artifact).map_err(|wrong| transcode_failure(&wrong.into()))?;
     let splits: Vec<String> = match &args.split {
         Some(split) => vec![split.clone()],
-        None => manifest.splits.keys().cloned().collect(),
+        None => manifest.splits.keys().map(ToString::to_string).collect(),
     };
     let tokenizer = match args.to {
-        ExportLayout::Jsonl => Some(tokenizer(ui, args, &manifest)?),
+        ExportLayout::Jsonl => Some(own_tokenizer(ui, args, &manifest)?),
         _ => None,
     };
     let job = ExportJob {
@@ -84,12 +93,29 @@ pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
         tokenizer: tokenizer.as_ref(),
         stop: interrupt::flag(),
     };
-    let files = transcode::export(&job, &splits).map_err(|wrong| failure(&wrong))?;
-    ui.emit(&ExportReport { to: args.to, out: args.out.clone(), splits, files })
+    let mut exported =
+        transcode::export(&job, &splits).map_err(|wrong| transcode_failure(&wrong))?;
+    let files = std::mem::take(&mut exported.files);
+    if manifest.splits.values().all(is_empty) {
+        ui.warn(&format!(
+            "{}: the artifact is empty: it holds no document",
+            args.artifact.display()
+        ));
+    }
+    ui.emit(&ExportReport { to: args.to, out: args.out.clone(), splits, files })?;
+    Ok(exported)
+}
+
+fn is_empty(split: &SplitRecord) -> bool {
+    matches!(split, SplitRecord::Shards { shards } if shards.iter().all(|shard| shard.documents == 0))
+}
+
+fn id(text: &str) -> Result<TokenId, String> {
+    text.parse().map_err(|_| "expected an id of the vocabulary, from 0 on".into())
 }
 
 /// Loads the tokenizer of the artifact, and makes sure that it is the one.
-fn tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenizer, Failure> {
+fn own_tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenizer, Failure> {
     let record = &manifest.tokenizer;
     if args.tokenizer.is_none()
         && let Some(near) = find_tokenizer(ui, None, Some(record), &args.artifact)?
@@ -99,10 +125,8 @@ fn tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenize
     let wanted = args.tokenizer.as_ref().unwrap_or(&record.name);
     let hint = "say where the artifact's tokenizer lies with `--tokenizer`";
     let hint = args.tokenizer.is_none().then_some(hint);
-    let found = resolve_tokenizer(wanted, &FetchBars::new(ui))
-        .map_err(|wrong| hub_failure(&wrong).hinted(hint))?;
-    let tokenizer = Tokenizer::load(&found.path)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()).hinted(hint))?;
+    let found = tokenizer::resolve(wanted, &FetchBars::new(ui)).map_err(|f| f.hinted(hint))?;
+    let tokenizer = tokenizer::load(&found).map_err(|failure| failure.hinted(hint))?;
     if record.semantics != "unknown" && tokenizer.fingerprint() != &record.fingerprint {
         let message = format!(
             "{}: not the tokenizer of {}: fingerprint {:.12}, expected {:.12}",
@@ -114,18 +138,6 @@ fn tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Tokenize
         return Err(Failure::message(Kind::Failed, message));
     }
     Ok(tokenizer)
-}
-
-/// Tells what went wrong on the way from one layout to another.
-pub(crate) fn failure(wrong: &TranscodeError) -> Failure {
-    let kind = match wrong {
-        TranscodeError::Interrupted => Kind::Interrupted,
-        TranscodeError::RowsInStreams { .. }
-        | TranscodeError::NoEos { .. }
-        | TranscodeError::NoDocuments { .. } => Kind::Usage,
-        _ => Kind::Failed,
-    };
-    Failure::new(kind, wrong).hinted(wrong.hint())
 }
 
 /// What an export has made.

@@ -2,16 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use ratdata_schemas::{Dtype, TokenId};
-use ratdata_tokenize::hub::resolve_tokenizer;
-use ratdata_tokenize::tokenizer::Tokenizer;
+use ratdata_schemas::{Dtype, PlainName, TokenId};
 
-use super::export::failure;
-use super::tokenize::TokenizeReport;
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::{Width, tokenizer};
+use crate::failure::Failure;
 use crate::interrupt;
+use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
+use crate::summary::BinsSummary;
 use crate::transcode::{self, Documents, ImportJob, ImportLayout};
 use crate::ui::Ui;
 
@@ -19,7 +17,8 @@ use crate::ui::Ui;
 ///
 /// Reads headers and indexes, carries the ids over as they lie, holds every id to the vocabulary,
 /// and writes document indexes and a manifest. Ids are copied by the system, or shared with the
-/// foreign file with `--link`. `docs/layouts.md` draws each layout.
+/// foreign file with `--link`. A run that was killed is made again when the same command is given
+/// again. `docs/layouts.md` draws each layout.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ImportArgs {
@@ -37,23 +36,23 @@ pub(crate) struct ImportArgs {
 
     /// The width of ids, where no header says it [default: u16]
     #[arg(long, value_enum)]
-    dtype: Option<WidthArg>,
+    dtype: Option<Width>,
 
     /// The tokenizer that made the ids; without one the manifest says `unknown`
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: Option<String>,
 
     /// The id that parts documents, or `none` where each file is one [default: the tokenizer's EOS]
-    #[arg(long, value_name = "ID|none", value_parser = documents)]
+    #[arg(long, allow_negative_numbers = true, value_name = "ID|none", value_parser = documents)]
     eos: Option<Documents>,
 
     /// The split that the files become
-    #[arg(long, default_value = "train", value_name = "NAME", value_parser = plain_name)]
-    split: String,
+    #[arg(long, default_value = "train", value_name = "NAME")]
+    split: PlainName,
 
     /// What the files' names begin with [default: the tokenizer's name, or `imported`]
-    #[arg(long, value_name = "NAME", value_parser = plain_name)]
-    name: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    name: Option<PlainName>,
 
     /// Share the foreign files instead of copying them; whoever edits them edits the artifact
     #[arg(long)]
@@ -70,28 +69,12 @@ Examples:
   ratdata import corpus_text_document --from megatron --out data/tokens
   ratdata import train.bin --from raw --dtype u16 --eos 50256 --out data/tokens";
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum WidthArg {
-    /// Two bytes
-    U16,
-    /// Four bytes
-    U32,
-}
-
 fn documents(text: &str) -> Result<Documents, String> {
     match text.parse::<TokenId>() {
         Ok(id) => Ok(Documents::Eos(id)),
         Err(_) if text == "none" => Ok(Documents::OneAFile),
-        Err(_) => Err("expected an id or `none`".into()),
+        Err(_) => Err("expected an id of the vocabulary, from 0 on, or `none`".into()),
     }
-}
-
-/// Takes a name that can be part of a file's.
-pub(super) fn plain_name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains(['/', '\\', '\0']) || text.starts_with('.') {
-        return Err("expected a name without `/` that does not begin with a dot".into());
-    }
-    Ok(text.to_owned())
 }
 
 /// Runs the command.
@@ -99,32 +82,31 @@ pub(crate) fn import(ui: &Ui, args: &ImportArgs) -> Result<(), Failure> {
     let tokenizer = match &args.tokenizer {
         None => None,
         Some(wanted) => {
-            let found = resolve_tokenizer(wanted, &FetchBars::new(ui))
-                .map_err(|wrong| hub_failure(&wrong))?;
-            let tokenizer = Tokenizer::load(&found.path)
-                .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-            Some(tokenizer.record(&found.name))
+            let found = tokenizer::resolve(wanted, &FetchBars::new(ui))?;
+            Some(tokenizer::load(&found)?.record(&found.name))
         }
     };
     let own = tokenizer.as_ref().and_then(|record| record.eos);
     let documents = args.eos.unwrap_or_else(|| own.map_or(Documents::Unknown, Documents::Eos));
-    let name = tokenizer.as_ref().map_or("imported", |record| &record.name).to_owned();
+    let called = tokenizer.as_ref().map_or("imported", |record| &record.name);
+    let name = args.name.clone().unwrap_or_else(|| PlainName::near(called));
     let job = ImportJob {
         inputs: &args.inputs,
         from: args.from,
         out: &args.out,
-        name: args.name.as_deref().unwrap_or(&name),
+        name: &name,
         split: &args.split,
-        dtype: args.dtype.map(|dtype| match dtype {
-            WidthArg::U16 => Dtype::U16,
-            WidthArg::U32 => Dtype::U32,
-        }),
+        dtype: args.dtype.map(Dtype::from),
         documents,
         tokenizer,
         link: args.link,
         force: args.force,
         stop: interrupt::flag(),
     };
-    let manifest = transcode::import(&job).map_err(|wrong| failure(&wrong))?;
-    ui.emit(&TokenizeReport::of(&args.out, &manifest, None))
+    let imported = transcode::import(&job).map_err(|wrong| transcode_failure(&wrong))?;
+    if !imported.made {
+        ui.note(&format!("{}: already done", args.out.display()));
+    }
+    ui.emit(&BinsSummary::of(&args.out, &imported.manifest, None))?;
+    imported.finish().map_err(|wrong| transcode_failure(&wrong))
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use ratdata_schemas::manifest::MANIFEST_FILE;
-use ratdata_schemas::{Dtype, Manifest, SplitRecord};
+use ratdata_schemas::{MANIFEST_FILE, Manifest, SplitRecord};
 
+use crate::arguments::Width;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{
     Asked, Subject, find_tokenizer, inspect as look, inspect_checkpoint, missing_tokenizer, texts,
 };
+use crate::number::{length, whole};
 use crate::ui::Ui;
 
 /// Look at an artifact, a token bin, or a checkpoint
@@ -23,11 +23,11 @@ pub(crate) struct InspectArgs {
     path: PathBuf,
 
     /// Show N documents or rows as text [default: 2 of instruction data, otherwise none]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     decode: Option<usize>,
 
     /// The seed with which those are drawn
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = whole)]
     sample: u64,
 
     /// Show the first documents or rows whose text holds this
@@ -40,7 +40,7 @@ pub(crate) struct InspectArgs {
 
     /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
     /// [default: as the name says]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = length)]
     row_len: Option<u32>,
 
     /// The tokenizer that made the ids [default: found by the manifest]
@@ -56,24 +56,6 @@ Examples:
   ratdata inspect data/sft/qmsum-4096
   ratdata inspect data/tokens --decode 2
   ratdata inspect somebody.bin --dtype u16 --tokenizer gpt2 --find 'once upon'";
-
-/// The width of ids that no manifest tells of.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Width {
-    /// Two bytes
-    U16,
-    /// Four bytes
-    U32,
-}
-
-impl From<Width> for Dtype {
-    fn from(width: Width) -> Self {
-        match width {
-            Width::U16 => Self::U16,
-            Width::U32 => Self::U32,
-        }
-    }
-}
 
 /// Runs the command.
 pub(crate) fn inspect(ui: &Ui, args: &InspectArgs) -> Result<(), Failure> {

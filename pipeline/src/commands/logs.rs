@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::open_regular;
 
-use super::run::PipelineArgs;
+use crate::arguments::{PipelineArgs, Program, check_store};
 use crate::dag::error::pipeline_failure;
-use crate::executor::watched::as_drawn;
+use crate::executor::running_step::as_drawn;
 use crate::failure::{Failure, Kind};
+use crate::interrupt;
 use crate::store::Store;
 use crate::ui::Ui;
 
@@ -24,7 +25,7 @@ pub(crate) struct LogsArgs {
     #[arg(value_names = ["PIPELINE", "STEP"], num_args = 1..=2, required = true)]
     words: Vec<String>,
 
-    /// The folder of results [default: the pipeline's, or `.ratdata/store` beside it]
+    /// The folder of results [default: the pipeline's, or `.ratdata/store` next to it]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 
@@ -34,13 +35,14 @@ pub(crate) struct LogsArgs {
 }
 
 /// Runs the command.
-pub(crate) fn logs(args: &LogsArgs) -> Result<(), Failure> {
+pub(crate) fn logs(args: &LogsArgs, program: Program) -> Result<(), Failure> {
     let (pipeline, step) = match args.words.as_slice() {
         [step] => ("pipeline.toml", step),
         [pipeline, step, ..] => (pipeline.as_str(), step),
         [] => return Err(Failure::message(Kind::Usage, "expected a step")),
     };
-    let (pipeline, store) = PipelineArgs::at(pipeline, args.store.clone()).read()?;
+    let (pipeline, store) = PipelineArgs::at(pipeline, args.store.clone()).read(program)?;
+    check_store(&store)?;
     pipeline.step(step).map_err(|wrong| pipeline_failure(&wrong))?;
     let found = newest(&store, &pipeline.identity, step);
     if found.is_empty() {
@@ -100,13 +102,24 @@ fn print(path: &Path) -> Result<(), Failure> {
     let wrong = |wrong| Failure::message(Kind::Failed, format!("{}: {wrong}", path.display()));
     let mut file = open_regular(path).map_err(wrong)?;
     if !io::stdout().is_terminal() {
-        io::copy(&mut file, &mut io::stdout().lock()).map_err(|wrong| Failure::stdout(&wrong))?;
-        return Ok(());
+        let mut block = vec![0; 1 << 18];
+        loop {
+            interrupt::check()?;
+            let read = file.read(&mut block).map_err(wrong)?;
+            if read == 0 {
+                return Ok(());
+            }
+            io::stdout()
+                .lock()
+                .write_all(&block[..read])
+                .map_err(|wrong| Failure::stdout(&wrong))?;
+        }
     }
     // What a step wrote need not be meant for this terminal.
     let mut lines = BufReader::new(file);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).map_err(wrong)? > 0 {
+        interrupt::check()?;
         Ui::print(&as_drawn(&String::from_utf8_lossy(&line)))?;
         line.clear();
     }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::export::failure;
-use super::tokenize::TokenizeReport;
+use ratdata_schemas::PlainName;
+
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::library_failures::transcode_failure;
+use crate::summary::BinsSummary;
 use crate::transcode::{MergeJob, merge as join};
 use crate::ui::Ui;
 
@@ -25,8 +27,8 @@ pub(crate) struct MergeArgs {
     out: PathBuf,
 
     /// What the files' names begin with [default: the first input's name]
-    #[arg(long, value_name = "NAME", value_parser = super::import::plain_name)]
-    name: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    name: Option<PlainName>,
 
     /// Replace an artifact that is there already
     #[arg(long)]
@@ -43,13 +45,13 @@ pub(crate) fn merge(ui: &Ui, args: &MergeArgs) -> Result<(), Failure> {
     let job = MergeJob {
         inputs: &args.input,
         out: &args.out,
-        name: args.name.as_deref(),
+        name: args.name.as_ref(),
         force: args.force,
         stop: interrupt::flag(),
     };
-    let merged = join(&job).map_err(|wrong| failure(&wrong))?;
+    let merged = join(&job).map_err(|wrong| transcode_failure(&wrong))?;
     if !merged.made {
         ui.note(&format!("{}: already done", args.out.display()));
     }
-    ui.emit(&TokenizeReport::of(&args.out, &merged.manifest, None))
+    ui.emit(&BinsSummary::of(&args.out, &merged.manifest, None))
 }

@@ -21,6 +21,7 @@ pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod verify;
 
+use crate::arguments::Program;
 use crate::failure::Failure;
 use crate::ui::Ui;
 
@@ -51,28 +52,24 @@ pub(crate) enum Command {
 }
 
 /// Runs the command that was asked for; `program` is the whole command line.
-pub(crate) fn dispatch(
-    ui: &Ui,
-    command: &Command,
-    program: fn() -> clap::Command,
-) -> Result<(), Failure> {
+pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(), Failure> {
     match command {
-        Command::Cancel(args) => cancel::cancel(ui, args),
-        Command::Clean(args) => clean::clean(ui, args),
+        Command::Cancel(args) => cancel::cancel(ui, args, program),
+        Command::Clean(args) => clean::clean(ui, args, program),
         Command::Completions(args) => completions::completions(args, program()),
-        Command::Demo(args) => demo::demo(ui, args),
+        Command::Demo(args) => demo::demo(ui, args, program),
         Command::Export(args) => export::export(ui, args),
         Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),
-        Command::Logs(args) => logs::logs(args),
+        Command::Logs(args) => logs::logs(args, program),
         Command::Merge(args) => merge::merge(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
-        Command::Plan(args) => plan::plan(ui, args),
+        Command::Plan(args) => plan::plan(ui, args, program),
         Command::Report(args) => report::report(ui, args),
-        Command::Run(args) => run::run(ui, args),
+        Command::Run(args) => run::run(ui, args, program),
         Command::Sample(args) => sample::sample(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
-        Command::Status(args) => status::status(ui, args),
+        Command::Status(args) => status::status(ui, args, program),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),
         Command::Trace(args) => trace::trace(ui, args),
         Command::Train(args) => train::train(ui, args),

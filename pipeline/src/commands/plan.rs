@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::run::PipelineArgs;
+use crate::arguments::{PipelineArgs, Program};
 use crate::dag::draw;
 use crate::failure::{Failure, Kind};
 use crate::ui::Ui;
@@ -39,8 +39,8 @@ enum GraphArg {
 }
 
 /// Runs the command.
-pub(crate) fn plan(ui: &Ui, args: &PlanArgs) -> Result<(), Failure> {
-    let (pipeline, _, plan) = args.pipeline.plan()?;
+pub(crate) fn plan(ui: &Ui, args: &PlanArgs, program: Program) -> Result<(), Failure> {
+    let (pipeline, _, plan) = args.pipeline.plan(ui, program)?;
     match args.graph {
         None => ui.emit(&plan)?,
         Some(GraphArg::Mermaid) => Ui::print(&draw::mermaid(&plan))?,

@@ -1,15 +1,17 @@
 //! `ratdata report`: one page to look at and to share.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use ratdata_schemas::StagedFile;
-use ratdata_schemas::manifest::MANIFEST_FILE;
+use ratdata_schemas::{ArtifactError, MANIFEST_FILE, StagedFile};
 use serde::Serialize;
 
-use super::inspect::Width;
+use crate::arguments::Width;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{Subject, find_tokenizer};
+use crate::interrupt;
 use crate::quantity::sized;
 use crate::report::{Report, Wanted, artifact_of, is_run};
 use crate::ui::Ui;
@@ -29,11 +31,11 @@ pub(crate) struct ReportArgs {
     out: PathBuf,
 
     /// How many documents or rows of each split are shown as text
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 4, value_name = "N")]
     decode: usize,
 
     /// The seed with which those are drawn
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = crate::number::whole)]
     sample: u64,
 
     /// A training run to show, beside those found next to the artifact
@@ -46,7 +48,7 @@ pub(crate) struct ReportArgs {
 
     /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
     /// [default: as the name says]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = crate::number::length)]
     row_len: Option<u32>,
 
     /// The tokenizer that made the ids [default: found by the manifest]
@@ -86,6 +88,8 @@ pub(crate) fn report(ui: &Ui, args: &ReportArgs) -> Result<(), Failure> {
         let message = format!("{}: no artifact, it has no {MANIFEST_FILE}", path.display());
         return Err(Failure::message(Kind::Failed, message));
     }
+    // What cannot be written is told before everything is read.
+    let page = Page::begin(&args.out)?;
     let subject = Subject::of(&path, args.dtype.into(), args.row_len)?;
     let tokenizer =
         find_tokenizer(ui, args.tokenizer.as_deref(), subject.tokenizer(), subject.path())?;
@@ -100,14 +104,61 @@ pub(crate) fn report(ui: &Ui, args: &ReportArgs) -> Result<(), Failure> {
         seed: args.sample,
         runs: &runs,
     })?;
-    let page = report.page()?;
-    let written = StagedFile::create(&args.out).and_then(|mut staged| {
-        staged.write(page.as_bytes())?;
-        staged.commit()
-    });
-    written.map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    let html = report.page()?;
+    interrupt::check()?;
+    page.write(html.as_bytes())?;
     let (samples, runs) = report.counts();
-    ui.emit(&Written { page: args.out.clone(), bytes: page.len() as u64, samples, runs })
+    ui.emit(&Written { page: args.out.clone(), bytes: html.len() as u64, samples, runs })
+}
+
+/// Where the page goes.
+enum Page {
+    /// A file, which appears whole.
+    File(Box<StagedFile>),
+    /// A pipe or a device, such as `/dev/stdout`.
+    Stream(PathBuf),
+}
+
+impl Page {
+    /// Claims the place of the page.
+    fn begin(out: &Path) -> Result<Self, Failure> {
+        if out.is_dir() {
+            let message = format!("{}: is a folder, expected a file for the page", out.display());
+            let hint = format!("`--out {}`", out.join("report.html").display());
+            return Err(Failure::message(Kind::Usage, message).hinted(Some(hint)));
+        }
+        // A link stays a link, and what it leads to is written.
+        let real = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+        if fs::metadata(&real).is_ok_and(|there| !there.is_file()) {
+            return Ok(Self::Stream(real));
+        }
+        let staged = StagedFile::create(&real).map_err(|wrong| refused(&wrong))?;
+        Ok(Self::File(Box::new(staged)))
+    }
+
+    fn write(self, page: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::File(staged) => {
+                let mut staged = *staged;
+                staged.write(page).map_err(|wrong| refused(&wrong))?;
+                staged.commit().map(drop).map_err(|wrong| refused(&wrong))
+            }
+            Self::Stream(path) => {
+                let written = File::options()
+                    .write(true)
+                    .open(&path)
+                    .and_then(|mut file| file.write_all(page));
+                written.map_err(|source| match source.kind() {
+                    io::ErrorKind::BrokenPipe => Failure::stdout(&source),
+                    _ => refused(&ArtifactError::Io { path, source }),
+                })
+            }
+        }
+    }
+}
+
+fn refused(wrong: &ArtifactError) -> Failure {
+    Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
 }
 
 impl fmt::Display for Written {

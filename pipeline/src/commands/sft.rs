@@ -8,18 +8,19 @@ use std::time::Instant;
 use clap::ValueEnum;
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config, resolve_tokenizer};
+use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config};
 use ratdata_tokenize::pack::PackJob;
-use ratdata_tokenize::sft::{Form, SftError, SftJob, SftProgress, Task, Truncate};
-use ratdata_tokenize::tokenizer::Tokenizer;
+use ratdata_tokenize::sft::{Form, MOST_ROW, SftError, SftJob, SftProgress, Task, Truncate};
 use serde::Serialize;
 
-use super::pack::{PackReport, PackingArg, PackingArgs, pack_failure};
-use super::tokenize::{OnBadRowArg, thread_count, threads_of};
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::{PackingArg, PackingArgs, tokenizer};
+use crate::failure::{Failure, Kind};
 use crate::interrupt;
+use crate::library_failures::{hub_failure, pack_failure};
+use crate::number::{thread_count, threads_of};
 use crate::progress::{FetchBars, RowProgress};
 use crate::quantity::{grouped, sized};
+use crate::summary::PackSummary;
 use crate::ui::Ui;
 
 /// Turn instruction data into rows that say what is learnt
@@ -51,7 +52,7 @@ pub(crate) struct SftArgs {
     split: Vec<String>,
 
     /// How many tokens a row has
-    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=i64::from(MOST_ROW)))]
     max_length: u32,
 
     /// How an example longer than a row is cut [default: the task's, which is middle]
@@ -63,7 +64,7 @@ pub(crate) struct SftArgs {
     tokenizer: String,
 
     /// How many threads work [default: all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// What becomes of rows that cannot be used
@@ -91,6 +92,14 @@ const EXAMPLES: &str = "\
 Examples:
   ratdata sft --task narrativeqa_summary --split train,validation
   ratdata sft --task-file my_task.toml --packing best-fit --out data/my-task";
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum OnBadRowArg {
+    /// The job fails at the first
+    Fail,
+    /// They are left out and counted
+    Skip,
+}
 
 /// How examples share rows.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -123,8 +132,16 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     let (name, task) = match (&args.task, &args.task_file) {
         (Some(name), _) => (name.clone(), Task::named(name)),
         (None, Some(file)) => {
-            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            (stem.unwrap_or_default(), Task::read(file))
+            let stem = file.file_stem().and_then(std::ffi::OsStr::to_str);
+            if stem.is_none() && args.out.is_none() {
+                let message = format!(
+                    "{}: the name is not UTF-8, and the folder would have it",
+                    file.display()
+                );
+                let hint = "say where the rows go with `--out`";
+                return Err(Failure::message(Kind::Usage, message).hinted(Some(hint)));
+            }
+            (stem.unwrap_or_default().to_owned(), Task::read(file))
         }
         (None, None) => {
             return Err(Failure::message(Kind::Usage, "neither a task nor a task file"));
@@ -132,12 +149,12 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     };
     let task = task.map_err(|wrong| sft_failure(&wrong.into()))?;
     let bars = FetchBars::new(ui);
-    let found = resolve_tokenizer(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    let found = tokenizer::resolve(&args.tokenizer, &bars)?;
     if task.chat.as_ref().is_some_and(|chat| chat.template.is_none()) {
         fetch_tokenizer_config(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
     }
-    let tokenizer = Tokenizer::load(&found.path)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    let tokenizer = tokenizer::load(&found)?;
+    tokenizer::tell_notes(ui, &tokenizer);
     let out =
         args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
     let job = SftJob {
@@ -154,14 +171,15 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         share: args.shard,
     };
     let progress = SftProgress::default();
+    interrupt::end_promptly(ui, sft_failure(&SftError::Interrupted));
     let outcome = RowProgress::new(ui, &progress)
         .watch(|| job.run(&tokenizer, &found.name, &bars, &progress, interrupt::flag()))
         .map_err(|wrong| sft_failure(&wrong))?;
+    tell(ui, &progress);
     if let Some(share) = args.shard {
         ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
         return Ok(());
     }
-    tell(ui, &progress);
     if outcome.made.is_empty() {
         ui.note(&format!("{}: already done", job.out.display()));
     }
@@ -178,7 +196,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         force: args.force || !outcome.made.is_empty(),
     };
     let packed = pack.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
-    ui.emit(&PackReport::of(&out, &packed))
+    ui.emit(&PackSummary::of(&out, &packed))
 }
 
 /// Checks the options of packing before anything is read: they mean nothing where rows are pairs.
@@ -203,7 +221,7 @@ fn splits(args: &SftArgs, task: &Task, packed: bool) -> Vec<String> {
     }
     // A row to be scored has nothing to learn, so it is not packed.
     let wanted = task.splits.iter().filter(|(_, split)| !packed || split.references.is_none());
-    wanted.map(|(name, _)| name.clone()).collect()
+    wanted.map(|(name, _)| name.to_string()).collect()
 }
 
 impl From<SftPacking> for PackingArg {
@@ -241,13 +259,26 @@ fn tell(ui: &Ui, progress: &SftProgress) {
             grouped(unlearnt)
         ));
     }
+    let unstopped = progress.unstopped.load(Relaxed);
+    if unstopped > 0 {
+        ui.warn(&format!(
+            "{} conversations have an answer behind which no stop token is learnt: the template writes nothing there that belongs to the turn, so a model will not learn where to stop; write EOS behind an answer in `chat.template`, or mark what ends a turn with `{{% generation %}}`",
+            grouped(unstopped)
+        ));
+    }
+    let left_out = progress.left_out.lock().map(|left_out| left_out.clone()).unwrap_or_default();
+    for (split, name) in &left_out {
+        ui.warn(&format!(
+            "`{split}` does not read {name}, whose name says another split; to read it, name the file itself as the split's `source`"
+        ));
+    }
     let dropped = progress.dropped.load(Relaxed);
     if dropped > 0 {
         ui.warn(&format!("{} examples left out for their length", grouped(dropped)));
     }
 }
 
-pub(crate) fn sft_failure(wrong: &SftError) -> Failure {
+fn sft_failure(wrong: &SftError) -> Failure {
     let kind = match wrong {
         SftError::Interrupted | SftError::Hub(HubError::Interrupted) => Kind::Interrupted,
         wrong if wrong.is_usage() => Kind::Usage,
@@ -277,11 +308,11 @@ impl SftReport {
     fn of(out: &Path, manifest: &Manifest, seconds: f64) -> Self {
         let splits = manifest.splits.iter().filter_map(|(name, split)| match split {
             SplitRecord::Pairs(pairs) => Some(PairsReport {
-                name: name.clone(),
+                name: name.to_string(),
                 rows: pairs.rows,
                 row_len: pairs.row_len,
                 bytes: split.files().iter().map(|file| file.bytes).sum(),
-                inputs: out.join(&pairs.inputs.path),
+                inputs: pairs.inputs.place(out),
             }),
             _ => None,
         });

@@ -5,10 +5,10 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use ratdata_schemas::{Happening, RunEvent};
+use ratdata_schemas::{RunEvent, RunEventKind};
 use serde::Serialize;
 
-use super::run::PipelineArgs;
+use crate::arguments::{PipelineArgs, Program};
 use crate::dag::plan::{Planned, State};
 use crate::executor::slurm::{self, Queued};
 use crate::failure::Failure;
@@ -60,8 +60,8 @@ struct StatusReport {
 }
 
 /// Runs the command.
-pub(crate) fn status(ui: &Ui, args: &StatusArgs) -> Result<(), Failure> {
-    let (pipeline, store, plan) = args.pipeline.plan()?;
+pub(crate) fn status(ui: &Ui, args: &StatusArgs, program: Program) -> Result<(), Failure> {
+    let (pipeline, store, plan) = args.pipeline.plan_in_store(ui, program)?;
     let queue = if slurm::is_there() { slurm::queue() } else { Ok(Vec::new()) };
     let queue = queue.unwrap_or_else(|wrong| {
         ui.warn(&format!("the cluster's queue cannot be read: {}", wrong.text()));
@@ -112,12 +112,11 @@ fn failures(store: &Store, pipeline: &Path) -> BTreeMap<String, String> {
         let events: Vec<RunEvent> = events.collect();
         for event in events.into_iter().rev() {
             let (step, failure) = match event.what {
-                Happening::StepFailed { step, reason, log, .. } => {
+                RunEventKind::StepFailed { step, reason, log, .. } => {
                     (step, Some(format!("{reason}; see {log}")))
                 }
-                Happening::StepStarted { step, .. } | Happening::StepFinished { step, .. } => {
-                    (step, None)
-                }
+                RunEventKind::StepStarted { step, .. }
+                | RunEventKind::StepFinished { step, .. } => (step, None),
                 _ => continue,
             };
             last.entry(step).or_insert(failure);

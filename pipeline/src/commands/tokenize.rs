@@ -1,26 +1,28 @@
 //! `ratdata tokenize`: text in, token bins out.
 
-use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
-    self, DtypeChoice, Edge, Estimate, Job, JobConfig, JobError, OnBadRow, Order, Outcome,
-    Progress, Specials, count_documents,
+    self, DtypeChoice, Edge, Job, JobConfig, JobError, OnBadRow, Order, Outcome, Progress,
+    RowTally, Specials, count_documents,
 };
-use ratdata_tokenize::hub::{resolve_inputs, resolve_sample, resolve_tokenizer, resolve_until};
-use ratdata_tokenize::source::SourceFile;
+use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
+use ratdata_tokenize::source::{LeftOut, SourceFile, SplitFiles};
 use ratdata_tokenize::tokenizer::Tokenizer;
-use serde::Serialize;
 
-use crate::failure::{Failure, Kind, hub_failure};
+use crate::arguments::tokenizer;
+use crate::failure::{Failure, Kind};
 use crate::interrupt;
+use crate::library_failures::hub_failure;
+use crate::number::{count, thread_count, threads_of, whole};
 use crate::progress::{FetchBars, JobProgress};
-use crate::quantity::{grouped, sized, sized_f};
+use crate::quantity::grouped;
+use crate::summary::{BinsSummary, EstimateSummary};
 use crate::ui::Ui;
 
 /// Turn text into memory-mapped token bins
@@ -29,6 +31,11 @@ use crate::ui::Ui;
 /// and val as the reference does, and writes headerless bins with a document index and a manifest.
 /// The same inputs and options give the same bytes, whatever `--num-proc`. A run that was stopped
 /// goes on where it was when the same command is given again.
+///
+/// A folder, or a data set of the hub, is read as its training data: files whose names, or whose
+/// folders' names, say `validation`, `valid`, `val`, `dev`, `eval`, `test` or `testing` are left out,
+/// which is told. Cards, licences, hidden files and what programs note for themselves are no data.
+/// `docs/inputs.md` has the rules.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TokenizeArgs {
@@ -40,28 +47,33 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     input: Vec<String>,
 
+    /// Which files of a folder or data set are read, by the split that their names tell; a file that
+    /// is named by itself or by a pattern is read in any case
+    #[arg(long, value_enum, default_value_t = SplitFilesArg::Train)]
+    split_files: SplitFilesArg,
+
     /// The folder that becomes the artifact
     #[arg(long, default_value = "data/tokens", value_name = "DIR")]
     out: PathBuf,
 
     /// How many threads work [default: all processors]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
     /// What the files' names begin with [default: the tokenizer's name]
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    name: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    name: Option<PlainName>,
 
     /// The column or JSON field that holds the text, with dots where it is nested
     #[arg(long, default_value = "text", value_name = "COLUMN")]
     text_column: String,
 
     /// The share of each file's documents that goes to `val`
-    #[arg(long, default_value_t = 0.005, value_name = "SHARE", value_parser = share)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.005, value_name = "SHARE", value_parser = share)]
     val_fraction: f64,
 
     /// The seed of the split's permutation
-    #[arg(long, default_value_t = 1005, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1005, value_name = "SEED", value_parser = whole)]
     split_seed: u64,
 
     /// The order of documents within a shard
@@ -90,12 +102,12 @@ pub(crate) struct TokenizeArgs {
     dtype: DtypeArg,
 
     /// Take at most so many documents, in the order of the input
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count)]
     limit_docs: Option<NonZeroU64>,
 
     /// What becomes of rows that hold no text
-    #[arg(long, value_enum, default_value_t = OnBadRowArg::Fail)]
-    on_bad_row: OnBadRowArg,
+    #[arg(long, value_enum, default_value_t = BadTextArg::Fail)]
+    on_bad_row: BadTextArg,
 
     /// Predict tokens, bytes and time from a sample, and write nothing
     #[arg(long)]
@@ -145,12 +157,38 @@ enum DtypeArg {
     U32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub(crate) enum OnBadRowArg {
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BadTextArg {
     /// The job fails at the first
     Fail,
     /// They are left out and counted
     Skip,
+    /// U+FFFD takes the place of wrong bytes and of lone halves of surrogate pairs, and such rows are
+    /// counted; the job fails at rows that have no text even so
+    Replace,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SplitFilesArg {
+    /// The training data: all but files named after validation or test
+    Train,
+    /// Files named after validation
+    Validation,
+    /// Files named after test
+    Test,
+    /// All of them
+    All,
+}
+
+impl From<SplitFilesArg> for SplitFiles {
+    fn from(wanted: SplitFilesArg) -> Self {
+        match wanted {
+            SplitFilesArg::Train => Self::Train,
+            SplitFilesArg::Validation => Self::Validation,
+            SplitFilesArg::Test => Self::Test,
+            SplitFilesArg::All => Self::All,
+        }
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -170,25 +208,10 @@ fn edge(text: &str) -> Result<Edge, String> {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
-    if JobConfig::is_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err("expected letters, digits and `._-+`, a letter or digit first; `--out` says where files go"
-        .into())
-}
-
-/// Reads a number of threads.
-pub(crate) fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| {
-        "expected a number of threads from 1 on; leave the option out to use all processors".into()
-    })
-}
-
 impl TokenizeArgs {
-    fn config(&self, name: &str) -> JobConfig {
+    fn config(&self, name: PlainName) -> JobConfig {
         JobConfig {
-            name: name.to_owned(),
+            name,
             text_column: self.text_column.clone(),
             val_fraction: self.val_fraction,
             split_seed: self.split_seed,
@@ -211,52 +234,58 @@ impl TokenizeArgs {
             },
             limit_docs: self.limit_docs.map(NonZeroU64::get),
             on_bad_row: match self.on_bad_row {
-                OnBadRowArg::Fail => OnBadRow::Fail,
-                OnBadRowArg::Skip => OnBadRow::Skip,
+                BadTextArg::Fail => OnBadRow::Fail,
+                BadTextArg::Skip => OnBadRow::Skip,
+                BadTextArg::Replace => OnBadRow::Replace,
             },
+            split_files: self.split_files.into(),
         }
     }
-}
-
-/// Returns how many threads work: as many as asked for, or as there are processors.
-pub(crate) fn threads_of(asked: Option<NonZeroUsize>) -> usize {
-    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 /// Runs the command.
 pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
+    interrupt::end_promptly(ui, job_failure(&JobError::Interrupted));
     let bars = FetchBars::new(ui);
-    let found = resolve_tokenizer(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
-    let tokenizer = Tokenizer::load(&found.path)
-        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    let found = tokenizer::resolve(&args.tokenizer, &bars)?;
+    let called = &found.name;
+    let tokenizer = tokenizer::load(&found)?;
     if let Some(reason) = tokenizer.uncovered() {
         ui.warn(&format!("the fast engine does not cover this tokenizer, since {reason}; Hugging Face `tokenizers` serves it"));
     }
+    tokenizer::tell_notes(ui, &tokenizer);
     tell_eos(ui, args, &tokenizer);
-    let name = args.name.clone().unwrap_or_else(|| JobConfig::plain_name(&found.name));
-    let config = args.config(&name);
+    let name = args.name.clone().unwrap_or_else(|| PlainName::near(called));
+    let config = args.config(name);
     let threads = threads_of(args.num_proc);
+    let take = config.split_files;
     if args.estimate {
-        let files = resolve_sample(&args.input, &bars).map_err(|wrong| hub_failure(&wrong))?;
-        let estimate = corpus::estimate(&config, &tokenizer, &files, threads, interrupt::flag())
-            .map_err(|wrong| job_failure(&wrong))?;
-        return ui.emit(&EstimateReport(estimate));
+        let found =
+            resolve_sample(&args.input, take, &bars).map_err(|wrong| hub_failure(&wrong))?;
+        tell_left_out(ui, &found.left);
+        let estimate =
+            corpus::estimate(&config, &tokenizer, &found.files, threads, interrupt::flag())
+                .map_err(|wrong| job_failure(&wrong))?;
+        return ui.emit(&EstimateSummary(estimate));
     }
-    let files = match config.limit_docs {
-        None => resolve_inputs(&args.input, &bars),
+    let inputs = match config.limit_docs {
+        None => resolve_splits(&args.input, take, &bars),
         Some(limit) => {
             let count = |file: &SourceFile, most| count_documents(&config, &tokenizer, file, most);
-            resolve_until(&args.input, limit, &count, &bars)
+            resolve_until(&args.input, take, limit, &count, &bars)
         }
     };
-    let files = files.map_err(|wrong| hub_failure(&wrong))?;
+    let inputs = inputs.map_err(|wrong| hub_failure(&wrong))?;
+    tell_left_out(ui, &inputs.left);
     let begun = Instant::now();
-    let outcome = Job::open(config, tokenizer, &found.name, files, &args.out, args.force)
+    let stop = interrupt::flag();
+    let files = inputs.files;
+    let outcome = Job::open_unless(config, tokenizer, called, files, &args.out, args.force, stop)
         .map_err(|wrong| job_failure(&wrong))?;
     let job = match outcome {
         Outcome::Done(manifest) => {
             ui.note(&format!("{}: already done", args.out.display()));
-            return ui.emit(&TokenizeReport::of(&args.out, &manifest, None));
+            return ui.emit(&BinsSummary::of(&args.out, &manifest, None));
         }
         Outcome::Open(job) => job,
     };
@@ -273,14 +302,16 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let bars = JobProgress::start(ui, &progress, files.map(|(_, file)| file));
     let ran = bars.watch(|| job.run(wanted, threads, &progress, interrupt::flag()));
     ran.map_err(|wrong| job_failure(&wrong))?;
-    tell_bad_rows(ui, &progress);
+    tell_changed(ui, &progress);
+    tell_rows(ui, &progress.bad, "rows without text were left out");
+    tell_rows(ui, &progress.replaced, "rows have U+FFFD in the place of what is no text");
     if let Some(share) = args.shard {
         ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
         return Ok(());
     }
     let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
     tell_empty(ui, &manifest);
-    ui.emit(&TokenizeReport::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
+    ui.emit(&BinsSummary::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
 }
 
 /// Warns where only its name says which of several tokens ends a document.
@@ -314,151 +345,57 @@ fn tell_empty(ui: &Ui, manifest: &Manifest) {
     }
 }
 
-fn tell_bad_rows(ui: &Ui, progress: &Progress) {
-    let bad = progress.bad_rows.load(std::sync::atomic::Ordering::Relaxed);
-    if bad == 0 {
-        return;
+/// Tells which files were done and changed since.
+fn tell_changed(ui: &Ui, progress: &Progress) {
+    let changed = progress.changed.lock().map(|changed| changed.clone()).unwrap_or_default();
+    if let [first, rest @ ..] = changed.as_slice() {
+        let others = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(", and {} more", grouped(rest.len() as u64))
+        };
+        ui.warn(&format!("{first}{others}; tokenized again, since it was done before the change"));
     }
-    let first = progress.first_bad.lock().map(|first| first.join("\n  ")).unwrap_or_default();
-    ui.warn(&format!("{bad} rows without text were left out, among them:\n  {first}"));
 }
 
-pub(crate) fn job_failure(wrong: &JobError) -> Failure {
+/// Warns of rows in which something was found.
+fn tell_rows(ui: &Ui, rows: &RowTally, what: &str) {
+    if rows.count() > 0 {
+        ui.warn(&format!("{} {what}, among them:\n  {}", rows.count(), rows.first().join("\n  ")));
+    }
+}
+
+/// Tells which files of folders are not read: held-out ones so that nobody misses them, and those of
+/// unknown kinds.
+fn tell_left_out(ui: &Ui, left: &LeftOut) {
+    let shown = |names: &[String]| {
+        let first = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        format!("{}{}", first.join(", "), if names.len() > 3 { ", …" } else { "" })
+    };
+    if !left.other_splits.is_empty() {
+        ui.warn(&format!(
+            "files left out by the split that their names tell: {} ({}); name them by themselves, or choose with `--split-files all|train|validation|test`",
+            left.other_splits.len(),
+            shown(&left.other_splits)
+        ));
+    }
+    if !left.unknown.is_empty() {
+        ui.warn(&format!(
+            "files of an unknown kind that are not read: {} ({})",
+            left.unknown.len(),
+            shown(&left.unknown)
+        ));
+    }
+}
+
+fn job_failure(wrong: &JobError) -> Failure {
     let kind = match wrong {
         JobError::Interrupted => Kind::Interrupted,
         JobError::Width { .. }
         | JobError::NoSpecial { .. }
         | JobError::UnknownToken { .. }
-        | JobError::Name { .. }
         | JobError::InputInside { .. } => Kind::Usage,
         _ => Kind::Failed,
     };
     Failure::new(kind, wrong).hinted(wrong.hint())
-}
-
-/// What a job has made.
-#[derive(Debug, Serialize)]
-pub(crate) struct TokenizeReport {
-    out: PathBuf,
-    tokenizer: String,
-    dtype: String,
-    splits: Vec<SplitTotals>,
-    documents: u64,
-    tokens: u64,
-    text_bytes: u64,
-    bytes_per_token: f64,
-    bad_rows: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seconds: Option<f64>,
-}
-
-#[derive(Debug, Serialize)]
-struct SplitTotals {
-    name: String,
-    files: usize,
-    documents: u64,
-    tokens: u64,
-    bytes: u64,
-}
-
-impl TokenizeReport {
-    /// Sums up a manifest.
-    pub(crate) fn of(out: &std::path::Path, manifest: &Manifest, seconds: Option<f64>) -> Self {
-        let splits: Vec<SplitTotals> = manifest
-            .splits
-            .iter()
-            .filter_map(|(name, split)| {
-                let SplitRecord::Shards { shards } = split else { return None };
-                Some(SplitTotals {
-                    name: name.clone(),
-                    files: shards.len(),
-                    documents: shards.iter().map(|shard| shard.documents).sum(),
-                    tokens: shards.iter().map(|shard| shard.tokens).sum(),
-                    bytes: shards.iter().map(|shard| shard.bin.bytes).sum(),
-                })
-            })
-            .collect();
-        let tokens = splits.iter().map(|split| split.tokens).sum();
-        let text_bytes = manifest.sources.iter().map(|source| source.text_bytes).sum::<u64>();
-        Self {
-            out: out.to_owned(),
-            tokenizer: manifest.tokenizer.name.clone(),
-            dtype: manifest.dtype.to_string(),
-            documents: splits.iter().map(|split| split.documents).sum(),
-            tokens,
-            text_bytes,
-            bytes_per_token: if tokens == 0 { 0.0 } else { text_bytes as f64 / tokens as f64 },
-            bad_rows: manifest.sources.iter().map(|source| source.bad_rows).sum(),
-            splits,
-            seconds,
-        }
-    }
-}
-
-impl fmt::Display for TokenizeReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<8} {:>7} {:>14} {:>18} {:>12}",
-            "split", "files", "documents", "tokens", "on disk"
-        )?;
-        for split in &self.splits {
-            writeln!(
-                f,
-                "{:<8} {:>7} {:>14} {:>18} {:>12}",
-                split.name,
-                split.files,
-                grouped(split.documents),
-                grouped(split.tokens),
-                sized(split.bytes)
-            )?;
-        }
-        // Of bins that another tool wrote nobody knows how long the text was.
-        if self.text_bytes > 0 {
-            let text = sized(self.text_bytes);
-            write!(f, "{text} of text, {:.3} bytes a token, ", self.bytes_per_token)?;
-        }
-        write!(f, "{} ids of `{}`", self.dtype, self.tokenizer)?;
-        if self.bad_rows > 0 {
-            write!(f, ", {} bad rows left out", grouped(self.bad_rows))?;
-        }
-        if let Some(seconds) = self.seconds {
-            write!(
-                f,
-                "\n{seconds:.2} s, {}/s of text",
-                sized_f(self.text_bytes as f64 / seconds.max(1e-9))
-            )?;
-        }
-        write!(f, "\n{}", self.out.display())
-    }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct EstimateReport(Estimate);
-
-impl fmt::Display for EstimateReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(estimate) = self;
-        writeln!(
-            f,
-            "files      {} ({})",
-            grouped(estimate.files as u64),
-            sized(estimate.input_bytes)
-        )?;
-        writeln!(f, "documents  about {}", grouped(estimate.documents))?;
-        writeln!(f, "tokens     about {}", grouped(estimate.tokens))?;
-        writeln!(f, "on disk    about {} as {}", sized(estimate.output_bytes), estimate.dtype)?;
-        writeln!(f, "time       about {:.1} minutes", estimate.seconds / 60.0)?;
-        write!(f, "from {:.1}% of the text", estimate.sampled * 100.0)?;
-        if estimate.sampled_files < estimate.files {
-            write!(
-                f,
-                ", in {} of {} files",
-                estimate.sampled_files,
-                grouped(estimate.files as u64)
-            )?;
-        }
-        write!(f, "; nothing was written")
-    }
 }

@@ -4,16 +4,17 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
-use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
-use ratdata_tokenize::hub::resolve_inputs;
-use ratdata_tokenize::source::{Source, SourceFile, Table, text_at};
+use ratdata_tokenize::corpus::{JobConfig, is_document};
+use ratdata_tokenize::provenance::SplitProvenance;
+use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::train::{Drawn, draws};
-use crate::failure::{Failure, Kind, hub_failure};
-use crate::inspect::{find_tokenizer, open_bins, rows_failure};
-use crate::progress::FetchBars;
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_sources, find_tokenizer, open_bins, rows_failure};
+use crate::interrupt;
+use crate::number::{column, length, whole};
+use crate::trainer::{Drawn, draws};
 use crate::ui::Ui;
 
 /// Lead a token back to its document, file, row and characters
@@ -27,24 +28,24 @@ pub(crate) struct TraceArgs {
     path: PathBuf,
 
     /// The place of a token in the split's stream
-    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["row", "column", "iteration"], required_unless_present_any = ["row", "iteration"])]
+    #[arg(long, allow_negative_numbers = true, value_name = "OFFSET", value_parser = whole, conflicts_with_all = ["row", "column", "iteration"], required_unless_present_any = ["row", "iteration"])]
     token: Option<u64>,
 
     /// A row of a pack or of pairs, or of the reference's windows over token bins
-    #[arg(long, value_name = "R")]
+    #[arg(long, allow_negative_numbers = true, value_name = "R", value_parser = whole)]
     row: Option<u64>,
 
     /// A column of the row
-    #[arg(long, value_name = "C", default_value_t = 0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "C", default_value_t = 0, value_parser = column)]
     column: u32,
 
     /// What a training run drew in this iteration, counted from 1: the same column of each sequence
-    #[arg(long, value_name = "I", conflicts_with = "row")]
+    #[arg(long, allow_negative_numbers = true, value_name = "I", value_parser = whole, conflicts_with = "row")]
     iteration: Option<u64>,
 
     /// How many inputs a window has, where `--row` speaks of token bins
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    seq_len: u64,
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 4096, value_parser = length)]
+    seq_len: u32,
 
     /// The split
     #[arg(long, default_value = "train", value_name = "SPLIT")]
@@ -118,7 +119,8 @@ pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
         let drawn = draws(ui, &args.path, iteration)?.into_iter();
         let spots = drawn.map(|Drawn { path, split, row, first_token }| {
             let column = u64::from(args.column);
-            let at = first_token.map_or(At::Row(row), |first| At::Token(first + column));
+            let at =
+                first_token.map_or(At::Row(row), |first| At::Token(first.saturating_add(column)));
             Spot { path, split, at }
         });
         let traced = spots.map(|spot| trace_one(ui, args, &spot)).collect::<Result<_, _>>()?;
@@ -131,34 +133,36 @@ pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
 
 fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> {
     let (root, manifest, mut traced) = found_at(args, spot)?;
-    let origins = match Origins::of(&manifest, &spot.split) {
-        Ok(origins) => Some(origins),
+    let of_split = match SplitProvenance::of(&root, &manifest, &spot.split) {
+        Ok(of_split) => Some(of_split),
         Err(wrong) => {
             ui.note(&format!("the document is as far as it goes: {wrong}"));
             None
         }
     };
-    let origin = origins.as_ref().and_then(|origins| origins.locate(traced.document));
-    let source = origin.and_then(|origin| Some((origin, manifest.sources.get(origin.source)?)));
-    if let Some((origin, source)) = source {
+    let provenance = of_split.as_ref().and_then(|of_split| of_split.locate(traced.document));
+    let source = provenance
+        .and_then(|provenance| Some((provenance, manifest.sources.get(provenance.source)?)));
+    if let Some((provenance, source)) = source {
         traced.source = Some(source.name.clone());
-        traced.source_document = Some(origin.document);
-        traced.answer = origin.answer;
+        traced.source_document = Some(provenance.document);
+        traced.answer = provenance.answer;
         // Where no row was left out, documents are rows.
-        traced.row = (source.bad_rows == 0).then_some(origin.document.into());
+        traced.row = (source.bad_rows == 0).then_some(provenance.document.into());
     }
     let tokenizer =
         find_tokenizer(ui, args.tokenizer.as_deref(), Some(&manifest.tokenizer), &root)?;
     traced.piece = tokenizer.as_ref().and_then(|t| t.piece(traced.id)).map(ToOwned::to_owned);
-    if let (Some((origin, source)), false) = (source, args.input.is_empty()) {
-        let files =
-            resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|w| hub_failure(&w))?;
+    if let (Some((provenance, source)), false) = (source, args.input.is_empty()) {
+        let files = find_sources(ui, &args.input, &manifest)?;
         let name = &source.name;
         let file = files.iter().find(|file| file.name == *name).ok_or_else(|| {
             Failure::message(Kind::Usage, format!("source `{name}` is not among the files given"))
         })?;
-        match origins.as_ref().and_then(|origins| origins.job(origin.source)) {
-            Some(job) => read_source(&mut traced, job, file, origin.document, tokenizer.as_ref())?,
+        match of_split.as_ref().and_then(|of_split| of_split.job(provenance.source)) {
+            Some(job) => {
+                read_source(&mut traced, job, file, provenance.document, tokenizer.as_ref())?;
+            }
             None => traced.url = traced.row.and_then(|row| url_of(file, row)),
         }
     }
@@ -169,7 +173,7 @@ fn trace_one(ui: &Ui, args: &TraceArgs, spot: &Spot) -> Result<Traced, Failure> 
 fn found_at(args: &TraceArgs, spot: &Spot) -> Result<(PathBuf, Manifest, Traced), Failure> {
     let manifest = Manifest::read(&spot.path)
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
-    if let Some(SplitRecord::Pairs(pairs)) = manifest.splits.get(&spot.split) {
+    if let Some(SplitRecord::Pairs(pairs)) = manifest.splits.get(spot.split.as_str()) {
         let traced = in_pairs(args, spot, pairs)?;
         return Ok((spot.path.clone(), manifest, traced));
     }
@@ -201,7 +205,7 @@ fn in_pairs(args: &TraceArgs, spot: &Spot, pairs: &PairsRecord) -> Result<Traced
         document: number,
         position: column.into(),
         document_tokens: end.into(),
-        shard: pairs.inputs.path.clone(),
+        shard: pairs.inputs.path.to_string(),
         ..Traced::default()
     })
 }
@@ -228,7 +232,7 @@ fn stream_of(
     spot: &Spot,
     manifest: Manifest,
 ) -> Result<(PathBuf, Manifest, u64), Failure> {
-    let based = match manifest.splits.get(&spot.split) {
+    let based = match manifest.splits.get(spot.split.as_str()) {
         Some(SplitRecord::Pack(pack)) => Some(pack.row_len),
         Some(SplitRecord::Rows(rows)) => Some(rows.pack.row_len),
         _ => None,
@@ -237,8 +241,8 @@ fn stream_of(
         let token = match spot.at {
             At::Token(token) => token,
             At::Row(row) => {
-                check_column(args.column, args.seq_len)?;
-                row.saturating_mul(args.seq_len).saturating_add(args.column.into())
+                check_column(args.column, args.seq_len.into())?;
+                row.saturating_mul(args.seq_len.into()).saturating_add(args.column.into())
             }
         };
         return Ok((spot.path.clone(), manifest, token));
@@ -287,7 +291,7 @@ fn locate(split: &str, manifest: &Manifest, set: &BinSet, token: u64) -> Result<
     let before: u64 =
         set.shards()[..number].iter().filter_map(|s| s.index()).map(|i| i.len() as u64).sum();
     let shard_name = match &manifest.splits[split] {
-        SplitRecord::Shards { shards } => shards[number].bin.path.clone(),
+        SplitRecord::Shards { shards } => shards[number].bin.path.to_string(),
         _ => String::new(),
     };
     Ok(Traced {
@@ -315,9 +319,10 @@ fn read_source(
     let mut kept = 0;
     let mut found: Option<(u64, String)> = None;
     for part in 0..source.num_parts() {
-        let read = source.read_part(part, &mut |rows| {
+        let read = source.read_part(part, &interrupt::asked, &mut |rows| {
             for (row, cell) in (rows.first..).zip(&rows.cells) {
-                let Ok(text) = source.text(cell) else { continue };
+                let undecodable = config.on_bad_row.undecodable();
+                let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                 if tokenizer.is_some_and(|tokenizer| !is_document(config, tokenizer, &text)) {
                     continue;
                 }
@@ -330,11 +335,22 @@ fn read_source(
             true
         });
         read.map_err(|wrong| failed(&wrong))?;
+        interrupt::check()?;
         if found.is_some() {
             break;
         }
     }
-    let Some((row, text)) = found else { return Ok(()) };
+    let another = |what: String| {
+        let path = file.path.display();
+        Failure::message(
+            Kind::Failed,
+            format!("{path}: another file than the one that was tokenized: {what}"),
+        )
+        .hinted(Some("name the file as it was then with `--input`, or tokenize it again"))
+    };
+    let Some((row, text)) = found else {
+        return Err(another(format!("it has no document {document}")));
+    };
     traced.row = Some(row);
     traced.url = url_of(file, row);
     if let Some(tokenizer) = tokenizer {
@@ -342,6 +358,9 @@ fn read_source(
         let ids = tokenizer.oracle().encode(&text, specials).map_err(|wrong| failed(&wrong))?;
         let skipped = usize::from(config.bos.is_on());
         let place = usize::try_from(traced.position).ok().and_then(|p| p.checked_sub(skipped));
+        if let Some(id) = place.and_then(|place| ids.get(place)).filter(|id| **id != traced.id) {
+            return Err(another(format!("row {row} gives id {id} here, found {}", traced.id)));
+        }
         let spans = tokenizer.align(&text, &ids);
         if let (Some(place), Some(spans)) = (place, spans)
             && let Some(span) = spans.get(place)

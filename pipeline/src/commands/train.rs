@@ -1,10 +1,7 @@
 //! `ratdata train`: starts the trainer, which is a program of its own.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use serde::Deserialize;
 
 use crate::failure::{Failure, Kind};
 use crate::trainer::Trainer;
@@ -47,38 +44,4 @@ pub(crate) fn train(ui: &Ui, args: &TrainArgs) -> Result<(), Failure> {
 fn become_program(mut command: Command) -> std::io::Error {
     use std::os::unix::process::CommandExt;
     command.exec()
-}
-
-/// Where a sequence that a run draws lies on disk, as the trainer says it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Drawn {
-    /// The artifact or the bin.
-    pub(crate) path: PathBuf,
-    pub(crate) split: String,
-    /// The sequence's number in the split.
-    pub(crate) row: u64,
-    /// Where it begins in the stream of tokens; rows of pairs have no such place.
-    pub(crate) first_token: Option<u64>,
-}
-
-/// Asks the trainer what a run drew in an iteration; `run` is the run's folder.
-pub(crate) fn draws(ui: &Ui, run: &Path, iteration: u64) -> Result<Vec<Drawn>, Failure> {
-    let program = Trainer::find(ui)?.path(ui)?;
-    let iteration = iteration.to_string();
-    let output = Command::new(&program)
-        .arg(run.join("resolved.toml"))
-        .args(["--device", "cpu", "--json", "--quiet", "--draws", &iteration])
-        .output()
-        .map_err(|wrong| {
-            Failure::message(Kind::Failed, format!("{}: cannot start: {wrong}", program.display()))
-        })?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim().trim_start_matches("error: ").to_owned();
-        let kind = if output.status.code() == Some(2) { Kind::Usage } else { Kind::Failed };
-        return Err(Failure::message(kind, said));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|wrong| {
-        Failure::message(Kind::Failed, format!("the trainer said no JSON: {wrong}"))
-    })
 }

@@ -3,20 +3,20 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::{ArtifactError, Checksum, Manifest, ManifestError};
+use ratdata_schemas::{ArtifactError, Checksum, Known, Manifest, ManifestError, manifest_checksum};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::hub::resolve_inputs;
+use ratdata_tokenize::source::SourceFile;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Kind, hub_failure};
-use crate::inspect::find_tokenizer;
+use crate::failure::{Failure, Kind};
+use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
-use crate::progress::FetchBars;
 use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
-use crate::verify::{Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize};
+use crate::verify::{
+    Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
+};
 
 /// Prove that an artifact is what its manifest says
 ///
@@ -44,7 +44,7 @@ pub(crate) struct VerifyArgs {
     tokenizer: Option<String>,
 
     /// The seed with which documents are drawn
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = crate::number::whole)]
     sample: u64,
 
     /// A folder that gets `report.json`, and keeps what shares have found until then
@@ -87,13 +87,18 @@ struct Verified {
 
 /// Runs the command.
 pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
-    let unreadable = |wrong: &ManifestError| Failure::new(Kind::Untrue, wrong).hinted(wrong.hint());
+    let unreadable =
+        |wrong: &ManifestError| Failure::new(Kind::Mismatch, wrong).hinted(wrong.hint());
     let manifest = Manifest::read(&args.path).map_err(|wrong| unreadable(&wrong))?;
     let checksum = manifest_checksum(&args.path).map_err(|wrong| unreadable(&wrong))?;
     let portions = args.out.as_ref().map(|out| Portions::open(out, &described(args, &checksum)));
     let portions = portions.transpose().map_err(|wrong| failed(&wrong))?;
     if let (Some(share), Some(portions)) = (args.shard, &portions) {
-        let portion = look(ui, args, &manifest, share)?;
+        let seen = state(args, &manifest);
+        let portion = Portion { seen: seen.clone(), ..look(ui, args, &manifest, share)? };
+        if seen != state(args, &manifest) {
+            return Err(touched(args));
+        }
         portions.record(&portion).map_err(|wrong| failed(&wrong))?;
         if let Some(finding) = portion.finding {
             ui.warn(&finding.offence.to_string());
@@ -101,10 +106,15 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
         ui.note(&format!("share {share} is done; run without `--shard` to make the report"));
         return Ok(());
     }
-    let (mut found, missing) =
-        portions.as_ref().map_or_else(|| (Vec::new(), vec![Share::WHOLE]), Portions::known);
+    let seen = portions.as_ref().and_then(|_| state(args, &manifest));
+    let (mut found, missing) = portions
+        .as_ref()
+        .map_or_else(|| (Vec::new(), vec![Share::WHOLE]), |portions| portions.known(seen.as_ref()));
     for share in missing {
         found.push(look(ui, args, &manifest, share)?);
+    }
+    if portions.is_some() && seen != state(args, &manifest) {
+        return Err(touched(args));
     }
     let whole = Portion::joined(found);
     if let Some(finding) = whole.finding {
@@ -126,6 +136,9 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
     portions
         .map_or(Ok(()), |portions| portions.finish(&verified))
         .map_err(|wrong| failed(&wrong))?;
+    if ids == 0 {
+        ui.warn(&format!("{}: the artifact is empty: it holds no token", args.path.display()));
+    }
     ui.emit(&verified)
 }
 
@@ -134,14 +147,32 @@ fn described(args: &VerifyArgs, manifest: &Checksum) -> Value {
     json!([manifest, args.retokenize, args.sample, args.input, args.tokenizer])
 }
 
+/// Returns what stands for the state of all files that the check reads.
+fn state(args: &VerifyArgs, manifest: &Manifest) -> Option<Checksum> {
+    let inputs = if args.retokenize.is_some() { args.input.as_slice() } else { &[] };
+    state_of(&args.path, manifest, inputs, args.tokenizer.as_deref())
+}
+
+fn touched(args: &VerifyArgs) -> Failure {
+    let message = format!("{}: its files were changed while they were read", args.path.display());
+    Failure::message(Kind::Failed, message)
+        .hinted(Some("let what writes them end, then give the same command again"))
+}
+
 /// Looks at a share of the artifact, up to the first thing that is not as recorded.
 fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result<Portion, Failure> {
     let root = &args.path;
     let mut portion = Portion::new(share);
+    // What was named and is not there is told before a long check, and before a tokenizer is looked for.
+    let sources = match args.retokenize {
+        Some(_) if !args.input.is_empty() => Some(find_sources(ui, &args.input, manifest)?),
+        _ => None,
+    };
     let mut checks = || -> Result<(), Ended> {
         portion.proof = prove(root, manifest, share)?;
-        if let Some(drawn) = args.retokenize {
-            portion.documents = Some(compare(ui, args, manifest, drawn, share)?);
+        if let Some(fraction) = args.retokenize {
+            let drawn = Drawn { fraction, share, sources: sources.as_deref() };
+            portion.documents = Some(compare(ui, args, manifest, &drawn)?);
         }
         Ok(())
     };
@@ -152,12 +183,18 @@ fn look(ui: &Ui, args: &VerifyArgs, manifest: &Manifest, share: Share) -> Result
     }
 }
 
+/// Which documents are encoded again, and the sources that were named.
+struct Drawn<'a> {
+    fraction: f64,
+    share: Share,
+    sources: Option<&'a [SourceFile]>,
+}
+
 fn compare(
     ui: &Ui,
     args: &VerifyArgs,
     manifest: &Manifest,
-    drawn: f64,
-    share: Share,
+    documents: &Drawn<'_>,
 ) -> Result<u64, Ended> {
     let record = Some(&manifest.tokenizer);
     let found = find_tokenizer(ui, args.tokenizer.as_deref(), record, &args.path)?;
@@ -167,16 +204,19 @@ fn compare(
             .hinted(Some("name the one that made them with `--tokenizer`"))
             .into());
     };
-    let files =
-        resolve_inputs(&args.input, &FetchBars::new(ui)).map_err(|wrong| hub_failure(&wrong))?;
+    let files = match documents.sources {
+        Some(sources) => sources.to_vec(),
+        None => find_sources(ui, &args.input, manifest)?,
+    };
     let check = Retokenize {
         root: &args.path,
         manifest,
         tokenizer: &tokenizer,
         files: &files,
-        drawn,
+        drawn: documents.fraction,
         seed: args.sample,
-        share,
+        share: documents.share,
+        known: &Known::default(),
         interrupted: interrupt::flag(),
     };
     retokenize(&check)
@@ -187,8 +227,7 @@ fn failed(wrong: &ArtifactError) -> Failure {
 }
 
 fn untrue(offence: &Offence) -> Failure {
-    Failure::message(Kind::Untrue, offence.to_string())
-        .hinted(Some("the artifact was changed after it was written; make it again with `--force`"))
+    Failure::message(Kind::Mismatch, offence.to_string()).hinted(Some(offence.cause.hint()))
 }
 
 impl fmt::Display for Verified {

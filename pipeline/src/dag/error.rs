@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use ratdata_schemas::TomlPlace as Place;
 use ratdata_schemas::layered::LayerError;
 use thiserror::Error;
 
-use super::place::Place;
 use crate::failure::{Failure, Kind};
 
 /// An error of a pipeline, found before anything runs.
@@ -102,6 +102,9 @@ impl PipelineError {
 /// Tells what is wrong with a pipeline.
 pub(crate) fn pipeline_failure(wrong: &PipelineError) -> Failure {
     let kind = match wrong {
+        PipelineError::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+            Kind::Interrupted
+        }
         PipelineError::Io { .. } => Kind::Failed,
         _ => Kind::Usage,
     };

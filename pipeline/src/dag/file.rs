@@ -4,35 +4,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::PlainName;
 use ratdata_schemas::layered::{nearest, overlay, parse_set, read_embedded, read_layers};
 use serde_json::{Map, Value};
 use toml::Table;
 
+use super::embedded::{embedded, embedded_names};
 use super::error::PipelineError;
 use super::kinds::{self, Kind};
 use super::names::Names;
 use super::outputs;
-use super::place::Place;
+use super::place::place_of;
 use super::sections::{SectionReader, unknown};
 use super::settings::SlurmSettings;
+use super::step::{Step, reference, texts};
 
 /// Keys that every step takes, whatever its kind.
 const OF_ALL: [&str; 4] = ["kind", "memory_gb", "publish", "threads"];
 
-/// The pipelines that are compiled in.
-const EMBEDDED: [(&str, &str); 3] = [
-    ("fineweb_edu", include_str!("../../../configs/pipeline/fineweb_edu.toml")),
-    ("sft_narrativeqa", include_str!("../../../configs/pipeline/sft_narrativeqa.toml")),
-    ("tiny", include_str!("../../../configs/pipeline/tiny.toml")),
-];
-
 /// What names a step's own folder in the words of a program.
 const OUT: &str = "out";
-
-/// Returns the text of the pipeline called `name` that is compiled in.
-pub(crate) fn embedded(name: &str) -> Option<&'static str> {
-    EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-}
 
 /// A pipeline as it was written, checked and with its layers joined.
 #[derive(Clone, Debug)]
@@ -52,23 +43,6 @@ pub(crate) struct Pipeline {
     pub(crate) resolved: Table,
 }
 
-/// One step, by name.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) name: String,
-    pub(crate) kind: std::sync::Arc<Kind>,
-    /// What decides the bytes.
-    pub(crate) config: Map<String, Value>,
-    /// What does not.
-    pub(crate) knobs: Map<String, Value>,
-    pub(crate) threads: Option<NonZeroUsize>,
-    pub(crate) memory_gb: f64,
-    /// Where a link to the result is put.
-    pub(crate) publish: Option<PathBuf>,
-    /// Numbers of the steps it takes, ascending.
-    pub(crate) inputs: Vec<usize>,
-}
-
 impl Pipeline {
     /// Reads a pipeline, what it extends, and the values of `--set` on top; `ours` are the commands
     /// that steps can be.
@@ -86,8 +60,7 @@ impl Pipeline {
         let mut table = match built_in {
             Some(text) => read_embedded(&path.to_string_lossy(), text, &embedded)?,
             None if !path.exists() => {
-                let known: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
-                let known = known.join(", ");
+                let known = embedded_names();
                 return Err(PipelineError::NoPipeline { path: path.to_owned(), known });
             }
             None => read_layers(path, &embedded)?,
@@ -172,10 +145,12 @@ impl<'a> StepReader<'a> {
 
     fn step(&mut self, name: &str, table: &Table) -> Result<Step, PipelineError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || name == OUT || !name.chars().all(plain) {
+        if name == OUT || !name.chars().all(plain) {
             let wrong = "expected letters, digits, `-` and `_`, and another name than `out`";
             return Err(self.value(name, "", wrong.into()));
         }
+        // Logs, scripts and links are called after the step.
+        PlainName::new(name).map_err(|wrong| self.value(name, "", wrong.to_string()))?;
         let kind = self.kind(name, table)?;
         let (mut config, mut knobs) = (Map::new(), Map::new());
         for (key, given) in table.iter().filter(|(key, _)| !OF_ALL.contains(&key.as_str())) {
@@ -206,7 +181,7 @@ impl<'a> StepReader<'a> {
     /// Returns the kind that a step says it is of.
     fn kind(&self, name: &str, table: &Table) -> Result<std::sync::Arc<Kind>, PipelineError> {
         let known = || self.kinds.iter().map(|kind| kind.name);
-        let place = || Place::of(self.path, &["steps", name, "kind"]);
+        let place = || place_of(self.path, &["steps", name, "kind"]);
         let Some(wanted) = table.get("kind") else {
             let known = known().collect::<Vec<_>>().join(", ");
             return Err(PipelineError::NoKind { place: place(), step: name.to_owned(), known });
@@ -251,7 +226,7 @@ impl<'a> StepReader<'a> {
                 && !names.have(text)
             {
                 return Err(PipelineError::UnknownName {
-                    place: Place::of(self.path, &["steps", name, key]),
+                    place: place_of(self.path, &["steps", name, key]),
                     step: name.to_owned(),
                     key: key.clone(),
                     name: text.clone(),
@@ -297,7 +272,7 @@ impl<'a> StepReader<'a> {
         match missing {
             None => Ok(found.into_iter().collect()),
             Some((key, wanted)) => Err(PipelineError::UnknownStep {
-                place: Place::of(self.path, &["steps", &step.name, key]),
+                place: place_of(self.path, &["steps", &step.name, key]),
                 step: step.name.clone(),
                 wanted: wanted.to_owned(),
                 nearest: nearest(wanted, numbers.keys().copied()).map(Into::into),
@@ -308,34 +283,12 @@ impl<'a> StepReader<'a> {
 
     fn value(&self, step: &str, key: &str, wrong: String) -> PipelineError {
         PipelineError::Value {
-            place: Place::of(self.path, &["steps", step, key]),
+            place: place_of(self.path, &["steps", step, key]),
             table: format!("step `{step}`"),
             key: if key.is_empty() { step } else { key }.to_owned(),
             wrong,
         }
     }
-}
-
-impl Step {
-    /// Returns the files that a program promises.
-    pub(crate) fn outputs(&self) -> impl Iterator<Item = &str> {
-        let outputs = self.config.get("outputs").filter(|_| self.kind.name == kinds::COMMAND);
-        outputs.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-    }
-}
-
-/// Splits a text that names a step's result, `@STEP/REST` or `KEY=@STEP/REST`, at the name.
-pub(crate) fn reference(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = if let Some(rest) = text.strip_prefix('@') {
-        ("", rest)
-    } else {
-        let at = text.find("=@")?;
-        (&text[..=at], &text[at + 2..])
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (name, after) = rest.split_at(end);
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    (!name.is_empty() && name.chars().all(plain)).then_some((before, name, after))
 }
 
 /// Returns whether a value is what a key of a `command` step holds: `env` a table, all others a list,
@@ -351,26 +304,13 @@ fn fits(key: &str, value: &Value) -> bool {
     }
 }
 
-/// Calls `each` with every text of a config and the key it is under.
-pub(crate) fn texts<'a>(config: &'a Map<String, Value>, each: &mut dyn FnMut(&'a str, &'a str)) {
-    fn walk<'a>(key: &'a str, value: &'a Value, each: &mut dyn FnMut(&'a str, &'a str)) {
-        match value {
-            Value::String(text) => each(key, text),
-            Value::Array(values) => values.iter().for_each(|value| walk(key, value, each)),
-            Value::Object(values) => values.values().for_each(|value| walk(key, value, each)),
-            _ => {}
-        }
-    }
-    config.iter().for_each(|(key, value)| walk(key, value, each));
-}
-
 /// Returns the steps' tables by name, as they lie: there may be a great many.
 fn steps_of<'a>(
     path: &Path,
     table: &'a Table,
 ) -> Result<BTreeMap<&'a str, &'a Table>, PipelineError> {
     let wrong = |keys: &[&str], table: &str, found: &toml::Value| PipelineError::Value {
-        place: Place::of(path, keys),
+        place: place_of(path, keys),
         table: table.into(),
         key: keys.last().copied().unwrap_or_default().to_owned(),
         wrong: format!("found {}, expected a table", found.type_str()),

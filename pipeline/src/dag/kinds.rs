@@ -27,8 +27,8 @@ const OURS: [Ours; 9] = [
     Ours { name: "merge", version: 2, resumes: false },
     Ours { name: "pack", version: 1, resumes: false },
     Ours { name: "sample", version: 1, resumes: false },
-    Ours { name: "sft", version: 1, resumes: true },
-    Ours { name: "tokenize", version: 1, resumes: true },
+    Ours { name: "sft", version: 2, resumes: true },
+    Ours { name: "tokenize", version: 2, resumes: true },
     Ours { name: "train", version: 1, resumes: true },
     Ours { name: "verify", version: 2, resumes: false },
 ];

@@ -1,12 +1,20 @@
 //! Pipelines: steps that take each other's results, planned by what decides their bytes.
 //!
-//! [`mod@file`] reads and checks, [`kinds`] knows what steps there are and [`names`] what their values
-//! may be called, [`graph`] orders them,
-//! [`fingerprint`] says what a step's bytes are decided by, [`plan`] finds what is stale and why,
-//! [`outputs`] keeps steps from each other's results, [`sections`] reads what stands beside the
-//! steps, [`settings`] says what a cluster is told, and [`draw`] draws it. Whoever carries a plan out is an executor's business.
+//! ```text
+//! pipeline.toml -> Pipeline     file.rs         each mistake has a line; embedded.rs holds those compiled in
+//!   tables      -> sections     sections.rs     `[resources]` and `[executor.slurm]` (settings.rs)
+//!   [steps.x]   -> Step         step.rs         checked against its kind (kinds.rs, names.rs)
+//!               -> links        outputs.rs      no result lies inside another
+//! steps         -> order        graph.rs
+//! input files   -> Content      outside.rs      read whole once, until they are touched
+//! step, content -> fingerprint  fingerprint.rs
+//!               -> Plan         plan.rs         fresh, or stale and why; draw.rs draws it
+//! ```
+//!
+//! An executor carries a plan out.
 
 pub(crate) mod draw;
+pub(crate) mod embedded;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod fingerprint;
@@ -14,7 +22,9 @@ pub(crate) mod graph;
 pub(crate) mod kinds;
 pub(crate) mod names;
 pub(crate) mod outputs;
+pub(crate) mod outside;
 pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod sections;
 pub(crate) mod settings;
+pub(crate) mod step;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::PipelineError;
-use super::file::Step;
-use super::place::Place;
+use super::place::place_of;
+use super::step::Step;
 
 /// Checks the links and the promised files of all steps; paths are relative to `base`.
 ///
@@ -14,7 +14,7 @@ use super::place::Place;
 /// Two steps publish one path, or one inside another's result, which is never changed; or a
 /// promised file does not lie in its step's folder.
 pub(crate) fn check(pipeline: &Path, base: &Path, steps: &[Step]) -> Result<(), PipelineError> {
-    let place = |step: &Step, key: &str| Place::of(pipeline, &["steps", &step.name, key]);
+    let place = |step: &Step, key: &str| place_of(pipeline, &["steps", &step.name, key]);
     for step in steps {
         let mut seen = HashSet::new();
         for output in step.outputs() {

@@ -1,20 +1,19 @@
 //! The plan: every step in order, with its fingerprint, fresh or stale, and why.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::error::PipelineError;
 use super::file::Pipeline;
-use super::fingerprint::{Outside, Recipe};
+use super::fingerprint::{Made, Recipe};
 use super::graph::Graph;
-use super::place::Place;
-use crate::store::Store;
-
-/// How many characters of a fingerprint name a result.
-const SHORT: usize = 16;
+use super::outside::{Content, Outside};
+use super::place::place_of;
+use crate::store::{SHORT, Store};
 
 /// Whether a step's result is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +38,9 @@ pub(crate) struct Planned {
     pub(crate) object: String,
     #[serde(skip)]
     pub(crate) recipe: Recipe,
+    /// What it takes from outside the pipeline.
+    #[serde(skip)]
+    pub(crate) contents: Vec<Arc<Content>>,
     /// Its number in the pipeline.
     #[serde(skip)]
     pub(crate) step: usize,
@@ -56,7 +58,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Plans the steps called `wanted` and what they need, or all.
+    /// Plans the steps called `wanted` and what they need, or all. With `full_hash` every input file
+    /// is read, and else those that the store does not know as they are. `tell` is told what takes
+    /// its time.
     ///
     /// # Errors
     ///
@@ -66,18 +70,34 @@ impl Plan {
         store: &Store,
         wanted: &[String],
         full_hash: bool,
+        tell: &dyn Fn(&str),
+    ) -> Result<Self, PipelineError> {
+        let known = store.known();
+        let known = if full_hash { known.distrusting() } else { known };
+        let mut outside = Outside::new(&pipeline.path, &pipeline.base, &known, tell);
+        let plan = Self::with(pipeline, store, wanted, &mut outside);
+        // What was read is known from now on, though the plan may have failed for another reason.
+        if known.reads() > 0 {
+            store.keep_known(&known);
+        }
+        plan
+    }
+
+    fn with(
+        pipeline: &Pipeline,
+        store: &Store,
+        wanted: &[String],
+        outside: &mut Outside<'_>,
     ) -> Result<Self, PipelineError> {
         let graph = Graph::new(pipeline.steps.iter().map(|step| step.inputs.clone()).collect());
         let name = |number: usize| pipeline.steps[number].name.clone();
         let order = graph.order().map_err(|cycle| PipelineError::Cycle {
-            place: Place::of(&pipeline.path, &["steps", &name(cycle[0])]),
+            place: place_of(&pipeline.path, &["steps", &name(cycle[0])]),
             chain: cycle.into_iter().map(name).collect(),
         })?;
         let asked = wanted.iter().map(|name| pipeline.step(name)).collect::<Result<Vec<_>, _>>()?;
         let keep = if asked.is_empty() { vec![true; order.len()] } else { graph.closure(&asked) };
-        let mut outside = Outside::new(&pipeline.path, &pipeline.base, full_hash);
         let (objects, remembered) = (store.objects(), store.remembered(&pipeline.identity));
-        let whole = full_hash || store.has_whole(&pipeline.identity);
         let mut places: HashMap<usize, usize> = HashMap::new();
         // There may be a great many: a vector that grows has room for twice as many for a moment.
         let mut steps: Vec<Planned> = Vec::with_capacity(keep.iter().filter(|kept| **kept).count());
@@ -88,31 +108,27 @@ impl Plan {
                 .iter()
                 .filter_map(|input| places.get(input).copied())
                 .collect();
-            let files = outside.of(step)?;
-            let mut inputs = files.sampled;
-            inputs.extend(
-                takes.iter().map(|&take| {
-                    (format!("@{}", steps[take].name), steps[take].fingerprint.clone())
-                }),
-            );
-            let mut recipe = Recipe {
+            let contents = outside.of(step)?;
+            let files = contents
+                .iter()
+                .map(|content| (content.name.clone(), content.checksum.as_str().to_owned()));
+            let results = takes
+                .iter()
+                .map(|&take| (format!("@{}", steps[take].name), steps[take].fingerprint.clone()));
+            let recipe = Recipe {
                 kind: step.kind.name.to_owned(),
                 version: step.kind.version,
                 config: step.config.clone(),
-                inputs,
-                whole: BTreeMap::new(),
+                inputs: files.chain(results).collect(),
             };
             let known = remembered.contains(&step.name);
-            let last = || -> Option<Recipe> {
+            let last = || -> Option<Made> {
                 known.then(|| store.last(&pipeline.identity, &step.name)).flatten()
             };
-            if whole {
-                recipe.settle(&files.whole, last().as_ref());
-            }
             let fingerprint = recipe.fingerprint();
             let object = format!("{}-{}-{fingerprint:.SHORT$}", recipe.kind, step.name);
             let fresh = objects.contains(&object);
-            let why = if fresh { Vec::new() } else { why(&recipe, last().as_ref()) };
+            let why = if fresh { Vec::new() } else { why(&recipe, last().as_ref(), &contents) };
             places.insert(number, steps.len());
             steps.push(Planned {
                 name: step.name.clone(),
@@ -123,6 +139,7 @@ impl Plan {
                 inputs: takes.iter().map(|&take| steps[take].name.clone()).collect(),
                 object,
                 recipe,
+                contents,
                 step: number,
                 takes,
             });
@@ -138,9 +155,9 @@ impl Plan {
 }
 
 /// Says why a step has no result: what differs from what it was last made from.
-fn why(recipe: &Recipe, last: Option<&Recipe>) -> Vec<Cow<'static, str>> {
+fn why(recipe: &Recipe, last: Option<&Made>, contents: &[Arc<Content>]) -> Vec<Cow<'static, str>> {
     let Some(last) = last else { return vec!["never made".into()] };
-    match recipe.changes(last) {
+    match recipe.changes(last, contents) {
         changes if changes.is_empty() => vec!["its result is gone".into()],
         changes => changes.into_iter().map(Cow::Owned).collect(),
     }

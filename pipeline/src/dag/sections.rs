@@ -9,8 +9,9 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::error::PipelineError;
-use super::place::Place;
+use super::place::place_of;
 use super::settings::SlurmSettings;
+use crate::number::MOST_THREADS;
 
 /// Keys of `[executor.slurm]`, the last of which holds tables of the same keys.
 const SLURM: [&str; 10] =
@@ -41,7 +42,7 @@ impl SectionReader<'_> {
         let Some(table) = self.table(pipeline, &keys)? else { return Ok(Resources::default()) };
         self.known(table, &keys, &["memory_gb", "threads"])?;
         Ok(Resources {
-            threads: self.read(table, &keys, "threads", COUNT)?,
+            threads: self.threads(table, &keys)?,
             memory_gb: match self.memory(table, &keys)? {
                 Some(0.0) => return Err(self.value(&keys, "memory_gb", MEMORY.into())),
                 memory => memory,
@@ -121,13 +122,18 @@ impl SectionReader<'_> {
         }
     }
 
-    /// Reads `threads`, of which there is at least one.
+    /// Reads `threads`, of which there is at least one, and no more than a command starts.
     pub(crate) fn threads(
         self,
         table: &Table,
         keys: &[&str],
     ) -> Result<Option<NonZeroUsize>, PipelineError> {
-        self.read(table, keys, "threads", COUNT)
+        let threads: Option<NonZeroUsize> = self.read(table, keys, "threads", COUNT)?;
+        if let Some(threads) = threads.filter(|threads| threads.get() > MOST_THREADS) {
+            let wrong = format!("found {threads}, {COUNT} to {MOST_THREADS}");
+            return Err(self.value(keys, "threads", wrong));
+        }
+        Ok(threads)
     }
 
     /// Reads the value of a key of the table at `keys`.
@@ -167,7 +173,7 @@ impl SectionReader<'_> {
 
     pub(crate) fn value(self, keys: &[&str], key: &str, wrong: String) -> PipelineError {
         PipelineError::Value {
-            place: Place::of(self.path, &[keys, &[key]].concat()),
+            place: place_of(self.path, &[keys, &[key]].concat()),
             table: match keys {
                 [] => "the pipeline".into(),
                 ["steps", step] => format!("step `{step}`"),
@@ -186,7 +192,7 @@ const MEMORY: &str = "expected a number of gigabytes";
 pub(crate) fn unknown(path: &Path, keys: &[&str], table: &str, known: &[&str]) -> PipelineError {
     let key = keys.last().copied().unwrap_or_default();
     PipelineError::UnknownKey {
-        place: Place::of(path, keys),
+        place: place_of(path, keys),
         table: table.to_owned(),
         key: key.to_owned(),
         nearest: nearest(key, known.iter().copied()).map(Into::into),

@@ -10,10 +10,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{DirLock, StagedFile};
+use ratdata_schemas::{DirLock, StagedFile, sync_folder_of};
 
-use super::task::TaskError;
+use super::error::TaskError;
 use crate::store::{DONE, Store, share_lock};
 
 /// Moves what the shares hold into the staging folder.

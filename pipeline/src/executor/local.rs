@@ -6,14 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::Happening;
+use ratdata_schemas::RunEventKind;
 use ratdata_tokenize::Share;
 
+use super::error::TaskError;
 use super::run::{Run, Totals};
-use super::task::{Done, TaskError};
+use super::task::Done;
+use crate::dag::file::Pipeline;
 use crate::dag::kinds::COMMAND;
+use crate::dag::plan::Plan;
 use crate::failure::Failure;
-use crate::store;
+use crate::interrupt;
+use crate::number::threads_of;
+use crate::store::{self, Store};
+use crate::ui::Ui;
 
 /// What the steps of a run may use together.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +28,17 @@ pub(crate) struct Limits {
     pub(crate) memory_gb: f64,
     /// How many steps may run at once.
     pub(crate) jobs: usize,
+}
+
+impl Limits {
+    /// Returns what a pipeline, or the command line, lets its steps use.
+    pub(crate) fn of(pipeline: &Pipeline, threads: Option<NonZeroUsize>) -> Self {
+        Self {
+            threads: threads_of(threads.or(pipeline.threads)),
+            memory_gb: pipeline.memory_gb.unwrap_or(f64::INFINITY),
+            jobs: usize::MAX,
+        }
+    }
 }
 
 /// Where a step is.
@@ -36,6 +53,23 @@ enum Stage {
 enum Message {
     Waits(usize),
     Ended { step: usize, seconds: f64, ended: Result<Done, TaskError> },
+}
+
+/// Runs a plan on this machine, with all that it has, from its record's beginning to its end.
+///
+/// # Errors
+///
+/// As of [`execute`]; or a step failed, or the user interrupted the run.
+pub(crate) fn run_plan(
+    ui: &Ui,
+    pipeline: &Pipeline,
+    plan: &Plan,
+    store: &Store,
+) -> Result<(), Failure> {
+    let run = Run::begin(ui, pipeline, plan, store)?;
+    let limits = Limits::of(pipeline, None);
+    let totals = run.reporter.watch(|| execute(&run, limits, None, interrupt::flag()))?;
+    run.end(totals)
 }
 
 /// Runs the stale steps of a plan, each as soon as its inputs are there.
@@ -206,7 +240,7 @@ impl<'r, 'a> Board<'r, 'a> {
         self.stages[number] = Stage::Running;
         self.running.insert(number, threads);
         let log = log(self.run, number, self.share);
-        self.run.reporter.tell(Happening::StepStarted {
+        self.run.reporter.tell(RunEventKind::StepStarted {
             step: planned.name.clone(),
             kind: planned.kind.to_owned(),
             fingerprint: planned.fingerprint.clone(),
@@ -228,7 +262,7 @@ impl<'r, 'a> Board<'r, 'a> {
         match message {
             Message::Waits(step) => {
                 let step = self.run.tasks[step].name.clone();
-                self.run.reporter.tell(Happening::StepWaiting { step })
+                self.run.reporter.tell(RunEventKind::StepWaiting { step })
             }
             Message::Ended { step, seconds, ended } => {
                 self.running.remove(&step);
@@ -254,7 +288,7 @@ impl<'r, 'a> Board<'r, 'a> {
                 };
                 let bytes = store::size(&result).unwrap_or(0);
                 let result = result.display().to_string();
-                tell(Happening::StepFinished { step, result, seconds, bytes })?;
+                tell(RunEventKind::StepFinished { step, result, seconds, bytes })?;
                 self.totals.made += 1;
                 if self.share.is_none() {
                     self.is_there(number);
@@ -263,13 +297,13 @@ impl<'r, 'a> Board<'r, 'a> {
                 }
             }
             Err(TaskError::Interrupted) => {
-                tell(Happening::StepInterrupted { step })?;
+                tell(RunEventKind::StepInterrupted { step })?;
                 self.totals.interrupted = true;
                 self.stages[number] = Stage::Waiting;
             }
             Err(wrong) => {
                 let log = log(self.run, number, self.share).display().to_string();
-                tell(Happening::StepFailed { step, seconds, reason: wrong.to_string(), log })?;
+                tell(RunEventKind::StepFailed { step, seconds, reason: wrong.to_string(), log })?;
                 self.totals.failed += 1;
                 self.stages[number] = Stage::Failed;
                 self.skip_users(number)?;
@@ -289,7 +323,7 @@ impl<'r, 'a> Board<'r, 'a> {
             self.stages[user] = Stage::Failed;
             self.totals.skipped += 1;
             let step = self.run.tasks[user].name.clone();
-            self.run.reporter.tell(Happening::StepSkipped { step, because: because.clone() })?;
+            self.run.reporter.tell(RunEventKind::StepSkipped { step, because: because.clone() })?;
             todo.extend(&self.users[user]);
         }
         Ok(())

@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use ratdata_schemas::{ArtifactError, Happening, RunEvent, RunOutcome};
+use ratdata_schemas::{ArtifactError, RunEvent, RunEventKind, RunOutcome};
 
-use super::run::failed;
-use super::watched::{Watched, tail, words_of};
+use super::running_step::{RunningStep, tail, words_of};
 use crate::failure::Failure;
+use crate::library_failures::store_failure;
 use crate::quantity::sized;
 use crate::store::runs::{EVENTS, record};
 use crate::ui::Ui;
@@ -33,7 +33,7 @@ pub(crate) struct Reporter<'a> {
 
 struct State {
     record: File,
-    running: Vec<(Watched, ProgressBar)>,
+    running: Vec<(RunningStep, ProgressBar)>,
     /// Whoever read our output has gone, and the run goes on.
     deaf: bool,
 }
@@ -55,16 +55,17 @@ impl<'a> Reporter<'a> {
     /// # Errors
     ///
     /// The record or stdout cannot be written; nobody need read what is on stdout.
-    pub(crate) fn tell(&self, what: Happening) -> Result<(), Failure> {
+    pub(crate) fn tell(&self, what: RunEventKind) -> Result<(), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let event = RunEvent { time: now.as_secs_f64(), what };
-        let refused = |source| failed(ArtifactError::Io { path: self.folder.join(EVENTS), source });
+        let refused =
+            |source| store_failure(ArtifactError::Io { path: self.folder.join(EVENTS), source });
         let line = serde_json::to_string(&event).map_err(|wrong| refused(wrong.into()))?;
         let mut state = self.state();
         writeln!(state.record, "{line}").map_err(refused)?;
-        if let Happening::StepFinished { step, .. }
-        | Happening::StepFailed { step, .. }
-        | Happening::StepInterrupted { step } = &event.what
+        if let RunEventKind::StepFinished { step, .. }
+        | RunEventKind::StepFailed { step, .. }
+        | RunEventKind::StepInterrupted { step } = &event.what
         {
             state.running.retain(|(running, bar)| {
                 if running.step == *step {
@@ -83,7 +84,7 @@ impl<'a> Reporter<'a> {
             return Ok(());
         }
         drop(state);
-        let drawn = self.ui.live() && matches!(event.what, Happening::StepProgress { .. });
+        let drawn = self.ui.live() && matches!(event.what, RunEventKind::StepProgress { .. });
         if let Some(line) = shown(&event.what).filter(|_| !drawn) {
             self.view.suspend(|| self.ui.note(&line));
         }
@@ -93,7 +94,7 @@ impl<'a> Reporter<'a> {
     /// Watches a step that begins: what it says in `log`, and what it writes into `folder`.
     pub(crate) fn follow(&self, step: &str, log: &Path, folder: &Path) {
         let bar = if self.ui.live() { self.view.add(self.bar()) } else { ProgressBar::hidden() };
-        self.state().running.push((Watched::new(step, log, folder), bar));
+        self.state().running.push((RunningStep::new(step, log, folder), bar));
     }
 
     /// Runs `work`, and meanwhile tells how far the running steps are: in a view that is drawn again
@@ -165,41 +166,41 @@ impl<'a> Reporter<'a> {
 }
 
 /// What the user reads of an event, where it is worth a line.
-fn shown(what: &Happening) -> Option<String> {
+fn shown(what: &RunEventKind) -> Option<String> {
     Some(match what {
-        Happening::RunStarted { pipeline, steps, stale, .. } => {
+        RunEventKind::RunStarted { pipeline, steps, stale, .. } => {
             let here = std::env::current_dir().unwrap_or_default();
             let pipeline = Path::new(pipeline);
             let pipeline = pipeline.strip_prefix(&here).unwrap_or(pipeline).display();
             format!("{pipeline}: {stale} of {steps} steps are stale")
         }
-        Happening::StepWaiting { step } => format!("{step}: another run is at it; waiting"),
-        Happening::StepStarted { step, kind, threads, .. } => {
+        RunEventKind::StepWaiting { step } => format!("{step}: another run is at it; waiting"),
+        RunEventKind::StepStarted { step, kind, threads, .. } => {
             let threads =
                 if *threads == 1 { String::new() } else { format!(", {threads} threads") };
             format!("{step}: {kind}{threads}")
         }
-        Happening::StepSubmitted { step, job, array: None, .. } => format!("{step}: job {job}"),
-        Happening::StepSubmitted { step, job, array: Some(array), tasks } => {
+        RunEventKind::StepSubmitted { step, job, array: None, .. } => format!("{step}: job {job}"),
+        RunEventKind::StepSubmitted { step, job, array: Some(array), tasks } => {
             format!("{step}: array {array} of {tasks} tasks, then job {job}")
         }
-        Happening::StepFinished { step, seconds, bytes, .. } => {
+        RunEventKind::StepFinished { step, seconds, bytes, .. } => {
             format!("{step}: done in {seconds:.1} s, {}", sized(*bytes))
         }
-        Happening::StepFailed { step, reason, log, .. } => {
+        RunEventKind::StepFailed { step, reason, log, .. } => {
             let tail = tail(Path::new(log), 5);
             format!("{step}: failed: {reason}; read {log}{tail}")
         }
-        Happening::StepSkipped { step, because } => {
+        RunEventKind::StepSkipped { step, because } => {
             format!("{step}: not run, since `{because}` failed")
         }
-        Happening::StepInterrupted { step } => format!("{step}: stopped"),
-        Happening::StepProgress { step, done, total, unit, rate, .. } => {
+        RunEventKind::StepInterrupted { step } => format!("{step}: stopped"),
+        RunEventKind::StepProgress { step, done, total, unit, rate, .. } => {
             let words = words_of(*done, *total, unit, *rate);
             return (!words.is_empty()).then(|| format!("{step}: {words}"));
         }
-        Happening::StepFresh { .. } => return None,
-        Happening::RunFinished { outcome, made, fresh, failed, skipped, seconds } => {
+        RunEventKind::StepFresh { .. } => return None,
+        RunEventKind::RunFinished { outcome, made, fresh, failed, skipped, seconds } => {
             let outcome = match outcome {
                 RunOutcome::Done => "done",
                 RunOutcome::Failed => "failed",

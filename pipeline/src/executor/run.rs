@@ -4,15 +4,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ratdata_schemas::{ArtifactError, Happening, RunOutcome, StagedFile};
+use ratdata_schemas::{ArtifactError, RunEventKind, RunOutcome, StagedFile};
 
 use super::reporter::Reporter;
 use super::task::Task;
 use crate::dag::error::{PipelineError, pipeline_failure};
 use crate::dag::file::Pipeline;
-use crate::dag::place::Place;
+use crate::dag::place::place_of;
 use crate::dag::plan::{Plan, Planned, State};
 use crate::failure::{Failure, Kind};
+use crate::library_failures::store_failure;
 use crate::store::Store;
 use crate::store::runs::RESOLVED;
 use crate::ui::Ui;
@@ -55,7 +56,7 @@ impl<'a> Run<'a> {
         let task = |planned: &Planned| {
             Task::of(pipeline, store, plan, planned).map_err(|(key, wrong)| {
                 pipeline_failure(&PipelineError::Value {
-                    place: Place::of(&pipeline.path, &["steps", &planned.name, &key]),
+                    place: place_of(&pipeline.path, &["steps", &planned.name, &key]),
                     table: format!("step `{}`", planned.name),
                     key,
                     wrong,
@@ -63,21 +64,20 @@ impl<'a> Run<'a> {
             })
         };
         let tasks = plan.steps.iter().map(task).collect::<Result<Vec<_>, _>>()?;
-        let refused = |source| {
-            Failure::new(Kind::Failed, &ArtifactError::Io { path: store.root().to_owned(), source })
-        };
+        let refused =
+            |source| store_failure(ArtifactError::Io { path: store.root().to_owned(), source });
         for path in tasks.iter().filter_map(|task| task.publish.as_deref()) {
-            store.check_link(path).map_err(failed)?;
+            store.check_link(path).map_err(store_failure)?;
         }
         let folder = store.new_run().map_err(refused)?;
         let resolved = toml::to_string(&pipeline.resolved).unwrap_or_default();
-        let mut file = StagedFile::create(&folder.join(RESOLVED)).map_err(failed)?;
-        file.write(resolved.as_bytes()).map_err(failed)?;
-        file.commit().map_err(failed)?;
+        let mut file = StagedFile::create(&folder.join(RESOLVED)).map_err(store_failure)?;
+        file.write(resolved.as_bytes()).map_err(store_failure)?;
+        file.commit().map_err(store_failure)?;
         let whole = plan.steps.len() == pipeline.steps.len();
-        store.refer(&pipeline.identity, plan.objects(), whole).map_err(failed)?;
+        store.refer(&pipeline.identity, plan.objects(), whole).map_err(store_failure)?;
         let reporter = Reporter::new(ui, &folder).map_err(refused)?;
-        reporter.tell(Happening::RunStarted {
+        reporter.tell(RunEventKind::RunStarted {
             run: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             pipeline: pipeline.identity.display().to_string(),
             store: store.root().display().to_string(),
@@ -100,9 +100,9 @@ impl<'a> Run<'a> {
     /// The store cannot be written.
     pub(crate) fn fresh(&self, step: usize) -> Result<(), Failure> {
         let task = &self.tasks[step];
-        task.remember(self.store).map_err(failed)?;
+        task.remember(self.store).map_err(store_failure)?;
         let result = self.store.object(&task.object).display().to_string();
-        self.reporter.tell(Happening::StepFresh { step: task.name.clone(), result })
+        self.reporter.tell(RunEventKind::StepFresh { step: task.name.clone(), result })
     }
 
     /// Returns whether a step of the plan has its result.
@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
             Totals { submitted: true, .. } => RunOutcome::Submitted,
             Totals { .. } => RunOutcome::Done,
         };
-        self.reporter.tell(Happening::RunFinished {
+        self.reporter.tell(RunEventKind::RunFinished {
             outcome,
             made: totals.made,
             fresh: totals.fresh,
@@ -153,10 +153,4 @@ impl<'a> Run<'a> {
 fn remove_empty_logs(folder: &std::path::Path) {
     // It is not empty where tasks were written down, and then it stays.
     drop(fs::remove_dir(folder.join("steps")));
-}
-
-/// Tells that the store cannot be written.
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-pub(crate) fn failed(wrong: ArtifactError) -> Failure {
-    Failure::new(Kind::Failed, &wrong).hinted(wrong.hint())
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use ratdata_schemas::StagedFile;
-use ratdata_schemas::run_event::Happening;
+use ratdata_schemas::{RunEventKind, StagedFile};
 use ratdata_tokenize::Share;
 
-use super::run::{Run, Totals, failed};
-use super::things::things;
+use super::run::{Run, Totals};
+use super::shareable::tasks_with_work;
 use crate::dag::settings::SlurmSettings;
 use crate::failure::{Failure, Kind};
+use crate::library_failures::store_failure;
 
 /// How many tasks an array has where neither the pipeline nor the cluster says less.
 const TASKS: usize = 16;
@@ -74,7 +74,7 @@ pub(crate) fn submit(run: &Run<'_>, arguments: &[String]) -> Result<Totals, Fail
         }
         let id = job.submit(&planned.name, &words(None))?;
         jobs[number] = Some(id);
-        run.reporter.tell(Happening::StepSubmitted {
+        run.reporter.tell(RunEventKind::StepSubmitted {
             step: planned.name.clone(),
             job: id,
             array,
@@ -101,7 +101,7 @@ fn missing(run: &Run<'_>, step: usize, most: usize) -> Vec<Share> {
         return Vec::new();
     }
     // A task without work would wait in the queue all the same.
-    let count = things(run, step).map_or(most, |things| things.min(most));
+    let count = tasks_with_work(run, step).map_or(most, |things| things.min(most));
     if count < 2 {
         return Vec::new();
     }
@@ -154,9 +154,9 @@ impl Job<'_> {
         script.push_str(&words.join(" "));
         script.push('\n');
         let path = folder.join(format!("slurm-{step}-{kind}.sh"));
-        let mut file = StagedFile::create(&path).map_err(failed)?;
-        file.write(script.as_bytes()).map_err(failed)?;
-        file.commit().map_err(failed)?;
+        let mut file = StagedFile::create(&path).map_err(store_failure)?;
+        file.write(script.as_bytes()).map_err(store_failure)?;
+        file.commit().map_err(store_failure)?;
         let text = ask("sbatch", &["--parsable", &path.display().to_string()])?;
         let number = text.trim().split(';').next().unwrap_or_default();
         number.parse().map_err(|_| {

@@ -10,22 +10,25 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::{ArtifactError, TALLY_FILE};
+use ratdata_schemas::{ArtifactError, PROGRESS_FILE};
 use ratdata_tokenize::Share;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
+use super::error::TaskError;
 use super::gather::gather;
-use super::watched::tally_of;
-use crate::dag::file::{Pipeline, reference};
+use super::running_step::progress_file_of;
+use crate::dag::file::Pipeline;
 use crate::dag::fingerprint::Recipe;
 use crate::dag::kinds::{COMMAND, Wrong};
+use crate::dag::outside::Content;
 use crate::dag::plan::{Plan, Planned};
+use crate::dag::step::reference;
 use crate::store::{Store, remove, share_lock};
 
 /// How long a step may take to end after it was asked to.
@@ -40,7 +43,10 @@ pub(crate) struct Task {
     pipeline: PathBuf,
     pub(crate) kind: String,
     pub(crate) object: String,
-    pub(crate) recipe: Recipe,
+    recipe: Recipe,
+    /// What it takes from outside the pipeline, as it was when the result got its name.
+    #[serde(skip)]
+    contents: Vec<Arc<Content>>,
     /// The words after the program's name, or all words of a program of the user's own.
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
@@ -63,29 +69,6 @@ pub(crate) enum Done {
     Made,
     /// Another run had made it in the meantime.
     Found,
-}
-
-/// Why a task was not done.
-#[derive(Debug, Error)]
-pub(crate) enum TaskError {
-    /// The step's program failed.
-    #[error("{program} ended with {status}")]
-    Failed { program: String, status: ExitStatus },
-    /// The step's program cannot be started.
-    #[error("`{program}`: cannot start: {source}")]
-    Start { program: String, source: io::Error },
-    /// A file that was promised is not there.
-    #[error("{} was promised and not written", .path.display())]
-    NoOutput { path: PathBuf },
-    /// The store cannot be written.
-    #[error(transparent)]
-    Store(#[from] ArtifactError),
-    /// The system refused something.
-    #[error("{}: {source}", .path.display())]
-    Io { path: PathBuf, source: io::Error },
-    /// The user interrupted it.
-    #[error("interrupted")]
-    Interrupted,
 }
 
 impl Task {
@@ -125,6 +108,7 @@ impl Task {
             kind: step.kind.name.to_owned(),
             object: planned.object.clone(),
             recipe: planned.recipe.clone(),
+            contents: planned.contents.clone(),
             arguments: step.kind.arguments(&config, &resolved)?,
             env: env.collect(),
             outputs: step.outputs().map(Into::into).collect(),
@@ -183,6 +167,14 @@ impl Task {
                 remove(&shares)?;
             }
             ended?;
+            if let Err(changed) = self.check_inputs(stop) {
+                // What was made of the new input is nothing that the old one's name may lead to. A
+                // model that was trained for days is left to its owner.
+                if self.kind != "train" && matches!(changed, TaskError::Changed { .. }) {
+                    remove(&staging)?;
+                }
+                return Err(changed);
+            }
             for output in &self.outputs {
                 let path = staging.join(output);
                 if !path.exists() {
@@ -204,10 +196,8 @@ impl Task {
     /// The store or the link cannot be written.
     pub(crate) fn remember(&self, store: &Store) -> Result<(), ArtifactError> {
         let publish = self.publish.as_deref();
-        if !self.recipe.whole.is_empty() {
-            store.mark_whole(&self.pipeline)?;
-        }
-        store.remember(&self.pipeline, &self.name, &self.object, &self.recipe, publish)
+        let made = self.recipe.made_of(&self.contents);
+        store.remember(&self.pipeline, &self.name, &self.object, &made, publish)
     }
 
     /// Makes one share of the result, unless it or the result is there.
@@ -240,9 +230,28 @@ impl Task {
             return Ok(Done::Found);
         }
         ended?;
+        self.check_inputs(stop)?;
         store.mark_shared(&self.object, share)?;
         drop(lock);
         Ok(Done::Made)
+    }
+
+    /// Checks that the inputs are those that the result is named by.
+    fn check_inputs(&self, stop: &AtomicBool) -> Result<(), TaskError> {
+        for content in &self.contents {
+            match content.changed(stop) {
+                Ok(None) => {}
+                Ok(Some(path)) => return Err(TaskError::Changed { path }),
+                Err(_) if stop.load(Ordering::Relaxed) => return Err(TaskError::Interrupted),
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                    return Err(TaskError::Changed { path: content.path().to_owned() });
+                }
+                Err(source) => {
+                    return Err(TaskError::Io { path: content.path().to_owned(), source });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns the arguments that no step may give.
@@ -281,8 +290,8 @@ impl Task {
         command.args(name).args(given).args(rest);
         command.envs(&self.env).env("RATDATA_OUT", staging);
         command.env("RAYON_NUM_THREADS", threads.to_string());
-        let tally = tally_of(log);
-        command.env(TALLY_FILE, &tally);
+        let progress = progress_file_of(log);
+        command.env(PROGRESS_FILE, &progress);
         command.current_dir(&self.base).stdin(lock).process_group(0);
         let mut file = File::options().create(true).append(true).open(log).map_err(self.io(log))?;
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
@@ -293,7 +302,7 @@ impl Task {
         drop(command); // and with it our copies of the lock and the log
         let child = child.map_err(|source| TaskError::Start { program: shown.clone(), source })?;
         let ended = wait(child, stop);
-        fs::remove_file(tally).ok(); // where the step told how far it is
+        drop(fs::remove_file(progress)); // a step that has ended reports no progress
         match ended.map_err(self.io(staging))? {
             status if status.success() => Ok(()),
             _ if stop.load(Ordering::Relaxed) => Err(TaskError::Interrupted),
@@ -327,7 +336,7 @@ fn wait(mut child: Child, stop: &AtomicBool) -> io::Result<ExitStatus> {
         };
         if let (Some(signal), Some(group)) = (signal, group) {
             // A group that has ended in the meantime is found by the next `try_wait`.
-            kill_process_group(group, signal).ok();
+            kill_process_group(group, signal).unwrap_or_default();
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));

@@ -1,4 +1,4 @@
-//! Looks at weights: the tensors of a safetensors file, by name, shape and type.
+//! Inspects weights: the tensors of a safetensors file, by name, shape and type.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 use crate::quantity::{grouped, sized};
 
-/// What a file of weights holds.
+/// The content of a file of weights.
 #[derive(Debug, Serialize)]
 pub(crate) struct Checkpoint {
     path: PathBuf,
@@ -26,7 +26,7 @@ struct TensorView {
     shape: Vec<usize>,
 }
 
-/// Looks at a `.safetensors` file, or at the one of a checkpoint folder.
+/// Inspects a `.safetensors` file, or the one of a checkpoint folder.
 pub(crate) fn inspect_checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
     let failed = |path: &Path, reason: &dyn fmt::Display| {
         Failure::message(Kind::Failed, format!("{}: {reason}", path.display()))
@@ -38,7 +38,7 @@ pub(crate) fn inspect_checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
             .filter(|path| path.extension().is_some_and(|ending| ending == "safetensors"))
             .collect();
         files.sort();
-        // A model beside its optimizer's state is what is meant.
+        // A checkpoint also has the optimizer's moments; the model is meant.
         let model = files.iter().position(|file| {
             file.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("model"))
         });
@@ -50,7 +50,7 @@ pub(crate) fn inspect_checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
     };
     let mapped = MappedFile::open(&file).map_err(|wrong| failed(&file, &wrong))?;
     let bytes = mapped.bytes();
-    // Reads the names and shapes at its head; the weights stay on the disk.
+    // This reads the names and shapes in the header; the weights stay on disk.
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|wrong| failed(&file, &format!("not whole safetensors: {wrong}")))?;
     let mut views: Vec<TensorView> = tensors

@@ -1,31 +1,31 @@
-//! Shows documents and rows as text, with what is learnt set apart from what is not.
+//! Shows documents and rows as text, and marks the text that is trained on.
 
 use ratdata_schemas::{BinSet, Row, RowSet, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::places::{draw, numbers};
+use super::stretches::{draw, numbers};
 use crate::plain::plain;
 use crate::ui::Painted;
 
 /// How many tokens of a document are shown.
 const SHOWN: usize = 160;
 
-/// A stretch of tokens as text.
+/// Some tokens as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Shown {
-    /// Where it stands.
+    /// Where the tokens are.
     pub(crate) place: String,
-    /// Its stretches: whether they are learnt, and their text.
+    /// The text in parts: whether each part is trained on, and its text.
     pub(crate) parts: Vec<(bool, String)>,
     /// Whether more follows.
     pub(crate) more: bool,
 }
 
 impl Painted for Shown {
-    /// Returns the text with the learnt parts painted, or between marks where there is no colour.
+    /// Returns the text. Parts that are trained on are green, or between marks without color.
     ///
-    /// Where all of it is learnt there is nothing to tell apart.
+    /// Nothing is marked if all of the text is trained on.
     fn painted(&self, color: bool) -> String {
         let mut text = format!("── {}\n", plain(&self.place));
         let mixed = self.parts.iter().any(|(learnt, _)| !learnt);
@@ -65,7 +65,7 @@ impl Shown {
     }
 }
 
-/// Shows `count` documents drawn with `seed`; where nothing says where they are, windows.
+/// Shows `count` documents drawn with `seed`; or windows, if nothing says where documents are.
 pub(super) fn show_documents(
     set: &BinSet,
     split: &str,
@@ -98,10 +98,10 @@ pub(super) fn show_rows(
     for number in numbers(set.num_rows(), count, seed) {
         set.read(number, &mut row);
         let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
-        // A token is learnt where the position before it has it as its label.
+        // A token is trained on if the position before it has it as its label.
         let before = row.labels[..end].iter().map(|&label| label >= 0);
         let learnt: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
-        // What is learnt stands at the end of most rows: show the end.
+        // Most rows have the text that is trained on at the end, so the end is shown.
         let from = end.saturating_sub(2 * SHOWN);
         let place = format!(
             "{split} row {number}, {end} of {} tokens in {} documents, the last {}",

@@ -1,4 +1,4 @@
-//! What is counted of documents, wherever they lie: lengths, ends, repeats.
+//! Counts about documents in streams and in rows: lengths, ends, repeats.
 
 use std::hash::Hasher;
 
@@ -8,21 +8,21 @@ use rustc_hash::FxHasher;
 use super::lengths::Lengths;
 use super::repeats::{Adder, Repeats};
 
-/// The length of the blocks that are looked for elsewhere.
+/// The length of the blocks whose repeats are counted.
 pub(super) const BLOCK: usize = 512;
 
-/// So many different documents and blocks are kept apart: together about 250 MB.
+/// The most different documents and blocks that are counted exactly: about 250 MB in total.
 const MOST_DOCUMENTS: usize = 7 << 20;
 const MOST_BLOCKS: usize = 7 << 19;
 
-/// The ids that begin and end a document, where they are known.
+/// BOS and EOS, if they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
     pub(crate) bos: Option<TokenId>,
     pub(crate) eos: Option<TokenId>,
 }
 
-/// Documents and blocks by their content, of all threads.
+/// Documents and blocks by their content, for all threads.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) documents: Repeats,
@@ -35,7 +35,7 @@ impl Contents {
     }
 }
 
-/// What one thread counts of documents.
+/// The counts of one thread.
 #[derive(Debug)]
 pub(crate) struct Counter<'a> {
     pub(crate) tally: Tally,
@@ -44,14 +44,14 @@ pub(crate) struct Counter<'a> {
     marks: Marks,
 }
 
-/// What was counted of documents.
+/// Counts about documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Their lengths.
     pub(crate) lengths: Lengths,
-    /// Those without a token, or with none but BOS and EOS.
+    /// Documents without a token, or with only BOS and EOS.
     pub(crate) empty: u64,
-    /// Those that end with EOS.
+    /// Documents that end with EOS.
     pub(crate) ended: u64,
 }
 
@@ -69,10 +69,9 @@ impl<'a> Counter<'a> {
         Self { tally: Tally::default(), documents, blocks, marks }
     }
 
-    /// Counts a document: its bytes as they lie, the width of an id, and its first and last ids.
+    /// Counts a document: its stored bytes, the width of an id, and its first and last ids.
     ///
-    /// `closing` is what follows its last token without being one of its own: the last label of a
-    /// row, whose inputs end one before.
+    /// `closing` is the token after its last one: the last label of a row, whose inputs end before it.
     pub(crate) fn document(
         &mut self,
         bytes: &[u8],
@@ -89,7 +88,7 @@ impl<'a> Counter<'a> {
         let Marks { bos, eos } = self.marks;
         let ends = eos == Some(last);
         self.tally.ended += u64::from(ends || (eos.is_some() && closing == eos));
-        // A text of nothing leaves its marks alone.
+        // An empty text has only BOS and EOS.
         let begins = bos == Some(first);
         let marks = usize::from(begins) + usize::from(ends && (len > 1 || !begins));
         self.tally.empty += u64::from(marks == len);
@@ -97,14 +96,14 @@ impl<'a> Counter<'a> {
         self.documents.add(hash);
     }
 
-    /// Counts the blocks of tokens that no document claims.
+    /// Counts the blocks of tokens that are not in a document.
     pub(crate) fn blocks(&mut self, bytes: &[u8], width: usize) {
         for block in bytes.chunks_exact(BLOCK * width) {
             self.blocks.add(hash(block));
         }
     }
 
-    /// Returns a document's hash, which is made of its blocks': each byte is read once.
+    /// Returns a document's hash. It is made from the hashes of its blocks, so each byte is read once.
     fn hash_document(&mut self, bytes: &[u8], width: usize) -> u64 {
         let blocks = bytes.chunks_exact(BLOCK * width);
         let mut whole = hash(blocks.remainder());
@@ -117,15 +116,15 @@ impl<'a> Counter<'a> {
     }
 }
 
-/// Returns a hash of some bytes: the same on every machine, and good enough to tell a hundred
-/// million documents apart (two of them share one with a chance of 1 in 3,000).
+/// Returns a hash of some bytes. It is the same on every machine. Among a hundred million documents,
+/// two share a hash with a chance of 1 in 3,000.
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(bytes);
     hasher.finish()
 }
 
-/// Joins two hashes into one, in which their order counts.
+/// Joins two hashes into one that depends on their order.
 fn mixed(left: u64, right: u64) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write_u64(left);

@@ -1,25 +1,25 @@
-//! Finds where a text occurs: in documents, in rows, and in streams that nothing parts.
+//! Finds where a text occurs: in documents, in rows, and in streams without an index.
 
 use ratdata_schemas::{BinSet, Row, RowSet, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use rayon::prelude::*;
 
 use super::decode::Shown;
-use super::places::{WINDOW, ids_from, is_indexed, range_of};
+use super::stretches::{WINDOW, ids_from, is_indexed, range_of};
 use crate::failure::Failure;
 use crate::interrupt;
 
-/// At most this many places where a text was found.
+/// The most places that are shown.
 const MOST_FOUND: usize = 10;
 
-/// How many bytes are shown on each side of what was found.
+/// How many bytes are shown on each side of the text that was found.
 const AROUND: usize = 120;
 
-/// How many documents, rows or windows are decoded between two looks at what was found.
+/// How many documents, rows or windows are decoded before the results are checked.
 const BATCH: u64 = 4096;
 
-/// Finds the first documents whose text holds `wanted`; where no index parts a stream, the first
-/// places of it.
+/// Finds the first documents whose text contains `wanted`; in a stream without an index, the first
+/// places.
 pub(super) fn find_in_bins(
     set: &BinSet,
     split: &str,
@@ -41,7 +41,7 @@ pub(super) fn find_in_bins(
     })
 }
 
-/// Finds the first rows whose text holds `wanted`.
+/// Finds the first rows whose text contains `wanted`.
 pub(super) fn find_in_rows(
     set: &RowSet,
     split: &str,
@@ -60,9 +60,10 @@ pub(super) fn find_in_rows(
     })
 }
 
-/// Looks in one window and as much of the next as the text could reach into.
+/// Searches one window, and the beginning of the next one as far as the text could reach.
 ///
-/// Windows overlap, so that a text across two is found; what begins in the next is the next's.
+/// Windows overlap, so that a text across two windows is found. A text that begins in the next window
+/// belongs to the next window.
 fn in_window(
     set: &BinSet,
     split: &str,
@@ -71,7 +72,7 @@ fn in_window(
     window: u64,
 ) -> Option<Shown> {
     let start = window * WINDOW as u64;
-    // No token is shorter than nothing: a text has at most one a byte, and a few around it.
+    // A text has at most one token for each byte, and a few around it.
     let ids = ids_from(set, start, WINDOW + wanted.len() + 8)?;
     let text = tokenizer.decode(&ids);
     let at = text.find(wanted)?;
@@ -80,7 +81,7 @@ fn in_window(
         .then(|| around(format!("{split} token {}", start + token as u64), &text, at, wanted))
 }
 
-/// Returns how many of the ids lie wholly before a byte of their text.
+/// Returns how many of the ids are completely before a byte of their text.
 fn tokens_before(tokenizer: &Tokenizer, ids: &[TokenId], at: usize) -> usize {
     let (mut low, mut high) = (0, ids.len());
     while low < high {
@@ -90,7 +91,7 @@ fn tokens_before(tokenizer: &Tokenizer, ids: &[TokenId], at: usize) -> usize {
     low
 }
 
-/// Looks at `0..all` in parallel and in batches, until enough was found.
+/// Searches `0..all` in parallel and in batches, until enough places are found.
 fn first_of(all: u64, look: impl Fn(u64) -> Option<Shown> + Sync) -> Result<Vec<Shown>, Failure> {
     let mut found = Vec::new();
     let mut first = 0;

@@ -1,6 +1,6 @@
 //! The lengths of documents: exact percentiles in bounded memory.
 
-/// Lengths below this are counted one by one; longer ones are rare enough to be kept.
+/// Lengths below this have a counter each; longer ones are rare, and are stored.
 const COUNTED: usize = 1 << 16;
 
 /// A collection of lengths, in tokens.
@@ -68,7 +68,7 @@ impl Lengths {
         self.long.get(beyond).copied().unwrap_or(0)
     }
 
-    /// Returns how many lengths lie in each power of two: `(from, below, count)`.
+    /// Returns how many lengths are in each power of two: `(from, below, count)`.
     pub(crate) fn by_powers(&self) -> Vec<(u64, u64, u64)> {
         let mut bins: Vec<u64> = Vec::new();
         let mut put = |len: u64, times: u64| {

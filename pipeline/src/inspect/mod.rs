@@ -1,25 +1,27 @@
-//! Looking at artifacts: what is in them, and what is odd about it.
+//! Inspection of artifacts: their content, and warnings about it.
 
+mod artifact_tokenizer;
 mod checkpoint;
 mod decode;
 mod documents;
+mod eos_gaps;
 mod find;
-mod gaps;
 mod lengths;
-mod odd;
-mod pieces;
-mod places;
 mod render;
 mod repeats;
 mod rows;
 mod scan;
+mod sources;
+mod stretches;
 mod subject;
 mod texts;
 mod view;
+mod warnings;
 
+pub(crate) use artifact_tokenizer::{find as find_tokenizer, missing as missing_tokenizer};
 pub(crate) use checkpoint::inspect_checkpoint;
-pub(crate) use pieces::{find as find_tokenizer, missing as missing_tokenizer};
-pub(crate) use places::{draw, numbers, range_of};
+pub(crate) use sources::find as find_sources;
+pub(crate) use stretches::{draw, numbers, range_of};
 pub(crate) use subject::{Part, Subject, open_bins, rows_failure};
 pub(crate) use texts::{Asked, texts};
 pub(crate) use view::{IdCount, Inspection, SplitView, inspect};

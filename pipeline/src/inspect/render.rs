@@ -1,4 +1,4 @@
-//! Writes an inspection for a terminal.
+//! Renders an inspection for the terminal.
 
 use std::fmt;
 
@@ -128,7 +128,7 @@ impl LengthsView {
     }
 }
 
-/// Returns a bar whose length is that share of the longest, in eighths of a character.
+/// Returns a bar for a count, relative to the largest count, in eighths of a character.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

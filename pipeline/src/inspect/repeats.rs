@@ -1,12 +1,11 @@
 //! Counts things that occur more than once, by their hash, in bounded memory.
 //!
-//! As long as there is room every hash is kept. When there is none, only hashes that are multiples
-//! of two are, then of four, and so on: a sample that depends on content alone, so it is the same
-//! for any number of threads, and two sets can be compared.
+//! Every hash is kept while there is space. After that, only multiples of two are kept, then multiples
+//! of four, and so on. This sample depends on the content alone. So it is the same for any number of
+//! threads, and two sets can be compared.
 //!
-//! Hashes are parted by their highest bits into small tables, and a thread hands a table many of
-//! them at a time: a table then lies in the processor's cache while it is filled, and there is one
-//! set of tables for all threads.
+//! The highest bits of a hash choose one of several small tables. A thread adds many hashes to a table
+//! at a time, so the table stays in the processor's cache meanwhile. All threads share the tables.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -16,10 +15,10 @@ use rustc_hash::FxHashMap;
 const TABLES: usize = 1 << TABLE_BITS;
 const TABLE_BITS: u32 = 6;
 
-/// How many hashes a thread holds back for a table.
+/// How many hashes a thread collects for a table.
 const HELD: usize = 256;
 
-/// Hashes and how often each was seen; threads add to it through [`Adder`]s.
+/// Hashes and how often each occurred; threads add to it through [`Adder`]s.
 #[derive(Debug)]
 pub(crate) struct Repeats {
     tables: Vec<Mutex<Table>>,
@@ -33,25 +32,25 @@ struct Table {
 }
 
 impl Repeats {
-    /// Makes room for about `most` different hashes, which take about 20 bytes each.
+    /// Allows about `most` different hashes, which take about 20 bytes each.
     pub(crate) fn new(most: usize) -> Self {
         let most = (most / TABLES).max(1);
         let table = || Mutex::new(Table { seen: FxHashMap::default(), mask: 0, most });
         Self { tables: (0..TABLES).map(|_| table()).collect() }
     }
 
-    /// Returns what one thread adds through.
+    /// Returns the adder of one thread.
     pub(crate) fn adder(&self) -> Adder<'_> {
         let held = || Vec::with_capacity(HELD);
         Adder { repeats: self, held: (0..TABLES).map(|_| held()).collect() }
     }
 
-    /// Returns whether only some of the hashes were kept, so that the numbers are estimates.
+    /// Returns whether only a sample of the hashes is kept, so that the numbers are estimates.
     pub(crate) fn is_sampled(&self) -> bool {
         self.sum(|table| table.mask) > 0
     }
 
-    /// Returns how many are the same as an earlier one; an estimate where not all were kept.
+    /// Returns how many equal an earlier one; an estimate if only a sample is kept.
     pub(crate) fn repeated(&self) -> u64 {
         self.sum(|table| {
             let again = table.seen.values().map(|&times| u64::from(times) - 1);
@@ -59,7 +58,7 @@ impl Repeats {
         })
     }
 
-    /// Returns how many different ones of this set are in the other too.
+    /// Returns how many different ones of this set are also in the other.
     pub(crate) fn shared_with(&self, other: &Self) -> u64 {
         let shared = |(left, right): (&Mutex<Table>, &Mutex<Table>)| {
             let left = left.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +97,7 @@ impl Table {
     }
 }
 
-/// One thread's way into a [`Repeats`]; what it holds back is handed over when it is dropped.
+/// Adds the hashes of one thread to a [`Repeats`]; the collected rest is added when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Adder<'a> {
     repeats: &'a Repeats,
@@ -107,7 +106,7 @@ pub(crate) struct Adder<'a> {
 
 impl Adder<'_> {
     pub(crate) fn add(&mut self, hash: u64) {
-        // Six bits of anything are a place among the tables.
+        // Six bits are always an index of a table.
         let number = usize::try_from(hash >> (u64::BITS - TABLE_BITS)).unwrap_or(0);
         let held = &mut self.held[number];
         held.push(hash);
@@ -173,7 +172,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order, and whoever adds.
+        /// For any order, and any number of adders.
         #[test]
         fn what_is_kept_does_not_depend_on_the_order(
             mut hashes in proptest::collection::vec(any::<u64>(), 0..400),

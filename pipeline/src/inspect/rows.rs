@@ -1,4 +1,4 @@
-//! One pass over rows: how full they are, how much is learnt, and what their documents are.
+//! One pass over rows: how full they are, how much is trained on, and counts about their documents.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use crate::interrupt;
 /// How many rows a thread takes at a time.
 const TAKEN: u64 = 256;
 
-/// What rows are beside their documents and ids.
+/// Numbers about rows, apart from their documents and ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct RowsView {
     /// How many rows there are.
@@ -23,23 +23,23 @@ pub(crate) struct RowsView {
     pub(crate) seq_len: usize,
     /// Inputs that belong to a document.
     pub(crate) tokens: u64,
-    /// Documents, those that lie in two rows counted in both.
+    /// Documents; a document in two rows counts twice.
     pub(crate) documents: u64,
     /// Positions whose label counts.
     pub(crate) learnt: u64,
-    /// Rows in which nothing is learnt.
+    /// Rows without a label that counts.
     pub(crate) unlearnt_rows: u64,
 }
 
-/// What one pass over rows counts.
+/// The counts of one pass over rows.
 #[derive(Debug)]
 pub(crate) struct RowsScan {
     pub(crate) view: RowsView,
-    /// How often each id is an input, padding left out.
+    /// How often each id is an input, without padding.
     pub(crate) counts: Vec<u64>,
-    /// Inputs whose ids are too large to be counted apart.
+    /// Inputs whose ids are too large for a counter.
     pub(crate) beyond_table: u64,
-    /// EOS among the inputs that no document ends with.
+    /// EOS among the inputs that are not at the end of a document.
     pub(crate) inner_eos: u64,
     /// Lengths and ends of the documents.
     pub(crate) tally: Tally,
@@ -148,7 +148,7 @@ impl Worker<'_> {
         self.bytes.clear();
         self.bytes.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
         let ends = ids.first().copied().zip(ids.last().copied());
-        // The last label of a row is a token, and no input of it.
+        // The last label of a row is a token that is not one of its inputs.
         let closing = range.end.checked_sub(1).and_then(|last| row.labels.get(last));
         let closing = closing.and_then(|&label| TokenId::try_from(label).ok());
         self.counter.document(&self.bytes, size_of::<TokenId>(), ends, closing);
@@ -180,7 +180,7 @@ impl RowsView {
     }
 }
 
-/// Returns a part of a whole; of nothing, nothing.
+/// Returns `part / whole`, or 0 if the whole is 0.
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

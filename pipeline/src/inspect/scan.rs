@@ -1,7 +1,7 @@
-//! One pass over the tokens of a set of bins: how often each id stands there, and what is odd.
+//! One pass over the tokens of a set of bins: how often each id occurs, and what gives a warning.
 //!
-//! Threads take stretches of about a million tokens, cut at document ends where there is an index,
-//! and add up counts of their own; what they find does not depend on how many they are.
+//! Threads take stretches of about a million tokens, which end at document ends if there is an index.
+//! Each thread has its own counts, which are added up. The result does not depend on their number.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,22 +9,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ratdata_schemas::{BinSet, Shard, TokenId, Tokens};
 
 use super::documents::{Contents, Counter, Marks, Tally};
-use super::gaps::{Gap, gap_of};
+use super::eos_gaps::{Gap, gap_of};
 use crate::failure::Failure;
 use crate::interrupt;
 
 /// How many tokens a thread takes at a time.
 const STRETCH: u64 = 1 << 20;
 
-/// At most so many ids are counted apart: a hostile id must not ask for gigabytes.
+/// The most ids with a counter each: a hostile id must not cause gigabytes of counters.
 pub(super) const MOST_IDS: usize = 1 << 22;
 
-/// What one pass over a split counts.
+/// The counts of one pass over a split.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// How often each id stands there.
+    /// How often each id occurs.
     pub(crate) counts: Vec<u64>,
-    /// Tokens whose ids are too large to be counted apart.
+    /// Tokens whose ids are too large for a counter.
     pub(crate) beyond_table: u64,
     /// Lengths and ends of the documents.
     pub(crate) tally: Tally,
@@ -34,7 +34,7 @@ pub(crate) struct Scan {
     pub(crate) masked: u64,
     /// The longest run of one id, and the id.
     pub(crate) longest_run: (u64, TokenId),
-    /// The most tokens between two EOS; where EOS is not known, nothing.
+    /// The most tokens between two EOS; 0 if EOS is not known.
     pub(crate) longest_gap: u64,
 }
 
@@ -45,9 +45,9 @@ struct Stretch<'a> {
     documents: Range<usize>,
 }
 
-/// Scans a set of bins; `ids` is how many ids are counted apart, at most [`MOST_IDS`].
+/// Scans a set of bins; `ids` is how many ids have a counter, at most [`MOST_IDS`].
 ///
-/// Where a bin has no index, documents end at EOS; without either there are none.
+/// If a bin has no index, documents end at EOS. Without index and EOS there are no documents.
 ///
 /// # Errors
 ///
@@ -93,7 +93,7 @@ pub(crate) fn scan(set: &BinSet, ids: usize, marks: Marks) -> Result<Scan, Failu
     Ok(scan)
 }
 
-/// Cuts a shard into stretches that end where documents do.
+/// Divides a shard into stretches that end where documents end.
 fn stretches(shard: &Shard, eos: Option<TokenId>) -> Vec<Stretch<'_>> {
     let mut stretches = Vec::new();
     let len = shard.bin().tokens().len();
@@ -111,9 +111,9 @@ fn stretches(shard: &Shard, eos: Option<TokenId>) -> Vec<Stretch<'_>> {
     while document < ends.len() {
         let after = ends.partition_point(|&end| end < token.saturating_add(STRETCH));
         let last = after.clamp(document + 1, ends.len());
-        // An index that was damaged may point anywhere; reading stays within the bin.
+        // A damaged index may point anywhere; reading stays within the bin.
         let tokens = place(token).min(len)..place(ends[last - 1]).min(len);
-        // A document of many stretches is counted in parts, and looked at as a whole.
+        // The ids of a long document are counted in parts; its end and repeats as a whole.
         let parted = tokens.len() > 2 * place(STRETCH);
         let parts = if parted { tokens.clone() } else { 0..0 };
         for start in parts.step_by(place(STRETCH)) {
@@ -127,7 +127,7 @@ fn stretches(shard: &Shard, eos: Option<TokenId>) -> Vec<Stretch<'_>> {
     stretches
 }
 
-/// Returns the end of the document that reaches `from`; where nothing ends documents, `from`.
+/// Returns the end of the document that contains `from`; or `from`, if nothing ends documents.
 fn next_end(tokens: Tokens<'_>, from: usize, eos: Option<TokenId>) -> usize {
     fn find<T: Copy + PartialEq>(ids: &[T], eos: T) -> Option<usize> {
         ids.iter().position(|&id| id == eos)
@@ -142,10 +142,10 @@ fn next_end(tokens: Tokens<'_>, from: usize, eos: Option<TokenId>) -> usize {
     found.map_or(len, |place| first + place + 1)
 }
 
-/// Returns the longest run of one id, and a place in it; the first such run among equals.
+/// Returns the length of the longest run of one id, and a position in it; the first among equals.
 ///
-/// A run longer than the longest so far that begins here or later covers the place so far on, so
-/// only such places are looked at.
+/// If the longest run so far has length n, a longer one contains at least one of the positions that
+/// are n apart. So only those positions are checked.
 fn longest_run<T: Copy + PartialEq>(ids: &[T]) -> (u64, usize) {
     let (mut longest, mut found) = (0, 0);
     let mut start = 0;
@@ -162,13 +162,13 @@ fn longest_run<T: Copy + PartialEq>(ids: &[T]) -> (u64, usize) {
     (longest as u64, found)
 }
 
-/// Returns the longer of two runs; of equals, that of the smaller id.
+/// Returns the longer of two runs; among equals, the one of the smaller id.
 fn longer(left: (u64, TokenId), right: (u64, TokenId)) -> (u64, TokenId) {
     let key = |run: (u64, TokenId)| (run.0, std::cmp::Reverse(run.1));
     if key(right) > key(left) { right } else { left }
 }
 
-/// Counts the bits of a mask that are set in a range.
+/// Counts the set bits of a mask in a range.
 fn bits_set(mask: &[u8], range: &Range<usize>) -> u64 {
     let bit = |at: usize| u64::from(mask.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1));
     let (first, last) = (range.start.next_multiple_of(8), range.end / 8 * 8);
@@ -194,7 +194,7 @@ struct Worker<'a> {
     gaps: Vec<(usize, Gap)>,
 }
 
-/// What one thread has counted.
+/// The finished counts of one thread.
 struct Counted {
     counts: Vec<u64>,
     beyond_table: u64,
@@ -262,7 +262,7 @@ impl<'a> Worker<'a> {
             start = end;
         }
         if self.marks.eos.is_none() {
-            // Nothing says where a document ends, so there are blocks alone.
+            // Nothing says where a document ends, so only blocks are counted.
             let width = stretch.shard.bin().dtype().width();
             let bytes = stretch.tokens.start * width..stretch.tokens.end * width;
             self.counter.blocks(&stretch.shard.bin().bytes()[bytes], width);
@@ -271,8 +271,8 @@ impl<'a> Worker<'a> {
 
     /// Counts ids and finds the longest run of one.
     ///
-    /// Neighbours are counted in two tables, so that an id that follows itself need not wait for
-    /// its own last count.
+    /// Adjacent tokens are counted in two tables, so that a repeated id does not wait for the store of
+    /// its previous count.
     fn count<T: Copy + PartialEq>(&mut self, ids: &[T], of: impl Fn(T) -> usize) {
         let (even, odd) = (&mut self.even[..], &mut self.odd[..]);
         let (pairs, last) = ids.as_chunks::<2>();
@@ -315,7 +315,7 @@ impl<'a> Worker<'a> {
         self.since_sum = 0;
     }
 
-    /// Counts one document of a shard; where a damaged index points out of it, an empty one.
+    /// Counts one document of a shard; an empty one if a damaged index points outside.
     fn document(&mut self, shard: &Shard, range: Range<usize>) {
         let width = shard.bin().dtype().width();
         let bytes = range.start.saturating_mul(width)..range.end.saturating_mul(width);
@@ -340,7 +340,7 @@ mod tests {
 
     use super::*;
 
-    /// What a scan must find, the slow way: one token after the other, on one thread.
+    /// The expected result of a scan, computed token by token on one thread.
     fn plainly(ids: &[u16], ends: &[usize], (bos, eos): (u16, u16)) -> (Vec<u64>, u64, u64, u64) {
         let mut counts = vec![0; 1 << 16];
         for &id in ids {

@@ -1,29 +1,29 @@
-//! What a path speaks of: an artifact, a file of one, somebody's bin, or a pair of rows.
+//! What a path names: an artifact, a file of one, a headerless bin, or a pair of row files.
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::manifest::MANIFEST_FILE;
 use ratdata_schemas::{
-    BinSet, BinSetError, Dtype, Manifest, RowSet, RowSetError, SplitRecord, TokenizerRecord,
+    BinSet, BinSetError, Dtype, MANIFEST_FILE, MAX_ROW_LEN, Manifest, RowSet, RowSetError,
+    SplitRecord, TokenizerRecord,
 };
 
 use crate::failure::{Failure, Kind};
 
-/// A file's manifest lies at most so many folders above it.
+/// The most folders between a file and its manifest.
 const ABOVE: usize = 3;
 
-/// Something with tokens in it.
+/// Something with tokens.
 #[derive(Debug)]
 pub(crate) enum Subject {
-    /// An artifact, or the part of one that a file is of.
+    /// An artifact, or the split and shard of one that a file belongs to.
     Artifact { root: PathBuf, manifest: Box<Manifest> },
-    /// A headerless bin, whoever wrote it.
+    /// A headerless bin of any program.
     Bin { path: PathBuf, dtype: Dtype },
     /// Rows of inputs and labels without a manifest.
     Pair { inputs: PathBuf, labels: PathBuf, row_len: u32 },
 }
 
-/// The tokens of one part of a subject.
+/// The tokens of one split of a subject.
 #[derive(Debug)]
 pub(crate) enum Part {
     /// A stream.
@@ -33,12 +33,11 @@ pub(crate) enum Part {
 }
 
 impl Subject {
-    /// Finds out what a path speaks of; `dtype` and `row_len` say what files cannot.
+    /// Finds out what a path names; `dtype` and `row_len` are for files that do not record them.
     ///
     /// # Errors
     ///
-    /// There is no manifest where a folder is given, or it is none; or a pair does not say how long
-    /// its rows are.
+    /// A folder has no valid manifest, or the row length of a pair is not known.
     pub(crate) fn of(path: &Path, dtype: Dtype, row_len: Option<u32>) -> Result<Self, Failure> {
         if path.is_dir() {
             return Ok(Self::Artifact { root: path.to_owned(), manifest: Box::new(read(path)?) });
@@ -55,7 +54,7 @@ impl Subject {
         }
     }
 
-    /// Returns where it lies.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Artifact { root, .. } => root,
@@ -63,7 +62,7 @@ impl Subject {
         }
     }
 
-    /// Returns its manifest, where it has one.
+    /// Returns its manifest, if it has one.
     pub(crate) fn manifest(&self) -> Option<&Manifest> {
         match self {
             Self::Artifact { manifest, .. } => Some(manifest),
@@ -71,25 +70,27 @@ impl Subject {
         }
     }
 
-    /// Returns the tokenizer that a manifest says made it.
+    /// Returns the tokenizer that its manifest records.
     pub(crate) fn tokenizer(&self) -> Option<&TokenizerRecord> {
         self.manifest().map(|manifest| &manifest.tokenizer)
     }
 
-    /// Returns the names of its parts.
+    /// Returns the names of its splits.
     pub(crate) fn parts(&self) -> Vec<String> {
         match self {
-            Self::Artifact { manifest, .. } => manifest.splits.keys().cloned().collect(),
+            Self::Artifact { manifest, .. } => {
+                manifest.splits.keys().map(ToString::to_string).collect()
+            }
             Self::Bin { .. } => vec!["bin".into()],
             Self::Pair { .. } => vec!["pair".into()],
         }
     }
 
-    /// Opens a part, and makes sure that its index leads nowhere else.
+    /// Opens a split, and checks that its index stays within the bin.
     ///
     /// # Errors
     ///
-    /// A file is not there or not whole.
+    /// A file is missing or incomplete.
     pub(crate) fn open(&self, part: &str) -> Result<Part, Failure> {
         match self {
             Self::Artifact { root, manifest } => match manifest.splits.get(part) {
@@ -112,7 +113,7 @@ fn read(root: &Path) -> Result<Manifest, Failure> {
     Manifest::read(root).map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
 }
 
-/// Opens the bins of a split and makes sure that their indexes lead nowhere else.
+/// Opens the bins of a split and checks that their indexes stay within the bins.
 pub(crate) fn open_bins(root: &Path, manifest: &Manifest, split: &str) -> Result<BinSet, Failure> {
     let set = BinSet::from_manifest(root, manifest, split).map_err(|wrong| bins_failure(&wrong))?;
     for shard in set.shards() {
@@ -133,12 +134,20 @@ pub(crate) fn rows_failure(wrong: &RowSetError) -> Failure {
     Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
 }
 
-/// Finds the artifact that a file is of, and keeps of its manifest what the file is in.
+/// Finds the artifact that a file belongs to, and keeps only the file's split of its manifest.
+///
+/// The path is tried before its links are followed: a file of an artifact may be a link to another
+/// folder.
 fn artifact_above(path: &Path) -> Option<(PathBuf, Manifest)> {
-    let real = path.canonicalize().ok()?;
-    let root = real.ancestors().skip(1).take(ABOVE).find(|f| f.join(MANIFEST_FILE).is_file())?;
+    let written = std::path::absolute(path).ok();
+    let real = path.canonicalize().ok();
+    written.into_iter().chain(real).find_map(|path| artifact_of(&path))
+}
+
+fn artifact_of(path: &Path) -> Option<(PathBuf, Manifest)> {
+    let root = path.ancestors().skip(1).take(ABOVE).find(|f| f.join(MANIFEST_FILE).is_file())?;
     let mut manifest = Manifest::read(root).ok()?;
-    let is_file = |file: &ratdata_schemas::FileRecord| root.join(&file.path) == real;
+    let is_file = |file: &ratdata_schemas::FileRecord| file.place(root) == path;
     let (name, split) =
         manifest.splits.into_iter().find(|(_, split)| split.files().into_iter().any(is_file))?;
     let split = match split {
@@ -152,12 +161,12 @@ fn artifact_above(path: &Path) -> Option<(PathBuf, Manifest)> {
         rows => rows,
     };
     manifest.splits = [(name, split)].into();
-    // Its sources are not the shard's alone.
+    // The sources belong to the whole artifact, not to the shard.
     manifest.sources.clear();
     Some((root.to_owned(), manifest))
 }
 
-/// Returns the inputs and labels that a file is one of, where both are there.
+/// Returns the inputs and labels of a pair that a file belongs to, if both exist.
 fn pair_of(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let name = path.file_name()?.to_str()?;
     let stem = name.strip_suffix("-inputs.bin").or_else(|| name.strip_suffix("-labels.bin"))?;
@@ -166,11 +175,11 @@ fn pair_of(path: &Path) -> Option<(PathBuf, PathBuf)> {
     (inputs.is_file() && labels.is_file()).then_some((inputs, labels))
 }
 
-/// Returns how many tokens the rows of a pair have: as said, or as the name of the file says.
+/// Returns how many tokens the rows of a pair have: the given number, or the one in the file name.
 fn row_len_of(inputs: &Path, said: Option<u32>) -> Result<u32, Failure> {
     let named = || {
         let stem = inputs.file_name()?.to_str()?.strip_suffix("-inputs.bin")?;
-        stem.rsplit('-').next()?.parse().ok().filter(|&len: &u32| len > 0)
+        stem.rsplit('-').next()?.parse().ok().filter(|len: &u32| (1..=MAX_ROW_LEN).contains(len))
     };
     said.or_else(named).ok_or_else(|| {
         let message = format!(

@@ -1,4 +1,4 @@
-//! The texts that a user asks for: drawn ones, and those that hold something.
+//! The texts that a user asks for: drawn texts, and texts that contain a phrase.
 
 use ratdata_tokenize::tokenizer::Tokenizer;
 
@@ -6,22 +6,23 @@ use super::decode::{Shown, show_documents, show_rows};
 use super::find::{find_in_bins, find_in_rows};
 use super::subject::{Part, Subject};
 use crate::failure::Failure;
+use crate::interrupt;
 
-/// What is asked for of each part.
+/// The request for each split.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     /// How many documents or rows are drawn, and with what seed.
     pub(crate) count: usize,
     pub(crate) seed: u64,
-    /// The text that is looked for.
+    /// The text to search for.
     pub(crate) find: Option<&'a str>,
 }
 
-/// Returns the documents, rows or findings that were asked for, part by part.
+/// Returns the requested documents, rows and findings, split by split.
 ///
 /// # Errors
 ///
-/// A file is not there or not whole, or the user asked to stop.
+/// A file is missing or incomplete, or the user asked to stop.
 pub(crate) fn texts(
     subject: &Subject,
     tokenizer: &Tokenizer,
@@ -44,6 +45,7 @@ pub(crate) fn texts(
                 }
             }
         }
+        interrupt::check()?;
     }
     Ok(shown)
 }

@@ -1,4 +1,4 @@
-//! What there is to see of an artifact: the numbers, before they are written anywhere.
+//! The numbers of an inspection, independent of how they are shown.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ use crate::failure::Failure;
 /// How many ids are listed at each end.
 const LISTED: usize = 10;
 
-/// Everything that was seen.
+/// The result of an inspection.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Inspection {
     pub(crate) path: PathBuf,
-    /// The name of the tokenizer and its semantics, where a manifest says them.
+    /// The name of the tokenizer and its semantics, if a manifest records them.
     pub(crate) tokenizer: Option<String>,
     pub(crate) vocab_size: Option<u32>,
     pub(crate) dtype: String,
@@ -28,14 +28,14 @@ pub(crate) struct Inspection {
     pub(crate) warnings: Vec<String>,
 }
 
-/// What was seen of one split.
+/// The numbers of one split.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SplitView {
     pub(crate) name: String,
     pub(crate) layout: &'static str,
     pub(crate) bytes: u64,
     pub(crate) tokens: u64,
-    /// How many documents there are; none where nothing says where they end.
+    /// How many documents there are; `None` if nothing says where they end.
     pub(crate) documents: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) shards: Vec<ShardView>,
@@ -61,7 +61,7 @@ pub(crate) struct ShardView {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct LengthsView {
     pub(crate) mean: f64,
-    /// `(share, length)`: so many of the documents are no longer.
+    /// `(share, length)`: this share of the documents is at most this long.
     pub(crate) percentiles: Vec<(f64, u64)>,
     /// `(from, below, documents)` for each power of two.
     pub(crate) powers: Vec<(u64, u64, u64)>,
@@ -94,10 +94,10 @@ pub(crate) struct IdCount {
     pub(crate) count: u64,
 }
 
-/// What documents show beside lengths and ids; what is not known is left out.
+/// Numbers about documents, apart from lengths and ids; unknown numbers are left out.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StreamView {
-    /// Documents without a token but BOS and EOS.
+    /// Documents without a token other than BOS and EOS.
     pub(crate) empty: u64,
     /// Documents that end with EOS.
     pub(crate) ended: Option<u64>,
@@ -116,11 +116,11 @@ pub(crate) struct StreamView {
     pub(crate) sampled: bool,
 }
 
-/// Looks at an artifact, a bin or a pair.
+/// Inspects an artifact, a bin or a pair.
 ///
 /// # Errors
 ///
-/// A file is not there or not whole, or the user asked to stop.
+/// A file is missing or incomplete, or the user asked to stop.
 pub(crate) fn inspect(
     subject: &Subject,
     tokenizer: Option<&Tokenizer>,
@@ -156,7 +156,7 @@ pub(crate) fn inspect(
     };
     let mut seen: Vec<(String, Contents)> = Vec::new();
     for name in subject.parts() {
-        let split = manifest.and_then(|manifest| manifest.splits.get(&name));
+        let split = manifest.and_then(|manifest| manifest.splits.get(name.as_str()));
         let (mut view, contents) = match subject.open(&name)? {
             Part::Bins(set) => {
                 let ids = known.vocab_size.map_or(1 << 16, |size| size as usize);
@@ -189,14 +189,14 @@ pub(crate) fn inspect(
     Ok(inspection)
 }
 
-/// What is known of the ids.
+/// What is known about the ids.
 struct Known<'a> {
     vocab_size: Option<u32>,
     marks: Marks,
     tokenizer: Option<&'a Tokenizer>,
 }
 
-/// Returns how many bytes of text a token stands for; of a pack, in the bins that it was made from.
+/// Returns how many bytes of text a token has; for a pack, in the bins that it was made from.
 fn bytes_per_token(root: &Path, manifest: &Manifest, tokens: u64) -> Option<f64> {
     let text: u64 =
         manifest.sources.iter().map(|source| source.text_bytes).fold(0, u64::saturating_add);
@@ -216,7 +216,7 @@ fn bytes_per_token(root: &Path, manifest: &Manifest, tokens: u64) -> Option<f64>
 impl ShardView {
     fn of(shard: &ShardRecord) -> Self {
         let (tokens, documents) = (shard.tokens, shard.documents);
-        Self { name: shard.bin.path.clone(), tokens, documents }
+        Self { name: shard.bin.path.to_string(), tokens, documents }
     }
 }
 

@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
-use ratdata_schemas::manifest::MANIFEST_FILE;
+use ratdata_schemas::MANIFEST_FILE;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
 use crate::inspect::{Part, Subject, inspect};
+use crate::interrupt;
 use lineage::{Node, levels_of, name_of};
 use runs::Run;
 use samples::{Sample, of_documents, of_rows};
@@ -154,6 +155,7 @@ fn samples_of(wanted: &Wanted<'_>, tokenizer: &Tokenizer) -> Result<Vec<Sample>,
             Part::Bins(set) => samples.extend(of_documents(&set, &name, tokenizer, count, seed)),
             Part::Rows(set) => samples.extend(of_rows(&set, &name, tokenizer, count, seed)),
         }
+        interrupt::check()?;
     }
     Ok(samples)
 }

@@ -5,6 +5,7 @@
 //! STORE/.staging-KIND-NAME-FINGERPRINT/  one that is being made; kept between attempts
 //! STORE/.shares-KIND-NAME-FINGERPRINT/   shares of one, made by tasks of an array
 //! STORE/.locks/                          one lock a result
+//! STORE/.known.json                      checksums of files that were read, while nothing touches them
 //! STORE/.recipes/HASH/NAME.json          what a pipeline's step was last made from
 //! STORE/.pipelines/HASH.json             what a pipeline referred to when it last ran
 //! STORE/runs/RUN/                        events, the resolved pipeline, a log a step
@@ -19,8 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{ArtifactError, Checksum, DirLock, StagedFile};
+use ratdata_schemas::{ArtifactError, Checksum, DirLock, Known, StagedFile, sync_folder_of};
 use ratdata_tokenize::Share;
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
@@ -29,11 +29,20 @@ use serde::{Deserialize, Serialize};
 const STAGING: &str = ".staging-";
 const SHARES: &str = ".shares-";
 
+/// The folder of the records of runs.
+const RUNS: &str = "runs";
+
+/// Folders that only a store has.
+const OWN: [&str; 3] = [".locks", ".pipelines", ".recipes"];
+
+/// How many characters of a fingerprint end the name of a result.
+pub(crate) const SHORT: usize = 16;
+
 /// The folder, among a result's shares, of the markers of those that are done.
 pub(crate) const DONE: &str = "done";
 
-/// The file, among a pipeline's recipes, that is there once one of them has a file read whole.
-const WHOLE: &str = ".whole";
+/// The file with what is known of files outside the store.
+const KNOWN: &str = ".known.json";
 
 /// A folder of results that pipelines share.
 #[derive(Clone, Debug)]
@@ -64,6 +73,28 @@ impl Store {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns whether the folder is a store, or nothing that could be taken for another thing: not
+    /// there yet, or empty.
+    ///
+    /// # Errors
+    ///
+    /// It is no folder, or cannot be read.
+    pub(crate) fn is_one(&self) -> io::Result<bool> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(wrong) if wrong.kind() == io::ErrorKind::NotFound => return Ok(true),
+            entries => entries?,
+        };
+        let mut others = false;
+        for entry in entries {
+            let name = entry?.file_name();
+            if OWN.iter().any(|own| name == *own) {
+                return Ok(true);
+            }
+            others |= name != RUNS;
+        }
+        Ok(!others)
     }
 
     /// Returns the folder of a finished result.
@@ -104,10 +135,7 @@ impl Store {
 
     /// Returns the names of the finished results, read in one go.
     pub(crate) fn objects(&self) -> BTreeSet<String> {
-        names(&self.root)
-            .into_iter()
-            .filter(|name| !name.starts_with('.') && name != "runs")
-            .collect()
+        names(&self.root).into_iter().filter(|name| is_object(name)).collect()
     }
 
     /// Returns the names of a pipeline's steps that were made before, read in one go.
@@ -122,17 +150,28 @@ impl Store {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Returns whether files of a pipeline were read whole for what its steps were last made from.
-    pub(crate) fn has_whole(&self, pipeline: &Path) -> bool {
-        self.root.join(".recipes").join(key(pipeline)).join(WHOLE).exists()
+    /// Returns what is known of files outside the store.
+    pub(crate) fn known(&self) -> Known {
+        Known::from_note(&fs::read(self.root.join(KNOWN)).unwrap_or_default())
     }
 
-    /// Records that they were.
-    pub(crate) fn mark_whole(&self, pipeline: &Path) -> Result<(), ArtifactError> {
-        if self.has_whole(pipeline) {
-            return Ok(());
+    /// Keeps what is known of files, beside what other runs have kept in the meantime.
+    ///
+    /// Where that cannot be, as in a store that may only be read, files are read again next time.
+    pub(crate) fn keep_known(&self, known: &Known) {
+        let all = self.known();
+        all.add(&known.facts());
+        let path = self.root.join(KNOWN);
+        let own = path.with_extension(format!("{}.json", unique()));
+        let write = || -> Result<(), ArtifactError> {
+            let mut file = StagedFile::create(&own)?;
+            file.write(&all.to_note())?;
+            file.commit()?;
+            fs::rename(&own, &path).map_err(refused(&path))
+        };
+        if write().is_err() {
+            fs::remove_file(&own).ok();
         }
-        Self::write(&self.root.join(".recipes").join(key(pipeline)).join(WHOLE), &true)
     }
 
     fn recipe(&self, pipeline: &Path, step: &str) -> PathBuf {
@@ -199,10 +238,7 @@ impl Store {
     /// Makes a staged folder the step's result, in one rename.
     pub(crate) fn commit(&self, object: &str) -> Result<(), ArtifactError> {
         let (staging, whole) = (self.staging(object), self.object(object));
-        let lock = staging.join(DirLock::FILE);
-        if lock.exists() {
-            fs::remove_file(&lock).map_err(refused(&lock))?;
-        }
+        remove_locks(&staging)?;
         fs::rename(&staging, &whole).map_err(refused(&whole))?;
         sync_folder_of(&whole)?;
         self.remove_shares(object)
@@ -317,11 +353,10 @@ impl Store {
         for name in names(&self.root) {
             let prefix = [STAGING, SHARES].into_iter().find(|prefix| name.starts_with(prefix));
             let object = name.trim_start_matches(prefix.unwrap_or_default());
-            let ours = prefix.is_some() || (!name.starts_with('.') && name != "runs");
             // What led to a result is of no use once that is there.
             let needed =
                 kept.contains(object) && (prefix.is_none() || !self.object(object).exists());
-            if ours && !needed && !self.is_locked(object) {
+            if is_object(object) && !needed && !self.is_locked(object) {
                 found.push(self.root.join(&name));
             }
         }
@@ -330,9 +365,35 @@ impl Store {
     }
 }
 
+/// Removes the locks in a folder and below: what they note is of this machine, and no result's.
+fn remove_locks(folder: &Path) -> Result<(), ArtifactError> {
+    for entry in fs::read_dir(folder).map_err(refused(folder))? {
+        let path = entry.map_err(refused(folder))?.path();
+        if path.is_dir() && !path.is_symlink() {
+            remove_locks(&path)?;
+        } else if path.ends_with(DirLock::FILE) {
+            fs::remove_file(&path).map_err(refused(&path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns the name of the lock of a result's share.
 pub(crate) fn share_lock(object: &str, share: &str) -> String {
     format!("{object}.{share}")
+}
+
+/// Returns whether a name is that of a result, `KIND-NAME-FINGERPRINT`: what else lies in the folder
+/// is not ours.
+fn is_object(name: &str) -> bool {
+    let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    name.rsplit_once('-').is_some_and(|(before, fingerprint)| {
+        let kind = before.split_once('-').map_or("", |(kind, _)| kind);
+        !kind.is_empty()
+            && kind.chars().all(|c| c.is_ascii_lowercase())
+            && fingerprint.len() == SHORT
+            && fingerprint.chars().all(hex)
+    })
 }
 
 /// Returns what stands for a pipeline in the names of files.
@@ -374,4 +435,49 @@ pub(crate) fn size(path: &Path) -> io::Result<u64> {
         return Ok(metadata.len());
     }
     fs::read_dir(path)?.map(|entry| size(&entry?.path())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_run_made_is_ever_unused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        let made = ["tokenize-a-0123456789abcdef", ".staging-pack-b-2-0123456789abcdef"];
+        let others = [
+            "photos",
+            "a-b-c",
+            "thesis-final-0123456789ABCDEF",
+            "-a-0123456789abcdef",
+            ".ssh",
+            ".staging-x",
+        ];
+        for name in made.iter().chain(&others) {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+
+        let unused = store.unused(&BTreeSet::new(), &|_| false).unwrap();
+
+        let found: BTreeSet<_> = unused.iter().map(|unused| unused.path.as_path()).collect();
+        let expected: Vec<_> = made.iter().map(|name| folder.path().join(name)).collect();
+        assert_eq!(found, expected.iter().map(PathBuf::as_path).collect());
+    }
+
+    #[test]
+    fn a_folder_of_other_things_is_no_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+
+        assert!(store.is_one().unwrap(), "an empty folder can become one");
+        fs::create_dir(folder.path().join("runs")).unwrap();
+        assert!(store.is_one().unwrap(), "a run that has only begun leaves this");
+        fs::create_dir(folder.path().join("photos")).unwrap();
+        assert!(!store.is_one().unwrap());
+        fs::create_dir(folder.path().join(".locks")).unwrap();
+        assert!(store.is_one().unwrap());
+        assert!(Store::at(&folder.path().join("gone")).is_one().unwrap());
+        assert!(Store::at(Path::new("/dev/full")).is_one().is_err());
+    }
 }

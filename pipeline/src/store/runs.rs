@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ratdata_schemas::{Happening, RunEvent};
+use ratdata_schemas::{RunEvent, RunEventKind};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Store, names};
@@ -78,7 +78,7 @@ fn pipeline_of(run: &Path) -> Option<String> {
     let mut line = String::new();
     BufReader::new(File::open(run.join(EVENTS)).ok()?).read_line(&mut line).ok()?;
     match serde_json::from_str::<RunEvent>(&line).ok()?.what {
-        Happening::RunStarted { pipeline, .. } => Some(pipeline),
+        RunEventKind::RunStarted { pipeline, .. } => Some(pipeline),
         _ => None,
     }
 }

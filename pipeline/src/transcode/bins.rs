@@ -1,6 +1,7 @@
 //! Exports token bins: a file, or a few, for each shard.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,36 +13,39 @@ use ratdata_schemas::layouts::{megatron, npy, olmo, safetensors};
 use ratdata_schemas::{BinSet, Carried, Dtype, Shard, TokenId};
 
 use super::text::export_text;
-use super::{ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
+use super::{Export, ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
+
+/// The folder within a split's in which the layout of `OLMo` has its masks.
+pub(super) const LABEL_MASKS: &str = "label_mask";
 
 /// Writes the token bins of one split.
 pub(super) fn export_bins(
-    job: &ExportJob<'_>,
+    export: &Export<'_>,
     split: &str,
     files: &mut Vec<ExportedFile>,
 ) -> Result<(), TranscodeError> {
+    let job = export.job;
     let bins = BinSet::from_manifest(job.root, job.manifest, split)?;
     for shard in bins.shards() {
-        job.check_stop()?;
-        let stem = shard
-            .bin()
-            .path()
-            .file_stem()
-            .map_or_else(|| split.to_owned(), |stem| stem.to_string_lossy().into_owned());
+        export.check_stop()?;
+        let path = shard.bin().path();
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or(split).to_owned();
         let index = shard.index().map_or(&[][..], |index| index.ends());
         if let Some(index) = shard.index() {
             index.check(shard.bin().len())?;
         }
         let part = Part { split, stem, shard, ends: index };
-        match job.to {
-            ExportLayout::Megatron => part.megatron(job, files)?,
-            ExportLayout::Llmc => part.llmc(job, files)?,
-            ExportLayout::Datatrove => part.datatrove(job, files)?,
-            ExportLayout::Olmo => part.olmo(job, files)?,
-            ExportLayout::Npy => part.npy(job, files)?,
-            ExportLayout::Safetensors => part.safetensors(job, files)?,
-            ExportLayout::Jsonl => export_text(job, split, &part.stem, shard, files)?,
-        }
+        // The path tells shards apart that have one name in two folders.
+        let name = format!("{split}: {}", path.strip_prefix(job.root).unwrap_or(path).display());
+        export.part(&name, files, |files| match job.to {
+            ExportLayout::Megatron => part.megatron(export, files),
+            ExportLayout::Llmc => part.llmc(export, files),
+            ExportLayout::Datatrove => part.datatrove(export, files),
+            ExportLayout::Olmo => part.olmo(export, files),
+            ExportLayout::Npy => part.npy(export, files),
+            ExportLayout::Safetensors => part.safetensors(export, files),
+            ExportLayout::Jsonl => export_text(export, split, &part.stem, shard, files),
+        })?;
     }
     Ok(())
 }
@@ -70,15 +74,15 @@ impl Part<'_> {
 
     fn megatron(
         &self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
-        let vocab_size = job.manifest.tokenizer.vocab_size;
+        let vocab_size = export.job.manifest.tokenizer.vocab_size;
         let most = i32::MAX.unsigned_abs();
         if vocab_size > most {
             return Err(TranscodeError::Vocabulary { layout: "megatron", most, vocab_size });
         }
-        let mut idx = job.create(self.split, &self.name(".idx"))?;
+        let mut idx = export.create(self.split, &self.name(".idx"))?;
         let mut written = Ok(());
         megatron::index(self.shard.bin().dtype(), self.ends, |piece| {
             if written.is_ok() {
@@ -87,22 +91,22 @@ impl Part<'_> {
         })
         .map_err(TranscodeError::layout(&self.path()))?;
         written?;
-        job.carry(&self.path(), self.split, &self.name(".bin"), files)?;
+        export.carry(&self.path(), self.split, &self.name(".bin"), files)?;
         idx.commit(None, files)
     }
 
     /// EOS begins each document there and ends it here: the same stream, moved by one token.
     fn llmc(
         &self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
-        let eos = job.eos.ok_or(TranscodeError::NoEos { layout: "llmc" })?;
+        let eos = export.job.eos.ok_or(TranscodeError::NoEos { layout: "llmc" })?;
         let pieces = pieces(self.ends, llmc::MAX_TOKENS);
         for (number, documents) in pieces.iter().enumerate() {
-            job.check_stop()?;
+            export.check_stop()?;
             let more = if pieces.len() > 1 { format!("-{number:03}") } else { String::new() };
-            let mut file = job.create(self.split, &self.name(&format!("{more}.bin")))?;
+            let mut file = export.create(self.split, &self.name(&format!("{more}.bin")))?;
             let carried = self.llmc_piece(&mut file, documents.clone(), eos)?;
             file.commit(carried, files)?;
         }
@@ -149,30 +153,30 @@ impl Part<'_> {
 
     fn datatrove(
         &self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
         let metadata = DatatroveMetadata {
-            tokenizer: job.manifest.tokenizer.name.clone(),
+            tokenizer: export.job.manifest.tokenizer.name.clone(),
             dtype: self.shard.bin().dtype(),
             tokens: self.shard.bin().len(),
         };
-        job.carry(&self.path(), self.split, &self.name(".ds"), files)?;
+        export.carry(&self.path(), self.split, &self.name(".ds"), files)?;
         if let Some(index) = self.shard.index() {
-            job.carry(index.path(), self.split, &self.name(".ds.index"), files)?;
+            export.carry(index.path(), self.split, &self.name(".ds.index"), files)?;
         }
-        self.mask_bytes(job, &self.name(".ds.loss"), None, files)?;
-        let mut file = job.create(self.split, &self.name(".ds.metadata"))?;
+        self.mask_bytes(export, &self.name(".ds.loss"), None, files)?;
+        let mut file = export.create(self.split, &self.name(".ds.metadata"))?;
         file.write(metadata.to_text().as_bytes())?;
         file.commit(None, files)
     }
 
     fn olmo(
         &self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
-        let mut csv = job.create(self.split, &self.name(".csv.gz"))?;
+        let mut csv = export.create(self.split, &self.name(".csv.gz"))?;
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
         let mut text = String::new();
         let path = csv.path.clone();
@@ -189,34 +193,34 @@ impl Part<'_> {
         }
         gzip.write_all(text.as_bytes()).map_err(&gzipped)?;
         csv.write(&gzip.finish().map_err(&gzipped)?)?;
-        job.carry(&self.path(), self.split, &self.name(".npy"), files)?;
-        self.mask_bytes(job, &format!("label_mask/{}", self.name(".npy")), None, files)?;
+        export.carry(&self.path(), self.split, &self.name(".npy"), files)?;
+        self.mask_bytes(export, &format!("{LABEL_MASKS}/{}", self.name(".npy")), None, files)?;
         csv.commit(None, files)
     }
 
     fn npy(
         &self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
         let bin = self.shard.bin();
-        let mut tokens = job.create(self.split, &self.name(".npy"))?;
+        let mut tokens = export.create(self.split, &self.name(".npy"))?;
         tokens.write(&npy::header(descr(bin.dtype()), &[bin.len()]))?;
         tokens.copy_from(&self.path(), 0, bin.bytes().len() as u64)?;
         tokens.commit(Some(Carried::Copied), files)?;
         if let Some(index) = self.shard.index() {
-            let mut ends = job.create(self.split, &self.name(".ends.npy"))?;
+            let mut ends = export.create(self.split, &self.name(".ends.npy"))?;
             ends.write(&npy::header("<u8", &[index.len() as u64]))?;
             ends.copy_from(index.path(), 0, index.len() as u64 * 8)?;
             ends.commit(Some(Carried::Copied), files)?;
         }
         let header = npy::header("|b1", &[bin.len()]);
-        self.mask_bytes(job, &self.name(".mask.npy"), Some(&header), files)
+        self.mask_bytes(export, &self.name(".mask.npy"), Some(&header), files)
     }
 
     fn safetensors(
         &self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         files: &mut Vec<ExportedFile>,
     ) -> Result<(), TranscodeError> {
         let bin = self.shard.bin();
@@ -237,20 +241,20 @@ impl Part<'_> {
         if self.shard.mask().is_some() {
             tensors.push(tensor("loss_mask", "BOOL", bin.len(), 1));
         }
-        let mut file = job.create(self.split, &self.name(".safetensors"))?;
-        file.write(&safetensors::header(&tensors, &metadata(job, self.split)))?;
+        let mut file = export.create(self.split, &self.name(".safetensors"))?;
+        file.write(&safetensors::header(&tensors, &metadata(export.job, self.split)))?;
         if let Some(index) = self.shard.index() {
             file.copy_from(index.path(), 0, index.len() as u64 * 8)?;
         }
         file.copy_from(&self.path(), 0, bin.bytes().len() as u64)?;
-        self.write_mask(job, &mut file)?;
+        self.write_mask(export, &mut file)?;
         file.commit(Some(Carried::Copied), files)
     }
 
     /// Writes the loss mask as one byte a token, where there is one.
     fn mask_bytes(
         &self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         name: &str,
         header: Option<&[u8]>,
         files: &mut Vec<ExportedFile>,
@@ -258,17 +262,17 @@ impl Part<'_> {
         if self.shard.mask().is_none() {
             return Ok(());
         }
-        let mut file = job.create(self.split, name)?;
+        let mut file = export.create(self.split, name)?;
         file.write(header.unwrap_or(&[]))?;
-        self.write_mask(job, &mut file)?;
+        self.write_mask(export, &mut file)?;
         file.commit(None, files)
     }
 
-    fn write_mask(&self, job: &ExportJob<'_>, file: &mut NewFile) -> Result<(), TranscodeError> {
+    fn write_mask(&self, export: &Export<'_>, file: &mut NewFile) -> Result<(), TranscodeError> {
         let Some(mask) = self.shard.mask() else { return Ok(()) };
         let mut left = self.shard.bin().len();
         for block in mask.chunks(1 << 16) {
-            job.check_stop()?;
+            export.check_stop()?;
             let bytes: Vec<u8> =
                 block.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1)).collect();
             let here = left.min(bytes.len() as u64);
@@ -291,7 +295,7 @@ pub(super) fn descr(dtype: Dtype) -> &'static str {
 pub(super) fn metadata(job: &ExportJob<'_>, split: &str) -> BTreeMap<&'static str, String> {
     let tokenizer = &job.manifest.tokenizer;
     let mut fields = BTreeMap::from([
-        ("name", job.manifest.name.clone()),
+        ("name", job.manifest.name.to_string()),
         ("split", split.to_owned()),
         ("tokenizer", tokenizer.name.clone()),
         ("tokenizer_fingerprint", tokenizer.fingerprint.to_string()),

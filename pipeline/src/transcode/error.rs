@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use ratdata_schemas::layouts::LayoutError;
 use ratdata_schemas::{
-    ArtifactError, BinError, BinSetError, Dtype, ManifestError, RowSetError, TokenId,
+    ArtifactError, ArtifactInputError, BinError, BinSetError, Dtype, ManifestError, RowSetError,
+    TokenId,
 };
 use thiserror::Error;
 
@@ -13,7 +14,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub(crate) enum TranscodeError {
     #[error(transparent)]
-    Artifact(#[from] ArtifactError),
+    Artifact(ArtifactError),
     #[error(transparent)]
     Bin(#[from] BinError),
     #[error(transparent)]
@@ -21,13 +22,29 @@ pub(crate) enum TranscodeError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error(transparent)]
+    ArtifactInput(ArtifactInputError),
+    #[error(transparent)]
     RowSet(#[from] RowSetError),
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {source}", .path.display())]
     Layout { path: PathBuf, source: LayoutError },
+    #[error("{}: this file was changed while it was read", .path.display())]
+    Touched { path: PathBuf },
     #[error("{}: there is a file already", .path.display())]
     Exists { path: PathBuf },
+    #[error("{}: holds what another job has begun: {difference}", .out.display())]
+    OtherJob { out: PathBuf, difference: String },
+    #[error("{}: two files of the artifact would be this one", .path.display())]
+    SameName { path: PathBuf },
+    #[error("{}: what is written there would touch {}, which is read", .out.display(), .input.display())]
+    InInput { out: PathBuf, input: PathBuf },
+    #[error("{}: the name is not UTF-8, and the artifact's files and manifest would have it", .path.display())]
+    NotUtf8 { path: PathBuf },
+    #[error("the EOS id is {id}, the vocabulary has {vocab_size}: expected 0 to {}", .vocab_size.saturating_sub(1))]
+    Eos { id: TokenId, vocab_size: u32 },
+    #[error("the EOS id is {id}, which is more than ids of {dtype} can be")]
+    EosWidth { id: TokenId, dtype: Dtype },
     #[error("{}: there is an artifact already", .path.display())]
     ArtifactExists { path: PathBuf },
     #[error("split `{split}` holds rows, and `{layout}` holds streams of tokens")]
@@ -36,6 +53,8 @@ pub(crate) enum TranscodeError {
     NoEos { layout: &'static str },
     #[error("`{layout}` holds ids below {most}, the vocabulary has {vocab_size}")]
     Vocabulary { layout: &'static str, most: u32, vocab_size: u32 },
+    #[error("ids of {dtype} cannot hold the tokenizer's vocabulary of {vocab_size}")]
+    Width { dtype: Dtype, vocab_size: u32 },
     #[error("nothing says where the documents of {} end", .path.display())]
     NoDocuments { path: PathBuf },
     #[error("{}: no file of this layout, expected {expected}", .path.display())]
@@ -51,7 +70,7 @@ pub(crate) enum TranscodeError {
     Tokenizers { path: PathBuf, found: String, first: PathBuf, expected: String },
     #[error("{}: has no loss mask, and other shards of its split have one", .path.display())]
     NoMask { path: PathBuf },
-    #[error("interrupted; nothing that was begun is left")]
+    #[error("interrupted")]
     Interrupted,
 }
 
@@ -63,7 +82,10 @@ impl TranscodeError {
 
     /// Wraps what the system said about one file.
     pub(crate) fn io(path: &std::path::Path) -> impl Fn(io::Error) -> Self + '_ {
-        |source| Self::Io { path: path.to_owned(), source }
+        |source| match source.kind() {
+            io::ErrorKind::Interrupted => Self::Interrupted,
+            _ => Self::Io { path: path.to_owned(), source },
+        }
     }
 
     /// Returns what the user can do about it, where there is something to do.
@@ -73,9 +95,20 @@ impl TranscodeError {
             Self::Bin(wrong) => wrong.hint(),
             Self::BinSet(wrong) => wrong.hint(),
             Self::Manifest(wrong) => wrong.hint(),
+            Self::ArtifactInput(wrong) => wrong.hint(),
             Self::RowSet(wrong) => wrong.hint(),
+            Self::Touched { .. } => {
+                Some("let what writes it end, then give the same command again")
+            }
             Self::Layout { source, .. } => source.hint(),
-            Self::Exists { .. } | Self::ArtifactExists { .. } => {
+            Self::InInput { .. } => Some("choose an `--out` beside what is read"),
+            Self::SameName { .. } => Some("give the artifact's files names of their own: merge it"),
+            Self::NotUtf8 { .. } => Some("rename the file"),
+            Self::Eos { .. } | Self::EosWidth { .. } => {
+                Some("is it the EOS of this tokenizer? `--eos ID` says which id it is")
+            }
+            Self::Interrupted => Some("the same command goes on"),
+            Self::Exists { .. } | Self::OtherJob { .. } | Self::ArtifactExists { .. } => {
                 Some("choose another `--out`, or replace it with `--force`")
             }
             Self::RowsInStreams { .. } => {
@@ -88,13 +121,28 @@ impl TranscodeError {
             Self::Dtype { .. } => {
                 Some("the ids of one artifact have one width; import the others apart")
             }
+            Self::Width { .. } => Some("ids that a tokenizer of this size made take `--dtype u32`"),
             Self::Tokenizers { .. } => Some("ids of different tokenizers mean different pieces"),
             Self::NoMask { .. } => Some("merge those with masks and those without apart"),
             Self::TooLarge { .. } => Some("is it the right tokenizer, and the right `--dtype`?"),
-            Self::Io { .. }
-            | Self::Vocabulary { .. }
-            | Self::NoFiles { .. }
-            | Self::Interrupted => None,
+            Self::Io { .. } | Self::Vocabulary { .. } | Self::NoFiles { .. } => None,
         }
+    }
+}
+
+impl From<ArtifactError> for TranscodeError {
+    fn from(wrong: ArtifactError) -> Self {
+        match wrong {
+            ArtifactError::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+                Self::Interrupted
+            }
+            wrong => Self::Artifact(wrong),
+        }
+    }
+}
+
+impl From<ArtifactInputError> for TranscodeError {
+    fn from(wrong: ArtifactInputError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::ArtifactInput(wrong) }
     }
 }

@@ -1,4 +1,6 @@
 //! Makes an artifact of foreign files: payloads carried, ids held to the vocabulary, a manifest.
+//!
+//! Longer than 500 lines because an import is one pass, whose checks, shards and indexes share one job.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -6,19 +8,27 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
-use ratdata_schemas::open_regular;
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, FileRecord, Manifest, PayloadFile, ShardRecord, SourceRecord,
-    SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens,
+    Checksum, DirLock, Dtype, FORMAT_VERSION, FileRecord, FileState, Identity, MANIFEST_FILE,
+    Manifest, PayloadFile, PlainName, RelativePath, ShardRecord, SourceRecord, SplitRecord,
+    StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, carry_unless, open_regular,
+    resting_place,
 };
 use rayon::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::TranscodeError;
-use super::found::{Found, find, open};
+use super::foreign_file::{ForeignFile, find, open};
+use super::note::{JobNote, is_begun, sweep};
+use super::{TranscodeError, UNKNOWN};
+use crate::interrupt;
 
-pub(crate) use super::found::ImportLayout;
+pub(crate) use super::foreign_file::{ImportLayout, beside};
+
+/// The folder of shards within an artifact.
+const SHARDS: &str = "shards";
+
+/// No vocabulary has as many ids: a signed id below 0, or -1 as a filler, is none.
+const MOST_ID: TokenId = i32::MAX.unsigned_abs();
 
 /// What says where documents end, in layouts that do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +41,15 @@ pub(crate) enum Documents {
     Unknown,
 }
 
+impl Documents {
+    fn eos(self) -> Option<TokenId> {
+        match self {
+            Self::Eos(id) => Some(id),
+            Self::OneAFile | Self::Unknown => None,
+        }
+    }
+}
+
 /// One import: what is read, and the artifact that it becomes.
 pub(crate) struct ImportJob<'a> {
     /// Files, and folders of files.
@@ -40,9 +59,9 @@ pub(crate) struct ImportJob<'a> {
     /// The folder that becomes the artifact.
     pub(crate) out: &'a Path,
     /// What the files' names begin with.
-    pub(crate) name: &'a str,
+    pub(crate) name: &'a PlainName,
     /// The part that all of it becomes.
-    pub(crate) split: &'a str,
+    pub(crate) split: &'a PlainName,
     /// The width of the ids, where it was said.
     pub(crate) dtype: Option<Dtype>,
     /// What says where documents end.
@@ -57,13 +76,36 @@ pub(crate) struct ImportJob<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Makes an artifact of foreign files.
+/// What an import has made; it is an import in work until it is [finished](Imported::finish).
+pub(crate) struct Imported {
+    /// The artifact.
+    pub(crate) manifest: Manifest,
+    /// Whether this run made it; otherwise it was there.
+    pub(crate) made: bool,
+    note: Option<JobNote>,
+    _lock: DirLock,
+}
+
+impl Imported {
+    /// Ends the import.
+    ///
+    /// # Errors
+    ///
+    /// The note of the job cannot be removed.
+    pub(crate) fn finish(self) -> Result<(), TranscodeError> {
+        self.note.map_or(Ok(()), JobNote::clear)
+    }
+}
+
+/// Makes an artifact of foreign files, unless the same import has.
 ///
 /// # Errors
 ///
 /// A file is not in the layout, ids do not fit the vocabulary, or the artifact cannot be written.
-pub(crate) fn import(job: &ImportJob<'_>) -> Result<Manifest, TranscodeError> {
+/// What was made of it is then taken back.
+pub(crate) fn import(job: &ImportJob<'_>) -> Result<Imported, TranscodeError> {
     let paths = find(job.inputs, job.from)?;
+    let seen = look(&paths);
     let mut found = Vec::new();
     for path in &paths {
         found.push(open(path, job.from, job.dtype)?);
@@ -78,13 +120,169 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Manifest, TranscodeError> {
             return Err(TranscodeError::NoDocuments { path: other.path.clone() });
         }
     }
-    let _lock = DirLock::take(job.out)?;
-    clear(job.out, job.force)?;
-    let mut made = Made { files: Vec::new() };
-    let manifest = shards(job, &found, dtype, &mut made)?;
-    manifest.write(job.out)?;
-    made.files.clear();
-    Ok(manifest)
+    check_vocabulary(job, dtype)?;
+    check_inputs(job.out, &found)?;
+    let described = described(job, &found, dtype)?;
+    let lock = DirLock::take(job.out)?;
+    let imported = |manifest, made, note| Imported { manifest, made, note, _lock: lock };
+    let own = match there(job, &found, dtype, &described)? {
+        There::Done(manifest) => {
+            sweep(job.out)?;
+            let note = is_begun(job.out, &described)?
+                .then(|| JobNote::open(job.out, &described, false))
+                .transpose()?;
+            return Ok(imported(*manifest, false, note));
+        }
+        There::Lost => true,
+        There::Nothing => false,
+    };
+    let note = JobNote::open(job.out, &described, job.force)?;
+    clear(job.out, job.force || own)?;
+    let made = shards(job, &found, dtype, &note).and_then(|manifest| {
+        check(seen, job.link)?;
+        manifest.write(job.out)?;
+        Ok(manifest)
+    });
+    match made {
+        Ok(manifest) => Ok(imported(manifest, true, Some(note))),
+        Err(wrong) => {
+            note.take_back()?;
+            Err(wrong)
+        }
+    }
+}
+
+/// Checks that the EOS id is one of the vocabulary, and that ids of this width can be.
+fn check_vocabulary(job: &ImportJob<'_>, dtype: Dtype) -> Result<(), TranscodeError> {
+    if let Some(tokenizer) = &job.tokenizer {
+        let vocab_size = tokenizer.vocab_size;
+        if dtype == Dtype::U16 && Dtype::for_vocab(vocab_size) == Dtype::U32 {
+            return Err(TranscodeError::Width { dtype, vocab_size });
+        }
+        if let Documents::Eos(id) = job.documents
+            && id >= vocab_size
+        {
+            return Err(TranscodeError::Eos { id, vocab_size });
+        }
+    }
+    match job.documents {
+        // One more than the largest id is the size of a vocabulary, which is a `u32`.
+        Documents::Eos(id) if !dtype.holds(id) || id > MOST_ID => {
+            Err(TranscodeError::EosWidth { id, dtype })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that no input lies where the artifact's own files will.
+fn check_inputs(out: &Path, found: &[ForeignFile]) -> Result<(), TranscodeError> {
+    let mut taken = HashSet::new();
+    if out.join(MANIFEST_FILE).exists() {
+        let old = Manifest::read(out).ok();
+        for record in old.iter().flat_map(Manifest::files) {
+            taken.extend(record.place(out).canonicalize().ok());
+        }
+    }
+    let shards = out.join(SHARDS);
+    let shards = resting_place(&shards).map_err(TranscodeError::io(&shards))?;
+    for file in found {
+        let real = file.path.canonicalize().map_err(TranscodeError::io(&file.path))?;
+        if real.starts_with(&shards) || taken.contains(&real) {
+            return Err(TranscodeError::InInput { out: out.to_owned(), input: file.path.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Returns all that decides the artifact but the content of the inputs.
+fn described(
+    job: &ImportJob<'_>,
+    found: &[ForeignFile],
+    dtype: Dtype,
+) -> Result<Value, TranscodeError> {
+    let mut inputs = Vec::new();
+    for file in found {
+        let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
+        inputs.push(json!({ "name": file.name, "bytes": bytes }));
+    }
+    Ok(json!({
+        "import": config(job),
+        "name": job.name,
+        "dtype": dtype,
+        "tokenizer": job.tokenizer,
+        "link": job.link,
+        "inputs": inputs,
+    }))
+}
+
+fn config(job: &ImportJob<'_>) -> Value {
+    json!({ "import": job.from.name(), "split": job.split, "eos": job.documents.eos() })
+}
+
+/// What an earlier run has left in the folder.
+enum There {
+    /// No artifact, or one that is to be replaced.
+    Nothing,
+    /// The artifact of the same import.
+    Done(Box<Manifest>),
+    /// The same, of which files were lost.
+    Lost,
+}
+
+/// Looks for the artifact of the same import of the same content.
+fn there(
+    job: &ImportJob<'_>,
+    found: &[ForeignFile],
+    dtype: Dtype,
+    described: &Value,
+) -> Result<There, TranscodeError> {
+    if job.force || !job.out.join(MANIFEST_FILE).exists() {
+        return Ok(There::Nothing);
+    }
+    let manifest = Manifest::read(job.out)?;
+    let vocabulary = match &job.tokenizer {
+        Some(tokenizer) => manifest.tokenizer == *tokenizer,
+        None => manifest.tokenizer.semantics == UNKNOWN,
+    };
+    let mut same = vocabulary
+        && (&manifest.name, manifest.dtype) == (job.name, dtype)
+        && manifest.config == config(job)
+        && manifest.sources.len() == found.len();
+    // A run that was killed when all was done has left its note, and reads nothing again.
+    if same && !is_begun(job.out, described)? {
+        for (file, source) in found.iter().zip(&manifest.sources) {
+            let content = || Checksum::of_file(&file.path).map_err(TranscodeError::io(&file.path));
+            same = same && file.name == source.name && content()? == source.fingerprint;
+        }
+    }
+    if !same {
+        return Err(TranscodeError::ArtifactExists { path: job.out.to_owned() });
+    }
+    let whole = manifest.files().iter().all(|file| file.is_whole(job.out));
+    Ok(if whole { There::Done(Box::new(manifest)) } else { There::Lost })
+}
+
+/// Looks at the foreign files and those beside them.
+fn look(paths: &[PathBuf]) -> Vec<(PathBuf, Identity)> {
+    let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(beside(path)));
+    // What cannot be looked at is told by whoever reads it.
+    let look = |path: PathBuf| {
+        let state = FileState::of(&path).ok()?;
+        Some((path, state.identity))
+    };
+    files.filter_map(look).collect()
+}
+
+/// Checks that files are as they were; `linked` ones may have got a second name.
+fn check(seen: Vec<(PathBuf, Identity)>, linked: bool) -> Result<(), TranscodeError> {
+    for (path, before) in seen {
+        let now = Identity::of(&path).map_err(TranscodeError::io(&path))?;
+        let same = if linked { now.is_unwritten_since(&before) } else { now == before };
+        if !same {
+            return Err(TranscodeError::Touched { path });
+        }
+    }
+    Ok(())
 }
 
 /// Makes room for the artifact, where the user wants that.
@@ -96,37 +294,21 @@ pub(super) fn clear(out: &Path, force: bool) -> Result<(), TranscodeError> {
     if !force {
         return Err(TranscodeError::ArtifactExists { path: out.to_owned() });
     }
-    let old = Manifest::read(out)?;
+    // Of what is no manifest of ours, no more than itself is known to be in the way.
+    let old = Manifest::read(out).ok();
     // Without its manifest the folder is no artifact, whatever happens next.
     fs::remove_file(&path).map_err(TranscodeError::io(&path))?;
-    for record in old.files() {
-        let path = record.resolve(out)?;
-        if path.exists() {
-            fs::remove_file(&path).map_err(TranscodeError::io(&path))?;
-        }
+    for record in old.iter().flat_map(Manifest::files) {
+        record.remove(out)?;
     }
     Ok(())
 }
 
-/// Files that are taken back unless the artifact becomes whole.
-struct Made {
-    files: Vec<PathBuf>,
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for file in &self.files {
-            // Nothing can be told from a drop; a folder without a manifest is no artifact anyway.
-            drop(fs::remove_file(file));
-        }
-    }
-}
-
 fn shards(
     job: &ImportJob<'_>,
-    found: &[Found],
+    found: &[ForeignFile],
     dtype: Dtype,
-    made: &mut Made,
+    note: &JobNote,
 ) -> Result<Manifest, TranscodeError> {
     let (mut records, mut sources) = (Vec::new(), Vec::new());
     let mut largest = None;
@@ -135,35 +317,42 @@ fn shards(
         if job.stop.load(Ordering::Relaxed) {
             return Err(TranscodeError::Interrupted);
         }
-        let mut stem = format!("shards/{}-{}-{}", job.name, job.split, file.stem);
-        if !stems.insert(stem.clone()) {
+        let mut stem = format!("{SHARDS}/{}-{}-{}", job.name, job.split, file.stem);
+        while !stems.insert(stem.clone()) {
             stem = format!("{stem}-{number}");
         }
         let next = found.get(number as usize + 1);
-        let shard = Shard { job, file, next, stem };
-        let (bin, record) = shard.carry(made)?;
+        let shard = Shard { job, note, file, next, stem };
+        let (bin, record) = shard.carry()?;
         largest = largest.max(check_ids(job, file, &bin)?);
-        let (idx, documents) = shard.index(&bin, made)?;
-        let mask = shard.mask(&bin, made)?;
+        let (idx, documents) = shard.index(&bin)?;
+        let mask = shard.mask(&bin)?;
         let fingerprint = match file.from {
             0 => record.blake3.clone(),
-            _ => Checksum::of_file(&file.path).map_err(TranscodeError::io(&file.path))?,
+            _ => Checksum::of_file_unless(&file.path, job.stop)
+                .map_err(TranscodeError::io(&file.path))?,
         };
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file.name.clone();
         let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
         let (rows, bad_rows, text_bytes) = (documents, 0, 0);
-        sources.push(SourceRecord { name, bytes, rows, bad_rows, text_bytes, fingerprint });
+        let replaced_rows = 0;
+        sources.push(SourceRecord {
+            name,
+            bytes,
+            rows,
+            bad_rows,
+            replaced_rows,
+            text_bytes,
+            fingerprint,
+        });
         let (source, tokens) = (Some(number), bin.len());
         records.push(ShardRecord { source, documents, tokens, bin: record, idx, mask });
     }
-    let eos = match job.documents {
-        Documents::Eos(id) => Some(id),
-        _ => None,
-    };
+    let eos = job.documents.eos();
     let tokenizer = job.tokenizer.clone().unwrap_or_else(|| TokenizerRecord {
-        name: "unknown".into(),
-        semantics: "unknown".into(),
-        fingerprint: Checksum::of(b"unknown"),
+        name: UNKNOWN.into(),
+        semantics: UNKNOWN.into(),
+        fingerprint: Checksum::of(UNKNOWN.as_bytes()),
         vocab_size: largest.max(eos).map_or(0, |id| id.saturating_add(1)),
         bos: None,
         eos,
@@ -172,49 +361,40 @@ fn shards(
     });
     Ok(Manifest {
         format_version: FORMAT_VERSION,
-        name: job.name.to_owned(),
+        name: job.name.clone(),
         dtype,
         tokenizer,
-        splits: BTreeMap::from([(job.split.to_owned(), SplitRecord::Shards { shards: records })]),
+        splits: BTreeMap::from([(job.split.clone(), SplitRecord::Shards { shards: records })]),
         sources,
         base: None,
-        config: json!({ "import": job.from.name(), "split": job.split, "eos": eos }),
+        config: config(job),
     })
 }
 
 /// One foreign file on its way to a shard.
 struct Shard<'a> {
     job: &'a ImportJob<'a>,
-    file: &'a Found,
-    next: Option<&'a Found>,
+    note: &'a JobNote,
+    file: &'a ForeignFile,
+    next: Option<&'a ForeignFile>,
     stem: String,
 }
 
 impl Shard<'_> {
-    fn place(&self, ending: &str, made: &mut Made) -> PathBuf {
-        let path = self.job.out.join(format!("{}.{ending}", self.stem));
-        made.files.push(path.clone());
-        path
-    }
-
-    fn record(
-        &self,
-        ending: &str,
-        path: &Path,
-        blake3: Checksum,
-    ) -> Result<FileRecord, TranscodeError> {
-        let bytes = fs::metadata(path).map_err(TranscodeError::io(path))?.len();
-        Ok(FileRecord { path: format!("{}.{ending}", self.stem), bytes, blake3 })
+    fn place(&self, ending: &str) -> Result<PathBuf, TranscodeError> {
+        let name = RelativePath::new(&format!("{}.{ending}", self.stem))
+            .map_err(|_| TranscodeError::NotUtf8 { path: self.file.path.clone() })?;
+        self.note.begin(name, self.job.force)
     }
 
     /// Brings the ids into the artifact.
-    fn carry(&self, made: &mut Made) -> Result<(TokenBin, FileRecord), TranscodeError> {
-        let path = self.place("bin", made);
+    fn carry(&self) -> Result<(TokenBin, FileRecord), TranscodeError> {
+        let path = self.place("bin")?;
         let (from, width) = (self.file.from, self.file.dtype.width() as u64);
         if from == 0 {
-            ratdata_schemas::payload::carry(&self.file.path, &path, self.job.link)?;
+            carry_unless(&self.file.path, &path, self.job.link, interrupt::asked)?;
         } else {
-            let mut file = PayloadFile::create(&path)?;
+            let mut file = PayloadFile::create(&path)?.unless(interrupt::asked);
             let (mut first, mut tokens, mut closing) = (from, self.file.tokens, None);
             if let (ImportLayout::Llmc, Documents::Eos(eos)) = (self.job.from, self.job.documents) {
                 // EOS begins a document there and ends it here: it moves to the end of the file,
@@ -235,17 +415,23 @@ impl Shard<'_> {
             file.commit()?;
         }
         let bin = TokenBin::open(&path, self.file.dtype)?;
-        let record = self.record("bin", &path, Checksum::of_many(bin.bytes()))?;
+        let record = FileRecord {
+            path: RelativePath::new(&format!("{}.bin", self.stem))
+                .map_err(|_| TranscodeError::NotUtf8 { path: self.file.path.clone() })?,
+            bytes: bin.bytes().len() as u64,
+            blake3: Checksum::of_many_unless(bin.bytes(), self.job.stop)
+                .map_err(TranscodeError::io(&path))?,
+        };
         Ok((bin, record))
     }
 
     /// Writes the document index, and returns how many documents there are.
-    fn index(&self, bin: &TokenBin, made: &mut Made) -> Result<(FileRecord, u64), TranscodeError> {
-        let path = self.place("idx", made);
+    fn index(&self, bin: &TokenBin) -> Result<(FileRecord, u64), TranscodeError> {
+        let path = self.place("idx")?;
         if let (Some(index), Some(ends)) = (&self.file.index, &self.file.ends) {
-            ratdata_schemas::payload::carry(index, &path, self.job.link)?;
-            let blake3 = Checksum::of_file(&path).map_err(TranscodeError::io(&path))?;
-            return Ok((self.record("idx", &path, blake3)?, ends.len() as u64));
+            carry_unless(index, &path, self.job.link, interrupt::asked)?;
+            let record = FileRecord::of_file_unless(self.job.out, &path, self.job.stop)?;
+            return Ok((record, ends.len() as u64));
         }
         let found;
         let ends = match (&self.file.ends, self.job.documents) {
@@ -267,12 +453,12 @@ impl Shard<'_> {
     }
 
     /// Writes the loss mask, one bit a token, where there is one.
-    fn mask(&self, bin: &TokenBin, made: &mut Made) -> Result<Option<FileRecord>, TranscodeError> {
+    fn mask(&self, bin: &TokenBin) -> Result<Option<FileRecord>, TranscodeError> {
         let Some((source, from)) = &self.file.mask else { return Ok(None) };
         let mut bytes = open_regular(source).map_err(TranscodeError::io(source))?;
         std::io::copy(&mut bytes.by_ref().take(*from), &mut std::io::sink())
             .map_err(TranscodeError::io(source))?;
-        let mut file = StagedFile::create(&self.place("mask", made))?;
+        let mut file = StagedFile::create(&self.place("mask")?)?;
         let mut left = bin.len();
         let mut block = Vec::new();
         while left > 0 {
@@ -295,7 +481,7 @@ impl Shard<'_> {
     }
 }
 
-fn begins_with(file: &Found, eos: TokenId) -> Result<bool, TranscodeError> {
+fn begins_with(file: &ForeignFile, eos: TokenId) -> Result<bool, TranscodeError> {
     if file.tokens == 0 {
         return Ok(false);
     }
@@ -307,19 +493,30 @@ fn begins_with(file: &Found, eos: TokenId) -> Result<bool, TranscodeError> {
     Ok(first == eos.to_le_bytes()[..file.dtype.width()])
 }
 
+/// How many ids are looked at between two looks at whether the user has stopped it.
+const PIECE: usize = 1 << 20;
+
 /// Returns the largest id, held to the vocabulary where that is known.
 fn check_ids(
     job: &ImportJob<'_>,
-    file: &Found,
+    file: &ForeignFile,
     bin: &TokenBin,
 ) -> Result<Option<TokenId>, TranscodeError> {
+    let going = || !job.stop.load(Ordering::Relaxed);
     let largest = match bin.tokens() {
-        Tokens::U16(ids) => ids.par_iter().max().map(|&id| TokenId::from(id)),
-        Tokens::U32(ids) => ids.par_iter().max().copied(),
+        Tokens::U16(ids) => {
+            let pieces = ids.par_chunks(PIECE).filter(|_| going());
+            pieces.filter_map(|piece| piece.iter().max().map(|&id| TokenId::from(id))).max()
+        }
+        Tokens::U32(ids) => {
+            let pieces = ids.par_chunks(PIECE).filter(|_| going());
+            pieces.filter_map(|piece| piece.iter().max().copied()).max()
+        }
     };
-    // A signed id below 0, or -1 as a filler, is no id of any vocabulary.
-    let most = i32::MAX.unsigned_abs();
-    let vocab_size = job.tokenizer.as_ref().map_or(most, |tokenizer| tokenizer.vocab_size);
+    if !going() {
+        return Err(TranscodeError::Interrupted);
+    }
+    let vocab_size = job.tokenizer.as_ref().map_or(MOST_ID, |tokenizer| tokenizer.vocab_size);
     match largest {
         Some(id) if id >= vocab_size => {
             Err(TranscodeError::TooLarge { path: file.path.clone(), id, vocab_size })

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    BinSet, Checksum, DirLock, FileRecord, Manifest, PayloadFile, Shard, ShardRecord, SplitRecord,
+    ArtifactInput, ArtifactInputError, BinSet, Checksum, DirLock, FORMAT_VERSION, FileRecord,
+    Known, MANIFEST_FILE, Manifest, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord,
 };
-use ratdata_tokenize::corpus::MergedInput;
+use ratdata_tokenize::provenance::MergedInput;
 use serde_json::{Value, json};
 
-use super::TranscodeError;
+use super::{TranscodeError, check_apart};
+use crate::interrupt;
 
 /// One merge: what is joined, and where to.
 pub(crate) struct MergeJob<'a> {
@@ -24,7 +25,7 @@ pub(crate) struct MergeJob<'a> {
     /// The folder that becomes the artifact.
     pub(crate) out: &'a Path,
     /// What the result's files begin with; the first input's name where none is given.
-    pub(crate) name: Option<&'a str>,
+    pub(crate) name: Option<&'a PlainName>,
     /// Whether an artifact that is there already is replaced.
     pub(crate) force: bool,
     /// Set when the user wants to stop.
@@ -49,6 +50,7 @@ pub(crate) struct Merged {
 /// An input is no artifact of token bins, inputs differ in their tokenizer or the width of their
 /// ids, only some shards of a split have masks, or the result cannot be written.
 pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
+    job.inputs.iter().try_for_each(|root| check_apart(job.out, root))?;
     let manifests =
         job.inputs.iter().map(|root| Manifest::read(root)).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = manifests.first() else {
@@ -57,20 +59,28 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     for (root, manifest) in job.inputs.iter().zip(&manifests) {
         check_alike((&job.inputs[0], first), (root, manifest))?;
     }
-    let mut splits: BTreeMap<&str, Vec<BinSet>> = BTreeMap::new();
+    let mut splits: BTreeMap<&PlainName, Vec<BinSet>> = BTreeMap::new();
     for (root, manifest) in job.inputs.iter().zip(&manifests) {
         for split in manifest.splits.keys() {
-            let bins = BinSet::from_manifest(root, manifest, split)?;
+            let bins = BinSet::from_manifest(root, manifest, split.as_str())?;
             splits.entry(split).or_default().push(bins);
         }
     }
     let name = job.name.unwrap_or(&first.name);
     let config = json!({ "merge": inputs_of(job.inputs, &manifests)? });
-    let _lock = DirLock::take(job.out)?;
+    let lock = DirLock::take(job.out)?;
+    let known = Known::from_note(&lock.note());
+    let held = held(job.inputs, &manifests)?;
+    let check = || -> Result<(), ArtifactInputError> {
+        held.iter().try_for_each(|held| held.check(&known, job.stop))?;
+        lock.leave(&known.to_note());
+        Ok(())
+    };
     let there = job.there(name, &config)?;
     let own = there.is_some();
     let whole = |manifest: &Manifest| manifest.files().iter().all(|file| file.is_whole(job.out));
     if let Some(manifest) = there.filter(whole) {
+        check()?;
         return Ok(Merged { manifest, made: false });
     }
     // What is this job's own and was lost in part is made again.
@@ -80,11 +90,11 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         let shards: Vec<&Shard> = sets.iter().flat_map(BinSet::shards).collect();
         let stem = format!("{name}-{split}");
         let record = job.join(&stem, &shards)?;
-        records.insert(split.to_owned(), SplitRecord::Shards { shards: vec![record] });
+        records.insert(split.clone(), SplitRecord::Shards { shards: vec![record] });
     }
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
-        name: name.to_owned(),
+        name: name.clone(),
         dtype: first.dtype,
         tokenizer: first.tokenizer.clone(),
         splits: records,
@@ -92,8 +102,21 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         base: None,
         config,
     };
+    // Only now, since what was just read need not be fetched from the disk again.
+    check()?;
     manifest.write(job.out)?;
     Ok(Merged { manifest, made: true })
+}
+
+/// Looks at the files of all inputs, which decide the result's bytes.
+fn held(
+    roots: &[PathBuf],
+    manifests: &[Manifest],
+) -> Result<Vec<ArtifactInput>, ArtifactInputError> {
+    let of_one = |(root, manifest): (&PathBuf, &Manifest)| -> Vec<Result<ArtifactInput, ArtifactInputError>> {
+        manifest.files().into_iter().map(|record| ArtifactInput::of(root, record)).collect()
+    };
+    roots.iter().zip(manifests).flat_map(of_one).collect()
 }
 
 /// Describes what is joined, to the byte: the result follows from this and its name alone.
@@ -111,10 +134,11 @@ fn inputs_of(
             SplitRecord::Shards { shards } => shards.iter().map(|shard| shard.documents).sum(),
             _ => 0,
         };
-        let counted = manifest.splits.iter().map(|(name, split)| (name.clone(), documents(split)));
+        let counted =
+            manifest.splits.iter().map(|(name, split)| (name.to_string(), documents(split)));
         inputs.push(MergedInput {
             manifest: fingerprint(root)?,
-            name: manifest.name.clone(),
+            name: manifest.name.to_string(),
             sources: manifest.sources.len(),
             documents: counted.collect(),
             config: manifest.config.clone(),
@@ -144,12 +168,12 @@ fn check_alike(
 
 impl MergeJob<'_> {
     /// Returns the result of the same merge, where the folder holds it and it may stay.
-    fn there(&self, name: &str, config: &Value) -> Result<Option<Manifest>, TranscodeError> {
+    fn there(&self, name: &PlainName, config: &Value) -> Result<Option<Manifest>, TranscodeError> {
         if self.force || !self.out.join(MANIFEST_FILE).exists() {
             return Ok(None);
         }
         let there = Manifest::read(self.out)?;
-        Ok((there.name == name && there.config == *config).then_some(there))
+        Ok((there.name == *name && there.config == *config).then_some(there))
     }
 
     /// Joins the shards of one split.
@@ -166,19 +190,23 @@ impl MergeJob<'_> {
         let mut bits = Bits::default();
         let (mut tokens, mut documents) = (0, 0);
         for shard in shards {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(TranscodeError::Interrupted);
-            }
             let path = shard.bin().path();
             bin.copy_from(path, 0, shard.bin().bytes().len() as u64)?;
             let index = shard.index().ok_or(TranscodeError::NoDocuments { path: path.into() })?;
             index.check(shard.bin().len())?;
             for ends in index.ends().chunks(1 << 13) {
+                self.check_stop()?;
                 let moved = ends.iter().flat_map(|end| (end + tokens).to_le_bytes());
                 idx.write(&moved.collect::<Vec<u8>>())?;
             }
             if let (Some(file), Some(learnt)) = (&mut mask, shard.mask()) {
-                file.write(&bits.append(learnt, shard.bin().len()))?;
+                let mut left = shard.bin().len();
+                for piece in learnt.chunks(1 << 20) {
+                    self.check_stop()?;
+                    let here = left.min(piece.len() as u64 * 8);
+                    file.write(&bits.append(piece, here))?;
+                    left -= here;
+                }
             }
             documents += index.len() as u64;
             tokens += shard.bin().len();
@@ -196,8 +224,13 @@ impl MergeJob<'_> {
         })
     }
 
+    fn check_stop(&self) -> Result<(), TranscodeError> {
+        if self.stop.load(Ordering::Relaxed) { Err(TranscodeError::Interrupted) } else { Ok(()) }
+    }
+
     fn create(&self, stem: &str, ending: &str) -> Result<PayloadFile, TranscodeError> {
-        Ok(PayloadFile::create(&self.out.join(format!("{stem}.{ending}")))?)
+        let file = PayloadFile::create(&self.out.join(format!("{stem}.{ending}")))?;
+        Ok(file.unless(interrupt::asked))
     }
 
     fn commit(
@@ -206,11 +239,9 @@ impl MergeJob<'_> {
         stem: &str,
         ending: &str,
     ) -> Result<FileRecord, TranscodeError> {
-        let bytes = file.commit()?;
-        let name = format!("{stem}.{ending}");
-        let path = self.out.join(&name);
-        let blake3 = Checksum::of_file(&path).map_err(TranscodeError::io(&path))?;
-        Ok(FileRecord { path: name, bytes, blake3 })
+        file.commit()?;
+        let path = self.out.join(format!("{stem}.{ending}"));
+        Ok(FileRecord::of_file_unless(self.out, &path, self.stop)?)
     }
 }
 

@@ -3,17 +3,17 @@
 use ratdata_schemas::layouts::npy;
 use ratdata_schemas::layouts::safetensors::{self, Tensor};
 use ratdata_schemas::{
-    Carried, Dtype, FileRecord, IGNORE_INDEX, PairsRecord, Row, RowSet, TokenId,
+    Carried, Dtype, FileRecord, IGNORE_INDEX, PairsRecord, Row, RowSet, TokenId, Tokens,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::bins::{descr, metadata};
-use super::text::{decode, write_lines};
-use super::{ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
+use super::text::{Lines, decode, write_lines};
+use super::{Export, ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
 
 /// Writes the pairs of one split: the same arrays, with headers that say their shapes.
 pub(super) fn export_pairs(
-    job: &ExportJob<'_>,
+    export: &Export<'_>,
     split: &str,
     pairs: &PairsRecord,
     files: &mut Vec<ExportedFile>,
@@ -29,13 +29,14 @@ pub(super) fn export_pairs(
             shape: [pairs.rows, 2],
         },
     ];
+    let job = export.job;
     // Opening holds every size to the manifest.
     drop(RowSet::open(job.root, split)?);
     let stem = format!("{}-{split}", job.manifest.name);
     match job.to {
         ExportLayout::Npy => {
             for array in &arrays {
-                let mut file = job.create(split, &format!("{stem}-{}.npy", array.name))?;
+                let mut file = export.create(split, &format!("{stem}-{}.npy", array.name))?;
                 file.write(&npy::header(array.types.0, &array.shape))?;
                 array.copy(job, &mut file)?;
                 file.commit(Some(Carried::Copied), files)?;
@@ -44,14 +45,14 @@ pub(super) fn export_pairs(
         }
         ExportLayout::Safetensors => {
             let tensors: Vec<Tensor> = arrays.iter().map(Array::tensor).collect();
-            let mut file = job.create(split, &format!("{stem}.safetensors"))?;
+            let mut file = export.create(split, &format!("{stem}.safetensors"))?;
             file.write(&safetensors::header(&tensors, &metadata(job, split)))?;
             for array in &arrays {
                 array.copy(job, &mut file)?;
             }
             file.commit(Some(Carried::Copied), files)
         }
-        ExportLayout::Jsonl => export_row_text(job, split, files),
+        ExportLayout::Jsonl => export_row_text(export, split, files),
         other => Err(TranscodeError::RowsInStreams { split: split.into(), layout: other.name() }),
     }
 }
@@ -77,12 +78,13 @@ impl Array<'_> {
 
 /// Writes the rows of a pack: inputs, labels already shifted, and each column's document.
 pub(super) fn export_rows(
-    job: &ExportJob<'_>,
+    export: &Export<'_>,
     split: &str,
     files: &mut Vec<ExportedFile>,
 ) -> Result<(), TranscodeError> {
+    let job = export.job;
     if job.to == ExportLayout::Jsonl {
-        return export_row_text(job, split, files);
+        return export_row_text(export, split, files);
     }
     let rows = RowSet::open(job.root, split)?;
     let shape = [rows.num_rows(), rows.seq_len() as u64];
@@ -92,9 +94,9 @@ pub(super) fn export_rows(
     match job.to {
         ExportLayout::Npy => {
             for field in Field::ALL {
-                let mut file = job.create(split, &format!("{stem}-{}.npy", field.name()))?;
+                let mut file = export.create(split, &format!("{stem}-{}.npy", field.name()))?;
                 file.write(&npy::header(field.types(dtype).0, &shape))?;
-                field.write(job, &rows, &mut file)?;
+                field.write(export, &rows, &mut file)?;
                 file.commit(None, files)?;
             }
             Ok(())
@@ -106,10 +108,10 @@ pub(super) fn export_rows(
                 shape: shape.to_vec(),
                 bytes: cells * field.width(dtype),
             });
-            let mut file = job.create(split, &format!("{stem}.safetensors"))?;
+            let mut file = export.create(split, &format!("{stem}.safetensors"))?;
             file.write(&safetensors::header(&tensors, &metadata(job, split)))?;
             for field in Field::ALL {
-                field.write(job, &rows, &mut file)?;
+                field.write(export, &rows, &mut file)?;
             }
             file.commit(None, files)
         }
@@ -153,15 +155,15 @@ impl Field {
 
     fn write(
         self,
-        job: &ExportJob<'_>,
+        export: &Export<'_>,
         rows: &RowSet,
         file: &mut NewFile,
     ) -> Result<(), TranscodeError> {
         let mut row = Row::default();
         let mut bytes = Vec::new();
-        let width = job.manifest.dtype.width();
+        let width = export.job.manifest.dtype.width();
         for number in 0..rows.num_rows() {
-            job.check_stop()?;
+            export.check_stop()?;
             rows.read(number, &mut row);
             bytes.clear();
             match self {
@@ -192,15 +194,22 @@ fn segments(row: &Row) -> impl Iterator<Item = u32> + '_ {
     })
 }
 
+/// A row as a line.
+#[derive(Serialize)]
+struct RowText {
+    text: String,
+    learnt: String,
+}
+
 /// Writes each row as its text without padding, and the text of the labels that count.
 fn export_row_text(
-    job: &ExportJob<'_>,
+    export: &Export<'_>,
     split: &str,
     files: &mut Vec<ExportedFile>,
 ) -> Result<(), TranscodeError> {
+    let job = export.job;
     let rows = RowSet::open(job.root, split)?;
     let name = format!("{}-{split}.jsonl", job.manifest.name);
-    let lines = usize::try_from(rows.num_rows()).unwrap_or(usize::MAX);
     let line = |number: usize| {
         let mut row = Row::default();
         rows.read(number as u64, &mut row);
@@ -211,10 +220,12 @@ fn export_row_text(
             .filter(|&&label| label != IGNORE_INDEX)
             .filter_map(|&label| TokenId::try_from(label).ok())
             .collect();
-        json!({
-            "text": decode(job.tokenizer, &row.inputs[..end]),
-            "learnt": decode(job.tokenizer, &learnt),
-        })
+        RowText {
+            text: decode(job.tokenizer, Tokens::U32(&row.inputs[..end])),
+            learnt: decode(job.tokenizer, Tokens::U32(&learnt)),
+        }
     };
-    write_lines(job, split, &name, lines, line, files)
+    let count = usize::try_from(rows.num_rows()).unwrap_or(usize::MAX);
+    let lines = Lines { count, tokens: &|_| rows.seq_len() as u64 };
+    write_lines(export, (split, &name), &lines, line, files)
 }

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::{Manifest, Row, RowSet, SplitRecord};
+use ratdata_schemas::{Manifest, Row, RowSet, SplitRecord, manifest_checksum};
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
@@ -45,7 +44,7 @@ pub(super) fn base_of(root: &Path, manifest: &Manifest, share: Share) -> Result<
     }
     for (name, split) in &manifest.splits {
         if matches!(split, SplitRecord::Rows(_)) {
-            compare_rows(root, name, share)?;
+            compare_rows(root, name.as_str(), share)?;
         }
     }
     Ok(Base::There(folder, Box::new(base)))

@@ -1,32 +1,32 @@
-//! Counts: what a manifest says of sources, documents and special ids, held to each other.
+//! Counts: what a manifest says of sources and documents, held to each other.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ratdata_schemas::{BinSet, Dtype, Manifest, Shard, ShardRecord, SplitRecord, TokenId};
-use ratdata_tokenize::corpus::{JobConfig, OriginError, Origins};
+use ratdata_schemas::{BinSet, Manifest, Shard, ShardRecord, SplitRecord, TokenId};
+use ratdata_tokenize::corpus::JobConfig;
+use ratdata_tokenize::provenance::{ProvenanceError, SplitProvenance};
 use rayon::prelude::*;
 
 use super::Ended;
 
-/// Checks that the special ids are in the vocabulary, that sources give the documents that splits
-/// have, and that documents begin and end as the configuration says.
+/// Checks that sources give the documents that splits have, and that documents begin and end as the
+/// configuration says.
 pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended> {
-    check_specials(root, manifest)?;
     for (name, split) in &manifest.splits {
-        let origins = match Origins::of(manifest, name) {
-            Ok(origins) => origins,
+        let provenance = match SplitProvenance::of(root, manifest, name.as_str()) {
+            Ok(provenance) => provenance,
             // Packs, and what somebody else made, say nothing of how documents follow from sources.
-            Err(OriginError::Unknown { .. }) => continue,
+            Err(ProvenanceError::Unknown { .. }) => continue,
             Err(wrong) => return Err(Ended::at(root, wrong)),
         };
         let SplitRecord::Shards { shards } = split else { continue };
-        check_sources(root, manifest, (name, shards), &origins)?;
+        check_sources(root, manifest, (name.as_str(), shards), &provenance)?;
         let jobs: Option<Vec<&JobConfig>> =
-            (0..manifest.sources.len()).map(|number| origins.job(number)).collect();
+            (0..manifest.sources.len()).map(|number| provenance.job(number)).collect();
         let Some(jobs) = jobs else { continue };
-        let set =
-            BinSet::from_manifest(root, manifest, name).map_err(|wrong| Ended::at(root, wrong))?;
+        let set = BinSet::from_manifest(root, manifest, name.as_str())
+            .map_err(|wrong| Ended::at(root, wrong))?;
         let every = |has: fn(&JobConfig) -> bool| jobs.iter().all(|job| has(job));
         let bos = manifest.tokenizer.bos.filter(|_| every(|job| job.bos.is_on()));
         let eos = manifest.tokenizer.eos.filter(|_| every(|job| job.eos.is_on()));
@@ -39,35 +39,12 @@ pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended
     Ok(())
 }
 
-fn check_specials(root: &Path, manifest: &Manifest) -> Result<(), Ended> {
-    let tokenizer = &manifest.tokenizer;
-    let size = tokenizer.vocab_size;
-    let named = [
-        ("bos", tokenizer.bos),
-        ("eos", tokenizer.eos),
-        ("unk", tokenizer.unk),
-        ("pad", tokenizer.pad),
-    ];
-    if let Some((name, id)) =
-        named.iter().find_map(|(name, id)| Some((name, id.filter(|&id| id >= size)?)))
-    {
-        let what = format!("the manifest's `{name}` is id {id}, expected below {size}");
-        return Err(Ended::at(root, what));
-    }
-    let narrowest = Dtype::for_vocab(size);
-    if manifest.dtype == Dtype::U16 && narrowest == Dtype::U32 {
-        let what = format!("ids of `u16` cannot hold a vocabulary of {size}");
-        return Err(Ended::at(root, what));
-    }
-    Ok(())
-}
-
 /// Checks that each source gives as many documents as the shards made from it hold.
 fn check_sources(
     root: &Path,
     manifest: &Manifest,
     (split, shards): (&str, &[ShardRecord]),
-    origins: &Origins,
+    provenance: &SplitProvenance,
 ) -> Result<(), Ended> {
     let mut held: BTreeMap<usize, u64> = BTreeMap::new();
     for shard in shards {
@@ -84,7 +61,7 @@ fn check_sources(
         return Err(Ended::at(root, what));
     }
     for (number, source) in manifest.sources.iter().enumerate() {
-        let expected = origins.of_source(number).count() as u64;
+        let expected = provenance.of_source(number).count() as u64;
         let found = held.get(&number).copied().unwrap_or(0);
         if found != expected {
             let what = format!(

@@ -9,6 +9,7 @@ mod counts;
 mod files;
 mod portions;
 mod retokenize;
+mod seen;
 mod values;
 
 use std::fmt;
@@ -24,7 +25,37 @@ use counts::check_counts;
 use files::{check_files, check_structure};
 pub(crate) use portions::{Portion, Portions};
 pub(crate) use retokenize::{Retokenize, retokenize};
+pub(crate) use seen::state_of;
 use values::check_values;
+
+/// What has to differ from what it was, where something is not as the manifest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Cause {
+    /// The artifact: its own files contradict its manifest.
+    Artifact,
+    /// A source that was given: its fingerprint is another than the recorded one.
+    Source,
+    /// The encoding: the artifact is intact, the tokenizer and the source are the recorded ones.
+    Encoding,
+}
+
+impl Cause {
+    /// Returns what the user can do about it.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::Artifact => {
+                "the artifact was changed after it was written; make it again with `--force`"
+            }
+            Self::Source => {
+                "the artifact's own files are as recorded; give the files that were tokenized with `--input`"
+            }
+            Self::Encoding => {
+                "sizes, checksums and fingerprints are as recorded, so the engine and the oracle differ, or the source was changed where its fingerprint does not look; please report the first with this document"
+            }
+        }
+    }
+}
 
 /// Something that is not as the manifest says, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +65,7 @@ pub(crate) struct Offence {
     pub(crate) path: PathBuf,
     /// What is wrong, with its place in the file.
     pub(crate) what: String,
+    pub(crate) cause: Cause,
 }
 
 impl fmt::Display for Offence {
@@ -61,7 +93,12 @@ pub(crate) enum Ended {
 impl Ended {
     /// Something about the file or folder `path` is not as recorded.
     fn at(path: &Path, what: impl fmt::Display) -> Self {
-        let offence = Offence { path: path.to_owned(), what: what.to_string() };
+        Self::differs(path, what, Cause::Artifact)
+    }
+
+    /// Something is not as recorded, and not for the artifact's own files.
+    fn differs(path: &Path, what: impl fmt::Display, cause: Cause) -> Self {
+        let offence = Offence { path: path.to_owned(), what: what.to_string(), cause };
         Self::Differs(Finding { place: Vec::new(), offence })
     }
 

@@ -26,12 +26,15 @@ pub(crate) struct Portion {
     pub(crate) documents: Option<u64>,
     /// The first of what is not as recorded.
     pub(crate) finding: Option<Finding>,
+    /// The state of all files that the check reads; none where it may change unseen.
+    #[serde(default)]
+    pub(crate) seen: Option<Checksum>,
 }
 
 impl Portion {
     /// A share that has looked at nothing yet.
     pub(crate) fn new(share: Share) -> Self {
-        Self { share, proof: Proof::default(), documents: None, finding: None }
+        Self { share, proof: Proof::default(), documents: None, finding: None, seen: None }
     }
 
     /// Joins all shares of one check.
@@ -43,6 +46,7 @@ impl Portion {
                 Some(sum.documents.unwrap_or_default() + documents)
             }),
             finding: [sum.finding, portion.finding].into_iter().flatten().min(),
+            seen: None,
         })
     }
 }
@@ -76,8 +80,9 @@ impl Portions {
     }
 
     /// Returns the portions that are there of the cut of which the fewest are missing, and the shares
-    /// that are missing: the whole, where there is no portion.
-    pub(crate) fn known(&self) -> (Vec<Portion>, Vec<Share>) {
+    /// that are missing: the whole, where there is no portion. Those of another state of the files do
+    /// not count: what was touched is looked at again.
+    pub(crate) fn known(&self, seen: Option<&Checksum>) -> (Vec<Portion>, Vec<Share>) {
         let mut portions: Vec<Portion> = Vec::new();
         for entry in fs::read_dir(self.out.join(".job/done")).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(&format!("{}-", self.key)) {
@@ -87,6 +92,7 @@ impl Portions {
                     .extend(text.and_then(|text| serde_json::from_slice::<Portion>(&text).ok()));
             }
         }
+        portions.retain(|portion| portion.seen.is_some() && portion.seen.as_ref() == seen);
         portions.sort_by_key(|portion| (portion.share.count, portion.share.number));
         portions.dedup_by_key(|portion| portion.share);
         let missing = |count: usize| -> Vec<Share> {

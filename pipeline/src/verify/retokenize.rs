@@ -1,16 +1,19 @@
-//! Encodes randomly drawn source documents with the slow twin and compares.
+//! Encodes randomly drawn source documents with the oracle and compares.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{BinSet, Checksum, Manifest, TokenId};
+use ratdata_schemas::{BinSet, Known, Manifest, PlainName, SourceRecord, TokenId};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::corpus::{JobConfig, Origins, is_document};
-use ratdata_tokenize::source::{Source, SourceFile, fingerprint};
-use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
+use ratdata_tokenize::corpus::{JobConfig, is_document};
+use ratdata_tokenize::provenance::SplitProvenance;
+use ratdata_tokenize::source::{
+    Recorded, RowText, Source, SourceError, SourceFile, changed, sampled,
+};
+use ratdata_tokenize::tokenizer::{EncodeError, SpecialInText, Tokenizer};
 use rayon::prelude::*;
 
-use super::Ended;
+use super::{Cause, Ended};
 use crate::failure::{Failure, Kind};
 
 /// A check of randomly drawn documents of an artifact.
@@ -26,6 +29,8 @@ pub(crate) struct Retokenize<'a> {
     /// Which of those that are drawn are compared: by source where there are enough of them, and
     /// by document where there are not.
     pub(crate) share: Share,
+    /// What is known of the files: each is read whole for the first split and not again.
+    pub(crate) known: &'a Known,
     pub(crate) interrupted: &'a AtomicBool,
 }
 
@@ -41,8 +46,9 @@ pub(crate) fn is_drawn(drawn: f64, seed: u64, source: usize, document: u32) -> b
 pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     let mut compared = 0;
-    for (place, split) in check.manifest.splits.keys().enumerate() {
-        let origins = Origins::of(check.manifest, split).map_err(|wrong| failed(&wrong))?;
+    for (place, split) in check.manifest.splits.keys().map(PlainName::as_str).enumerate() {
+        let provenance = SplitProvenance::of(check.root, check.manifest, split)
+            .map_err(|wrong| failed(&wrong))?;
         let set = BinSet::from_manifest(check.root, check.manifest, split)
             .map_err(|wrong| failed(&wrong))?;
         for (number, record) in check.manifest.sources.iter().enumerate() {
@@ -56,12 +62,12 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
                     Failure::message(Kind::Usage, message).hinted(Some(hint))
                 })?;
             let part = Part { place, split, number };
-            same_file(file, &record.fingerprint, &part)?;
-            let config = origins.job(number).ok_or_else(|| {
+            check.same_file(file, record, &part)?;
+            let config = provenance.job(number).ok_or_else(|| {
                 let message = format!("source `{}`: not encoded by `tokenize`", record.name);
                 Failure::message(Kind::Usage, message)
             })?;
-            compared += compare_source(check, config, &origins, &set, &part, file)?;
+            compared += compare_source(check, config, &provenance, &set, &part, file)?;
         }
     }
     Ok(compared)
@@ -78,11 +84,12 @@ struct Part<'a> {
 
 impl Part<'_> {
     /// An offence that was found at a row of the source.
-    fn differs(&self, row: u64, file: &SourceFile, what: String) -> Ended {
+    fn differs(&self, row: u64, file: &SourceFile, what: String, cause: Cause) -> Ended {
         let row = usize::try_from(row).unwrap_or(usize::MAX);
         // After all that is proved without the sources.
         let place = [usize::MAX, self.place, self.number, row];
-        place.into_iter().rev().fold(Ended::at(&file.path, what), Ended::within)
+        let ended = Ended::differs(&file.path, what, cause);
+        place.into_iter().rev().fold(ended, Ended::within)
     }
 }
 
@@ -91,26 +98,41 @@ impl Retokenize<'_> {
         self.manifest.sources.len() >= self.share.count
     }
 
+    /// Checks that a file is the one that was tokenized.
+    fn same_file(
+        &self,
+        file: &SourceFile,
+        source: &SourceRecord,
+        part: &Part<'_>,
+    ) -> Result<(), Ended> {
+        let failed = |wrong: SourceError| {
+            let kind = if wrong.is_stop() { Kind::Interrupted } else { Kind::Failed };
+            Failure::new(kind, &wrong).hinted(wrong.hint())
+        };
+        let recorded = Recorded { bytes: Some(source.bytes), fingerprint: &source.fingerprint };
+        let Some(what) = changed(file, recorded, self.known, self.interrupted).map_err(failed)?
+        else {
+            return Ok(());
+        };
+        // An older version recorded samples: they find the file, and the documents are compared.
+        if sampled(file).map_err(failed)? == source.fingerprint {
+            return Ok(());
+        }
+        let what = format!("another file than the one that was tokenized: {what}");
+        Err(part.differs(0, file, what, Cause::Source))
+    }
+
     fn has(&self, source: usize, document: u32) -> bool {
         (self.by_source() || self.share.has(document as usize))
             && is_drawn(self.drawn, self.seed, source, document)
     }
 }
 
-fn same_file(file: &SourceFile, recorded: &Checksum, part: &Part<'_>) -> Result<(), Ended> {
-    let found = fingerprint(file).map_err(|wrong| Failure::new(Kind::Failed, &wrong))?;
-    if found == *recorded {
-        return Ok(());
-    }
-    let what = "another file than the one that was tokenized: its fingerprint differs";
-    Err(part.differs(0, file, what.into()))
-}
-
 /// Compares the drawn documents of one source with what one split has of them.
 fn compare_source(
     check: &Retokenize<'_>,
     config: &JobConfig,
-    origins: &Origins,
+    provenance: &SplitProvenance,
     set: &BinSet,
     part: &Part<'_>,
     file: &SourceFile,
@@ -118,8 +140,8 @@ fn compare_source(
     let number = part.number;
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     // Where each drawn document of the file stands in the split.
-    let mut wanted: Vec<Option<u64>> = vec![None; origins.documents(number) as usize];
-    for (place, document) in origins.of_source(number) {
+    let mut wanted: Vec<Option<u64>> = vec![None; provenance.documents(number) as usize];
+    for (place, document) in provenance.of_source(number) {
         if check.has(number, document) {
             wanted[document as usize] = Some(place);
         }
@@ -128,13 +150,15 @@ fn compare_source(
     let mut kept = 0_usize;
     let mut compared = 0;
     let mut wrong: Option<Ended> = None;
+    let stopped = || check.interrupted.load(Ordering::Relaxed);
     for group in 0..source.num_parts() {
         source
-            .read_part(group, &mut |rows| {
+            .read_part(group, &stopped, &mut |rows| {
                 let mut drawn = Vec::new();
                 for (row, cell) in (rows.first..).zip(&rows.cells) {
                     // A row without text was left out, and is no document.
-                    let Ok(text) = source.text(cell) else { continue };
+                    let undecodable = config.on_bad_row.undecodable();
+                    let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                     if !is_document(config, check.tokenizer, &text) {
                         continue;
                     }
@@ -144,53 +168,73 @@ fn compare_source(
                     kept += 1;
                 }
                 let found = drawn.par_iter().find_map_first(|(row, place, text)| {
-                    compare(check, config, set, *place, text).map(|what| (*row, *place, what))
+                    let compared = compare(check, config, set, *place, text);
+                    compared.err().map(|what| (*row, *place, what))
                 });
                 compared += drawn.len() as u64;
-                if let Some((row, place, what)) = found {
-                    let what = format!("row {row}, document {place} of `{}`: {what}", part.split);
-                    wrong = Some(part.differs(row, file, what));
-                }
-                wrong.is_none() && !check.interrupted.load(Ordering::Relaxed)
+                wrong = found.map(|(row, place, found)| match found {
+                    Compared::Differs(what) => {
+                        let split = part.split;
+                        let what = format!("row {row}, document {place} of `{split}`: {what}");
+                        part.differs(row, file, what, Cause::Encoding)
+                    }
+                    Compared::Refused(wrong) => {
+                        let path = file.path.display();
+                        let message = format!("{path}: row {row}: {wrong}");
+                        Failure::message(Kind::Failed, message).hinted(wrong.hint()).into()
+                    }
+                });
+                wrong.is_none() && !stopped()
             })
-            .map_err(|error| failed(&error))?;
+            .or_else(|error| match error {
+                SourceError::Stopped => Ok(()),
+                error => Err(failed(&error)),
+            })?;
         if let Some(wrong) = wrong {
             return Err(wrong);
         }
-        if check.interrupted.load(Ordering::Relaxed) {
+        if stopped() {
             return Err(Failure::message(Kind::Interrupted, "interrupted").into());
         }
     }
     Ok(compared)
 }
 
-/// Returns what differs between a document and the slow twin's ids of its text.
+/// Why a document was not found to be as the oracle encodes it.
+enum Compared {
+    /// It has other ids.
+    Differs(String),
+    /// The oracle does not encode it.
+    Refused(EncodeError),
+}
+
+/// Compares a document with the oracle's ids of its text.
 fn compare(
     check: &Retokenize<'_>,
     config: &JobConfig,
     set: &BinSet,
     document: u64,
     text: &str,
-) -> Option<String> {
+) -> Result<(), Compared> {
     let specials = SpecialInText::from(config.special_in_text);
     let mut expected: Vec<TokenId> = Vec::new();
     let record = &check.manifest.tokenizer;
     expected.extend(record.bos.filter(|_| config.bos.is_on()));
-    match check.tokenizer.oracle().encode(text, specials) {
-        Ok(ids) => expected.extend(ids),
-        Err(wrong) => return Some(format!("cannot be encoded: {wrong}")),
-    }
+    let ids = check.tokenizer.oracle().encode(text, specials).map_err(Compared::Refused)?;
+    expected.extend(ids);
     expected.extend(record.eos.filter(|_| config.eos.is_on()));
-    let (start, len) = crate::inspect::range_of(set, document)?;
+    let beyond = || Compared::Differs("lies beyond the bin".into());
+    let (start, len) = crate::inspect::range_of(set, document).ok_or_else(beyond)?;
     let mut found = vec![0; len];
     if !set.copy_tokens(start, &mut found) {
-        return Some("lies beyond the bin".into());
+        return Err(beyond());
     }
     if found == expected {
-        return None;
+        return Ok(());
     }
     let same =
         found.iter().zip(&expected).take_while(|(found, expected)| found == expected).count();
     let told = |ids: &[TokenId]| ids.get(same).map_or("nothing".into(), ToString::to_string);
-    Some(format!("token {same}: id {}, the slow twin has {}", told(&found), told(&expected)))
+    let what = format!("token {same}: id {}, the oracle has {}", told(&found), told(&expected));
+    Err(Compared::Differs(what))
 }

@@ -1,4 +1,4 @@
-//! Values: every id below the vocabulary's size, every label an id or the one that does not count.
+//! Values: every id below the vocabulary's size, every label an id or the one that does not count, every length within its row.
 
 use std::ops::Range;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
         let first = units;
         // Opening first: lengths are those of the files, whatever the manifest says.
         if matches!(split, SplitRecord::Shards { .. }) {
-            let set = BinSet::from_manifest(root, manifest, name)
+            let set = BinSet::from_manifest(root, manifest, name.as_str())
                 .map_err(|wrong| Ended::at(root, wrong).within(first))?;
             for shard in set.shards() {
                 for (unit, range) in ours(share, &mut units, shard.bin().tokens().len(), STRETCH) {
@@ -42,14 +42,14 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
                 }
             }
         } else {
-            let set =
-                RowSet::open(root, name).map_err(|wrong| Ended::at(root, wrong).within(first))?;
+            let set = RowSet::open(root, name.as_str())
+                .map_err(|wrong| Ended::at(root, wrong).within(first))?;
             // What fills a row up is written out in pairs alone; elsewhere it is the reader's.
             let fill = manifest.tokenizer.eos.filter(|_| matches!(split, SplitRecord::Pairs(_)));
             let rows = usize::try_from(set.num_rows()).unwrap_or(usize::MAX);
             for (unit, range) in ours(share, &mut units, rows, ROWS) {
                 read += range.len() as u64 * set.seq_len() as u64;
-                check_rows(root, name, (&set, range), (vocab_size, fill))
+                check_rows(root, name.as_str(), (&set, range), (vocab_size, fill))
                     .map_err(|ended| ended.within(unit))?;
             }
         }
@@ -112,6 +112,15 @@ fn check_rows(
         if interrupt::asked() {
             return None;
         }
+        if let Some((prompt, len)) = set.recorded_lengths(number as u64)
+            && (prompt > len || len as usize > set.seq_len())
+        {
+            let room = set.seq_len();
+            let what = format!(
+                "a prompt of {prompt} tokens in a text of {len}, expected at most {room} each, and the prompt within its text"
+            );
+            return Some((number, None, what));
+        }
         let mut row = Row::default();
         set.read(number as u64, &mut row);
         let bad_id = row.inputs.iter().position(|&id| id >= vocab_size);
@@ -124,7 +133,7 @@ fn check_rows(
             Some((place, fill))
         });
         let below = format!("expected below {vocab_size}");
-        let told = |place: usize, what: String| (number, place, what);
+        let told = |place: usize, what: String| (number, Some(place), what);
         bad_id
             .map(|place| told(place, format!("id {}, {below}", row.inputs[place])))
             .or_else(|| {
@@ -138,6 +147,7 @@ fn check_rows(
     });
     interrupt::check()?;
     wrong.map_or(Ok(()), |(row, column, what)| {
-        Err(Ended::at(root, format!("split `{split}`, row {row}, column {column}: {what}")))
+        let column = column.map_or_else(String::new, |column| format!(", column {column}"));
+        Err(Ended::at(root, format!("split `{split}`, row {row}{column}: {what}")))
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::{Happening, RunOutcome};
+use ratdata_schemas::{RunEventKind, RunOutcome};
 
 use super::support::{BRANCHES, command, events, ratdata, results, said, spawn, workshop, write};
 
@@ -135,12 +135,12 @@ publish = "good"
 
     assert_eq!(output.status.code(), Some(1));
     let events = events(&String::from_utf8(output.stdout).unwrap());
-    assert!(matches!(&events[0], Happening::RunStarted { steps: 3, stale: 3, .. }));
+    assert!(matches!(&events[0], RunEventKind::RunStarted { steps: 3, stale: 3, .. }));
     assert!(events.iter().any(|event| matches!(event,
-        Happening::StepSkipped { step, because } if step == "after" && because == "bad")));
+        RunEventKind::StepSkipped { step, because } if step == "after" && because == "bad")));
     assert!(matches!(
         events.last(),
-        Some(Happening::RunFinished {
+        Some(RunEventKind::RunFinished {
             outcome: RunOutcome::Failed,
             made: 1,
             failed: 1,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use ratdata_schemas::{Happening, RunEvent};
+use ratdata_schemas::{RunEvent, RunEventKind};
 use tempfile::TempDir;
 
 pub(crate) fn command(arguments: &[&str], folder: &Path) -> Command {
@@ -64,7 +64,7 @@ kind = "merge"
 input = "@tokens"
 "#;
 
-pub(crate) fn events(text: &str) -> Vec<Happening> {
+pub(crate) fn events(text: &str) -> Vec<RunEventKind> {
     text.lines().map(|line| serde_json::from_str::<RunEvent>(line).unwrap().what).collect()
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn made(text: &str) -> Vec<String> {
     let mut made: Vec<String> = events(text)
         .into_iter()
         .filter_map(|event| match event {
-            Happening::StepFinished { step, .. } => Some(step),
+            RunEventKind::StepFinished { step, .. } => Some(step),
             _ => None,
         })
         .collect();

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use ratdata_schemas::Happening;
+use ratdata_schemas::RunEventKind;
 
 use super::support::{command, events, made, ratdata, said, workshop};
 
@@ -36,7 +36,7 @@ program = ["cp", "@a/f", "@out/f"]
     let record = fs::read_to_string(record).unwrap();
     assert_eq!(ended.code(), Some(0));
     assert_eq!(made(&record), ["a", "b"]);
-    assert!(matches!(events(&record).last(), Some(Happening::RunFinished { made: 2, .. })));
+    assert!(matches!(events(&record).last(), Some(RunEventKind::RunFinished { made: 2, .. })));
 }
 
 #[test]
@@ -62,7 +62,7 @@ program = ["sh", "-c", "head -c 5000 /dev/zero > $RATDATA_OUT/f; sleep 11"]
     assert!(text.contains("told: 3 of 4 (75%) files"), "{text}");
     assert!(text.contains("written: 5.0 kB written"), "{text}");
     assert!(record.iter().any(|event| matches!(event,
-        Happening::StepProgress { step, done: 3, total: Some(4), .. } if step == "told")));
+        RunEventKind::StepProgress { step, done: 3, total: Some(4), .. } if step == "told")));
     assert!(!run.join("told.tally").exists());
 }
 
@@ -89,7 +89,7 @@ fn a_step_alone_has_all_threads_whatever_its_kind() {
     let told = events(&said(&["run", "--json", "--num-proc", "3"], folder.path()));
 
     let threads = told.iter().filter_map(|event| match event {
-        Happening::StepStarted { step, threads, .. } => Some((step.as_str(), *threads)),
+        RunEventKind::StepStarted { step, threads, .. } => Some((step.as_str(), *threads)),
         _ => None,
     });
     assert_eq!(threads.collect::<Vec<_>>(), [("tokens", 3), ("packed", 3)]);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use ratdata_schemas::Checksum;
 use serde_json::Value;
 
 use super::support::{change, first_bin, json, mend, ratdata, workshop};
@@ -73,7 +74,7 @@ fn a_document_that_differs_from_its_source_is_named() {
     let manifest = folder.path().join("demo/tokens/manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
     let mut value: Value = serde_json::from_str(&text).unwrap();
-    let sum = ratdata_schemas::Checksum::of_file(&path).unwrap();
+    let sum = Checksum::of_file(&path).unwrap();
     value["splits"]["train"]["shards"][0]["bin"]["blake3"] = sum.as_str().into();
     change(&manifest, |bytes| *bytes = serde_json::to_vec(&value).unwrap());
 
@@ -85,6 +86,8 @@ fn a_document_that_differs_from_its_source_is_named() {
     let said = String::from_utf8(verified.stderr).unwrap();
     assert_eq!(verified.status.code(), Some(3), "{said}");
     assert!(said.contains("document 0 of `train`: token 0"), "{said}");
+    assert!(said.contains("the engine and the oracle differ"), "{said}");
+    assert!(!said.contains("the artifact was changed"), "{said}");
 }
 
 /// Returns the status of a verification and what it said.
@@ -134,7 +137,7 @@ fn rows_written_out_are_compared_with_their_base_where_it_is_there() {
     pack(root, &["--materialize"]);
     let bin = root.join("pack/demo-train-64.bin");
     change(&bin, |bytes| bytes.swap(2, 4));
-    let sum = ratdata_schemas::Checksum::of_file(&bin).unwrap();
+    let sum = Checksum::of_file(&bin).unwrap();
     mend(&root.join("pack"), |manifest| {
         manifest["splits"]["train"]["bin"]["blake3"] = sum.as_str().into();
     });
@@ -186,6 +189,39 @@ fn a_manifest_that_contradicts_its_files_is_found() {
         assert_eq!(status, Some(3), "{says}: {said}");
         assert!(said.contains(says), "{says}: {said}");
         change(&path, |bytes| *bytes = whole);
+    }
+}
+
+#[test]
+fn recorded_lengths_beyond_their_row_are_found() {
+    let folder = workshop();
+    let root = folder.path();
+    let task = "demo/questions/task.toml";
+    let sft = ["sft", "--task-file", task, "--split", "validation", "--max-length", "64"];
+    let made = ["--tokenizer", "demo/tokenizer", "--out", "pairs", "--quiet"];
+    assert!(ratdata(&[&sft[..], &made].concat(), root).status.success());
+    let record = "/splits/val/lengths";
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(root.join("pairs/manifest.json")).unwrap()).unwrap();
+    let name = manifest.pointer(record).unwrap()["path"].as_str().unwrap().to_owned();
+    let path = root.join("pairs").join(name);
+    let whole = fs::read(&path).unwrap();
+
+    // The row's length is its second word; a prompt longer than its text is the other mistake.
+    for (place, word) in [(4, 65_u32), (4, u32::MAX), (0, 65), (0, u32::MAX)] {
+        change(&path, |bytes| {
+            bytes.clone_from(&whole);
+            bytes[place..place + 4].copy_from_slice(&word.to_le_bytes());
+        });
+        let checksum = Checksum::of(&fs::read(&path).unwrap());
+        mend(&root.join("pairs"), |manifest| {
+            manifest.pointer_mut(record).unwrap()["blake3"] = checksum.to_string().into();
+        });
+
+        let (status, said) = verified("pairs", root);
+
+        assert_eq!(status, Some(3), "{place}: {said}");
+        assert!(said.contains("split `val`, row 0: a prompt of"), "{place}: {said}");
     }
 }
 

@@ -1,8 +1,8 @@
-//! datatrove's `.ds`: headerless ids with `.ds.index`, `.ds.loss` and `.ds.metadata` beside them.
+//! datatrove's `.ds`: headerless ids with the files `.ds.index`, `.ds.loss` and `.ds.metadata`.
 //!
 //! `.ds.index` is the same as our document index: `u64` ends without a leading 0. `.ds.loss` has one
-//! byte a token, 1 where it is learnt. `.ds.metadata` is three lines: the tokenizer's name with the
-//! bytes per token after a `|`, the number of tokens, and that number for people.
+//! byte a token, 1 where it is trained on. `.ds.metadata` is three lines: the tokenizer's name with
+//! the bytes per token after a `|`, the number of tokens, and that number in readable form.
 
 use super::LayoutError;
 use crate::token::Dtype;
@@ -48,7 +48,7 @@ impl DatatroveMetadata {
         Ok(Self { tokenizer: tokenizer.to_owned(), dtype, tokens })
     }
 
-    /// Returns the text that lies on disk.
+    /// Returns the text of the file.
     pub fn to_text(&self) -> String {
         format!(
             "{}|{}\n{}\n{}",
@@ -64,7 +64,7 @@ fn brief(line: &str) -> String {
     line.chars().take(60).collect()
 }
 
-/// Writes a number of tokens for people, three digits and a unit, as in `1.23 GT`.
+/// Writes a number of tokens in readable form: three digits and a unit, as in `1.23 GT`.
 fn metric(tokens: u64) -> String {
     let exponent = tokens.checked_ilog10().unwrap_or(0);
     let value = tokens as f64 / 10_f64.powi((exponent / 3 * 3).cast_signed());

@@ -9,7 +9,7 @@ pub const HEADER_BYTES: usize = 1024;
 /// The magic number and version of each width: GPT-2's bins, and llm.c's Llama 3 variant.
 const KINDS: [(Dtype, u32, u32); 2] = [(Dtype::U16, 20_240_520, 1), (Dtype::U32, 20_240_801, 7)];
 
-/// The most tokens a bin can say that it has.
+/// The most tokens that a header can declare.
 pub const MAX_TOKENS: u64 = i32::MAX.unsigned_abs() as u64;
 
 /// What the header of a bin says.
@@ -22,11 +22,11 @@ pub struct LlmcHeader {
 }
 
 impl LlmcHeader {
-    /// Reads the header that `bytes` begins with, and holds it to a file of `file_bytes`.
+    /// Reads the header at the beginning of `bytes`, and checks it against a file of `file_bytes`.
     ///
     /// # Errors
     ///
-    /// The bytes are no such header, or the file has another size than it says.
+    /// The bytes are not such a header, or the file has another size.
     pub fn parse(bytes: &[u8], file_bytes: u64) -> Result<Self, LayoutError> {
         let short = |what, expected| LayoutError::Short { what, found: file_bytes, expected };
         let (Some(magic), Some(version), Some(tokens), Some(_)) =
@@ -55,11 +55,11 @@ impl LlmcHeader {
         Ok(Self { dtype, tokens })
     }
 
-    /// Returns the header as it lies on disk.
+    /// Returns the bytes of the header.
     ///
     /// # Errors
     ///
-    /// There are more tokens than the layout can say.
+    /// There are more tokens than the layout allows.
     pub fn to_bytes(self) -> Result<Vec<u8>, LayoutError> {
         if self.tokens > MAX_TOKENS {
             return Err(LayoutError::field(

@@ -1,4 +1,4 @@
-//! Megatron-LM's `.idx`: where each sequence of a headerless `.bin` lies, and each document ends.
+//! Megatron-LM's `.idx`: where each sequence of a headerless `.bin` begins, and each document ends.
 //!
 //! `MMIDIDX\0\0`, u64 version 1, u8 element type, u64 sequences S, u64 boundaries D; then the arrays
 //! i32\[S\] lengths, i64\[S\] byte offsets, i64\[D\] document boundaries (as sequence numbers, with a
@@ -7,10 +7,10 @@
 use super::{LayoutError, long, word};
 use crate::token::Dtype;
 
-/// What begins an index.
+/// The first bytes of an index.
 pub const MAGIC: &[u8; 9] = b"MMIDIDX\x00\x00";
 
-/// Where the arrays begin.
+/// The position of the arrays.
 pub const HEADER_BYTES: usize = 34;
 
 /// The code of an element type: 8 is `uint16`, 4 is `int32` (ids below 2³¹ look the same as `u32`).
@@ -32,11 +32,11 @@ pub struct MegatronIndex<'a> {
 }
 
 impl<'a> MegatronIndex<'a> {
-    /// Reads an index whole; the file's size must be what its counts say.
+    /// Reads a whole index; the file's size must match its counts.
     ///
     /// # Errors
     ///
-    /// The bytes are no index of version 1, or the elements are not 16- or 32-bit integers.
+    /// The bytes are not an index of version 1, or the elements are not 16- or 32-bit integers.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, LayoutError> {
         let found = bytes.len() as u64;
         let short = |what, expected| LayoutError::Short { what, found, expected };
@@ -66,7 +66,7 @@ impl<'a> MegatronIndex<'a> {
             .checked_mul(12)
             .and_then(|n| n.checked_add(boundaries.checked_mul(8)?)?.checked_add(34))
             .unwrap_or(u64::MAX);
-        // A multimodal index has one byte a sequence more, which says nothing about tokens.
+        // A multimodal index has one more byte for each sequence, which does not concern tokens.
         if found != expected && Some(found) != expected.checked_add(sequences) {
             return Err(short("the index", expected));
         }
@@ -88,12 +88,12 @@ impl<'a> MegatronIndex<'a> {
         self.sequences
     }
 
-    /// Returns the end of every document in tokens, held to a bin of `bin_bytes`.
+    /// Returns the end of every document in tokens, checked against a bin of `bin_bytes`.
     ///
     /// # Errors
     ///
-    /// A length is negative, a sequence does not lie where the one before it ends, or the documents
-    /// do not cover the sequences, or the sequences not the bin.
+    /// A length is negative, a sequence does not begin where the previous one ends, the documents do
+    /// not cover the sequences, or the sequences do not cover the bin.
     pub fn ends(&self, bin_bytes: u64) -> Result<Vec<u64>, LayoutError> {
         let width = self.dtype.width() as u64;
         let mut tokens = 0_u64;
@@ -151,7 +151,7 @@ impl<'a> MegatronIndex<'a> {
 ///
 /// # Errors
 ///
-/// A document is longer than the 2³¹ - 1 tokens that the layout can say.
+/// A document is longer than 2³¹ - 1 tokens, which the layout does not allow.
 pub fn index(dtype: Dtype, ends: &[u64], mut write: impl FnMut(&[u8])) -> Result<(), LayoutError> {
     let starts = || std::iter::once(0).chain(ends.iter().copied());
     for (at, (start, &end)) in starts().zip(ends).enumerate() {

@@ -1,8 +1,8 @@
 //! The layouts of other tools: their headers and indexes, read from and written to plain bytes.
 //!
-//! Every parser here takes bytes and returns what they say or a [`LayoutError`]: no file is opened,
-//! no size is believed before it was compared with the bytes that are there, and nothing panics.
-//! `docs/layouts.md` draws each layout.
+//! Every parser here takes bytes and returns their meaning or a [`LayoutError`]. It opens no file,
+//! compares each size with the bytes before it uses the size, and never panics. `docs/layouts.md`
+//! describes each layout.
 
 pub mod datatrove;
 pub mod llmc;
@@ -15,11 +15,11 @@ use std::fmt::Display;
 
 use thiserror::Error;
 
-/// Why bytes are not in the layout that they were said to be in.
+/// Why bytes are not in the expected layout.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// The bytes end before what they announce.
+    /// The bytes end too early.
     #[error("{found} bytes, {what} takes {expected}")]
     Short {
         /// What does not fit.
@@ -29,7 +29,7 @@ pub enum LayoutError {
         /// How many there should be.
         expected: u64,
     },
-    /// A field has a value that the layout does not allow, or that is not read here.
+    /// A field has a value that the layout does not allow, or that this program does not read.
     #[error("{what} is {found}, expected {expected}")]
     Field {
         /// The field.
@@ -44,7 +44,7 @@ pub enum LayoutError {
     Entry {
         /// What the entries are.
         what: &'static str,
-        /// The place of the wrong one, from 0.
+        /// The position of the wrong one, from 0.
         at: u64,
         /// Its value.
         found: String,
@@ -75,11 +75,11 @@ impl LayoutError {
     }
 }
 
-/// Reads the document ends that `bytes` holds as `u64`, and holds them to the tokens there are.
+/// Reads document ends from `bytes` as `u64`, and checks them against the number of tokens.
 ///
 /// # Errors
 ///
-/// The bytes are no whole number of entries, an end lies before its predecessor, or the last is
+/// The bytes are not a whole number of entries, an end is before the previous one, or the last end is
 /// not `tokens`.
 pub fn parse_ends(bytes: &[u8], tokens: u64) -> Result<Vec<u64>, LayoutError> {
     let (entries, rest) = bytes.as_chunks::<8>();
@@ -96,11 +96,11 @@ pub fn parse_ends(bytes: &[u8], tokens: u64) -> Result<Vec<u64>, LayoutError> {
     Ok(ends)
 }
 
-/// Holds document ends to the tokens there are.
+/// Checks document ends against the number of tokens.
 ///
 /// # Errors
 ///
-/// An end lies before its predecessor, or the last is not `tokens`.
+/// An end is before the previous one, or the last end is not `tokens`.
 pub fn check_ends(ends: &[u64], tokens: u64) -> Result<(), LayoutError> {
     let mut before = 0;
     for (at, &end) in ends.iter().enumerate() {

@@ -1,11 +1,11 @@
-//! `NumPy`'s `.npy`: magic bytes, a version, and a Python dictionary that says type and shape.
+//! `NumPy`'s `.npy`: magic bytes, a version, and a Python dictionary with type and shape.
 
 use super::LayoutError;
 
-/// What begins a `.npy` file.
+/// The first bytes of a `.npy` file.
 pub const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// What the header of a `.npy` file says.
+/// The header of a `.npy` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NpyHeader {
     /// The element type as `NumPy` writes it, such as `<u2`.
@@ -19,11 +19,11 @@ pub struct NpyHeader {
 }
 
 impl NpyHeader {
-    /// Reads the header that `bytes` begins with; versions 1.0, 2.0 and 3.0 are known.
+    /// Reads the header at the beginning of `bytes`; versions 1.0, 2.0 and 3.0 are known.
     ///
     /// # Errors
     ///
-    /// The bytes are no such header.
+    /// The bytes are not such a header.
     pub fn parse(bytes: &[u8]) -> Result<Self, LayoutError> {
         let short = |expected: usize| LayoutError::Short {
             what: "the header",
@@ -60,18 +60,18 @@ impl NpyHeader {
         Ok(header)
     }
 
-    /// Returns how many elements the shape promises, or `None` where that overflows.
+    /// Returns the number of elements of the shape, or `None` if it overflows.
     pub fn len(&self) -> Option<u64> {
         self.shape.iter().try_fold(1_u64, |product, &axis| product.checked_mul(axis))
     }
 
-    /// Returns whether the shape promises no element.
+    /// Returns whether the shape has no element.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
 
-    /// Checks that a file of `file_bytes` holds exactly one flat array of `width` bytes an element,
-    /// and returns how many elements it has.
+    /// Checks that a file of `file_bytes` holds exactly one flat array of elements of `width` bytes,
+    /// and returns the number of elements.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! dolma's and `OLMo`'s pair: headerless ids named `.npy`, and a `.csv.gz` with a row a document.
+//! The pair of files of dolma and `OLMo`: headerless ids named `.npy`, and a `.csv.gz` with one row a
+//! document.
 //!
 //! A row is `start,end,id,src,loc` without a header row, lines end in CRLF, `end` is exclusive and
 //! `loc` counts from 1. The functions here work on the text inside the gzip.
@@ -9,7 +10,7 @@ use super::LayoutError;
 ///
 /// # Errors
 ///
-/// A row is not as the layout says, or a document does not begin where the one before it ends.
+/// A row breaks the layout, or a document does not begin where the previous one ends.
 pub fn parse_ends(text: &[u8]) -> Result<Vec<u64>, LayoutError> {
     let mut ends = Vec::new();
     let mut before = 0;
@@ -42,7 +43,7 @@ pub fn push_row(start: u64, end: u64, id: &str, src: &str, loc: u64, text: &mut 
     text.push_str("\r\n");
 }
 
-/// The rows of a CSV text, cut at line ends outside of quotes; empty lines are none.
+/// The rows of a CSV text, split at line ends outside of quotes; empty lines are not rows.
 struct Rows<'a>(&'a [u8]);
 
 impl<'a> Iterator for Rows<'a> {
@@ -69,7 +70,7 @@ impl<'a> Iterator for Rows<'a> {
     }
 }
 
-/// Returns a field, in quotes where it needs them.
+/// Returns a field, in quotes if it needs them.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", field.replace('"', "\"\""))

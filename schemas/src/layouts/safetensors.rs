@@ -17,7 +17,7 @@ pub struct Tensor {
     pub bytes: u64,
 }
 
-/// Returns the header, its size before it, padded so that the data begins at a multiple of 8.
+/// Returns the header after its size, padded so that the data begins at a multiple of 8.
 ///
 /// The tensors' data follows in the order given here.
 pub fn header(tensors: &[Tensor], metadata: &BTreeMap<&str, String>) -> Vec<u8> {

@@ -10,6 +10,8 @@ pub(crate) struct Block<W> {
     pub(crate) rows: u64,
     /// The rows that were left out, by their place in the batch, and what is wrong with each.
     pub(crate) bad: Vec<(u64, String)>,
+    /// The rows in whose text U+FFFD took the place of something, and where each stands.
+    pub(crate) replaced: Vec<(u64, String)>,
 }
 
 impl<W> Block<W> {
@@ -32,6 +34,7 @@ impl<W> Block<W> {
             rows += u64::from(*row < rows);
         }
         self.bad.retain(|(row, _)| *row < rows);
+        self.replaced.retain(|(row, _)| *row < rows);
         self.rows = rows;
     }
 }
@@ -48,13 +51,16 @@ mod tests {
             text_lens: vec![10, 20, 30],
             rows: 6,
             bad: vec![(0, "bad".into()), (2, "bad".into()), (5, "bad".into())],
+            replaced: vec![(1, "here".into()), (4, "here".into())],
         };
-        for (documents, rows, bad, ids) in [(1, 2, 1, 1), (2, 4, 2, 3), (3, 5, 2, 6), (4, 6, 3, 6)]
+        for (documents, rows, bad, replaced, ids) in
+            [(1, 2, 1, 1, 1), (2, 4, 2, 1, 3), (3, 5, 2, 2, 6), (4, 6, 3, 2, 6)]
         {
             let mut cut = block();
             cut.truncate(documents);
 
             assert_eq!((cut.rows, cut.bad.len(), cut.ids.len()), (rows, bad, ids));
+            assert_eq!(cut.replaced.len(), replaced);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What decides a tokenize job's bytes.
 
-use ratdata_schemas::{Dtype, TokenizerRecord};
+use ratdata_schemas::{Dtype, PlainName, TokenizerRecord};
 use serde::{Deserialize, Serialize};
 
+use crate::source::{SplitFiles, Undecodable};
 use crate::tokenizer::SpecialInText;
 
 /// The settings of a tokenize job: all of them, and nothing but what changes bytes.
@@ -10,7 +11,7 @@ use crate::tokenizer::SpecialInText;
 #[serde(deny_unknown_fields)]
 pub struct JobConfig {
     /// What the files' names begin with.
-    pub name: String,
+    pub name: PlainName,
     /// The column or field that holds the text.
     pub text_column: String,
     /// The share of each file's documents that goes to `val`.
@@ -33,13 +34,16 @@ pub struct JobConfig {
     pub limit_docs: Option<u64>,
     /// What becomes of rows without text.
     pub on_bad_row: OnBadRow,
+    /// Which files of folders are the input, where those are not the training data.
+    #[serde(default, skip_serializing_if = "SplitFiles::is_default")]
+    pub split_files: SplitFiles,
 }
 
 impl Default for JobConfig {
     /// The reference's settings.
     fn default() -> Self {
         Self {
-            name: "llama".into(),
+            name: PlainName::near("llama"),
             text_column: "text".into(),
             val_fraction: 0.005,
             split_seed: 1005,
@@ -51,28 +55,8 @@ impl Default for JobConfig {
             dtype: DtypeChoice::Auto,
             limit_docs: None,
             on_bad_row: OnBadRow::Fail,
+            split_files: SplitFiles::Train,
         }
-    }
-}
-
-impl JobConfig {
-    /// Returns whether files may be named so: letters, digits and `._-+`, a letter or digit first.
-    pub fn is_name(name: &str) -> bool {
-        let plain = |letter: char| letter.is_alphanumeric() || "._-+".contains(letter);
-        let begins = name.chars().next().is_some_and(char::is_alphanumeric);
-        // Most file systems take names of 255 bytes, and a stem and an ending follow.
-        begins && name.len() <= 128 && name.chars().all(plain)
-    }
-
-    /// Returns a name that files may have, from what a tokenizer is called.
-    pub fn plain_name(called: &str) -> String {
-        let plain = |letter: char| {
-            if letter.is_alphanumeric() || "._-+".contains(letter) { letter } else { '-' }
-        };
-        let name: String = called.chars().map(plain).collect();
-        let name = name.trim_start_matches(|letter: char| !letter.is_alphanumeric());
-        let end = name.floor_char_boundary(128);
-        if name.is_empty() { "tokens".into() } else { name[..end].to_owned() }
     }
 }
 
@@ -111,6 +95,19 @@ pub enum OnBadRow {
     Fail,
     /// They are left out and counted.
     Skip,
+    /// U+FFFD takes the place of bytes and escapes that stand for no character, and the job fails
+    /// at the first row that has no text even so.
+    Replace,
+}
+
+impl OnBadRow {
+    /// Returns what becomes of bytes and escapes that stand for no character.
+    pub fn undecodable(self) -> Undecodable {
+        match self {
+            Self::Fail | Self::Skip => Undecodable::Refuse,
+            Self::Replace => Undecodable::Replace,
+        }
+    }
 }
 
 /// The width of ids.
@@ -164,25 +161,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_plain_file_name() {
-        for name in ["llama", "v1.2_x-y+z", "Größe", "7b"] {
-            assert!(JobConfig::is_name(name), "{name}");
-        }
-        for name in ["", ".", "..", "a/b", "../evil", "/abs", ".hidden", "-x", "a\0", "a b", "a\n"]
-        {
-            assert!(!JobConfig::is_name(name), "{name}");
-        }
-        assert!(!JobConfig::is_name(&"x".repeat(129)));
-    }
+    fn a_config_names_the_files_of_other_splits_alone() {
+        let config = JobConfig::default();
+        let all = JobConfig { split_files: SplitFiles::All, ..JobConfig::default() };
 
-    #[test]
-    fn any_name_of_a_tokenizer_becomes_a_plain_one() {
-        for (called, name) in
-            [("llama", "llama"), ("my tokenizer", "my-tokenizer"), ("..", "tokens")]
-        {
-            assert_eq!(JobConfig::plain_name(called), name);
-            assert!(JobConfig::is_name(name));
-        }
+        let written = serde_json::to_value(&config).unwrap();
+        assert!(written.get("split_files").is_none(), "{written}");
+        assert_eq!(serde_json::from_value::<JobConfig>(written).unwrap(), config);
+        assert_eq!(serde_json::to_value(&all).unwrap()["split_files"], "all");
     }
 
     #[test]

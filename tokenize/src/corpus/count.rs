@@ -2,7 +2,7 @@
 //! than a limit needs.
 
 use super::config::{JobConfig, OnBadRow};
-use crate::source::{Source, SourceError, SourceFile};
+use crate::source::{Cell, Source, SourceError, SourceFile};
 use crate::tokenizer::Tokenizer;
 
 /// Returns how many documents a job takes of a file, counted up to `most`.
@@ -18,16 +18,21 @@ pub fn count_documents(
 ) -> Result<u64, SourceError> {
     let source = Source::open(file, &config.text_column)?;
     let skips = config.on_bad_row == OnBadRow::Skip;
-    if let (Some(rows), false) = (source.num_rows(), skips) {
+    // Of texts, empty files are left out in any case.
+    let texts = matches!(source, Source::Texts(_));
+    if let (Some(rows), false, false) = (source.num_rows(), skips, texts) {
         return Ok(rows.min(most));
     }
+    let taken = |cell: &Cell| match source.text(cell, config.on_bad_row.undecodable()) {
+        Ok(read) => is_document(config, tokenizer, &read.text),
+        // The job will fail at it, wherever it is counted.
+        Err(bad) => !skips && !bad.is_empty(),
+    };
     let mut count = 0;
     for part in 0..source.num_parts() {
-        source.read_part(part, &mut |rows| {
+        source.read_part(part, &|| false, &mut |rows| {
             for cell in &rows.cells {
-                let taken = !skips
-                    || source.text(cell).is_ok_and(|text| is_document(config, tokenizer, &text));
-                count += u64::from(taken);
+                count += u64::from(!skips && !texts || taken(cell));
             }
             count < most
         })?;
@@ -41,7 +46,7 @@ pub fn count_documents(
 /// Returns whether a job makes a document of a row's text: not where it leaves bad rows out and the
 /// text is refused, as for a special token in it.
 pub fn is_document(config: &JobConfig, tokenizer: &Tokenizer, text: &str) -> bool {
-    config.on_bad_row == OnBadRow::Fail
+    config.on_bad_row != OnBadRow::Skip
         || !tokenizer
             .check(text, config.special_in_text.into())
             .is_err_and(|wrong| wrong.is_of_row())

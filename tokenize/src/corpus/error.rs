@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ratdata_schemas::{ArtifactError, BinError, ManifestError};
 use thiserror::Error;
 
-use crate::source::SourceError;
+use crate::source::{BadText, SourceError};
 use crate::tokenizer::EncodeError;
 
 /// An error of a tokenize job.
@@ -14,7 +14,7 @@ use crate::tokenizer::EncodeError;
 pub enum JobError {
     /// The input cannot be read.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// The output cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -25,14 +25,14 @@ pub enum JobError {
     #[error(transparent)]
     Bin(#[from] BinError),
     /// A row holds no text.
-    #[error("{}: {place}: {reason}", .path.display())]
+    #[error("{}: {place}: {bad}", .path.display())]
     BadRow {
         /// The file.
         path: PathBuf,
         /// The row or line.
         place: String,
         /// What it holds instead.
-        reason: String,
+        bad: BadText,
     },
     /// A row's text cannot be encoded.
     #[error("{}: {place}: {source}", .path.display())]
@@ -67,14 +67,6 @@ pub enum JobError {
         option: &'static str,
         /// Its special tokens, the first of them.
         specials: Vec<String>,
-    },
-    /// The files cannot be named so.
-    #[error(
-        "`{name}`: not a name for files; expected letters, digits and `._-+`, a letter or digit first"
-    )]
-    Name {
-        /// What was asked for.
-        name: String,
     },
     /// The folder holds something else.
     #[error("{}: holds another job's result: {difference}", .out.display())]
@@ -112,6 +104,12 @@ pub enum JobError {
     Panicked,
 }
 
+impl From<SourceError> for JobError {
+    fn from(wrong: SourceError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
+    }
+}
+
 impl JobError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
@@ -121,6 +119,9 @@ impl JobError {
             Self::Manifest(wrong) => wrong.hint(),
             Self::Bin(wrong) => wrong.hint(),
             Self::Encode { source, .. } => source.hint(),
+            Self::BadRow { bad, .. } if bad.is_undecodable() => Some(
+                "`--on-bad-row replace` puts U+FFFD in its place; `--on-bad-row skip` leaves such rows out and counts them in the manifest",
+            ),
             Self::BadRow { .. } => {
                 Some("`--on-bad-row skip` leaves such rows out and counts them in the manifest")
             }
@@ -134,16 +135,15 @@ impl JobError {
             Self::UnknownToken { .. } => Some(
                 "write the token as the vocabulary does; quote it, so that the shell leaves it alone",
             ),
-            Self::Name { .. } => {
-                Some("`--out` says where the files go, `--name` what they are called")
-            }
             Self::OtherJob { .. } => {
                 Some("choose another `--out`, or replace what is there with `--force`")
             }
             Self::InputInside { .. } => {
                 Some("choose another `--out`, or keep the input out of that folder")
             }
-            Self::Unfinished { .. } => Some("run the shards that are missing, then this again"),
+            Self::Unfinished { .. } => Some(
+                "was something removed from the folder while the job ran? the same command makes what is missing",
+            ),
             Self::Interrupted | Self::Panicked => None,
         }
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::config::{JobConfig, OnBadRow};
 use super::error::JobError;
 use crate::source::{
-    Cell, LinesSource, ParquetSource, Rows, SampleFile, Source, SourceError, SourceFile,
+    Cell, LinesSource, ParquetSource, Rows, SampleFile, Source, SourceError, SourceFile, Stopped,
 };
 use crate::tokenizer::{Encoder, Tokenizer};
 
@@ -157,7 +157,8 @@ impl Totals {
 }
 
 /// Gives rows, batch by batch, to what it is called with.
-type Reading<'a> = dyn FnMut(&mut dyn FnMut(Rows) -> bool) -> Result<(), SourceError> + 'a;
+type Reading<'a> =
+    dyn FnMut(Stopped<'_>, &mut dyn FnMut(Rows) -> bool) -> Result<(), SourceError> + 'a;
 
 /// Draws rows and encodes them.
 struct Sampler<'a> {
@@ -204,7 +205,7 @@ impl Sampler<'_> {
                     drawn.passed += rows.cells.len() as f64;
                     drawn.bytes < most
                 },
-                &mut |each| parquet.read_row_group(group, each),
+                &mut |_, each| parquet.read_row_group(group, each),
             )?;
             let mut of_group = drawn.totals(self.framed);
             let all: u64 = stratum.map(|group| parquet.num_group_rows(group)).sum();
@@ -248,11 +249,11 @@ impl Sampler<'_> {
                     }
                     drawn.passed < most
                 },
-                &mut |each| lines.read_from(start, each),
+                &mut |stopped, each| lines.read_from(start, stopped, each),
             )
             .map_err(|wrong| match wrong {
-                JobError::BadRow { path, place, reason } if start > 0 => {
-                    JobError::BadRow { path, place: format!("{place} after byte {start}"), reason }
+                JobError::BadRow { path, place, bad } if start > 0 => {
+                    JobError::BadRow { path, place: format!("{place} after byte {start}"), bad }
                 }
                 other => other,
             })?;
@@ -282,7 +283,7 @@ impl Sampler<'_> {
                 drawn.passed += rows.input_bytes as f64;
                 drawn.passed < most
             },
-            &mut |each| source.read_part(0, each),
+            &mut |stopped, each| source.read_part(0, stopped, each),
         )?;
         Ok(drawn.totals(self.framed))
     }
@@ -300,7 +301,8 @@ impl Sampler<'_> {
         let mut failed = None;
         let begun = Instant::now();
         let encoded_before = drawn.encoding;
-        read(&mut |rows| {
+        let interrupted = self.interrupted;
+        read(&|| interrupted.load(Ordering::Relaxed), &mut |rows| {
             if self.interrupted.load(Ordering::Relaxed) {
                 failed = Some(JobError::Interrupted);
                 return false;
@@ -340,18 +342,22 @@ impl Sampler<'_> {
     ) -> Result<Option<u64>, JobError> {
         let skips = self.config.on_bad_row == OnBadRow::Skip;
         let path = || file.path.clone();
-        let text = match source.text(cell) {
-            Ok(text) => text,
-            Err(_) if skips => return Ok(None),
-            Err(reason) => {
-                return Err(JobError::BadRow { path: path(), place: cell.place(row), reason });
+        let text = match source.text(cell, self.config.on_bad_row.undecodable()) {
+            Ok(read) => read.text,
+            Err(bad) if skips || bad.is_empty() => return Ok(None),
+            Err(bad) => {
+                return Err(JobError::BadRow { path: path(), place: source.place(cell, row), bad });
             }
         };
         let mut ids: Vec<u32> = Vec::new();
         match self.encoder.encode_into(&text, &mut ids) {
             Ok(()) => Ok(Some(ids.len() as u64)),
             Err(wrong) if skips && wrong.is_of_row() => Ok(None),
-            Err(source) => Err(JobError::Encode { path: path(), place: cell.place(row), source }),
+            Err(wrong) => Err(JobError::Encode {
+                path: path(),
+                place: source.place(cell, row),
+                source: wrong,
+            }),
         }
     }
 }

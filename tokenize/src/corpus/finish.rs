@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{ArtifactError, ShardFiles, ShardRecord, ShardWriter, SourceRecord};
 
-use super::config::JobConfig;
+use super::context::JobContext;
 use super::error::JobError;
 use super::split::split_rows;
-use super::state::{JobState, Receipt};
+use super::state::Receipt;
 use crate::staging::Staging;
 use crate::tokenizer::IdWidth;
 
@@ -19,25 +19,29 @@ const GATHERED: usize = 1 << 16;
 /// A file whose documents are all staged.
 pub(crate) struct StagedSource<W> {
     pub(crate) staging: Staging<W>,
-    pub(crate) stem: String,
     /// Its place among the inputs.
-    pub(crate) number: u32,
-    pub(crate) record: SourceRecord,
+    pub(crate) number: usize,
+    /// Rows read, rows left out, rows with U+FFFD put in, and bytes of text.
+    pub(crate) rows: u64,
+    pub(crate) bad_rows: u64,
+    pub(crate) replaced_rows: u64,
+    pub(crate) text_bytes: u64,
 }
 
 /// Writes the shards of a file and records it as done.
 ///
+/// Only now the file's checksum is made: the system has just read it, and holds much of it.
+///
 /// # Errors
 ///
-/// The system refuses a write, or the user stopped the job.
+/// The system refuses a write, the file was changed while it was read, or the user stopped the job.
 pub(crate) fn finish<W: IdWidth>(
-    out: &Path,
-    state: &JobState,
-    config: &JobConfig,
+    job: &JobContext,
     staged: StagedSource<W>,
     interrupted: &AtomicBool,
 ) -> Result<Receipt, JobError> {
-    let StagedSource { staging, stem, number, record } = staged;
+    let StagedSource { staging, number, rows, bad_rows, replaced_rows, text_bytes } = staged;
+    let (config, file) = (&job.config, &job.files()[number]);
     let documents = u32::try_from(staging.documents()).unwrap_or(u32::MAX);
     let split = split_rows(documents, config.val_fraction, config.split_seed, config.order);
     let mut shards = BTreeMap::new();
@@ -45,12 +49,24 @@ pub(crate) fn finish<W: IdWidth>(
         if name == "val" && config.val_fraction <= 0.0 {
             continue;
         }
-        let stem = format!("shards/{}-{name}-{stem}", config.name);
-        let shard = write_shard(out, &stem, number, &staging, rows, interrupted)?;
+        let stem = format!("shards/{}-{name}-{}", config.name, file.stem);
+        let place = u32::try_from(number).unwrap_or(u32::MAX);
+        let shard = write_shard(&job.out, &stem, place, &staging, rows, interrupted)?;
         shards.insert(name.to_owned(), shard);
     }
-    let receipt = Receipt { source: record, shards, documents: documents.into() };
-    state.record(&stem, &receipt)?;
+    drop(staging);
+    let (fingerprint, known) = job.inputs.content(number, interrupted)?;
+    let source = SourceRecord {
+        name: file.name.clone(),
+        bytes: file.bytes,
+        rows,
+        bad_rows,
+        replaced_rows,
+        text_bytes,
+        fingerprint,
+    };
+    let receipt = Receipt { source, shards, documents: documents.into(), known };
+    job.state.record(&file.stem, &receipt)?;
     Ok(receipt)
 }
 
@@ -70,7 +86,7 @@ fn write_shard<W: IdWidth>(
         staging.copy(row, &mut ids).map_err(io)?;
         lens.push(staging.len_of(row));
         if ids.len() >= GATHERED {
-            W::append(&mut writer, &ids, &lens)?;
+            writer.append(W::tokens(&ids), &lens)?;
             ids.clear();
             lens.clear();
             if interrupted.load(Ordering::Relaxed) {
@@ -78,6 +94,6 @@ fn write_shard<W: IdWidth>(
             }
         }
     }
-    W::append(&mut writer, &ids, &lens)?;
+    writer.append(W::tokens(&ids), &lens)?;
     Ok(writer.finish(Some(number))?)
 }

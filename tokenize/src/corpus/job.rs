@@ -1,68 +1,29 @@
 //! A tokenize job from its plan to its artifact.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, Manifest, ShardRecord, SourceRecord, SplitRecord, TokenId,
-    TokenizerRecord,
+    DirLock, Dtype, FORMAT_VERSION, MANIFEST_FILE, Manifest, PlainName, ShardRecord, SourceRecord,
+    SplitRecord, TokenId, TokenizerRecord, remove_file_if_exists,
 };
 use serde_json::{Value, json};
 
-use super::block::Block;
 use super::config::{Edge, JobConfig};
+use super::context::JobContext;
 use super::error::JobError;
-use super::finish::StagedSource;
+use super::inputs::Inputs;
 use super::merge::{absorbed_shards, merge_split};
-use super::own::{self, OwnFiles};
+use super::own_files::{OwnFiles, SHARDS, input_inside};
 use super::pool::{self, Event, Frame, Part};
-use super::state::{JobState, Receipt, finished_job};
+use super::progress::Progress;
+use super::state::{JobState, Receipt, finished_job, remove_job};
 use super::writer::Writer;
 use crate::difference::difference;
-use crate::source::{Source, SourceError, SourceFile, fingerprint};
-use crate::staging::Staging;
+use crate::source::{SourceError, SourceFile};
 use crate::tokenizer::{IdWidth, Tokenizer};
-
-/// What a job counts while it works; read it from any thread.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Bytes of text encoded.
-    pub text_bytes: AtomicU64,
-    /// Tokens made, those around documents included.
-    pub tokens: AtomicU64,
-    /// Documents encoded.
-    pub documents: AtomicU64,
-    /// Files done, by this run and earlier ones.
-    pub files_done: AtomicU64,
-    /// Bytes of input encoded by this run, as they lie on disk; files in work count by their part.
-    pub input_bytes_done: AtomicU64,
-    /// Bytes of the files that earlier runs have done.
-    pub input_bytes_before: AtomicU64,
-    /// Rows left out.
-    pub bad_rows: AtomicU64,
-    /// What was wrong with the first of them.
-    pub first_bad: Mutex<Vec<String>>,
-}
-
-impl Progress {
-    pub(super) fn add<W: IdWidth>(&self, block: &Block<W>, input_bytes: u64) {
-        self.input_bytes_done.fetch_add(input_bytes, Ordering::Relaxed);
-        self.text_bytes.fetch_add(block.text_bytes(), Ordering::Relaxed);
-        self.tokens.fetch_add(block.ids.len() as u64, Ordering::Relaxed);
-        self.documents.fetch_add(block.lens.len() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn add_bad(&self, file: &SourceFile, bad: &[(u64, String)]) {
-        self.bad_rows.fetch_add(bad.len() as u64, Ordering::Relaxed);
-        let mut first = self.first_bad.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = 3_usize.saturating_sub(first.len());
-        let told = |(_, bad): &(u64, String)| format!("{}: {bad}", file.path.display());
-        first.extend(bad.iter().take(missing).map(told));
-    }
-}
 
 /// What there is to do in an output folder.
 #[derive(Debug)]
@@ -76,17 +37,13 @@ pub enum Outcome {
 /// A job with its folder locked.
 #[derive(Debug)]
 pub struct Job {
-    out: PathBuf,
-    config: JobConfig,
+    context: JobContext,
     dtype: Dtype,
     tokenizer: Tokenizer,
     record: TokenizerRecord,
-    files: Vec<SourceFile>,
-    fingerprints: Vec<Checksum>,
-    state: JobState,
     /// Files of a finished artifact that were lost since.
     lost: Vec<String>,
-    _lock: DirLock,
+    lock: DirLock,
 }
 
 impl Job {
@@ -106,9 +63,24 @@ impl Job {
         out: &Path,
         force: bool,
     ) -> Result<Outcome, JobError> {
-        if !JobConfig::is_name(&config.name) {
-            return Err(JobError::Name { name: config.name });
-        }
+        Self::open_unless(config, tokenizer, name, files, out, force, &AtomicBool::new(false))
+    }
+
+    /// Plans a job as [`Job::open`] does, unless it is interrupted: a file of a finished job that was
+    /// touched since is read whole.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Job::open`], and [`JobError::Interrupted`].
+    pub fn open_unless(
+        config: JobConfig,
+        tokenizer: Tokenizer,
+        name: &str,
+        files: Vec<SourceFile>,
+        out: &Path,
+        force: bool,
+        interrupted: &AtomicBool,
+    ) -> Result<Outcome, JobError> {
         let mut record = tokenizer.record(name);
         let dtype = config
             .dtype
@@ -116,41 +88,34 @@ impl Job {
             .ok_or(JobError::Width { vocab_size: record.vocab_size })?;
         record.eos = edge(&config.eos, record.eos, &tokenizer, ("EOS", "eos"))?;
         record.bos = edge(&config.bos, record.bos, &tokenizer, ("BOS", "bos"))?;
-        let fingerprints =
-            files.iter().map(fingerprint).collect::<Result<Vec<_>, SourceError>>()?;
         let lock = DirLock::take(out)?;
         let state = JobState::of(out);
-        if let Some(path) = own::input_inside(out, &files) {
+        if let Some(path) = input_inside(out, &files) {
             return Err(JobError::InputInside { path, out: out.to_owned() });
         }
-        let mut job = Self {
-            out: out.to_owned(),
-            config,
-            dtype,
-            tokenizer,
-            record,
-            files,
-            fingerprints,
-            state,
-            lost: Vec::new(),
-            _lock: lock,
-        };
+        let inputs = Inputs::new(files, &lock.note());
+        let context = JobContext { out: out.to_owned(), config, inputs, state };
+        let mut job = Self { context, dtype, tokenizer, record, lost: Vec::new(), lock };
         if force {
-            own::remove_job(out, &job.state)?;
+            remove_job(out, &job.context.state)?;
         } else if out.join(MANIFEST_FILE).exists() {
             let manifest = Manifest::read(out)?;
             // Inputs that a limit kept from being read are in no manifest.
             let mut ours = job.described();
             if let (Some(inputs), true) =
-                (ours["inputs"].as_array_mut(), job.config.limit_docs.is_some())
+                (ours["inputs"].as_array_mut(), job.context.config.limit_docs.is_some())
             {
                 inputs.truncate(manifest.sources.len());
             }
             if let Some(difference) = difference(&finished_job(&manifest), &ours) {
                 return Err(JobError::OtherJob { out: out.to_owned(), difference });
             }
-            job.state.clear()?;
-            job.lost = lost_files(out, &manifest)?;
+            if let Some(difference) = job.context.inputs.first_change(&manifest, interrupted)? {
+                return Err(JobError::OtherJob { out: out.to_owned(), difference });
+            }
+            job.lock.leave(&job.context.inputs.note());
+            job.context.state.clear()?;
+            job.lost = lost_files(out, &manifest);
             if job.lost.is_empty() {
                 return Ok(Outcome::Done(Box::new(manifest)));
             }
@@ -163,8 +128,8 @@ impl Job {
     }
 
     fn begin(&self) -> Result<(), JobError> {
-        self.state.begin(&self.out, &self.described())?;
-        self.state.record_own(&OwnFiles::of(&self.config, &self.files))
+        self.context.state.begin(&self.context.out, &self.described())?;
+        self.context.state.record_own(&OwnFiles::of(&self.context.config, self.files()))
     }
 
     /// Makes a finished artifact a job again, in which the files whose shards are whole are done.
@@ -175,7 +140,7 @@ impl Job {
                 let of_file = |shard: &&ShardRecord| {
                     shard.source.is_some_and(|source| source as usize == number)
                 };
-                shards.iter().find(of_file).map(|shard| (split.clone(), shard.clone()))
+                shards.iter().find(of_file).map(|shard| (split.to_string(), shard.clone()))
             })
         };
         for (number, source) in manifest.sources.iter().enumerate() {
@@ -183,18 +148,19 @@ impl Job {
             let whole = shards
                 .values()
                 .flat_map(|shard| [&shard.bin, &shard.idx])
-                .all(|record| record.is_whole(&self.out));
+                .all(|record| record.is_whole(&self.context.out));
             if whole && !shards.is_empty() {
                 let documents = shards.values().map(|shard| shard.documents).sum();
-                let receipt = Receipt { source: source.clone(), shards, documents };
-                self.state.record(&self.files[number].stem, &receipt)?;
+                let known = self.context.inputs.facts(number);
+                let receipt = Receipt { source: source.clone(), shards, documents, known };
+                self.context.state.record(&self.files()[number].stem, &receipt)?;
             }
         }
         // Only now, so that a run that is killed before finds the manifest and does this again.
-        own::gone(&self.out.join(MANIFEST_FILE))?;
+        remove_file_if_exists(&self.context.out.join(MANIFEST_FILE))?;
         for record in manifest.files() {
-            if !record.path.starts_with(own::SHARDS) {
-                own::gone(&record.resolve(&self.out)?)?;
+            if !record.path.as_str().starts_with(SHARDS) {
+                record.remove(&self.context.out)?;
             }
         }
         Ok(())
@@ -208,22 +174,12 @@ impl Job {
 
     /// Returns the input files, in the order of the artifact.
     pub fn files(&self) -> &[SourceFile] {
-        &self.files
-    }
-
-    /// Returns the output folder.
-    pub(super) fn out(&self) -> &Path {
-        &self.out
-    }
-
-    /// Returns the folder of what is not finished.
-    pub(super) fn state(&self) -> &JobState {
-        &self.state
+        self.context.files()
     }
 
     /// Returns the settings.
     pub fn config(&self) -> &JobConfig {
-        &self.config
+        &self.context.config
     }
 
     /// Tokenizes those of the files `wanted` that are not done yet, on `threads` threads.
@@ -254,9 +210,11 @@ impl Job {
         progress: &Progress,
         interrupted: &AtomicBool,
     ) -> Result<(), JobError> {
+        self.give_up_changed(wanted, progress, interrupted)?;
         let mut todo = Vec::new();
         let mut counted = 0;
-        for (number, file) in self.files.iter().enumerate().filter(|(number, _)| wanted(*number)) {
+        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number))
+        {
             match self.receipt(number)? {
                 Some(receipt) => {
                     counted += receipt.documents;
@@ -266,19 +224,19 @@ impl Job {
                 None => todo.push(number),
             }
         }
-        let left = self.config.limit_docs.map(|limit| limit.saturating_sub(counted));
+        let left = self.context.config.limit_docs.map(|limit| limit.saturating_sub(counted));
         if todo.is_empty() || left == Some(0) {
             return Ok(());
         }
         let frame = Frame {
-            bos: self.record.bos.filter(|_| self.config.bos.is_on()),
-            eos: self.record.eos.filter(|_| self.config.eos.is_on()),
-            on_bad_row: self.config.on_bad_row,
+            bos: self.record.bos.filter(|_| self.context.config.bos.is_on()),
+            eos: self.record.eos.filter(|_| self.context.config.eos.is_on()),
+            on_bad_row: self.context.config.on_bad_row,
         };
-        let encoder = self.tokenizer.encoder(self.config.special_in_text.into());
+        let encoder = self.tokenizer.encoder(self.context.config.special_in_text.into());
         let encoders = vec![encoder; threads.max(1)];
         std::thread::scope(|scope| {
-            let mut writer = Writer::new(scope, self, progress, interrupted, left);
+            let mut writer = Writer::new(scope, &self.context, progress, interrupted, left);
             let take = |event: Event<W>| writer.take(event);
             let ran = pool::run(encoders, self.parts(&todo), frame, progress, interrupted, take);
             // The last file's thread is waited for in any case, for it may have panicked too.
@@ -287,18 +245,56 @@ impl Job {
         })
     }
 
+    /// Forgets which files are done of those that changed since, so that they are made again.
+    fn give_up_changed(
+        &self,
+        wanted: &dyn Fn(usize) -> bool,
+        progress: &Progress,
+        interrupted: &AtomicBool,
+    ) -> Result<(), JobError> {
+        let mut found = Vec::new();
+        for (number, file) in self.files().iter().enumerate().filter(|(number, _)| wanted(*number))
+        {
+            let Some(receipt) = self.receipt(number)? else { continue };
+            if self.context.config.limit_docs.is_some() && !found.is_empty() {
+                // How many documents it may have depends on those before it.
+                self.context.state.forget(&file.stem)?;
+                continue;
+            }
+            self.context.inputs.learn(&receipt.known);
+            if let Some(what) = self.context.inputs.change(number, &receipt.source, interrupted)? {
+                self.context.state.forget(&file.stem)?;
+                found.push(format!("{}: {what}", file.path.display()));
+                continue;
+            }
+            // A file that was touched and is the same is not read again by the next run; and what an
+            // older version recorded gives way to what this one does.
+            let (fingerprint, known) = self.context.inputs.content(number, interrupted)?;
+            if known != receipt.known || fingerprint != receipt.source.fingerprint {
+                let source = SourceRecord { fingerprint, ..receipt.source };
+                self.context.state.record(&file.stem, &Receipt { source, known, ..receipt })?;
+            }
+        }
+        if !found.is_empty() {
+            // What a merge has absorbed cannot be told apart, so it begins anew.
+            self.context.state.forget_merging()?;
+        }
+        progress.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        Ok(())
+    }
+
     /// Returns the parts of the files, opening each file when its turn comes.
     fn parts<'a>(
         &'a self,
         todo: &'a [usize],
     ) -> impl Iterator<Item = Result<Part, JobError>> + Send + 'a {
         todo.iter().flat_map(move |&number| {
-            let file = &self.files[number];
-            let opened = Source::open(file, &self.config.text_column);
-            let (source, failed) = match opened {
-                Ok(source) => (Some(Arc::new(source)), None),
-                Err(wrong) => (None, Some(Err(wrong.into()))),
-            };
+            let file = &self.files()[number];
+            let (source, failed) =
+                match self.context.inputs.open(number, &self.context.config.text_column) {
+                    Ok(source) => (Some(Arc::new(source)), None),
+                    Err(wrong) => (None, Some(Err(wrong.into()))),
+                };
             let path = Arc::new(file.path.clone());
             let parts = source.into_iter().flat_map(move |source| {
                 let count = source.num_parts();
@@ -317,29 +313,18 @@ impl Job {
         })
     }
 
-    pub(super) fn staged<W: IdWidth>(&self, number: usize) -> StagedSource<W> {
-        let file = &self.files[number];
-        StagedSource {
-            staging: Staging::new(),
-            stem: file.stem.clone(),
-            number: u32::try_from(number).unwrap_or(u32::MAX),
-            record: SourceRecord {
-                name: file.name.clone(),
-                bytes: file.bytes,
-                rows: 0,
-                bad_rows: 0,
-                text_bytes: 0,
-                fingerprint: self.fingerprints[number].clone(),
-            },
-        }
-    }
-
     /// Returns the receipt of a file whose shards are there, or were absorbed by a merge.
     fn receipt(&self, number: usize) -> Result<Option<Receipt>, JobError> {
-        let Some(receipt) = self.state.receipt(&self.files[number].stem)? else { return Ok(None) };
+        let Some(receipt) = self.context.state.receipt(&self.files()[number].stem)? else {
+            return Ok(None);
+        };
         for (split, shard) in &receipt.shards {
-            let whole = shard.bin.is_whole(&self.out) && shard.idx.is_whole(&self.out);
-            if !whole && absorbed_shards(&self.out, &self.state, &self.merged(split))? <= number {
+            let whole =
+                shard.bin.is_whole(&self.context.out) && shard.idx.is_whole(&self.context.out);
+            if !whole
+                && absorbed_shards(&self.context.out, &self.context.state, &self.merged(split))?
+                    <= number
+            {
                 return Ok(None);
             }
         }
@@ -348,7 +333,7 @@ impl Job {
 
     /// Returns the name of a split's merged file, without its ending.
     fn merged(&self, split: &str) -> String {
-        format!("{}-{split}", self.config.name)
+        format!("{}-{split}", self.context.config.name)
     }
 
     /// Makes the artifact of the files that are done: merges if asked, and writes the manifest.
@@ -360,12 +345,16 @@ impl Job {
         let mut receipts = Vec::new();
         let mut missing = Vec::new();
         let mut documents = 0;
-        for (number, file) in self.files.iter().enumerate() {
-            if self.config.limit_docs.is_some_and(|limit| documents >= limit) {
+        for (number, file) in self.files().iter().enumerate() {
+            if self.context.config.limit_docs.is_some_and(|limit| documents >= limit) {
                 break;
             }
             match self.receipt(number)? {
                 Some(receipt) => {
+                    self.context.inputs.learn(&receipt.known);
+                    if self.context.inputs.change(number, &receipt.source, interrupted)?.is_some() {
+                        return Err(SourceError::Touched { path: file.path.clone() }.into());
+                    }
                     documents += receipt.documents;
                     receipts.push(receipt);
                 }
@@ -374,30 +363,37 @@ impl Job {
         }
         if let Some(first) = missing.first() {
             return Err(JobError::Unfinished {
-                out: self.out.clone(),
+                out: self.context.out.clone(),
                 missing: missing.len(),
-                total: self.files.len(),
+                total: self.files().len(),
                 first: first.clone(),
             });
         }
-        let mut splits: BTreeMap<String, Vec<ShardRecord>> = BTreeMap::new();
+        let mut splits: BTreeMap<PlainName, Vec<ShardRecord>> = BTreeMap::new();
         for receipt in &receipts {
             for (split, shard) in &receipt.shards {
-                splits.entry(split.clone()).or_default().push(shard.clone());
+                let split = PlainName::near(split);
+                splits.entry(split).or_default().push(shard.clone());
             }
         }
-        if self.config.merge {
+        if self.context.config.merge {
             for (split, shards) in &mut splits {
-                let stem = self.merged(split);
-                let merged =
-                    merge_split(&self.out, &self.state, &stem, self.dtype, shards, interrupted)?;
+                let stem = self.merged(split.as_str());
+                let merged = merge_split(
+                    &self.context.out,
+                    &self.context.state,
+                    &stem,
+                    self.dtype,
+                    shards,
+                    interrupted,
+                )?;
                 *shards = vec![merged];
             }
-            OwnFiles::of(&self.config, &self.files).remove(&self.out)?;
+            OwnFiles::of(&self.context.config, self.files()).remove(&self.context.out)?;
         }
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            name: self.config.name.clone(),
+            name: self.context.config.name.clone(),
             dtype: self.dtype,
             tokenizer: self.record.clone(),
             splits: splits
@@ -408,23 +404,20 @@ impl Job {
             base: None,
             config: self.config_value(),
         };
-        manifest.write(&self.out)?;
-        self.state.clear()?;
+        self.lock.leave(&self.context.inputs.note());
+        manifest.write(&self.context.out)?;
+        self.context.state.clear()?;
         Ok(manifest)
     }
 
     fn config_value(&self) -> Value {
-        serde_json::to_value(&self.config).unwrap_or(Value::Null)
+        serde_json::to_value(&self.context.config).unwrap_or(Value::Null)
     }
 
     /// Returns what decides the job's bytes, for comparing it with another.
     fn described(&self) -> Value {
-        let inputs: Vec<Value> = self
-            .files
-            .iter()
-            .zip(&self.fingerprints)
-            .map(|(file, fingerprint)| json!({"name": file.name, "fingerprint": fingerprint}))
-            .collect();
+        let inputs: Vec<Value> =
+            self.files().iter().map(|file| json!({"name": file.name})).collect();
         json!({
             "config": self.config_value(),
             "tokenizer": self.record.fingerprint,
@@ -458,13 +451,7 @@ fn edge(
 }
 
 /// Returns the files of an artifact that are missing or of another size.
-fn lost_files(out: &Path, manifest: &Manifest) -> Result<Vec<String>, JobError> {
-    let mut lost = Vec::new();
-    for record in manifest.files() {
-        record.resolve(out)?;
-        if !record.is_whole(out) {
-            lost.push(record.path.clone());
-        }
-    }
-    Ok(lost)
+fn lost_files(out: &Path, manifest: &Manifest) -> Vec<String> {
+    let lost = manifest.files().into_iter().filter(|record| !record.is_whole(out));
+    lost.map(|record| record.path.to_string()).collect()
 }

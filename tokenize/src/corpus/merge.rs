@@ -9,9 +9,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{
-    ArtifactError, Checksum, DocIndex, Dtype, FileRecord, ShardRecord, StagedFile,
-};
+use ratdata_schemas::{ArtifactError, DocIndex, Dtype, FileRecord, ShardRecord, StagedFile};
 use serde::{Deserialize, Serialize};
 
 use super::error::JobError;
@@ -69,21 +67,20 @@ pub(crate) fn merge_split(
             )?;
             mark(&marker, absorbed)?;
             for record in [&shard.bin, &shard.idx] {
-                let path = record.resolve(out)?;
-                fs::remove_file(&path).map_err(io(&path))?;
+                record.remove(out)?;
             }
         }
         fs::rename(&bin_part, &bin).map_err(io(&bin))?;
         fs::rename(&idx_part, &idx).map_err(io(&idx))?;
-        ratdata_schemas::artifact::sync_folder_of(&bin)?;
+        ratdata_schemas::sync_folder_of(&bin)?;
     }
     let width = dtype.width() as u64;
     Ok(ShardRecord {
         source: None,
         documents: absorbed.idx_bytes / 8,
         tokens: absorbed.bin_bytes / width,
-        bin: record(&bin)?,
-        idx: record(&idx)?,
+        bin: FileRecord::of_file(out, &bin)?,
+        idx: FileRecord::of_file(out, &idx)?,
         mask: None,
     })
 }
@@ -129,7 +126,7 @@ fn absorb(
         .into());
     }
     let before = absorbed.bin_bytes / dtype.width() as u64;
-    let index = DocIndex::open(&shard.idx.resolve(out)?)?;
+    let index = DocIndex::of_record(&shard.idx, out, shard.documents)?;
     let ends: Vec<u8> = index.ends().iter().flat_map(|end| (end + before).to_le_bytes()).collect();
     idx_file.write_all(&ends).map_err(io(idx_part))?;
     bin_file.sync_data().map_err(io(bin_part))?;
@@ -157,17 +154,13 @@ fn partial(path: &Path) -> PathBuf {
 
 /// Opens a file for appending at `bytes`, forgetting what lies beyond.
 fn open_at(path: &Path, bytes: u64) -> Result<File, JobError> {
+    if path.is_symlink() {
+        fs::remove_file(path).map_err(io(path))?;
+    }
     let mut file =
         File::options().create(true).truncate(false).write(true).open(path).map_err(io(path))?;
     file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(io(path))?;
     Ok(file)
-}
-
-fn record(path: &Path) -> Result<FileRecord, JobError> {
-    let blake3 = Checksum::of_file(path).map_err(io(path))?;
-    let bytes = path.metadata().map_err(io(path))?.len();
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(FileRecord { path: name, bytes, blake3 })
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + '_ {

@@ -4,6 +4,8 @@
 //! the next part and offers its batches to the others; when enough of them wait, it encodes the
 //! next itself. So one large row group keeps all threads busy, many small ones need no hand-over,
 //! and what waits is bounded. One more thread puts the blocks in order and writes.
+//!
+//! Longer than 500 lines because who waits for whom is one argument, and its test drives the workers by hand.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -16,8 +18,8 @@ use ratdata_schemas::TokenId;
 use super::block::Block;
 use super::config::OnBadRow;
 use super::error::JobError;
-use super::job::Progress;
-use crate::source::{Cell, Rows, Source};
+use super::progress::Progress;
+use crate::source::{Cell, RowText, Rows, Source, SourceError};
 use crate::tokenizer::{Encoder, IdWidth};
 
 /// No new part is opened while this much waits for its turn to be written.
@@ -71,6 +73,13 @@ struct Shared<'a, I> {
     most_queued: usize,
     frame: Frame,
     progress: &'a Progress,
+}
+
+impl<I> Shared<'_, I> {
+    /// Returns whether all work is to end: the user asked, or the writer has all that it wants.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst) || self.interrupted.load(Ordering::SeqCst)
+    }
 }
 
 struct State<I> {
@@ -212,9 +221,7 @@ enum Task {
 fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>) -> Task {
     let mut state = lock(&shared.state);
     loop {
-        let stopped =
-            shared.stop.load(Ordering::SeqCst) || shared.interrupted.load(Ordering::SeqCst);
-        if stopped {
+        if shared.is_stopped() {
             shared.changed.notify_all();
             return Task::Done;
         }
@@ -258,7 +265,8 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     let mut batches = 0;
     let mut going_on = true;
     let mut wanted = true;
-    let read = part.source.read_part(part.number, &mut |rows| {
+    let stopped = || shared.is_stopped();
+    let read = part.source.read_part(part.number, &stopped, &mut |rows| {
         let batch = Batch {
             place: (number, batches),
             file: part.file,
@@ -272,17 +280,16 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
         if !wanted {
             return false;
         }
-        if state.queue.len() < shared.most_queued {
-            state.queue.push_back(batch);
-            drop(state);
-            shared.changed.notify_one();
-        } else {
-            drop(state);
-            going_on = encode_and_send(shared, encoder, &batch, sender);
+        state.queue.push_back(batch);
+        // The oldest first: the writer waits for it, and what comes after it waits in memory.
+        let full = state.queue.len() > shared.most_queued;
+        let oldest = if full { state.queue.pop_front() } else { None };
+        drop(state);
+        match oldest {
+            Some(oldest) => going_on = encode_and_send(shared, encoder, &oldest, sender),
+            None => shared.changed.notify_one(),
         }
-        going_on = going_on
-            && !shared.stop.load(Ordering::Relaxed)
-            && !shared.interrupted.load(Ordering::Relaxed);
+        going_on = going_on && !shared.is_stopped();
         going_on
     });
     if !going_on || !wanted {
@@ -290,6 +297,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     }
     match read {
         Ok(()) => sender.send(Message::PartEnd((number, batches), part.file, part.last)).is_ok(),
+        Err(SourceError::Stopped) => false,
         Err(wrong) => fail(shared, (number, batches), wrong.into(), sender),
     }
 }
@@ -301,7 +309,7 @@ fn encode_and_send<W: IdWidth, I>(
     batch: &Batch,
     sender: &SyncSender<Message<W>>,
 ) -> bool {
-    match encode(shared.frame, encoder, batch) {
+    match encode(shared, encoder, batch) {
         Ok(block) => {
             shared.progress.add(&block, batch.rows.input_bytes);
             shared.waiting.fetch_add(block.ids.len() * W::DTYPE.width(), Ordering::Relaxed);
@@ -324,11 +332,12 @@ fn fail<W, I>(
 }
 
 /// Encodes the rows of one batch, with what frames each document.
-fn encode<W: IdWidth>(
-    frame: Frame,
+fn encode<W: IdWidth, I>(
+    shared: &Shared<'_, I>,
     encoder: &mut Encoder,
     batch: &Batch,
 ) -> Result<Block<W>, JobError> {
+    let frame = shared.frame;
     let bytes: usize = batch.rows.cells.iter().map(Cell::bytes).sum();
     let mut block = Block {
         // An id of most texts stands for three bytes or more; a vector that grows is copied.
@@ -337,32 +346,38 @@ fn encode<W: IdWidth>(
         text_lens: Vec::with_capacity(batch.rows.cells.len()),
         rows: batch.rows.cells.len() as u64,
         bad: Vec::new(),
+        replaced: Vec::new(),
     };
     let first = batch.rows.first;
     let path = || batch.path.as_ref().clone();
     for (row, cell) in (first..).zip(&batch.rows.cells) {
-        let text = match batch.source.text(cell) {
-            Ok(text) => text,
-            Err(reason) if frame.on_bad_row == OnBadRow::Skip => {
-                block.bad.push((row - first, format!("{}: {reason}", cell.place(row))));
-                continue;
-            }
-            Err(reason) => {
-                return Err(JobError::BadRow { path: path(), place: cell.place(row), reason });
-            }
-        };
+        // A batch may take a slow tokenizer seconds.
+        if shared.is_stopped() {
+            return Err(JobError::Interrupted);
+        }
+        let place = || batch.source.place(cell, row);
+        let RowText { text, replaced } =
+            match batch.source.text(cell, frame.on_bad_row.undecodable()) {
+                Ok(text) => text,
+                Err(bad) if frame.on_bad_row == OnBadRow::Skip || bad.is_empty() => {
+                    block.bad.push((row - first, format!("{}: {bad}", place())));
+                    continue;
+                }
+                Err(bad) => return Err(JobError::BadRow { path: path(), place: place(), bad }),
+            };
         let before = block.ids.len();
         block.ids.extend(frame.bos.map(W::of));
         match encoder.encode_into(&text, &mut block.ids) {
             Ok(()) => {}
             Err(wrong) if frame.on_bad_row == OnBadRow::Skip && wrong.is_of_row() => {
                 block.ids.truncate(before);
-                block.bad.push((row - first, format!("{}: {wrong}", cell.place(row))));
+                block.bad.push((row - first, format!("{}: {wrong}", place())));
                 continue;
             }
-            Err(source) => {
-                return Err(JobError::Encode { path: path(), place: cell.place(row), source });
-            }
+            Err(source) => return Err(JobError::Encode { path: path(), place: place(), source }),
+        }
+        if replaced {
+            block.replaced.push((row - first, place()));
         }
         block.ids.extend(frame.eos.map(W::of));
         block.lens.push(u32::try_from(block.ids.len() - before).unwrap_or(u32::MAX));
@@ -449,11 +464,52 @@ mod tests {
         "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
         "byte_fallback": false, "vocab": {"a": 0}, "merges": []}}"#;
 
-    #[test]
-    fn a_worker_that_panics_is_an_error_of_the_job() {
+    fn encoder() -> Encoder {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(TOKENIZER.as_bytes()).unwrap();
-        let encoder = Tokenizer::load(file.path()).unwrap().encoder(SpecialInText::Parse);
+        Tokenizer::load(file.path()).unwrap().encoder(SpecialInText::Parse)
+    }
+
+    #[test]
+    fn one_thread_hands_blocks_on_while_it_reads() {
+        const BATCHES: usize = 100;
+        let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
+        let lines = "{\"text\": \"a\"}\n".repeat(256 * BATCHES);
+        file.write_all(lines.as_bytes()).unwrap();
+        let path = file.path().display().to_string();
+        let found = crate::source::find_inputs(&[path]).unwrap().remove(0);
+        let part = Part {
+            file: 0,
+            number: 0,
+            last: true,
+            source: Arc::new(Source::open(&found, "text").unwrap()),
+            path: Arc::new(found.path),
+        };
+        let progress = Progress::default();
+        let mut encoded_at_first = None;
+
+        run::<u16>(
+            vec![encoder()],
+            std::iter::once(Ok(part)),
+            Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail },
+            &progress,
+            &AtomicBool::new(false),
+            |_| {
+                let encoded = progress.documents.load(Ordering::SeqCst);
+                encoded_at_first.get_or_insert(encoded);
+                Ok(true)
+            },
+        )
+        .unwrap();
+
+        assert_eq!(progress.documents.load(Ordering::SeqCst), 256 * BATCHES as u64);
+        let early = encoded_at_first.unwrap();
+        assert!(early < 256 * 20, "{early} documents wait for the first");
+    }
+
+    #[test]
+    fn a_worker_that_panics_is_an_error_of_the_job() {
+        let encoder = encoder();
         let frame = Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail };
         let parts = std::iter::from_fn(|| -> Option<Result<Part, JobError>> {
             unreachable!("what a defect does to a worker")

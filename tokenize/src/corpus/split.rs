@@ -39,7 +39,7 @@ pub fn split_rows(documents: u32, fraction: f64, seed: u64, order: Order) -> Spl
     clippy::cast_sign_loss,
     reason = "a fraction of 0 to 1 times a u32 fits a u32"
 )]
-pub(super) fn val_count(documents: u32, fraction: f64) -> u32 {
+pub(crate) fn val_count(documents: u32, fraction: f64) -> u32 {
     let share = (fraction.clamp(0.0, 1.0) * f64::from(documents)).ceil() as u32;
     share.min(documents)
 }

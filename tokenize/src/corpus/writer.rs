@@ -11,10 +11,12 @@ use std::thread::{Scope, ScopedJoinHandle};
 use ratdata_schemas::ArtifactError;
 
 use super::block::Block;
+use super::context::JobContext;
 use super::error::JobError;
 use super::finish::{StagedSource, finish};
-use super::job::{Job, Progress};
 use super::pool::Event;
+use super::progress::Progress;
+use crate::staging::Staging;
 use crate::tokenizer::IdWidth;
 
 /// How many files are finished at once, at most.
@@ -32,7 +34,7 @@ struct Finishing<'scope> {
 /// Takes a job's blocks in the order of the input.
 pub(crate) struct Writer<'scope, 'env, W> {
     scope: &'scope Scope<'scope, 'env>,
-    job: &'env Job,
+    job: &'env JobContext,
     progress: &'env Progress,
     interrupted: &'env AtomicBool,
     /// How many documents may still be taken, where there is a limit.
@@ -44,7 +46,7 @@ pub(crate) struct Writer<'scope, 'env, W> {
 impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
     pub(crate) fn new(
         scope: &'scope Scope<'scope, 'env>,
-        job: &'env Job,
+        job: &'env JobContext,
         progress: &'env Progress,
         interrupted: &'env AtomicBool,
         left: Option<u64>,
@@ -77,12 +79,15 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
 
     fn stage(&mut self, number: usize, mut block: Block<W>) -> Result<(), JobError> {
         limit(&mut self.left, &mut block);
-        self.progress.add_bad(&self.job.files()[number], &block.bad);
-        let (_, staged) = self.current.get_or_insert_with(|| (number, self.job.staged(number)));
-        staged.record.rows += block.rows;
-        staged.record.bad_rows += block.bad.len() as u64;
-        staged.record.text_bytes += block.text_bytes();
-        let folder = self.job.state().folder();
+        let file = &self.job.files()[number];
+        self.progress.bad.add(file, &block.bad);
+        self.progress.replaced.add(file, &block.replaced);
+        let (_, staged) = self.current.get_or_insert_with(|| (number, staged_source(number)));
+        staged.rows += block.rows;
+        staged.bad_rows += block.bad.len() as u64;
+        staged.replaced_rows += block.replaced.len() as u64;
+        staged.text_bytes += block.text_bytes();
+        let folder = self.job.state.folder();
         let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
         staged.staging.push(block.ids, &block.lens, folder).map_err(io)?;
         Ok(())
@@ -90,16 +95,14 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
 
     fn finish_file(&mut self, number: usize) -> Result<(), JobError> {
         let staged =
-            self.current.take().map_or_else(|| self.job.staged(number), |(_, staged)| staged);
+            self.current.take().map_or_else(|| staged_source(number), |(_, staged)| staged);
         let held = staged.staging.ids();
         while self.is_full(held) {
             let Some(first) = self.finishing.pop_front() else { break };
             self.join(first)?;
         }
         let (job, interrupted) = (self.job, self.interrupted);
-        let handle = self.scope.spawn(move || {
-            finish(job.out(), job.state(), job.config(), staged, interrupted).map(drop)
-        });
+        let handle = self.scope.spawn(move || finish(job, staged, interrupted).map(drop));
         self.finishing.push_back(Finishing { held, handle });
         Ok(())
     }
@@ -114,6 +117,18 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         finishing.handle.join().unwrap_or(Err(JobError::Panicked))?;
         self.progress.files_done.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// A file of which nothing is staged yet.
+fn staged_source<W: IdWidth>(number: usize) -> StagedSource<W> {
+    StagedSource {
+        staging: Staging::new(),
+        number,
+        rows: 0,
+        bad_rows: 0,
+        replaced_rows: 0,
+        text_bytes: 0,
     }
 }
 

@@ -1,10 +1,8 @@
-//! What the engine needs to know of a tokenizer, wherever it was read from.
+//! What the engine needs to know of a tokenizer, whichever file it was read from.
 
-use ratdata_schemas::TokenId;
-
-use super::bpe::Bpe;
-use super::cuts::Pattern;
-use super::joins::Joins;
+use super::bpe::vocabulary::Bpe;
+use super::pre_tokenizer::joins::Joins;
+use super::pre_tokenizer::pattern::Pattern;
 
 /// A tokenizer that the engine covers.
 pub(crate) struct Compiled {
@@ -13,9 +11,9 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// Returns whether the text is composed (NFC) before the engine sees it.
-    pub(crate) fn composes(&self) -> bool {
-        matches!(self.reading, Reading::ByteLevel { composed: true, .. })
+    /// Returns whether the text is normalized to NFC before the engine sees it.
+    pub(crate) fn is_nfc(&self) -> bool {
+        matches!(self.reading, Reading::ByteLevel { nfc: true, .. })
     }
 }
 
@@ -32,8 +30,8 @@ pub(crate) enum Reading {
     ByteLevel {
         /// The pattern.
         pattern: Pattern,
-        /// Whether the text is composed first, as Unicode's form NFC.
-        composed: bool,
+        /// Whether the text is normalized to NFC first.
+        nfc: bool,
     },
 }
 
@@ -48,12 +46,4 @@ pub(crate) enum Prefix {
     EachUnlessSpace,
     /// Before the text, if it begins neither with a special token nor with a space.
     FirstUnlessSpace,
-}
-
-/// A token that is looked for in the text before anything else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AddedToken {
-    pub(crate) id: TokenId,
-    pub(crate) content: String,
-    pub(crate) special: bool,
 }

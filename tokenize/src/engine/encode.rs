@@ -1,65 +1,60 @@
 //! The engine's main path: windows of text to cuts, cuts to units, units to ids.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use ratdata_schemas::TokenId;
 
-use super::batch::Batch;
-use super::bpe::Bpe;
-use super::classes;
+use super::bpe::definition;
+use super::bpe::merger::Merger;
+use super::bpe::vocabulary::Bpe;
+use super::cache::batch::{Batch, UnitRange};
+use super::cache::frequent_units::FrequentUnits;
+use super::cache::long_units::LongUnits;
+use super::cache::shared_units::{SharedUnits, UnitIds, VALUE_IDS, Value};
+use super::cache::unit_key::UnitKey;
 use super::compiled::{Compiled, Prefix, Reading};
-use super::cuts::{CutState, Cuts, Cutter, WINDOW};
-use super::hot::HotUnits;
-use super::key::Key;
-use super::long::LongCache;
-use super::merge::{MAX_UNIT, Merger};
-use super::plain;
-use super::scan::{BATCH, Level};
-use super::table::{UnitTable, VALUE_IDS, Value};
-use super::width::IdWidth;
+use super::id_width::IdWidth;
+use super::pre_tokenizer::cutter::{CutState, Cuts, Cutter, Window};
+use super::simd::{BATCH, Level};
 
-/// A vocabulary made ready, and what all workers know of units: shared by them.
+/// A compiled vocabulary and the cache of units, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Engine {
     bpe: Bpe,
     cutter: Cutter,
     prefix: Prefix,
     level: Level,
-    /// Made when the first text is encoded: who decodes only does without.
-    known: LazyLock<UnitTable>,
+    /// Built on first encode, so that users who only decode do not pay for it.
+    shared: LazyLock<SharedUnits>,
 }
 
 impl Engine {
-    /// Makes the tables of a tokenizer.
-    pub(crate) fn new(compiled: Compiled) -> Self {
+    /// Makes the tables of a tokenizer, to be used with the instructions of a level.
+    pub(crate) fn new(compiled: Compiled, level: Level) -> Self {
         let Compiled { bpe, reading } = compiled;
         let (cutter, prefix) = match reading {
             Reading::Spaces { prefix, joins } => (Cutter::Joins(joins), prefix),
             Reading::ByteLevel { pattern, .. } => (Cutter::Pattern(pattern), Prefix::Never),
         };
-        Self { bpe, cutter, prefix, level: Level::detect(), known: LazyLock::new(UnitTable::new) }
+        let shared = LazyLock::new(SharedUnits::new as fn() -> _);
+        Self { bpe, cutter, prefix, level, shared }
     }
 
     /// Returns the ids of a piece of text by the definition; the engine's slow twin.
     pub(crate) fn encode_plainly(&self, piece: &str, at_start: bool) -> Vec<TokenId> {
-        let prefixed = if self.is_prefixed(piece, at_start) {
-            std::borrow::Cow::Owned(format!(" {piece}"))
-        } else {
-            std::borrow::Cow::Borrowed(piece)
-        };
         match &self.cutter {
-            Cutter::Joins(_) => plain::encode(&self.bpe, &prefixed),
+            Cutter::Joins(_) => definition::encode(&self.bpe, &self.prefixed(piece, at_start)),
             Cutter::Pattern(_) => {
                 let mut cuts = Cuts::default();
                 let mut state = CutState::new(false);
                 let mut start = 0;
                 let mut ids = Vec::new();
-                for from in (0..piece.len()).step_by(WINDOW) {
-                    let to = piece.len().min(from + WINDOW);
-                    self.cutter.cuts(Level::Plain, &mut state, piece, from, to, &mut cuts);
+                for window in Window::all(piece) {
+                    self.cutter.cuts(Level::Plain, &mut state, window, &mut cuts);
                     for &end in cuts.ends() {
                         let end = end as usize;
-                        ids.extend(plain::encode(&self.bpe, &piece[start..end]));
+                        ids.extend(definition::encode(&self.bpe, &piece[start..end]));
                         start = end;
                     }
                 }
@@ -71,13 +66,17 @@ impl Engine {
     /// Returns the ids of a piece of text by one heap over all of it: exact, without cuts.
     pub(crate) fn encode_uncut(&self, piece: &str, at_start: bool) -> Vec<TokenId> {
         let mut ids = Vec::new();
-        let mut merger = Merger::default();
-        if self.is_prefixed(piece, at_start) {
-            merger.heap(&self.bpe, &format!(" {piece}"), &mut ids);
-        } else {
-            merger.heap(&self.bpe, piece, &mut ids);
-        }
+        Merger::default().heap(&self.bpe, &self.prefixed(piece, at_start), &mut ids);
         ids
+    }
+
+    /// Returns the piece of text with the `▁`, as a space, that is put before it.
+    fn prefixed<'a>(&self, piece: &'a str, at_start: bool) -> Cow<'a, str> {
+        if self.is_prefixed(piece, at_start) {
+            Cow::Owned(format!(" {piece}"))
+        } else {
+            Cow::Borrowed(piece)
+        }
     }
 
     /// Returns whether a `▁` is put before this piece of text.
@@ -94,9 +93,9 @@ impl Engine {
 
     /// Returns whether a text may be cut between two characters, whatever stands around them.
     ///
-    /// Every byte-level pattern ends a run of letters before punctuation other than an apostrophe,
-    /// and neither side of that place is matched by what lies beyond it. Elsewhere a pattern looks
-    /// further than two characters, so nothing is promised.
+    /// Every byte-level pattern ends a run of letters before punctuation other than an apostrophe, and
+    /// no unit crosses that place. Elsewhere a pattern looks further than two characters, so nothing is
+    /// promised.
     pub(crate) fn is_cut(&self, before: char, after: char) -> bool {
         match &self.cutter {
             Cutter::Joins(joins) => !joins.joined(before, after),
@@ -113,83 +112,77 @@ impl Engine {
 
     /// Returns how much memory the shared tables take, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let joins = match &self.cutter {
+        let cutter = match &self.cutter {
             Cutter::Joins(joins) => joins.memory(),
-            Cutter::Pattern(_) => classes::memory(),
+            Cutter::Pattern(pattern) => pattern.memory(),
         };
-        self.bpe.pairs.memory() + joins + self.known.memory()
+        self.bpe.pairs.memory() + cutter + self.shared.memory()
     }
 }
 
-/// One thread's engine: the shared tables, and what the thread keeps for itself.
+/// One thread's engine: the shared tables, and the thread's own caches and buffers.
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
     engine: Arc<Engine>,
-    units: Units,
-}
-
-impl Worker {
-    /// Makes a worker.
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, units: Units::default() }
-    }
-
-    /// Appends the ids of a piece of text between special tokens.
-    pub(crate) fn encode<W: IdWidth>(&mut self, piece: &str, at_start: bool, out: &mut Vec<W>) {
-        let prefixed = self.engine.is_prefixed(piece, at_start);
-        self.units.encode(&self.engine, piece, prefixed, out);
-    }
-
-    /// Appends the ids of a piece of text whose beginning was encoded before, up to a cut.
-    pub(crate) fn encode_continuation<W: IdWidth>(&mut self, piece: &str, out: &mut Vec<W>) {
-        self.units.encode(&self.engine, piece, false, out);
-    }
-
-    /// Returns how much memory the worker's own caches take, in bytes.
-    pub(crate) fn memory() -> usize {
-        HotUnits::memory() + LongCache::memory()
-    }
-}
-
-/// What one thread keeps: what it knows of units, and buffers.
-#[derive(Clone, Debug, Default)]
-struct Units {
     own: Own,
     cuts: Cuts,
     batches: [Batch; 2],
 }
 
-impl Units {
-    fn encode<W: IdWidth>(
-        &mut self,
-        engine: &Engine,
-        text: &str,
-        prefixed: bool,
-        out: &mut Vec<W>,
-    ) {
+impl Worker {
+    /// Makes a worker.
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, own: Own::default(), cuts: Cuts::default(), batches: Default::default() }
+    }
+
+    /// Appends the ids of a piece of text between special tokens.
+    pub(crate) fn encode<W: IdWidth>(&mut self, piece: &str, at_start: bool, out: &mut Vec<W>) {
+        let prefixed = self.engine.is_prefixed(piece, at_start);
+        self.encode_units(piece, prefixed, out);
+    }
+
+    /// Appends the ids of a piece of text whose beginning was encoded before, up to a cut.
+    pub(crate) fn encode_continuation<W: IdWidth>(&mut self, piece: &str, out: &mut Vec<W>) {
+        self.encode_units(piece, false, out);
+    }
+
+    fn encode_units<W: IdWidth>(&mut self, text: &str, prefixed: bool, out: &mut Vec<W>) {
+        let Self { engine, own, cuts, batches } = self;
+        let engine: &Engine = engine;
         let mut state = CutState::new(prefixed);
         let mut start = 0;
         let mut pending_prefix = prefixed;
-        for from in (0..text.len()).step_by(WINDOW) {
-            let to = text.len().min(from + WINDOW);
-            engine.cutter.cuts(engine.level, &mut state, text, from, to, &mut self.cuts);
-            let mut ends = self.cuts.ends();
+        for window in Window::all(text) {
+            engine.cutter.cuts(engine.level, &mut state, window, cuts);
+            let mut ends = cuts.ends();
             if let (true, Some((&end, rest))) = (pending_prefix, ends.split_first()) {
-                // The first unit has a `▁` that the text has not.
-                self.own.encode_one(engine, &format!(" {}", &text[..end as usize]), out);
+                // The first unit begins with a `▁` that the text does not have.
+                own.encode_one(engine, &format!(" {}", &text[..end as usize]), out);
                 (start, ends, pending_prefix) = (end as usize, rest, false);
             }
-            start = self.own.encode_all(engine, &mut self.batches, (text, start, ends), out);
+            start = own.encode_all(engine, batches, UnitEnds { text, start, ends }, out);
         }
+    }
+
+    /// Returns how much memory the worker's own caches take, in bytes.
+    pub(crate) fn memory() -> usize {
+        FrequentUnits::memory() + LongUnits::memory()
     }
 }
 
-/// What one thread knows of units: those it meets most, and those that the shared table has no
-/// place for.
+/// Units of a text, one after the other: where the first begins, and where each ends.
+#[derive(Clone, Copy)]
+struct UnitEnds<'a> {
+    text: &'a str,
+    start: usize,
+    ends: &'a [u32],
+}
+
+/// One thread's own caches: the units it meets most, and those that the shared cache has no place for.
 #[derive(Clone, Debug, Default)]
 struct Own {
-    hot: HotUnits,
-    long: LongCache,
+    frequent: FrequentUnits,
+    long: LongUnits,
     merger: Merger,
     ids: Vec<TokenId>,
 }
@@ -197,48 +190,47 @@ struct Own {
 impl Own {
     /// Appends the ids of one unit.
     fn encode_one<W: IdWidth>(&mut self, engine: &Engine, unit: &str, out: &mut Vec<W>) {
-        let (one, more) = engine.known.get(Key::of(unit.as_bytes()));
-        if one.is_none() {
+        let found = engine.shared.get(UnitKey::of(unit.as_bytes()));
+        if found.is_none() {
             self.miss(engine, unit, out);
         } else {
-            let ids = |value: Value| value.ids().into_iter().take(value.count());
-            out.extend(ids(one).chain(ids(more)).map(W::of));
+            out.extend(found.ids().map(W::of));
         }
     }
 
-    /// Appends the ids of the units that end at `ends`, the first beginning at `start`; returns
-    /// where the unit after them begins.
+    /// Appends the ids of units; returns where the unit after them begins.
     fn encode_all<W: IdWidth>(
         &mut self,
         engine: &Engine,
         [this, next]: &mut [Batch; 2],
-        (text, mut start, ends): (&str, usize, &[u32]),
+        units: UnitEnds<'_>,
         out: &mut Vec<W>,
     ) -> usize {
+        let UnitEnds { text, mut start, ends } = units;
         let last = ends.last().map_or(start, |&end| end as usize);
-        let zeros = memchr::memchr(0, &text.as_bytes()[start..last]).is_some();
-        let known: &UnitTable = &engine.known;
+        let has_zeros = memchr::memchr(0, &text.as_bytes()[start..last]).is_some();
+        let shared: &SharedUnits = &engine.shared;
         let (mut this, mut next) = (this, next);
         let mut ids = [W::default(); BATCH * 2 * VALUE_IDS];
         let (mut begun, mut waiting): (usize, Option<&[u32]>) = (start, None);
-        // One batch ahead: what it needs from far away is fetched while the one before is written.
+        // One batch ahead: what the next one needs from far memory is fetched while this one is written.
         for ends in ends.chunks(BATCH).map(Some).chain([None]) {
             if let Some(ends) = ends {
-                let caches = (&self.hot, known);
-                begun = next.begin(engine.level, caches, (text.as_bytes(), begun, ends), zeros);
+                let units = UnitRange { text: text.as_bytes(), start: begun, ends, has_zeros };
+                begun = next.begin(engine.level, &self.frequent, shared, units);
             }
             if let Some(ends) = waiting {
-                this.finish(&mut self.hot, known);
+                this.finish(&mut self.frequent, shared);
                 let mut len = 0;
-                for (&end, (one, more)) in ends.iter().zip(this.found()) {
-                    if one.is_none() {
+                for (&end, UnitIds { first, second }) in ends.iter().zip(this.found()) {
+                    if first.is_none() {
                         out.extend_from_slice(&ids[..len]);
                         len = 0;
                         self.miss(engine, &text[start..end as usize], out);
                     } else {
-                        len += write(one, &mut ids[len..]);
-                        if !more.is_none() {
-                            len += write(more, &mut ids[len..]);
+                        len += write(first, &mut ids[len..]);
+                        if !second.is_none() {
+                            len += write(second, &mut ids[len..]);
                         }
                     }
                     start = end as usize;
@@ -251,20 +243,20 @@ impl Own {
         start
     }
 
-    /// Appends the ids of a unit that was not found among the known ones, and remembers it.
+    /// Appends the ids of a unit that neither cache has found, and keeps them.
     #[cold]
     #[inline(never)]
     fn miss<W: IdWidth>(&mut self, engine: &Engine, unit: &str, out: &mut Vec<W>) {
+        let key = UnitKey::of(unit.as_bytes());
         let ids = if let Some(ids) = self.long.get(unit.as_bytes()) {
-            let key = Key::of(unit.as_bytes());
-            if let Some(values) = Value::pair(key, ids) {
-                self.hot.keep(HotUnits::place(key), key, values);
+            if let Some(packed) = UnitIds::pack(key, ids) {
+                self.frequent.keep(FrequentUnits::place(key), key, packed);
             }
             ids
         } else {
             self.ids.clear();
             self.merger.encode(&engine.bpe, unit, &mut self.ids);
-            if !engine.known.insert(Key::of(unit.as_bytes()), &self.ids) {
+            if !engine.shared.insert(key, &self.ids) {
                 self.long.insert(unit.as_bytes(), &self.ids);
             }
             &self.ids
@@ -281,6 +273,3 @@ fn write<W: IdWidth>(value: Value, out: &mut [W]) -> usize {
     }
     value.count()
 }
-
-/// The longest piece of text that the engine takes; see [`MAX_UNIT`].
-pub(crate) const MAX_TEXT: usize = MAX_UNIT;

@@ -1,34 +1,27 @@
 //! The BPE engine: texts to ids, exactly and fast.
 //!
-//! A text is cut into units that no merge crosses (`joins.rs` says why that is exact; byte-level
-//! vocabularies have their pattern instead), each unit is looked up in a bounded table that all
-//! threads share, and what is not found is merged and remembered:
+//! It has three rooms. [`pre_tokenizer`] cuts a text into units that no merge crosses: `joins.rs` says
+//! why that is exact for SentencePiece-style vocabularies; byte-level ones have their pattern instead.
+//! [`cache`] looks each unit up in a bounded table that all threads share. [`bpe`] merges what the
+//! cache does not have, and the cache keeps the result:
 //!
 //! ```text
-//! text --cuts--> units --table--> ids
-//!                   \--merge--/
+//! text --pre_tokenizer--> units --cache--> ids
+//!                            \----bpe----/
 //! ```
 //!
-//! The plain twin is `plain.rs`: the definition of BPE, word for word, over the whole text.
+//! `bpe/definition.rs` is the plain twin: the definition of BPE, word for word, over the whole text.
 
-mod batch;
 pub(crate) mod bpe;
-mod classes;
+mod cache;
 pub(crate) mod compiled;
-pub(crate) mod cuts;
 mod encode;
-mod hot;
-pub(crate) mod joins;
-mod key;
-mod long;
-pub(crate) mod merge;
-pub(crate) mod pairs;
-pub(crate) mod plain;
-mod pretokenize;
-mod scan;
-mod table;
-mod walk;
-pub(crate) mod width;
+pub(crate) mod id_width;
+mod mask;
+pub(crate) mod pre_tokenizer;
+mod simd;
 
-pub(crate) use encode::{Engine, MAX_TEXT, Worker};
-pub(crate) use table::MOST_IDS;
+pub(crate) use bpe::merger::MAX_UNIT;
+pub(crate) use cache::shared_units::MAX_IDS;
+pub(crate) use encode::{Engine, Worker};
+pub(crate) use simd::{Level, VARIABLE as LEVEL_VARIABLE};

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::config::RedirectAuthHeaders;
-use ureq::http::{HeaderMap, Response, StatusCode};
+use ureq::http::{HeaderMap, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
-use super::download::{Entry, Repo, RepoKind};
+use super::error::HubError;
+use super::repo::{Entry, Repo, RepoKind};
 
 /// The hub that everybody means.
 const ENDPOINT: &str = "https://huggingface.co";
@@ -24,8 +26,14 @@ const ENDPOINT: &str = "https://huggingface.co";
 /// How long the hub may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long the hub may send nothing, unless `HF_HUB_DOWNLOAD_TIMEOUT` says another number of seconds.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Where the hub is.
+const ENDPOINT_VARIABLE: &str = "HF_ENDPOINT";
+
+/// For how many seconds the hub may send nothing; Python's `huggingface_hub` reads the same.
+const SILENCE_VARIABLE: &str = "HF_HUB_DOWNLOAD_TIMEOUT";
+
+/// How long the hub may send no byte, where the variable says nothing. A slow answer has any time.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// The most bytes of one page of a listing; the hub's pages have a thousand entries.
 const PAGE_BYTES: u64 = 64 << 20;
@@ -46,6 +54,7 @@ pub(super) struct Client {
     agent: Agent,
     endpoint: String,
     token: Option<String>,
+    silence: Duration,
 }
 
 /// Why the hub gave no answer.
@@ -53,7 +62,9 @@ pub(super) struct Client {
 pub(super) enum Refusal {
     /// It answered with a status that is no success.
     Status(StatusCode),
-    /// There was no whole answer: no connection, silence, or something that is not the hub's.
+    /// It accepted the request, and sent no byte for too long.
+    Silent,
+    /// There was no whole answer: no connection, or something that is not the hub's.
     NoAnswer(String),
 }
 
@@ -81,24 +92,35 @@ enum Listed {
 
 impl Client {
     /// A client of the hub that the environment names.
-    pub(super) fn from_env() -> Self {
+    ///
+    /// # Errors
+    ///
+    /// A variable has no value that can be used.
+    pub(super) fn from_env() -> Result<Self, HubError> {
+        let silence = silence(variable(SILENCE_VARIABLE).as_deref())?;
+        let endpoint = endpoint(variable(ENDPOINT_VARIABLE))?;
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-            .timeout_connect(Some(CONNECT))
+            .timeout_connect(Some(CONNECT.min(silence)))
             .timeout_resolve(Some(CONNECT))
-            .timeout_per_read(Some(silence()))
-            .timeout_per_write(Some(silence()))
+            .timeout_per_read(Some(silence))
+            .timeout_per_write(Some(silence))
             .user_agent(concat!("ratdata/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls)
             .build();
-        let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
-        Self {
-            agent: config.into(),
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            token: token(),
-        }
+        Ok(Self { agent: config.into(), endpoint, token: token(), silence })
+    }
+
+    /// Returns for how long the hub may send no byte.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// Returns whether the user's token is sent.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Returns the hub's address.
@@ -252,9 +274,35 @@ fn token() -> Option<String> {
         .or_else(|| read(home().join("token")))
 }
 
-fn silence() -> Duration {
-    let seconds = variable("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse::<u64>().ok());
-    seconds.filter(|&seconds| seconds > 0).map_or(SILENCE, Duration::from_secs)
+/// Reads for how long the hub may send no byte.
+fn silence(value: Option<&str>) -> Result<Duration, HubError> {
+    let Some(value) = value else { return Ok(SILENCE) };
+    let seconds = value.trim().parse::<f64>().ok().filter(|seconds| LIMITS.contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| HubError::Variable {
+        name: SILENCE_VARIABLE,
+        value: value.to_owned(),
+        expected: "a number of seconds above 0, such as `20`",
+    })
+}
+
+/// The seconds that a wait may be told to have: up to a day.
+const LIMITS: std::ops::RangeInclusive<f64> = 0.001..=86_400.0;
+
+/// Reads where the hub is.
+fn endpoint(value: Option<String>) -> Result<String, HubError> {
+    let Some(value) = value else { return Ok(ENDPOINT.to_owned()) };
+    let good = value.parse::<Uri>().is_ok_and(|address| {
+        matches!(address.scheme_str(), Some("http" | "https"))
+            && address.host().is_some_and(|host| !host.is_empty())
+    });
+    if good {
+        return Ok(value.trim_end_matches('/').to_owned());
+    }
+    Err(HubError::Variable {
+        name: ENDPOINT_VARIABLE,
+        value,
+        expected: "the address of a hub, such as `https://huggingface.co`",
+    })
 }
 
 /// Returns a variable of the environment; one that is empty counts as one that is not set.
@@ -279,12 +327,16 @@ fn next_page(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 fn no_answer(wrong: ureq::Error) -> Refusal {
-    Refusal::NoAnswer(match wrong {
-        ureq::Error::Timeout(_) => format!("no byte for {} s", silence().as_secs()),
-        wrong => wrong.to_string(),
-    })
+    match wrong {
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+            Refusal::NoAnswer("no connection in time".into())
+        }
+        ureq::Error::Timeout(_) => Refusal::Silent,
+        // While a body is read, the time that is over comes as the reader's.
+        ureq::Error::Io(wrong) if wrong.kind() == io::ErrorKind::TimedOut => Refusal::Silent,
+        wrong => Refusal::NoAnswer(wrong.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -306,11 +358,29 @@ mod tests {
             agent: Agent::new_with_defaults(),
             endpoint: "https://hub".into(),
             token: None,
+            silence: SILENCE,
         };
         let repo = Repo { kind: RepoKind::Dataset, id: "some/corpus", revision: "refs/pr/1" };
         assert_eq!(
             client.file_address(repo, "a b/50%#1?.txt"),
             "https://hub/datasets/some/corpus/resolve/refs%2Fpr%2F1/a%20b/50%25%231%3F.txt"
         );
+    }
+
+    #[test]
+    fn what_a_variable_cannot_be_is_told_with_its_value() {
+        for value in ["notaurl", "ftp://hub", "http://", "/hub", "huggingface.co"] {
+            let refused = endpoint(Some(value.to_owned())).unwrap_err();
+            assert!(refused.to_string().contains(&format!("`{value}`")), "{refused}");
+            assert!(refused.is_usage());
+        }
+        let local = endpoint(Some("http://127.0.0.1:8080/hub/".to_owned())).unwrap();
+        assert_eq!(local, "http://127.0.0.1:8080/hub");
+
+        for value in ["0", "-1", "soon", "NaN", "1e300"] {
+            assert!(silence(Some(value)).is_err(), "{value}");
+        }
+        assert_eq!(silence(Some("0.5")).unwrap(), Duration::from_millis(500));
+        assert_eq!(silence(None).unwrap(), SILENCE);
     }
 }

@@ -3,19 +3,19 @@
 //! Files are asked for in ranges and gathered in an `.incomplete` file, which the next attempt, or the
 //! next run, continues. A file that Python's `huggingface_hub` has cached already is used from there.
 
-use std::fs;
-use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use ratdata_schemas::RelativePath;
 use ureq::http::StatusCode;
 
 use super::client::{self, Client, Metadata, Refusal};
 use super::error::HubError;
 use super::partial::{Claim, Content, Partial};
-use crate::source::is_readable;
+use super::repo::{Entry, OwnedRepo, Repo};
+use crate::source::Foreign;
 
 /// How much is asked for at a time, at first and at most: more while the answers are quick, so that
 /// little is lost on a slow line.
@@ -27,8 +27,11 @@ const QUICK: Duration = Duration::from_secs(2);
 /// How often one block is asked for before giving up.
 const ATTEMPTS: u32 = 5;
 
-/// How often a listing is asked for: whoever has no network shall hear of it soon.
+/// How often a listing is asked for: a user without a network hears of it soon.
 const LISTING_ATTEMPTS: u32 = 3;
+
+/// How often anything is asked for of a hub that accepts requests and sends nothing.
+const SILENT_ATTEMPTS: u32 = 2;
 
 /// How often a wait looks whether the user has stopped it.
 const TICK: Duration = Duration::from_millis(50);
@@ -49,44 +52,11 @@ impl FetchProgress for () {
     fn fetched(&self, _: &str, _: u64, _: u64) {}
 }
 
-/// The kinds of repositories that are read.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum RepoKind {
-    Model,
-    Dataset,
-}
-
-impl RepoKind {
-    pub(super) fn folder(self) -> &'static str {
-        match self {
-            Self::Model => "models",
-            Self::Dataset => "datasets",
-        }
-    }
-}
-
-/// One repository at one revision.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Repo<'a> {
-    pub(super) kind: RepoKind,
-    pub(super) id: &'a str,
-    pub(super) revision: &'a str,
-}
-
-/// A file of a repository.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry {
-    pub(super) path: String,
-    pub(super) bytes: u64,
-    /// The object id of its content.
-    pub(super) oid: String,
-}
-
 /// The hub and the cache of what was fetched from it.
 pub(super) struct Hub<'p> {
     client: Client,
-    cache: PathBuf,
-    offline: bool,
+    pub(super) cache: PathBuf,
+    pub(super) offline: bool,
     progress: &'p dyn FetchProgress,
 }
 
@@ -96,14 +66,19 @@ pub fn cache_folder() -> PathBuf {
 }
 
 impl<'p> Hub<'p> {
-    pub(super) fn new(progress: &'p dyn FetchProgress) -> Self {
+    /// The hub that the environment names.
+    ///
+    /// # Errors
+    ///
+    /// A variable has no value that can be used.
+    pub(super) fn new(progress: &'p dyn FetchProgress) -> Result<Self, HubError> {
         let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| {
             !matches!(value.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no" | "off")
         });
-        Self { client: Client::from_env(), cache: cache_folder(), offline, progress }
+        Ok(Self { client: Client::from_env()?, cache: cache_folder(), offline, progress })
     }
 
-    /// Returns where a file lies in a cache, ours or the one that is shared; none where it does not.
+    /// Returns the path of a file in a cache, ours or the shared one; none where neither has it.
     pub(super) fn cached(&self, repo: Repo<'_>, path: &str) -> Option<PathBuf> {
         let target = self.folder(repo).join(path);
         if target.is_file() {
@@ -112,7 +87,7 @@ impl<'p> Hub<'p> {
         client::shared_cache(repo, path)
     }
 
-    /// Fetches one file and returns where it lies.
+    /// Fetches one file and returns its path.
     pub(super) fn fetch(&self, repo: Repo<'_>, path: &str) -> Result<PathBuf, HubError> {
         let what = format!("{}/{path}", repo.id);
         if let Some(cached) = self.cached(repo, path) {
@@ -127,7 +102,7 @@ impl<'p> Hub<'p> {
         }
     }
 
-    /// Fetches a file that was listed, and returns where it lies.
+    /// Fetches a file that was listed, and returns its path.
     pub(super) fn fetch_entry(&self, repo: Repo<'_>, entry: &Entry) -> Result<PathBuf, HubError> {
         if let Some(cached) = self.cached(repo, &entry.path) {
             return Ok(cached);
@@ -137,107 +112,31 @@ impl<'p> Hub<'p> {
         Ok(target)
     }
 
-    /// Lists the files that a path stands for: itself, those below it that can be read, or, where
-    /// its last name has a `*`, those that match it. Plain texts come last, as in a job.
-    ///
-    /// The card of a repository, its own `README.md`, is none of its data.
-    pub(super) fn list_below(&self, repo: Repo<'_>, path: &str) -> Result<Vec<Entry>, HubError> {
-        if let Some(listed) = self.listed(repo, path) {
-            return Ok(listed);
-        }
-        let what = format!("{}/{path}", repo.id);
-        let last = path.rsplit('/').next().unwrap_or(path);
-        let is_pattern = last.contains('*');
-        if self.offline {
-            let cached = self.cached(repo, path).filter(|_| !path.is_empty() && !is_pattern);
-            let Some(file) = cached else {
-                return Err(HubError::Offline { what, cache: self.cache.clone() });
-            };
-            let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-            return Ok(vec![Entry { path: path.to_owned(), bytes, oid: String::new() }]);
-        }
-        // A name with a dot may be a file's or a folder's; the folder above it says which.
-        if last.contains('.')
-            && !is_pattern
-            && let Some(entry) = self.entry(repo, path)?
-        {
-            return Ok(vec![entry]);
-        }
-        let above =
-            if is_pattern { path.rsplit_once('/').map_or("", |(above, _)| above) } else { path };
-        let mut entries = self.list(repo, above, true)?;
-        if is_pattern {
-            let glob = globset::Glob::new(path)
-                .map_err(|_| HubError::Address { address: what.clone() })?
-                .compile_matcher();
-            entries.retain(|entry| glob.is_match(&entry.path));
-        }
-        let wanted = |path: &str| {
-            let hidden = path.rsplit('/').next().unwrap_or(path).starts_with('.');
-            is_readable(path) && !hidden && path != "README.md"
-        };
-        entries.retain(|entry| wanted(&entry.path));
-        if entries.is_empty() {
-            return Err(HubError::NotFound { what, endpoint: self.endpoint() });
-        }
-        entries.sort_by_key(|entry| (crate::source::is_text(&entry.path), entry.path.clone()));
-        Ok(entries)
-    }
-
-    /// Records that all files that a path stands for were fetched, so that no listing is needed.
-    pub(super) fn record_listing(
-        &self,
-        repo: Repo<'_>,
-        path: &str,
-        entries: &[Entry],
-    ) -> Result<(), HubError> {
-        let listing = self.listing(repo, path);
-        let cache = |source| HubError::Cache { path: listing.clone(), source };
-        let folder = listing.parent().unwrap_or(&self.cache);
-        fs::create_dir_all(folder).map_err(cache)?;
-        let names: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
-        // Another process may record the same.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(cache)?;
-        file.write_all(names.join("\n").as_bytes()).map_err(cache)?;
-        file.persist(&listing).map_err(|wrong| cache(wrong.error))?;
-        Ok(())
-    }
-
-    /// Returns what a listing recorded, where all of it is still there.
-    fn listed(&self, repo: Repo<'_>, path: &str) -> Option<Vec<Entry>> {
-        let listed = fs::read_to_string(self.listing(repo, path)).ok()?;
-        let entry = |path: &str| {
-            let bytes = self.cached(repo, path)?.metadata().ok()?.len();
-            Some(Entry { path: path.to_owned(), bytes, oid: String::new() })
-        };
-        listed.lines().map(entry).collect()
-    }
-
-    fn listing(&self, repo: Repo<'_>, path: &str) -> PathBuf {
-        let name = if path.is_empty() { "all".into() } else { path.replace('/', "-") };
-        self.folder(repo).join(format!(".listing-{name}"))
-    }
-
     pub(super) fn folder(&self, repo: Repo<'_>) -> PathBuf {
         self.cache.join(repo.kind.folder()).join(repo.id).join(repo.revision)
     }
 
     /// Returns a file by its path; none where there is no file of that name.
-    fn entry(&self, repo: Repo<'_>, path: &str) -> Result<Option<Entry>, HubError> {
+    pub(super) fn entry(&self, repo: Repo<'_>, path: &str) -> Result<Option<Entry>, HubError> {
         let above = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let entries = self.list(repo, above, false)?;
         Ok(entries.into_iter().find(|entry| entry.path == path))
     }
 
     /// Lists files below a path with their sizes.
-    fn list(&self, repo: Repo<'_>, path: &str, recursive: bool) -> Result<Vec<Entry>, HubError> {
+    pub(super) fn list(
+        &self,
+        repo: Repo<'_>,
+        path: &str,
+        recursive: bool,
+    ) -> Result<Vec<Entry>, HubError> {
         let mut attempts = 0;
         loop {
             let (asked, below) = (OwnedRepo::from(repo), path.to_owned());
             let listed =
                 self.patiently(move |client| client.list(asked.as_repo(), &below, recursive))?;
             let failed = match listed {
-                Ok(entries) => return Ok(entries),
+                Ok(entries) => return within(repo, entries),
                 Err(refusal) => self.explain(repo.id, refusal),
             };
             attempts += 1;
@@ -245,14 +144,14 @@ impl<'p> Hub<'p> {
         }
     }
 
-    /// Fetches a file in blocks, going on with what an earlier attempt has left of the same content.
+    /// Fetches a file in blocks, after what an earlier attempt has left of the same content.
     fn download(&self, repo: Repo<'_>, entry: &Entry, target: &Path) -> Result<(), HubError> {
         let what = format!("{}/{}", repo.id, entry.path);
         let stopped = || self.progress.stopped();
-        let told = self.metadata(repo, &entry.path)?;
-        let tag = told.as_ref().map_or(&entry.oid, |told| &told.etag).clone();
+        let metadata = self.metadata(repo, &entry.path)?;
+        let tag = metadata.as_ref().map_or(&entry.oid, |metadata| &metadata.etag).clone();
         // Blocks are asked of one commit, so that a new one in between does not mix two contents.
-        let commit = told.map(|told| told.commit).filter(|commit| commit.len() == 40);
+        let commit = metadata.map(|metadata| metadata.commit).filter(|commit| commit.len() == 40);
         let pinned = Repo { revision: commit.as_deref().unwrap_or(repo.revision), ..repo };
         let content = Content { bytes: entry.bytes, tag };
         let mut partial = match Partial::claim(target, content, &stopped)? {
@@ -284,6 +183,12 @@ impl<'p> Hub<'p> {
             let range = partial.done()..entry.bytes.min(partial.done() + size);
             let asked = Instant::now();
             let failed = match self.block(repo, entry, range.clone())? {
+                // A mirror without large files sends a pointer instead.
+                Ok(block)
+                    if partial.done() == 0 && Foreign::of(&block) == Some(Foreign::Pointer) =>
+                {
+                    return Err(HubError::Pointer { what });
+                }
                 Ok(block) => match cut(&block, &range, entry.bytes) {
                     Some(block) => {
                         partial.write(block)?;
@@ -298,10 +203,17 @@ impl<'p> Hub<'p> {
                         reason: "the hub sends nothing more, or other bytes than asked for".into(),
                     },
                 },
+                // The file ends before the hub's own list says.
+                Err(Refusal::Status(StatusCode::RANGE_NOT_SATISFIABLE)) => {
+                    partial.restart()?;
+                    return Err(HubError::Damaged { what });
+                }
                 Err(refusal) => self.explain(&what, refusal),
             };
             attempts += 1;
             self.try_again(failed, attempts, ATTEMPTS)?;
+            // What was lost of a large block is asked for in small ones.
+            size = BLOCKS.0;
         }
         self.progress.fetched(&entry.path, partial.done(), entry.bytes);
         Ok(())
@@ -309,9 +221,20 @@ impl<'p> Hub<'p> {
 
     /// Asks what a file's content is; none where the hub does not say.
     fn metadata(&self, repo: Repo<'_>, path: &str) -> Result<Option<Metadata>, HubError> {
-        let (repo, path) = (OwnedRepo::from(repo), path.to_owned());
-        let told = self.patiently(move |client| client.metadata(repo.as_repo(), &path))?;
-        Ok(told.ok().filter(|told| !told.etag.is_empty()))
+        let what = format!("{}/{path}", repo.id);
+        let mut attempts = 0;
+        loop {
+            let (asked, of) = (OwnedRepo::from(repo), path.to_owned());
+            match self.patiently(move |client| client.metadata(asked.as_repo(), &of))? {
+                Ok(found) => return Ok(Some(found).filter(|found| !found.etag.is_empty())),
+                Err(Refusal::Silent) => {
+                    attempts += 1;
+                    let failed = self.explain(&what, Refusal::Silent);
+                    self.try_again(failed, attempts, SILENT_ATTEMPTS)?;
+                }
+                Err(_) => return Ok(None),
+            }
+        }
     }
 
     fn block(
@@ -326,13 +249,18 @@ impl<'p> Hub<'p> {
 
     /// Waits before the next attempt; fails where another attempt cannot help, or was the last.
     fn try_again(&self, failed: HubError, attempts: u32, most: u32) -> Result<(), HubError> {
-        if attempts >= most || !matches!(failed, HubError::Unreachable { .. }) {
+        let most = match failed {
+            HubError::Unreachable { .. } => most,
+            HubError::Silent { .. } => SILENT_ATTEMPTS,
+            _ => 0,
+        };
+        if attempts >= most {
             return Err(failed);
         }
         self.wait(Duration::from_millis(200) * 2_u32.pow(attempts))
     }
 
-    fn endpoint(&self) -> String {
+    pub(super) fn endpoint(&self) -> String {
         self.client.endpoint().to_owned()
     }
 
@@ -379,34 +307,30 @@ impl<'p> Hub<'p> {
     fn explain(&self, what: &str, refusal: Refusal) -> HubError {
         let (what, endpoint) = (what.to_owned(), self.endpoint());
         match refusal {
-            Refusal::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                HubError::Refused { what, endpoint }
+            Refusal::Status(StatusCode::UNAUTHORIZED) => {
+                HubError::Unauthorized { what, endpoint, has_token: self.client.has_token() }
             }
+            Refusal::Status(StatusCode::FORBIDDEN) => HubError::Refused { what, endpoint },
             Refusal::Status(StatusCode::NOT_FOUND) => HubError::NotFound { what, endpoint },
             Refusal::Status(status) => {
                 HubError::Unreachable { what, endpoint, reason: format!("it answered {status}") }
+            }
+            Refusal::Silent => {
+                let seconds = self.client.silence().as_secs_f64();
+                HubError::Silent { what, endpoint, seconds }
             }
             Refusal::NoAnswer(reason) => HubError::Unreachable { what, endpoint, reason },
         }
     }
 }
 
-/// A repository whose names a request on another thread can keep.
-struct OwnedRepo {
-    kind: RepoKind,
-    id: String,
-    revision: String,
-}
-
-impl OwnedRepo {
-    fn as_repo(&self) -> Repo<'_> {
-        Repo { kind: self.kind, id: &self.id, revision: &self.revision }
-    }
-}
-
-impl From<Repo<'_>> for OwnedRepo {
-    fn from(repo: Repo<'_>) -> Self {
-        Self { kind: repo.kind, id: repo.id.to_owned(), revision: repo.revision.to_owned() }
+/// Takes the files that a hub lists: each becomes a path in the cache, and stays there.
+fn within(repo: Repo<'_>, entries: Vec<Entry>) -> Result<Vec<Entry>, HubError> {
+    match entries.iter().find(|entry| RelativePath::new(&entry.path).is_err()) {
+        Some(entry) => {
+            Err(HubError::Outside { what: repo.id.to_owned(), path: entry.path.clone() })
+        }
+        None => Ok(entries),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Partial {
 impl Partial {
     /// Takes what is there of `target`, waiting while another process holds it.
     ///
-    /// What was fetched of another content lies under another name, and is not gone on with.
+    /// What was fetched of another content has another name, and is not continued.
     ///
     /// # Errors
     ///

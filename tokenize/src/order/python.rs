@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use ratdata_schemas::narrow;
+
 /// Returns what Python's `random.seed(seed)` and `random.sample(range(n), k)` return.
 ///
 /// `None` where fewer than `k` numbers are there to draw from.
@@ -132,7 +134,7 @@ fn spread(word: u32, factor: u32) -> u32 {
 }
 
 fn word(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(0)
+    narrow(at)
 }
 
 /// Steps to the next word of a state that is being seeded, by way of the first.

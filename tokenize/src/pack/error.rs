@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ratdata_schemas::{ArtifactError, BinError, BinSetError, ManifestError};
+use ratdata_schemas::{ArtifactError, ArtifactInputError, BinError, BinSetError, ManifestError};
 use thiserror::Error;
 
 /// An error of packing.
@@ -21,6 +21,9 @@ pub enum PackError {
     /// The pack cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// A file of the bins is not what their manifest says.
+    #[error(transparent)]
+    ArtifactInput(ArtifactInputError),
     /// A row length or alignment that makes no sense.
     #[error("{reason}")]
     Config {
@@ -49,6 +52,12 @@ pub enum PackError {
         /// The bins.
         input: PathBuf,
     },
+    /// The way from the pack to its bins cannot be written down.
+    #[error("{}: the path is not UTF-8, and a pack's manifest says where its bins lie", .input.display())]
+    NotUtf8 {
+        /// The bins.
+        input: PathBuf,
+    },
     /// The folder holds something else.
     #[error("{}: holds another job's result: {difference}", .out.display())]
     OtherJob {
@@ -58,7 +67,7 @@ pub enum PackError {
         difference: String,
     },
     /// The user stopped the run.
-    #[error("interrupted; nothing of the pack was kept")]
+    #[error("interrupted; the same command makes the pack from its beginning")]
     Interrupted,
 }
 
@@ -73,11 +82,13 @@ impl PackError {
             Self::Bins(wrong) => wrong.hint(),
             Self::Index(wrong) => wrong.hint(),
             Self::Artifact(wrong) => wrong.hint(),
+            Self::ArtifactInput(wrong) => wrong.hint(),
             Self::InInput { .. } => Some(
                 "choose an `--out` beside the input: a pack points at the bins, and needs them whole",
             ),
             Self::OtherJob { .. } => Some("choose another `--out`, or replace it with `--force`"),
             Self::TooMany { .. } => Some("leave `--seed` out: a trainer shuffles the rows"),
+            Self::NotUtf8 { .. } => Some("rename the folders on the way"),
             Self::Config { .. } | Self::Nothing { .. } | Self::Interrupted => None,
         }
     }
@@ -88,8 +99,15 @@ impl PackError {
             self,
             Self::Config { .. }
                 | Self::InInput { .. }
+                | Self::NotUtf8 { .. }
                 | Self::OtherJob { .. }
                 | Self::TooMany { .. }
         )
+    }
+}
+
+impl From<ArtifactInputError> for PackError {
+    fn from(wrong: ArtifactInputError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::ArtifactInput(wrong) }
     }
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    ArtifactError, BaseRecord, BinSet, DirLock, DocIndex, Manifest, ManifestError, PackCounts,
-    SplitRecord,
+    ArtifactError, ArtifactInput, ArtifactInputError, BaseRecord, BinSet, DirLock, DocIndex,
+    FORMAT_VERSION, FileRecord, Known, MANIFEST_FILE, Manifest, ManifestError, PackCounts,
+    PlainName, SplitRecord, manifest_checksum, resting_place,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -63,7 +62,7 @@ pub struct SplitPacked {
 
 impl SplitPacked {
     /// Reads what was done from a manifest; none where its writer did not say.
-    fn of((split, record): (&String, &SplitRecord)) -> Option<Self> {
+    fn of((split, record): (&PlainName, &SplitRecord)) -> Option<Self> {
         let pack = match record {
             SplitRecord::Pack(pack) => pack,
             SplitRecord::Rows(rows) => &rows.pack,
@@ -72,7 +71,7 @@ impl SplitPacked {
         let PackCounts { documents, cut, dropped, empty } = pack.counts?;
         let (rows, tokens) = (pack.rows, pack.tokens);
         let counts = Counts { documents, cut, dropped, empty, rows, tokens };
-        Some(Self { split: split.clone(), row_len: pack.row_len, counts })
+        Some(Self { split: split.to_string(), row_len: pack.row_len, counts })
     }
 
     /// Returns the share of the rows' places that hold a token.
@@ -93,7 +92,8 @@ impl PackJob {
         let base = Manifest::read(&self.input)?;
         self.check_folders(&base)?;
         let checksum = manifest_checksum(&self.input)?;
-        let _lock = DirLock::take(&self.out)?;
+        let lock = DirLock::take(&self.out)?;
+        let known = Known::from_note(&lock.note());
         let config = json!({
             "pack": self.config,
             "materialize": self.materialize,
@@ -113,30 +113,69 @@ impl PackJob {
             let there = Manifest::read(&self.out)?;
             let described =
                 |manifest: &Manifest| json!({"config": manifest.config, "base": manifest.base});
-            return match difference(&described(&there), &described(&manifest)) {
-                None => {
-                    let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
-                    Ok(PackOutcome { manifest: there, packed, made: false })
-                }
-                Some(difference) => Err(PackError::OtherJob { out: self.out.clone(), difference }),
-            };
+            if let Some(difference) = difference(&described(&there), &described(&manifest)) {
+                return Err(PackError::OtherJob { out: self.out.clone(), difference });
+            }
+            let splits: Vec<PlainName> = there.splits.keys().cloned().collect();
+            self.held(&base, &splits)?
+                .iter()
+                .try_for_each(|held| held.check(&known, interrupted))?;
+            self.leave_note(&lock, &known);
+            if there.files().iter().all(|file| file.is_whole(&self.out)) {
+                let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
+                return Ok(PackOutcome { manifest: there, packed, made: false });
+            }
         }
         // What cannot be packed is told before what is there is removed.
         let wanted = self.open(&base)?;
+        let splits: Vec<PlainName> = wanted.iter().map(|(split, _)| split.clone()).collect();
+        let held = self.held(&base, &splits)?;
         remove_manifest(&self.out)?;
         let mut packed = Vec::new();
         for (split, bins) in &wanted {
-            let (record, counts) = self.pack_split(&base, split, bins, interrupted)?;
+            let (record, counts) = self.pack_split(&base, split.as_str(), bins, interrupted)?;
             manifest.splits.insert(split.clone(), record);
-            let row_len = self.config.row_len();
-            packed.push(SplitPacked { split: split.clone(), row_len, counts });
+            let (split, row_len) = (split.to_string(), self.config.row_len());
+            packed.push(SplitPacked { split, row_len, counts });
         }
+        // Only now, since what was just read need not be fetched from the disk again.
+        held.iter().try_for_each(|held| held.check(&known, interrupted))?;
+        self.leave_note(&lock, &known);
         manifest.write(&self.out)?;
         Ok(PackOutcome { manifest, packed, made: true })
     }
 
+    /// Keeps what is known of the bins, where rows were written out of them. Indexes are small, so they
+    /// are read again, and a pack of spans has nothing of this machine beside it.
+    fn leave_note(&self, lock: &DirLock, known: &Known) {
+        if self.materialize {
+            lock.leave(&known.to_note());
+        }
+    }
+
+    /// Returns the files of the bins that decide the pack's bytes: the indexes, and the ids and masks
+    /// too where rows are written out. Spans are the same whatever ids they cover.
+    fn held(
+        &self,
+        base: &Manifest,
+        splits: &[PlainName],
+    ) -> Result<Vec<ArtifactInput>, ArtifactInputError> {
+        let mut records: Vec<&FileRecord> = Vec::new();
+        for split in splits {
+            let Some(SplitRecord::Shards { shards }) = base.splits.get(split) else { continue };
+            for shard in shards {
+                records.push(&shard.idx);
+                if self.materialize {
+                    records.push(&shard.bin);
+                    records.extend(&shard.mask);
+                }
+            }
+        }
+        records.into_iter().map(|record| ArtifactInput::of(&self.input, record)).collect()
+    }
+
     /// Opens the bins of the parts that are packed: all that are token bins, or the one named.
-    fn open(&self, base: &Manifest) -> Result<Vec<(String, BinSet)>, PackError> {
+    fn open(&self, base: &Manifest) -> Result<Vec<(PlainName, BinSet)>, PackError> {
         let is_bins = |split: &SplitRecord| matches!(split, SplitRecord::Shards { .. });
         let splits: Vec<&str> = match &self.split {
             Some(split) => vec![split],
@@ -151,7 +190,9 @@ impl PackJob {
         let splits = if splits.is_empty() { vec!["train"] } else { splits };
         let mut wanted = Vec::new();
         for split in splits {
-            wanted.push((split.to_owned(), BinSet::from_manifest(&self.input, base, split)?));
+            let bins = BinSet::from_manifest(&self.input, base, split)?;
+            // The manifest has a split of this name, since it was opened.
+            wanted.push((PlainName::near(split), bins));
         }
         Ok(wanted)
     }
@@ -168,7 +209,7 @@ impl PackJob {
         let (input, out) = (real(&self.input)?, real(&self.out)?);
         let mut taken = out.starts_with(&input);
         for file in base.files() {
-            let path = real(&file.resolve(&self.input)?)?;
+            let path = real(&file.place(&self.input))?;
             taken |= path.parent() == Some(&out);
         }
         if taken {
@@ -188,19 +229,20 @@ impl PackJob {
         let fill = base.tokenizer.pad.or(base.tokenizer.eos).unwrap_or(0);
         let stem = format!("{}-{split}-{}", base.name, self.config.seq_len);
         let plain = self.materialize.then_some((bins, fill));
-        let mut writer = PackWriter::create(&self.out, &stem, self.config, plain)?;
+        let place = (self.out.as_path(), stem.as_str());
+        let mut writer = PackWriter::create(place, self.config, plain, interrupted)?;
         let counts = match self.config.packing {
             Algorithm::Concat => {
                 let mut packer = Concat::new(self.config);
                 self.each_document(bins, interrupted, |document| {
-                    Ok(packer.push(document, &mut writer)?)
+                    packer.push(document, &mut writer)
                 })?;
                 packer.finish(&mut writer)?
             }
             Algorithm::BestFit => {
                 let mut packer = BestFit::new(self.config);
                 self.each_document(bins, interrupted, |document| {
-                    Ok(packer.push(document, &mut writer)?)
+                    packer.push(document, &mut writer)
                 })?;
                 packer.finish(&mut writer)?
             }
@@ -254,30 +296,6 @@ fn documents(bins: &BinSet) -> impl Iterator<Item = Document> + '_ {
     })
 }
 
-/// Returns where a path leads, though its last parts may not be there yet.
-fn resting_place(path: &Path) -> std::io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    for there in path.ancestors() {
-        match there.canonicalize() {
-            Ok(real) => {
-                let missing = path.strip_prefix(there).unwrap_or(Path::new(""));
-                return Ok(missing.components().fold(real, |mut place, part| {
-                    // What is not there yet is no link, so `..` undoes the part before it.
-                    if part == Component::ParentDir {
-                        place.pop();
-                    } else {
-                        place.push(part);
-                    }
-                    place
-                }));
-            }
-            Err(wrong) if wrong.kind() == std::io::ErrorKind::NotFound => {}
-            Err(wrong) => return Err(wrong),
-        }
-    }
-    Ok(path)
-}
-
 /// Returns the path of `to` as seen from the folder `from`, so that both can be moved together.
 fn relative(from: &Path, to: &Path) -> Result<String, PackError> {
     let real = |path: &Path| {
@@ -289,7 +307,12 @@ fn relative(from: &Path, to: &Path) -> Result<String, PackError> {
     let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = std::iter::repeat_n(Component::ParentDir, from.components().count() - shared);
     let path: PathBuf = up.chain(to.components().skip(shared)).collect();
-    Ok(if path.as_os_str().is_empty() { ".".into() } else { path.to_string_lossy().into_owned() })
+    match path.to_str() {
+        Some("") => Ok(".".into()),
+        Some(path) => Ok(path.to_owned()),
+        // Written otherwise it would name another folder.
+        None => Err(PackError::NotUtf8 { input: to }),
+    }
 }
 
 fn remove_manifest(out: &Path) -> Result<(), ArtifactError> {

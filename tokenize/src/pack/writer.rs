@@ -1,13 +1,14 @@
 //! Writes rows of spans and, where asked, the tokens and the loss mask that they stand for.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{
     ArtifactError, BinSet, Dtype, PackCounts, PackRecord, RowsRecord, Span, SplitRecord,
     StagedFile, TokenId,
 };
 
-use super::{Counts, PackConfig, RowSink};
+use super::{Counts, PackConfig, PackError, RowSink};
 
 /// The files of one split of a pack.
 pub(super) struct PackWriter<'a> {
@@ -19,6 +20,7 @@ pub(super) struct PackWriter<'a> {
     rows: u64,
     count: u64,
     tokens: u64,
+    interrupted: &'a AtomicBool,
 }
 
 /// The rows written out.
@@ -34,10 +36,10 @@ struct PlainRows<'a> {
 impl<'a> PackWriter<'a> {
     /// Creates the files; `plain` are the bins to copy from and the id to fill rows up with.
     pub(super) fn create(
-        out: &'a Path,
-        stem: &str,
+        (out, stem): (&'a Path, &str),
         config: PackConfig,
         plain: Option<(&'a BinSet, TokenId)>,
+        interrupted: &'a AtomicBool,
     ) -> Result<Self, ArtifactError> {
         let create = |ending: &str| StagedFile::create(&out.join(format!("{stem}.{ending}")));
         let plain = match plain {
@@ -60,6 +62,7 @@ impl<'a> PackWriter<'a> {
             rows: 0,
             count: 0,
             tokens: 0,
+            interrupted,
         })
     }
 
@@ -90,9 +93,13 @@ impl<'a> PackWriter<'a> {
 }
 
 impl RowSink for PackWriter<'_> {
-    type Error = ArtifactError;
+    type Error = PackError;
 
-    fn row(&mut self, spans: &[Span]) -> Result<(), ArtifactError> {
+    /// Takes a row, unless the user stopped the run: one document can have a great many.
+    fn row(&mut self, spans: &[Span]) -> Result<(), PackError> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(PackError::Interrupted);
+        }
         for span in spans {
             self.spans.write(&span.to_bytes())?;
             self.tokens += u64::from(span.len);
@@ -102,7 +109,7 @@ impl RowSink for PackWriter<'_> {
         self.row_ends.write(&self.count.to_le_bytes())?;
         match &mut self.plain {
             None => Ok(()),
-            Some(plain) => plain.row(spans, self.config.row_len() as usize),
+            Some(plain) => Ok(plain.row(spans, self.config.row_len() as usize)?),
         }
     }
 }

@@ -1,33 +1,20 @@
 //! Conversations: a Jinja template writes them, and the assistant's turns are found in the text.
 //!
-//! Which characters are learnt is found in one of three ways, the first that applies:
-//!
-//! 1. The template says so itself: `{% generation %} … {% endgeneration %}`, as Hugging Face has it.
-//! 2. The template writes a conversation turn by turn: then a turn is what it adds to the text,
-//!    behind the template's own invitation to answer.
-//! 3. Marks around each assistant's content, which the template carries to where it writes it.
+//! Which characters are learnt is said by the template itself, `{% generation %} …
+//! {% endgeneration %}` as Hugging Face has it, or found by `turns.rs`. Turns whose messages say so
+//! are left out (`turn_flags.rs`).
 //!
 //! A token is learnt where its last byte is; so a token that glues the template's last character
 //! to the answer's first is learnt, and one that glues the answer's end to what follows is not.
 
 use std::ops::Range;
-use std::path::Path;
 
-use minijinja::context;
-use minijinja::value::Serde;
 use serde_json::Value;
 
-use super::date::Date;
-use super::error::SftError;
-use super::jinja::{BEGIN, END, Jinja, RenderError};
-
-/// A template that writes conversations.
-#[derive(Debug)]
-pub struct ChatTemplate {
-    jinja: Jinja,
-    bos: String,
-    eos: String,
-}
+use super::chat_template::{ChatTemplate, Conversation, Watch, is_assistant, unmark};
+use super::jinja::{BEGIN, END, RenderError};
+use super::turn_flags::learnt_turns;
+use super::turns::{Turn, Turns, ends_with_words};
 
 /// A conversation as text, with the stretches that are learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,249 +23,94 @@ pub struct Rendered {
     pub text: String,
     /// The bytes of it that are learnt, in order.
     pub learnt: Vec<Range<usize>>,
+    /// How many of the turns that are learnt have nothing behind their words to stop at.
+    pub unstopped: usize,
 }
 
 impl ChatTemplate {
-    /// Compiles a template; `bos` and `eos` are what it writes for `bos_token` and `eos_token`,
-    /// `date` what it is told by `strftime_now`.
-    ///
-    /// # Errors
-    ///
-    /// The template is malformed; the message has its line and column.
-    pub fn compile(source: &str, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
-        let jinja = Jinja::compile(source, date)?;
-        Ok(Self { jinja, bos: bos.to_owned(), eos: eos.to_owned() })
-    }
-
-    /// Reads the template of the `tokenizer_config.json` beside a tokenizer file.
-    ///
-    /// The tokens that the file names stand for `bos` and `eos`.
-    ///
-    /// # Errors
-    ///
-    /// There is none, or it is malformed.
-    pub fn beside(tokenizer: &Path, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
-        let wrong = |reason: String| SftError::ChatTemplate { reason };
-        let path = tokenizer.with_file_name("tokenizer_config.json");
-        let text =
-            std::fs::read(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-        let config: Value = serde_json::from_slice(&text)
-            .map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-        // A config may name several templates; the one called `default` is meant.
-        let template = match &config["chat_template"] {
-            Value::Array(named) => named
-                .iter()
-                .find(|entry| entry["name"] == "default")
-                .and_then(|entry| entry["template"].as_str()),
-            other => other.as_str(),
-        };
-        let template =
-            template.ok_or_else(|| wrong(format!("{}: no `chat_template`", path.display())))?;
-        let token = |name: &str| config[name].as_str().or(config[name]["content"].as_str());
-        let bos = token("bos_token").unwrap_or(bos);
-        Self::compile(template, bos, token("eos_token").unwrap_or(eos), date)
-    }
-
-    /// Writes a conversation.
-    ///
-    /// # Errors
-    ///
-    /// The template is wrong or refuses the conversation.
-    pub fn text(&self, messages: &[Value], tools: Option<&Value>) -> Result<String, RenderError> {
-        let text = self.write(messages, tools, false)?;
-        Ok(unmark(&text).map_or(text, |rendered| rendered.text))
-    }
-
     /// Writes a conversation and finds what of it is learnt.
     ///
     /// # Errors
     ///
-    /// The template is wrong or refuses the conversation, no turn is the assistant's, or where its
-    /// turns are written cannot be told.
+    /// The template is wrong or refuses the conversation, a flag of a message is, no turn is the
+    /// assistant's, or where its turns are written cannot be told.
     pub fn render(
         &self,
         messages: &[Value],
         tools: Option<&Value>,
     ) -> Result<Rendered, RenderError> {
-        let refused = |reason: &str| RenderError::Conversation(reason.to_owned());
+        self.render_watched(messages, tools, &Watch::default())
+    }
+
+    /// Writes a conversation as [`ChatTemplate::render`] does, where another thread looks on.
+    pub(super) fn render_watched(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+        watch: &Watch,
+    ) -> Result<Rendered, RenderError> {
+        let refused = |reason: String| RenderError::Conversation(reason);
         if !messages.iter().any(is_assistant) {
-            return Err(refused("the conversation has no assistant turn"));
+            return Err(refused("the conversation has no assistant turn".into()));
         }
         if messages.iter().any(|message| message.to_string().contains([BEGIN, END])) {
-            return Err(refused("the conversation holds a character of the last private plane"));
+            let reason = "the conversation holds a character of the last private plane";
+            return Err(refused(reason.into()));
         }
-        let text = self.write(messages, tools, false)?;
+        let wanted = learnt_turns(messages).map_err(refused)?;
+        let conversation = Conversation::new(messages, tools, watch);
+        let text = self.write(&conversation, false)?;
         if self.jinja.marks_generation() {
-            return unmark(&text)
-                .filter(|rendered| !rendered.learnt.is_empty())
-                .ok_or_else(|| refused("the template's `generation` blocks held no turn"));
+            return generated(&text, messages, &wanted, &self.eos).map_err(refused);
         }
-        let marked = self.marked(messages, tools, &text);
-        if let Some(mut learnt) = self.turn_by_turn(messages, tools, &text) {
-            // A template without a generation prompt writes a turn's heading with the turn.
-            let prompted = self.has_generation_prompt(messages, tools);
-            for (turn, content) in learnt.iter_mut().zip(marked.into_iter().flatten()) {
-                let Some(content) = content else { continue };
-                if !prompted {
-                    turn.start = content.start.max(turn.start);
-                }
-                // White space that ends the turn's own content is learnt with it.
-                turn.end = content.end.max(turn.end);
-            }
-            return Ok(Rendered { text, learnt });
-        }
-        let untold = || {
-            RenderError::Template(
-                "where it writes the assistant's turns cannot be told; mark them in it with `{% generation %}`".into(),
-            )
+        let turns = Turns { template: self, conversation, text: &text }.find()?;
+        let learnt = turns.into_iter().zip(wanted).filter(|&(_, wanted)| wanted);
+        let turns: Vec<Turn> = learnt.filter_map(|(turn, _)| turn).collect();
+        let unstopped = turns.iter().filter(|turn| !turn.stops).count();
+        let learnt = turns.into_iter().map(|turn| turn.span).collect();
+        Ok(Rendered { text, learnt, unstopped })
+    }
+}
+
+/// Returns what the template itself marked, less the turns that are not wanted.
+fn generated(
+    text: &str,
+    messages: &[Value],
+    wanted: &[bool],
+    eos: &str,
+) -> Result<Rendered, String> {
+    let (text, spans) = unmark(text)
+        .filter(|(_, spans)| !spans.is_empty())
+        .ok_or("the template's `generation` blocks held no turn")?;
+    if spans.len() != wanted.len() {
+        return if wanted.contains(&false) {
+            Err(format!(
+                "a turn has `weight` 0 or `train` false, and the template marks {} stretches for {} turns, so which are its own cannot be told",
+                spans.len(),
+                wanted.len()
+            ))
+        } else {
+            Ok(Rendered { text, learnt: spans, unstopped: 0 })
         };
-        let turns = marked.ok_or_else(untold)?;
-        // A turn without words has nothing to learn, unless the template writes its calls.
-        if turns.contains(&None) && self.writes_calls(messages, tools, &text) {
-            return Err(untold());
-        }
-        let learnt = turns.into_iter().flatten().collect();
-        Ok(Rendered { text, learnt })
     }
-
-    /// Returns where the template carries marks around the content of each assistant turn that has
-    /// any; none where it loses one.
-    ///
-    /// The marks enclose the white space around the content where the template leaves it alone,
-    /// and stand within it where the template trims it.
-    fn marked(
-        &self,
-        messages: &[Value],
-        tools: Option<&Value>,
-        text: &str,
-    ) -> Option<Vec<Option<Range<usize>>>> {
-        let spoken =
-            |message: &Value| message["content"].as_str().is_some_and(|text| !text.is_empty());
-        let turns = messages.iter().filter(|message| is_assistant(message));
-        let spoken: Vec<bool> = turns.map(spoken).collect();
-        let count = spoken.iter().filter(|&&spoken| spoken).count();
-        let sides = [(true, true), (false, true), (true, false), (false, false)];
-        sides.into_iter().find_map(|(before, after)| {
-            let marked: Vec<Value> = messages
-                .iter()
-                .map(|message| {
-                    if is_assistant(message) {
-                        mark(message, before, after)
-                    } else {
-                        message.clone()
-                    }
-                })
-                .collect();
-            let found = unmark(&self.write(&marked, tools, false).ok()?)?;
-            (found.text == text && found.learnt.len() == count).then(|| {
-                let mut found = found.learnt.into_iter();
-                spoken.iter().map(|&spoken| if spoken { found.next() } else { None }).collect()
-            })
-        })
+    let turns = messages.iter().filter(|message| is_assistant(message));
+    let (mut learnt, mut unstopped) = (Vec::new(), 0);
+    for ((span, turn), _) in spans.into_iter().zip(turns).zip(wanted).filter(|(_, wanted)| **wanted)
+    {
+        let written = &text[span.clone()];
+        let eos = !eos.is_empty() && written.trim_end().ends_with(eos);
+        unstopped += usize::from(!eos && ends_with_words(written, turn));
+        learnt.push(span);
     }
-
-    /// Returns whether the template writes the calls of assistant turns without words.
-    fn writes_calls(&self, messages: &[Value], tools: Option<&Value>, text: &str) -> bool {
-        let mut without = messages.to_vec();
-        let silent = |message: &Value| message["content"].as_str().is_none_or(str::is_empty);
-        for message in without.iter_mut().filter(|message| is_assistant(message) && silent(message))
-        {
-            if let Some(fields) = message.as_object_mut() {
-                fields.remove("tool_calls");
-            }
-        }
-        self.write(&without, tools, false).ok().as_deref() != Some(text)
-    }
-
-    /// Returns whether the template writes something to be answered when it is asked to.
-    fn has_generation_prompt(&self, messages: &[Value], tools: Option<&Value>) -> bool {
-        self.write(messages, tools, true).ok() != self.write(messages, tools, false).ok()
-    }
-
-    /// Returns what each assistant turn adds to the text, but for white space at its end; none
-    /// where the template writes an earlier turn otherwise once a later one is there.
-    fn turn_by_turn(
-        &self,
-        messages: &[Value],
-        tools: Option<&Value>,
-        text: &str,
-    ) -> Option<Vec<Range<usize>>> {
-        let mut learnt = Vec::new();
-        for (place, message) in messages.iter().enumerate() {
-            if !is_assistant(message) {
-                continue;
-            }
-            let before = self.write(&messages[..place], tools, true).ok()?;
-            let after = self.write(&messages[..=place], tools, false).ok()?;
-            // Some templates close whatever is written with one EOS, and not each turn.
-            let whole = text.starts_with(&after).then_some(after.as_str());
-            let open = after.strip_suffix(&self.eos).filter(|open| text.starts_with(open));
-            let after = whole.or(open)?;
-            if !after.starts_with(&before) {
-                return None;
-            }
-            // White space behind the turn's closing token belongs to the template.
-            let end = after.trim_end().len().max(before.len());
-            learnt.push(before.len()..end);
-        }
-        Some(learnt)
-    }
-
-    fn write(
-        &self,
-        messages: &[Value],
-        tools: Option<&Value>,
-        add_generation_prompt: bool,
-    ) -> Result<String, RenderError> {
-        self.jinja.write(context! {
-            messages => Serde(messages),
-            tools => Serde(tools),
-            documents => None::<()>,
-            bos_token => self.bos.as_str(),
-            eos_token => self.eos.as_str(),
-            add_generation_prompt => add_generation_prompt,
-        })
-    }
-}
-
-fn is_assistant(message: &Value) -> bool {
-    message["role"] == "assistant"
-}
-
-/// Puts marks around the content of a message: before or behind the white space that it begins
-/// with, and before or behind that which it ends with.
-fn mark(message: &Value, before_space: bool, behind_space: bool) -> Value {
-    let mut message = message.clone();
-    if let Some(content) = message["content"].as_str().filter(|content| !content.is_empty()) {
-        let start = if before_space { 0 } else { content.len() - content.trim_start().len() };
-        let end = if behind_space { content.len() } else { content.trim_end().len() };
-        let (before, body) = content.split_at(start.min(end));
-        let (body, after) = body.split_at(end - start.min(end));
-        message["content"] = format!("{before}{BEGIN}{body}{END}{after}").into();
-    }
-    message
-}
-
-/// Takes the marks out of a text and returns what stood between them.
-fn unmark(marked: &str) -> Option<Rendered> {
-    let mut text = String::with_capacity(marked.len());
-    let mut learnt = Vec::new();
-    let mut begun = None;
-    for char in marked.chars() {
-        match char {
-            BEGIN if begun.is_none() => begun = Some(text.len()),
-            END => learnt.push(begun.take()?..text.len()),
-            BEGIN => return None,
-            other => text.push(other),
-        }
-    }
-    begun.is_none().then_some(Rendered { text, learnt })
+    Ok(Rendered { text, learnt, unstopped })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::date::Date;
+    use super::super::error::SftError;
     use super::*;
 
     const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -409,5 +241,108 @@ mod tests {
             let RenderError::Conversation(reason) = wrong(source) else { panic!("{source}") };
             assert!(reason.contains(says), "{reason}");
         }
+    }
+
+    const TOOLS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content %}{{ m.content }}{% endif %}{% if m.tool_calls %}{% for t in m.tool_calls %}<tool_call>{{ t.function | tojson }}</tool_call>{% endfor %}{% endif %}<|im_end|>\n{% endfor %}";
+    const INVITE: &str = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+    #[test]
+    fn a_turn_of_calls_is_learnt_without_its_heading() {
+        let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]);
+        let call = "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call><|im_end|>";
+        for content in [json!({"content": ""}), json!({"content": null}), json!({})] {
+            let mut turn = content;
+            turn["role"] = "assistant".into();
+            turn["tool_calls"] = calls.clone();
+            let talk = json!([
+                {"role": "user", "content": "w"}, turn, {"role": "tool", "content": "42"},
+                {"role": "assistant", "content": "it is 42"}
+            ]);
+            for template in [TOOLS.to_owned(), format!("{TOOLS}{INVITE}")] {
+                assert_eq!(learnt(&template, &talk), [call, "it is 42<|im_end|>"]);
+                let alone = json!([talk[0], talk[1]]);
+                assert_eq!(learnt(&template, &alone), [call]);
+            }
+        }
+        let both = json!([
+            {"role": "user", "content": "w"},
+            {"role": "assistant", "content": "see", "tool_calls": calls}
+        ]);
+        assert_eq!(learnt(TOOLS, &both), [format!("see{call}")]);
+    }
+
+    #[test]
+    fn calls_right_behind_the_question_are_learnt_whole() {
+        let template = "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]{% elif m.tool_calls %}[TOOL_CALLS] {{ m.tool_calls | tojson }}{{ eos_token }}{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}";
+        let talk = json!([
+            {"role": "user", "content": "w"},
+            {"role": "assistant", "content": null, "tool_calls": [1]},
+            {"role": "assistant", "content": "done"}
+        ]);
+
+        assert_eq!(learnt(template, &talk), ["[TOOL_CALLS] [1]</s>", "done</s>"]);
+    }
+
+    #[test]
+    fn thoughts_are_learnt_where_they_are_written() {
+        let template = "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.index0 < ns.last %}{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}";
+        let talk = json!([
+            {"role": "user", "content": "2+2?"},
+            {"role": "assistant", "content": "<think>\nadd\n</think>\n\n4"},
+            {"role": "user", "content": "3+3?"},
+            {"role": "assistant", "content": "<think>\nadd more\n</think>\n\n6"}
+        ]);
+
+        for template in [template.to_owned(), format!("{template}{INVITE}")] {
+            assert_eq!(
+                learnt(&template, &talk),
+                ["4<|im_end|>", "<think>\nadd more\n</think>\n\n6<|im_end|>"]
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_learns_to_stop_and_no_heading() {
+        let talk = json!([
+            {"role": "user", "content": "u"}, {"role": "assistant", "content": ""},
+            {"role": "user", "content": "u"}, {"role": "assistant", "content": "full"}
+        ]);
+
+        for template in [TOOLS.to_owned(), format!("{TOOLS}{INVITE}")] {
+            assert_eq!(learnt(&template, &talk), ["<|im_end|>", "full<|im_end|>"]);
+        }
+    }
+
+    #[test]
+    fn turns_that_are_flagged_are_left_out() {
+        let mut talk = talk();
+        talk[2]["weight"] = 0.into();
+        let generation = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}";
+
+        assert_eq!(learnt(CHATML, &talk), ["two<|im_end|>"]);
+        assert_eq!(learnt(generation, &talk), ["two"]);
+        let once =
+            "{% generation %}{% for m in messages %}{{ m.content }}{% endfor %}{% endgeneration %}";
+        let refused =
+            compile(once).unwrap().render(talk.as_array().unwrap(), None).unwrap_err().to_string();
+        assert!(refused.contains("which are its own cannot be told"), "{refused}");
+    }
+
+    #[test]
+    fn a_turn_without_something_to_stop_at_is_counted() {
+        let unstopped = |template: &str| {
+            let talk = talk();
+            compile(template).unwrap().render(talk.as_array().unwrap(), None).unwrap().unstopped
+        };
+        let glm = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}";
+        let invited = format!("{glm}{{% if add_generation_prompt %}}<|assistant|>\n{{% endif %}}");
+        let generation = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}X{% endgeneration %}{% endif %}{% endfor %}";
+
+        assert_eq!(unstopped(glm), 2);
+        assert_eq!(unstopped(&invited), 2);
+        assert_eq!(unstopped(&generation.replace("X{%", "{%")), 2);
+        assert_eq!(unstopped(generation), 0);
+        assert_eq!(unstopped(CHATML), 0);
+        assert_eq!(unstopped(&glm.replace("{% endfor", "{{ eos_token }}{% endfor")), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Writes a split as documents of a token bin with a loss mask, for packing.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{ShardFiles, ShardRecord, ShardWriter};
 
@@ -15,9 +16,13 @@ pub(crate) fn write_documents<W: IdWidth>(
     out: &Path,
     stem: &str,
     staged: &Staged<W>,
+    interrupted: &AtomicBool,
 ) -> Result<ShardRecord, SftError> {
     let mut writer = ShardWriter::create_masked(ShardFiles { root: out, stem })?;
     for &number in &staged.order {
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(SftError::Interrupted);
+        }
         let mut example = staged.example(number)?;
         if let Some(closing) = example.closing() {
             example.ids.push(closing);
@@ -25,7 +30,7 @@ pub(crate) fn write_documents<W: IdWidth>(
         }
         let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).collect();
         let len = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        W::append(&mut writer, &ids, &[len])?;
+        writer.append(W::tokens(&ids), &[len])?;
         writer.append_mask(&example.learnt)?;
     }
     Ok(writer.finish(None)?)

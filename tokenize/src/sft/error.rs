@@ -23,13 +23,75 @@ pub enum SftError {
     Hub(#[from] HubError),
     /// The data cannot be read.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// The artifact cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// What is in the output folder cannot be read.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// Nothing below `--input` is a split's own.
+    #[error(
+        "{}: no file of split `{split}`: looked for {}; the folder holds {}",
+        .folder.display(), paths(.looked), names(.there)
+    )]
+    NoFile {
+        /// The part.
+        split: String,
+        /// The folder that the user named.
+        folder: PathBuf,
+        /// The paths that were tried.
+        looked: Vec<PathBuf>,
+        /// What is in the folder.
+        there: Vec<String>,
+    },
+    /// All files of a folder or pattern belong to other splits by their names.
+    #[error("split `{split}`: `{named}` has files of other splits alone: {}", names(.files))]
+    OthersFiles {
+        /// The part.
+        split: String,
+        /// What the task or the user named.
+        named: String,
+        /// The files.
+        files: Vec<String>,
+    },
+    /// Two splits would read one file.
+    #[error("{}: read by split `{first}` and by split `{second}`", .path.display())]
+    SharedFile {
+        /// The file.
+        path: PathBuf,
+        /// One part.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// `--input` is a file, and several splits are made.
+    #[error("{}: one file cannot be splits {}", .path.display(), names(.splits))]
+    OneFile {
+        /// The file.
+        path: PathBuf,
+        /// The parts.
+        splits: Vec<String>,
+    },
+    /// The rows do not fit the disk.
+    #[error(
+        "split `{split}`: {rows} rows of {max_length} tokens need {needed} bytes, the disk of {} has {free} left",
+        .folder.display()
+    )]
+    Room {
+        /// The part.
+        split: String,
+        /// How many rows there are.
+        rows: u64,
+        /// How long each is.
+        max_length: u32,
+        /// The bytes of all.
+        needed: u64,
+        /// The bytes that are free.
+        free: u64,
+        /// The output folder.
+        folder: PathBuf,
+    },
     /// A row cannot be used.
     #[error("{}: {place}: {reason}", .path.display())]
     Row {
@@ -38,6 +100,16 @@ pub enum SftError {
         /// The row or line.
         place: Place,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The chat template refuses a conversation as it would refuse any.
+    #[error("{}: {place}: {reason}", .path.display())]
+    RefusedRow {
+        /// The file.
+        path: PathBuf,
+        /// The row or line.
+        place: Place,
+        /// What the template says.
         reason: String,
     },
     /// A text cannot be encoded.
@@ -103,6 +175,12 @@ pub enum SftError {
         /// What differs, there and here.
         difference: String,
     },
+    /// A file of a finished split is not there any more, or not all of it.
+    #[error("{}: missing, or of another size than the manifest records", .path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
     /// A temporary file failed.
     #[error("{}: cannot use it for temporary files: {source}", .folder.display())]
     Staging {
@@ -136,7 +214,23 @@ impl SftError {
             Self::Source(wrong) => wrong.hint().map(Into::into),
             Self::Artifact(wrong) => wrong.hint().map(Into::into),
             Self::Manifest(wrong) => wrong.hint().map(Into::into),
+            Self::NoFile { .. } => Some(
+                "`--input` names the folder that holds each split's own file, by the path that the task gives it or by its name alone".into(),
+            ),
+            Self::OthersFiles { .. } => {
+                Some("name the file itself as the split's `source`, if that is meant".into())
+            }
+            Self::SharedFile { .. } => Some(
+                "give each split a file of its own; where both are meant to read it, give both the same `source`, the path of that one file".into(),
+            ),
+            Self::OneFile { .. } => Some(
+                "name the part with `--split`, or a folder with a file for each part with `--input`".into(),
+            ),
+            Self::Room { .. } => Some("free some space, choose a smaller `--max-length`, or pack the rows: `--packing best-fit`".into()),
             Self::Row { .. } => Some("leave such rows out with `--on-bad-row skip`".into()),
+            Self::RefusedRow { .. } => Some(
+                "the template refuses any conversation so, so leaving rows out cannot help; give another as `chat.template` in the task file".into(),
+            ),
             Self::ChatTemplate { .. } => Some(
                 "give one as `chat.template` in the task file; `{% generation %}` around an assistant turn says exactly what is learnt".into(),
             ),
@@ -148,11 +242,12 @@ impl SftError {
             Self::OtherJob { .. } => {
                 Some("choose another `--out`, or replace it with `--force`".into())
             }
+            Self::Lost { .. } => Some("make the artifact again with `--force`".into()),
             Self::Portion { .. } => {
                 Some("remove the file: its rows are then encoded again".into())
             }
+            Self::Encode { source, .. } => source.hint().map(Into::into),
             Self::NoEos
-            | Self::Encode { .. }
             | Self::Length { .. }
             | Self::Staging { .. }
             | Self::Interrupted => None,
@@ -163,6 +258,10 @@ impl SftError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Task(_)
+            | Self::NoFile { .. }
+            | Self::OthersFiles { .. }
+            | Self::SharedFile { .. }
+            | Self::OneFile { .. }
             | Self::PairsWidth { .. }
             | Self::Length { .. }
             | Self::OtherJob { .. }
@@ -171,4 +270,23 @@ impl SftError {
             _ => false,
         }
     }
+}
+
+impl From<SourceError> for SftError {
+    fn from(wrong: SourceError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
+    }
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    if shown.is_empty() {
+        "nothing, since the split's `source` names no file".into()
+    } else {
+        shown.join(", ")
+    }
+}
+
+fn names(names: &[String]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
 }

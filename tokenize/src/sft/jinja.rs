@@ -7,13 +7,16 @@ use std::error::Error as _;
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value as JinjaValue, ValueKind, from_args};
+use minijinja::value::{Kwargs, Rest, Value as JinjaValue, ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State};
 use serde_json::Value;
 
 use super::date::Date;
 use super::error::SftError;
 use super::python_json::{self, Style};
+use super::template_bounds::{
+    self, FREE_BYTES, Spacing, Tags, pay_for, pay_for_bytes, pay_for_spaced, with_parser_stack,
+};
 
 /// Marks that no text holds: the last two code points of the last private plane.
 pub(super) const BEGIN: char = '\u{10fffc}';
@@ -34,12 +37,16 @@ pub enum RenderError {
     Template(String),
     /// The conversation is one that the template does not write.
     Conversation(String),
+    /// The user asked to stop.
+    Interrupted,
 }
 
 impl fmt::Display for RenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Template(reason) | Self::Conversation(reason)) = self;
-        f.write_str(reason)
+        match self {
+            Self::Template(reason) | Self::Conversation(reason) => f.write_str(reason),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
     }
 }
 
@@ -60,8 +67,10 @@ impl Jinja {
     ///
     /// # Errors
     ///
-    /// It is malformed; the message has its line and column.
+    /// It is malformed, too long or too nested; the message has its line, and its column where one
+    /// is known.
     pub(super) fn compile(source: &str, date: Date) -> Result<Self, SftError> {
+        template_bounds::check(source).map_err(|reason| SftError::ChatTemplate { reason })?;
         let (source, marks_generation) = rename_generation(source);
         let malformed = |wrong: &Error| SftError::ChatTemplate { reason: told(&source, wrong) };
         let mut environment = Environment::new();
@@ -72,25 +81,37 @@ impl Jinja {
             .map_err(|wrong| malformed(&wrong))?;
         environment.set_syntax(blocks);
         environment.set_unknown_method_callback(method);
-        environment
-            .set_formatter(|out, _, value| out.write_str(&text_of(value)).map_err(Error::from));
+        environment.set_fuel(Some(template_bounds::steps(FREE_BYTES)));
+        environment.set_formatter(|out, state, value| {
+            pay_for(state, value)?;
+            out.write_str(&text_of(value)).map_err(Error::from)
+        });
+        pay_before_filters(&mut environment);
+        // It is no function of Hugging Face's, and writes all that there is.
+        environment.remove_global("debug");
         environment.add_function("raise_exception", |text: String| -> Result<(), Error> {
             Err(Error::new(ErrorKind::InvalidOperation, text).with_source(Raised))
         });
         environment.add_function("strftime_now", move |format: &str| {
             date.format(format).map_err(|wrong| Error::new(ErrorKind::InvalidOperation, wrong))
         });
-        environment
-            .add_filter("tojson", |value: &JinjaValue, options: Kwargs| to_json(value, &options));
-        environment.add_filter("string", |value: JinjaValue| text_of(&value));
+        environment.add_filter(
+            "tojson",
+            |state: &State<'_, '_>, value: &JinjaValue, options: Kwargs| {
+                to_json(state, value, &options)
+            },
+        );
+        environment.add_filter("string", |state: &State<'_, '_>, value: JinjaValue| {
+            pay_for(state, &value).map(|()| text_of(&value))
+        });
         // To Python a text is a sequence of characters, and a mapping is one of keys.
         environment.add_test("sequence", |value: &JinjaValue| is_collection(value));
         environment.add_test("iterable", |value: &JinjaValue| {
             is_collection(value) || value.is_undefined() || value.kind() == ValueKind::Iterable
         });
         environment.add_filter(GENERATION_FILTER, |body: &str| format!("{BEGIN}{body}{END}"));
-        environment
-            .add_template_owned("chat", source.clone())
+        with_parser_stack(|| environment.add_template_owned("chat", source.clone()))
+            .map_err(|reason| SftError::ChatTemplate { reason })?
             .map_err(|wrong| malformed(&wrong))?;
         Ok(Self { environment, source, marks_generation })
     }
@@ -100,10 +121,19 @@ impl Jinja {
         self.marks_generation
     }
 
-    /// Writes a conversation.
-    pub(super) fn write(&self, context: JinjaValue) -> Result<String, RenderError> {
-        let template = self.environment.get_template("chat");
-        template.and_then(|template| template.render(context)).map_err(|wrong| self.blame(&wrong))
+    /// Writes a conversation of so many bytes.
+    pub(super) fn write(&self, context: JinjaValue, bytes: usize) -> Result<String, RenderError> {
+        let write = |environment: &Environment<'_>| {
+            environment.get_template("chat").and_then(|template| template.render(context))
+        };
+        let written = if bytes <= FREE_BYTES {
+            write(&self.environment)
+        } else {
+            let mut environment = self.environment.clone();
+            environment.set_fuel(Some(template_bounds::steps(bytes)));
+            write(&environment)
+        };
+        written.map_err(|wrong| self.blame(&wrong))
     }
 
     /// Tells a template's mistake from a conversation that it was not made for.
@@ -121,6 +151,10 @@ impl Jinja {
             .detail()
             .is_some_and(|detail| detail.starts_with("none ") || detail.starts_with("undefined "));
         match wrong.kind() {
+            ErrorKind::OutOfFuel => RenderError::Template(format!(
+                "{reason}: it takes more steps or makes more text than the bounds allow, {}",
+                template_bounds::MOST_TOLD
+            )),
             ErrorKind::UnknownMethod if of_nothing => {
                 RenderError::Conversation(format!("chat template: {reason}"))
             }
@@ -177,7 +211,11 @@ fn is_collection(value: &JinjaValue) -> bool {
 }
 
 /// Hugging Face's filter `tojson`: `json.dumps` with its named arguments.
-fn to_json(value: &JinjaValue, options: &Kwargs) -> Result<JinjaValue, Error> {
+fn to_json(
+    state: &State<'_, '_>,
+    value: &JinjaValue,
+    options: &Kwargs,
+) -> Result<JinjaValue, Error> {
     if value.is_undefined() {
         let reason = "`tojson` was given what is not defined";
         return Err(Error::new(ErrorKind::UndefinedError, reason));
@@ -185,9 +223,12 @@ fn to_json(value: &JinjaValue, options: &Kwargs) -> Result<JinjaValue, Error> {
     let indent: Option<JinjaValue> = options.get("indent")?;
     let indent = match indent.filter(|indent| !indent.is_none()) {
         None => None,
-        Some(indent) => Some(match indent.as_str() {
-            Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(indent)?),
+        Some(indent) => Some(if let Some(text) = indent.as_str() {
+            text.to_owned()
+        } else {
+            let width = usize::try_from(indent)?;
+            pay_for_bytes(state, width as u64)?;
+            " ".repeat(width)
         }),
     };
     let mut style = Style::new(indent);
@@ -200,7 +241,71 @@ fn to_json(value: &JinjaValue, options: &Kwargs) -> Result<JinjaValue, Error> {
         (style.between_items, style.behind_key) = (between_items, behind_key);
     }
     options.assert_all_used()?;
+    let spacing = Spacing {
+        indent: style.indent.as_ref().map_or(0, String::len) as u64,
+        between: (style.between_items.len() + style.behind_key.len()) as u64,
+    };
+    pay_for_spaced(state, value, spacing)?;
     Ok(JinjaValue::from_safe_string(python_json::dumps(&json_of(value)?, &style)))
+}
+
+/// The filters that write a value as text, or look at all that is in it.
+///
+/// What lists share takes no memory, but is written once for each list that holds it: forty lists
+/// of two can be a billion of items long. So such a value is paid for before it is looked at.
+const LOOKING: [&str; 22] = [
+    "capitalize",
+    "dictsort",
+    "e",
+    "escape",
+    "format",
+    "groupby",
+    "indent",
+    "join",
+    "lines",
+    "lower",
+    "max",
+    "min",
+    "pprint",
+    "replace",
+    "safe",
+    "sort",
+    "split",
+    "sum",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+];
+
+/// Lets the filters of [`LOOKING`] take only what was paid for.
+fn pay_before_filters(environment: &mut Environment<'static>) {
+    let mut plain = Environment::new();
+    plain.set_fuel(environment.fuel());
+    let plain = std::sync::Arc::new(plain);
+    for name in LOOKING {
+        let plain = plain.clone();
+        let filter = move |state: &State<'_, '_>, arguments: Rest<JinjaValue>| {
+            arguments.iter().try_for_each(|argument| pay_for(state, argument))?;
+            plain.empty_state().apply_filter(name, &arguments)
+        };
+        environment.add_filter(name, filter);
+    }
+}
+
+/// Returns how many bytes `str.format` may make beyond what it is given: the widths in the format,
+/// and those that it takes from the arguments.
+fn widths(format: &str, arguments: &[JinjaValue]) -> u64 {
+    let numbers = format.split(|char: char| !char.is_ascii_digit());
+    let written = numbers
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| digits.parse::<u64>().unwrap_or(u64::MAX));
+    let nested = format.split('{').any(|field| field.contains(':') && !field.contains('}'));
+    let given = arguments
+        .iter()
+        .filter(|_| nested)
+        .filter_map(|argument| u64::try_from(argument.clone()).ok());
+    written.chain(given).fold(0, u64::saturating_add)
 }
 
 /// The methods of Python's strings that templates call, those of `minijinja_contrib` included.
@@ -210,9 +315,15 @@ fn method(
     name: &str,
     arguments: &[JinjaValue],
 ) -> Result<JinjaValue, Error> {
+    if matches!(name, "join" | "format" | "count" | "index") {
+        arguments.iter().chain([value]).try_for_each(|looked_at| pay_for(state, looked_at))?;
+    }
     let Some(text) = value.as_str() else {
         return minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments);
     };
+    if name == "format" {
+        pay_for_bytes(state, widths(text, arguments))?;
+    }
     match name {
         "removeprefix" => {
             let (prefix,): (&str,) = from_args(arguments)?;
@@ -249,57 +360,21 @@ const GENERATION_FILTER: &str = "gen";
 /// replacement is as long as what it replaces, so that places in the template stay true.
 fn rename_generation(source: &str) -> (String, bool) {
     let mut renamed = String::with_capacity(source.len());
-    let mut rest = source;
-    let mut any = false;
-    let mut raw = false;
-    while let Some(open) = rest.find('{') {
-        let (before, tag) = rest.split_at(open);
-        renamed.push_str(before);
-        let end = match tag.as_bytes().get(1) {
-            Some(b'%') => end_of_tag(tag, "%}"),
-            Some(b'{') if !raw => end_of_tag(tag, "}}"),
-            Some(b'#') if !raw => tag.find("#}").map_or(tag.len(), |end| end + 2),
-            _ => 1,
+    let (mut copied, mut any) = (0, false);
+    for tag in Tags::of(source).filter(|tag| tag.is_block && tag.parts == 1) {
+        let filter = match tag.first {
+            "generation" => "filter gen",
+            "endgeneration" => "endfilter    ",
+            _ => continue,
         };
-        let (tag, after) = tag.split_at(end);
-        let word = tag
-            .strip_prefix("{%")
-            .and_then(|inside| inside.strip_suffix("%}"))
-            .map_or("", |inside| inside.trim_matches(['-', '+']).trim());
-        match word {
-            "generation" if !raw => {
-                renamed.push_str(&tag.replace("generation", "filter gen"));
-                any = true;
-            }
-            "endgeneration" if !raw => {
-                renamed.push_str(&tag.replace("endgeneration", "endfilter    "));
-            }
-            _ => {
-                raw = word == "raw" || (raw && word != "endraw");
-                renamed.push_str(tag);
-            }
-        }
-        rest = after;
+        any |= tag.first == "generation";
+        let word = source[tag.at..].find(tag.first).map_or(tag.at, |found| tag.at + found);
+        renamed.push_str(&source[copied..word]);
+        renamed.push_str(filter);
+        copied = word + tag.first.len();
     }
-    renamed.push_str(rest);
+    renamed.push_str(&source[copied..]);
     (renamed, any)
-}
-
-/// Returns where a tag ends that begins a text: behind `close`, unless that stands in a string.
-fn end_of_tag(tag: &str, close: &str) -> usize {
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, char) in tag.char_indices().skip(2) {
-        match quote {
-            None if tag[at..].starts_with(close) => return at + close.len(),
-            None if char == '"' || char == '\'' => quote = Some(char),
-            Some(open) if char == open && !escaped => quote = None,
-            _ => {}
-        }
-        escaped = char == '\\' && !escaped;
-    }
-    // It is never closed, which the compiler tells.
-    2.min(tag.len())
 }
 
 #[cfg(test)]

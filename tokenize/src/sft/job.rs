@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use ratdata_schemas::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use ratdata_schemas::{
-    DirLock, Dtype, Manifest, SourceRecord, SplitRecord, TokenId, TokenizerRecord,
+    Checksum, DirLock, Dtype, FORMAT_VERSION, Known, MANIFEST_FILE, Manifest, PlainName,
+    SourceRecord, SplitRecord, TokenId, TokenizerRecord,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::clip::Truncate;
@@ -17,13 +18,17 @@ use super::error::SftError;
 use super::pairs::{MOST_IDS, PairFiles, write_pairs};
 use super::portions::{BLOCK, Portions};
 use super::rows::RowEncoder;
-use super::staged::{Reading, SftProgress, Staged, encode_share};
-use super::task::{Split, Task};
+use super::split_files::{SplitFiles, check_apart};
+use super::staged::{Input, Reading, SftProgress, Staged, encode_share};
+use super::task::{Split, Task, artifact_split};
 use crate::Share;
 use crate::difference::difference;
-use crate::hub::{FetchProgress, resolve_inputs};
-use crate::source::{Compression, InputKind, SourceFile, Table, fingerprint};
+use crate::hub::FetchProgress;
+use crate::source::{Compression, InputKind, Recorded, SourceError, SourceFile, Table, changed};
 use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
+
+/// The most tokens of a row, which is the most of a pack.
+pub const MOST_ROW: u32 = (1 << 24) - 1;
 
 /// What a job writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +76,6 @@ pub struct SftOutcome {
     pub made: Vec<String>,
 }
 
-/// The name of a task's split in an artifact: `validation` is `val`.
-pub(super) fn artifact_split(split: &str) -> &str {
-    if split == "validation" { "val" } else { split }
-}
-
 impl SftJob {
     /// Makes the splits that are not there yet, or encodes its share of them; `name` is what the
     /// user calls the tokenizer.
@@ -100,8 +100,9 @@ impl SftJob {
             self.check(split)?;
         }
         let out = &self.out;
-        let _lock = DirLock::take(out)?;
-        let mut manifest = self.manifest_of(&record)?;
+        let lock = DirLock::take(out)?;
+        let known = Known::from_note(&lock.note());
+        let mut manifest = self.manifest_of(&record, tokenizer)?;
         let encoder = tokenizer.encoder(SpecialInText::Parse);
         let encoders: Vec<_> =
             (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
@@ -113,19 +114,16 @@ impl SftJob {
         )?;
         let portions = Portions::of(out, described(&manifest));
         let mut made = Vec::new();
-        for name in &self.splits {
-            let split = self.task.split(name)?;
-            let files = self.files(split, fetch)?;
-            let inputs = inputs_of(&files)?;
-            if let Some(there) = manifest.config["splits"].get(name) {
-                if let Some(difference) = difference(there, &inputs) {
-                    let difference = format!("splits.{name}: {difference}");
-                    return Err(SftError::OtherJob { out: out.clone(), difference });
-                }
+        for SplitFiles { name, split, files, left_out, .. } in self.files(fetch)? {
+            progress.tell_left_out(name, &left_out);
+            if manifest.config["splits"].get(name).is_some() {
+                self.check_made(&manifest, name, &files, &known, interrupted)?;
                 continue;
             }
             let limit = self.limit(split) as usize;
-            let rows = RowEncoder::new(&self.task, split, tokenizer, eos, limit, self.truncate)?;
+            let truncate = self.truncate;
+            let rows =
+                RowEncoder::new(&self.task, split, tokenizer, eos, limit, truncate, interrupted)?;
             let reading = Reading {
                 split_name: name,
                 split,
@@ -135,33 +133,76 @@ impl SftJob {
                 skip_bad: self.skip_bad,
                 folder: out,
                 portions: &portions,
+                known: &known,
                 progress,
                 interrupted,
             };
             if let Some(share) = self.share {
                 encode_share(&reading, &files, share)?;
-                made.push(name.clone());
+                made.push(name.to_owned());
                 continue;
             }
+            let look = |file| Input::of(file, &known, interrupted);
+            let inputs = files.iter().map(look).collect::<Result<Vec<_>, SourceError>>()?;
             let (record, sources) = match (self.form, manifest.dtype) {
-                (Form::Pairs, _) => self.pairs(&reading, &files, &manifest.name, eos)?,
+                (Form::Pairs, _) => self.pairs(&reading, &inputs, manifest.name.as_str(), eos)?,
                 (Form::Documents, Dtype::U16) => {
-                    self.documents::<u16>(&reading, &files, &manifest.name)?
+                    self.documents::<u16>(&reading, &inputs, manifest.name.as_str())?
                 }
                 (Form::Documents, Dtype::U32) => {
-                    self.documents::<u32>(&reading, &files, &manifest.name)?
+                    self.documents::<u32>(&reading, &inputs, manifest.name.as_str())?
                 }
             };
-            manifest.splits.insert(artifact_split(name).to_owned(), record);
+            inputs.iter().try_for_each(Input::check)?;
+            manifest.splits.insert(PlainName::near(artifact_split(name)), record);
             manifest.sources.extend(sources);
-            manifest.config["splits"][name] = inputs;
+            manifest.config["splits"][name] = inputs_of(&inputs);
+            lock.leave(&known.to_note());
             manifest.write(out)?;
-            made.push(name.clone());
+            made.push(name.to_owned());
         }
+        lock.leave(&known.to_note());
         if self.share.is_none() {
             portions.clear()?;
         }
         Ok(SftOutcome { manifest, made })
+    }
+
+    /// Checks that a split that was made is there, and was made of the files as they are.
+    fn check_made(
+        &self,
+        manifest: &Manifest,
+        name: &str,
+        files: &[SourceFile],
+        known: &Known,
+        interrupted: &AtomicBool,
+    ) -> Result<(), SftError> {
+        let other = |difference: String| {
+            let difference = format!("splits.{name}: {difference}");
+            SftError::OtherJob { out: self.out.clone(), difference }
+        };
+        let made: Vec<MadeOf> = serde_json::from_value(manifest.config["splits"][name].clone())
+            .map_err(|wrong| other(wrong.to_string()))?;
+        let theirs: Value = made.iter().map(|made| made.name.as_str()).collect();
+        let ours: Value = files.iter().map(|file| file.name.as_str()).collect();
+        if let Some(difference) = difference(&theirs, &ours) {
+            return Err(other(difference));
+        }
+        for (file, made) in files.iter().zip(&made) {
+            let is_it = |source: &&SourceRecord| {
+                source.name == made.name && source.fingerprint == made.fingerprint
+            };
+            let bytes = manifest.sources.iter().find(is_it).map(|source| source.bytes);
+            let recorded = Recorded { bytes, fingerprint: &made.fingerprint };
+            if let Some(what) = changed(file, recorded, known, interrupted)? {
+                return Err(other(format!("`{}`: {what}", file.name)));
+            }
+        }
+        let records = manifest.splits.get(artifact_split(name)).map(SplitRecord::files);
+        match records.iter().flatten().find(|record| !record.is_whole(&self.out)) {
+            Some(lost) => Err(SftError::Lost { path: lost.place(&self.out) }),
+            None => Ok(()),
+        }
     }
 
     fn limit(&self, split: &Split) -> u32 {
@@ -172,6 +213,12 @@ impl SftJob {
     fn check(&self, name: &str) -> Result<(), SftError> {
         let split = self.task.split(name)?;
         let wrong = |reason: String| SftError::Length { split: name.to_owned(), reason };
+        if self.max_length > MOST_ROW {
+            return Err(wrong(format!(
+                "`--max-length {}`: expected at most {MOST_ROW}, as `pack` has it",
+                self.max_length
+            )));
+        }
         let limit = self.limit(split);
         if limit < 8 {
             return Err(wrong(format!(
@@ -194,19 +241,26 @@ impl SftJob {
     }
 
     /// Returns the manifest of the splits that are there, or a new one.
-    fn manifest_of(&self, record: &TokenizerRecord) -> Result<Manifest, SftError> {
+    fn manifest_of(
+        &self,
+        record: &TokenizerRecord,
+        tokenizer: &Tokenizer,
+    ) -> Result<Manifest, SftError> {
         let out = &self.out;
-        let config = json!({
-            "task": self.task,
+        let mut config = json!({
+            "task": recorded(&self.task),
             "max_length": self.max_length,
             "truncate": self.truncate,
             "packed": self.form == Form::Documents,
             "skip_bad_rows": self.skip_bad,
             "splits": {},
         });
+        if let Some(template) = self.template_beside(tokenizer.path()) {
+            config["template"] = json!(template);
+        }
         let fresh = Manifest {
             format_version: FORMAT_VERSION,
-            name: record.name.clone(),
+            name: PlainName::near(&record.name),
             dtype: if self.form == Form::Pairs {
                 Dtype::U16
             } else {
@@ -232,43 +286,67 @@ impl SftJob {
         }
     }
 
-    fn files(&self, split: &Split, fetch: &dyn FetchProgress) -> Result<Vec<SourceFile>, SftError> {
-        let source = source_of(split, self.input.as_deref());
-        Ok(resolve_inputs(&[source], fetch)?)
+    /// Returns the checksum of the chat template beside the tokenizer, where the task takes that: it
+    /// decides the rows, and is no part of the tokenizer's fingerprint.
+    fn template_beside(&self, tokenizer: &Path) -> Option<Checksum> {
+        self.task.chat.as_ref().filter(|chat| chat.template.is_none())?;
+        // What is wrong with the file is told by whoever compiles the template.
+        let text = std::fs::read(tokenizer.with_file_name("tokenizer_config.json")).ok()?;
+        let config: Value = serde_json::from_slice(&text).ok()?;
+        let read = ["chat_template", "bos_token", "eos_token"].map(|key| config[key].clone());
+        Some(Checksum::of_value(&json!(read)))
+    }
+
+    /// Finds the files of each split, and checks that no two read the same.
+    fn files(&self, fetch: &dyn FetchProgress) -> Result<Vec<SplitFiles<'_>>, SftError> {
+        if let (Some(path), [_, _, ..]) = (&self.input, self.splits.as_slice())
+            && path.is_file()
+        {
+            let (path, splits) = (path.clone(), self.splits.clone());
+            return Err(SftError::OneFile { path, splits });
+        }
+        let mut found: Vec<SplitFiles<'_>> = Vec::new();
+        for name in &self.splits {
+            // A part that is named twice is made once.
+            if found.iter().all(|there| there.name != name) {
+                let split = self.task.split(name)?;
+                found.push(SplitFiles::find(name, split, self.input.as_deref(), fetch)?);
+            }
+        }
+        check_apart(&found)?;
+        Ok(found)
     }
 
     fn pairs(
         &self,
         reading: &Reading<'_>,
-        files: &[SourceFile],
+        inputs: &[Input<'_>],
         name: &str,
         eos: TokenId,
     ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
-        let staged = Staged::<u16>::read(reading, files)?;
+        let staged = Staged::<u16>::read(reading, inputs)?;
         let (out, split) = (self.out.as_path(), reading.split_name);
-        let pairs = PairFiles { out, name, split, row_len: self.max_length, fill: eos };
+        let pairs = PairFiles {
+            out,
+            name,
+            split,
+            row_len: self.max_length,
+            fill: eos,
+            interrupted: reading.interrupted,
+        };
         Ok((SplitRecord::Pairs(write_pairs(&pairs, &staged)?), staged.sources))
     }
 
     fn documents<W: IdWidth>(
         &self,
         reading: &Reading<'_>,
-        files: &[SourceFile],
+        inputs: &[Input<'_>],
         name: &str,
     ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
-        let staged = Staged::<W>::read(reading, files)?;
+        let staged = Staged::<W>::read(reading, inputs)?;
         let stem = format!("{name}-{}", reading.split_name);
-        let shard = write_documents(&self.out, &stem, &staged)?;
+        let shard = write_documents(&self.out, &stem, &staged, reading.interrupted)?;
         Ok((SplitRecord::Shards { shards: vec![shard] }, staged.sources))
-    }
-}
-
-/// Returns what a split is made from: its own source, or what stands for it in a folder.
-pub fn source_of(split: &Split, input: Option<&Path>) -> String {
-    match (input, &split.local) {
-        (Some(folder), Some(local)) => folder.join(local).display().to_string(),
-        (Some(folder), None) => folder.display().to_string(),
-        (None, _) => split.source.clone(),
     }
 }
 
@@ -288,31 +366,58 @@ pub fn most_shares(files: &[SourceFile]) -> usize {
 fn described(manifest: &Manifest) -> Value {
     let mut config = manifest.config.clone();
     config["splits"] = Value::Null;
-    json!({"config": config, "tokenizer": manifest.tokenizer.fingerprint})
+    // A split's files are told by their content, wherever they are.
+    for split in config["task"]["splits"].as_object_mut().into_iter().flatten() {
+        for key in ["source", "local"] {
+            split.1[key] = Value::Null;
+        }
+    }
+    let TokenizerRecord { fingerprint, bos, eos, .. } = &manifest.tokenizer;
+    json!({"config": config, "tokenizer": fingerprint, "bos": bos, "eos": eos})
+}
+
+/// A file that a split was made from, as the manifest's config has it.
+#[derive(Serialize, Deserialize)]
+struct MadeOf {
+    name: String,
+    fingerprint: Checksum,
+}
+
+/// Returns a task as a manifest has it: without the folders of this machine.
+///
+/// What the task file writes relative to itself is kept as it is written.
+fn recorded(task: &Task) -> Task {
+    let mut task = task.clone();
+    let relative = |path: &str| {
+        let absolute = Path::new(path).is_absolute();
+        let name = Path::new(path).file_name().filter(|_| absolute);
+        name.map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+    };
+    for split in task.splits.values_mut() {
+        split.source = relative(&split.source);
+        split.local = split.local.as_deref().map(relative);
+    }
+    task
 }
 
 /// Returns what a split is made from, for its manifest.
-fn inputs_of(files: &[SourceFile]) -> Result<Value, SftError> {
-    let mut inputs = Vec::new();
-    for file in files {
-        inputs.push(json!({"name": file.name, "fingerprint": fingerprint(file)?}));
-    }
-    Ok(Value::Array(inputs))
+fn inputs_of(inputs: &[Input<'_>]) -> Value {
+    let made_of =
+        |input: &Input<'_>| json!({"name": input.file.name, "fingerprint": input.fingerprint});
+    inputs.iter().map(made_of).collect()
 }
 
 /// Removes an artifact: its manifest first, so that no half artifact has one.
 fn remove(out: &Path, manifest: &Manifest) -> Result<(), SftError> {
-    let mut files = vec![out.join(MANIFEST_FILE)];
-    for record in manifest.files() {
-        files.push(record.resolve(out)?);
-    }
-    for path in files {
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(ratdata_schemas::ArtifactError::Io { path, source }.into());
-            }
-            _ => {}
+    let path = out.join(MANIFEST_FILE);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(ratdata_schemas::ArtifactError::Io { path, source }.into());
         }
+        _ => {}
+    }
+    for record in manifest.files() {
+        record.remove(out)?;
     }
     Ok(())
 }

@@ -2,24 +2,26 @@
 //!
 //! ```text
 //! task file -> Task                task.rs       columns, template, shuffle, sample, lengths
+//! splits    -> files               split_files.rs  each its own
 //! rows      -> examples            rows.rs       a prompt and an answer, or a conversation
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
 //!   chat    -> text, learnt bytes  chat.rs       by a Jinja template, as jinja.rs sets it up
+//!           -> turns               turns.rs      where the template writes the assistant's
+//!           in time                template_thread.rs  or the job ends
 //!   ids     -> row                 clip.rs       cut to length as the reference does
 //! rows      -> portions            portions.rs   encoded by the tasks of an array
 //! examples  -> order               staged.rs     shuffled and sampled
 //!           -> pairs               pairs.rs      the reference's two files
 //!           -> documents           documents.rs  a token bin with a loss mask, to be packed
 //! splits    -> manifest            job.rs
-//! manifest  -> rows                examples.rs  back again
 //! ```
 
 mod chat;
+mod chat_template;
 mod clip;
 mod date;
 mod documents;
 mod error;
-mod examples;
 mod jinja;
 mod job;
 mod pairs;
@@ -27,17 +29,24 @@ mod portions;
 mod prompt;
 mod python_json;
 mod rows;
+mod split_files;
 mod staged;
 mod task;
 mod template;
+mod template_bounds;
+mod template_thread;
+mod turn_flags;
+mod turns;
 
-pub use chat::{ChatTemplate, Rendered};
+pub use chat::Rendered;
+pub use chat_template::ChatTemplate;
 pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
 pub use date::Date;
 pub use error::SftError;
-pub use examples::{ExampleOrigin, Examples};
 pub use jinja::RenderError;
-pub use job::{Form, SftJob, SftOutcome, most_shares, source_of};
+pub use job::{Form, MOST_ROW, SftJob, SftOutcome, most_shares};
+pub use split_files::source_of;
 pub use staged::SftProgress;
+pub(crate) use task::artifact_split;
 pub use task::{Chat, Sample, Split, TASKS, Task, TaskError};
 pub use template::{Part, Template, TemplateError};

@@ -1,8 +1,9 @@
 //! Writes a split as the reference does: fixed rows of `i16` inputs and labels.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{IGNORE_INDEX, PairsRecord, StagedFile, TokenId};
+use ratdata_schemas::{IGNORE_INDEX, PairsRecord, StagedFile, TokenId, free_space};
 
 use super::error::SftError;
 use super::staged::Staged;
@@ -22,6 +23,28 @@ pub(crate) struct PairFiles<'a> {
     pub(crate) row_len: u32,
     /// What rows are filled up with.
     pub(crate) fill: TokenId,
+    /// Whether the user asks to stop; it is looked at before each row, which has at most 64 MiB.
+    pub(crate) interrupted: &'a AtomicBool,
+}
+
+impl PairFiles<'_> {
+    /// Checks that the disk has room for so many rows, before the first is written.
+    fn check_room(&self, rows: u64) -> Result<(), SftError> {
+        // Inputs and labels of two bytes each, and two lengths.
+        let needed = rows.saturating_mul(u64::from(self.row_len) * 4 + 8);
+        // A file system that does not say how much is free is simply tried.
+        match free_space(self.out) {
+            Some(free) if needed > free => Err(SftError::Room {
+                split: self.split.to_owned(),
+                rows,
+                max_length: self.row_len,
+                needed,
+                free,
+                folder: self.out.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Writes the examples in their order; the files have their names when all of them are whole.
@@ -29,6 +52,7 @@ pub(crate) fn write_pairs(
     files: &PairFiles<'_>,
     staged: &Staged<u16>,
 ) -> Result<PairsRecord, SftError> {
+    files.check_room(staged.order.len() as u64)?;
     let stem = format!("{}-{}-{}", files.name, files.split, files.row_len);
     let create = |ending: &str| StagedFile::create(&files.out.join(format!("{stem}-{ending}.bin")));
     let mut inputs = create("inputs")?;
@@ -43,6 +67,9 @@ pub(crate) fn write_pairs(
     let row_len = files.row_len as usize;
     let mut row = Vec::with_capacity(row_len * 2);
     for &number in &staged.order {
+        if files.interrupted.load(Ordering::Relaxed) {
+            return Err(SftError::Interrupted);
+        }
         let example = staged.example(number)?;
         let fill = std::iter::repeat(files.fill.cast_signed());
         let ids = example.ids.iter().map(|id| id.cast_signed());

@@ -1,9 +1,11 @@
 //! From one row of data to its examples.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use ratdata_schemas::TokenId;
 use serde_json::Value;
 
-use super::chat::ChatTemplate;
+use super::chat_template::ChatTemplate;
 use super::clip::{Clip, Example, Truncate, cut_to_row};
 use super::error::SftError;
 use super::jinja::RenderError;
@@ -11,8 +13,9 @@ use super::prompt::{PromptEncoder, PromptError};
 use super::python_json;
 use super::task::{Chat, Split, Task};
 use super::template::Template;
+use super::template_thread::{Refusal, ThreadedTemplate};
 use crate::source::{at_path, text_at};
-use crate::tokenizer::{EncodeError, Encoder, Tokenizer};
+use crate::tokenizer::{AlignedIds, EncodeError, Encoder, Tokenizer};
 
 /// Makes the examples of one split's rows; any thread may, with an encoder of its own.
 #[derive(Debug)]
@@ -23,12 +26,15 @@ pub(crate) struct RowEncoder<'a> {
     eos: TokenId,
     limit: usize,
     truncate: Truncate,
+    interrupted: &'a AtomicBool,
+    /// How many conversations have a turn that is learnt without something to stop at.
+    unstopped: AtomicU64,
 }
 
 #[derive(Debug)]
 enum Kind<'a> {
     Prompt { template: &'a Template, prompts: PromptEncoder },
-    Chat { chat: &'a Chat, template: Box<ChatTemplate> },
+    Chat { chat: &'a Chat, template: Box<ThreadedTemplate> },
 }
 
 /// The examples of a row: one for each answer column, `None` where one was dropped for its length.
@@ -43,6 +49,10 @@ pub(crate) struct RowExamples {
 pub(crate) enum RowError {
     /// The row is at fault, and may be skipped.
     Bad(String),
+    /// The chat template refuses the row as it would refuse any.
+    Refused(String),
+    /// The user asked to stop.
+    Interrupted,
     /// It cannot be encoded.
     Encode(EncodeError),
     /// The chat template is at fault.
@@ -80,9 +90,13 @@ impl<'a> RowEncoder<'a> {
         eos: TokenId,
         limit: usize,
         truncate: Truncate,
+        interrupted: &'a AtomicBool,
     ) -> Result<Self, SftError> {
         let kind = match (&task.chat, split.prompt.as_ref().or(task.prompt.as_ref())) {
-            (Some(chat), _) => Kind::Chat { chat, template: Box::new(template(chat, tokenizer)?) },
+            (Some(chat), _) => {
+                let template = Box::new(ThreadedTemplate::new(template(chat, tokenizer)?));
+                Kind::Chat { chat, template }
+            }
             (None, Some(template)) => Kind::Prompt {
                 template,
                 prompts: PromptEncoder::new(template, tokenizer, limit + 1),
@@ -92,7 +106,14 @@ impl<'a> RowEncoder<'a> {
                 return Err(SftError::ChatTemplate { reason });
             }
         };
-        Ok(Self { tokenizer, split, kind, eos, limit, truncate })
+        let unstopped = AtomicU64::new(0);
+        Ok(Self { tokenizer, split, kind, eos, limit, truncate, interrupted, unstopped })
+    }
+
+    /// Returns how many conversations, since it was last asked, have a turn that is learnt without
+    /// something to stop at.
+    pub(crate) fn take_unstopped(&self) -> u64 {
+        self.unstopped.swap(0, Ordering::Relaxed)
     }
 
     /// Returns the paths of the columns that are read.
@@ -119,6 +140,9 @@ impl<'a> RowEncoder<'a> {
         row: &Value,
         encoder: &mut Encoder,
     ) -> Result<RowExamples, RowError> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(RowError::Interrupted);
+        }
         match &self.kind {
             Kind::Chat { chat, template } => {
                 let example = self.encode_chat(chat, template, row, encoder)?;
@@ -169,7 +193,7 @@ impl<'a> RowEncoder<'a> {
     fn encode_chat(
         &self,
         chat: &Chat,
-        template: &ChatTemplate,
+        template: &ThreadedTemplate,
         row: &Value,
         encoder: &mut Encoder,
     ) -> Result<Option<Example>, RowError> {
@@ -178,16 +202,20 @@ impl<'a> RowEncoder<'a> {
             return Err(RowError::Bad(format!("`{}` holds no list of messages", chat.messages)));
         };
         let tools = chat.tools.as_ref().and_then(|path| at_path(row, path));
-        let rendered = template.render(&messages, tools.as_ref()).map_err(|wrong| match wrong {
+        let rendered = template.render(messages, tools, self.interrupted);
+        let rendered = rendered.map_err(|Refusal { wrong, any }| match wrong {
             RenderError::Template(reason) => RowError::Template(reason),
+            RenderError::Conversation(reason) if any => RowError::Refused(reason),
             RenderError::Conversation(reason) => RowError::Bad(reason),
+            RenderError::Interrupted => RowError::Interrupted,
         })?;
-        let (ids, places) =
+        self.unstopped.fetch_add(u64::from(rendered.unstopped > 0), Ordering::Relaxed);
+        let AlignedIds { ids, ranges } =
             self.tokenizer.encode_aligned(&rendered.text, encoder)?.ok_or_else(|| {
                 RowError::Bad("the ids cannot be laid over the conversation's text".into())
             })?;
         let mut spans = rendered.learnt.iter().peekable();
-        let learnt: Vec<bool> = places
+        let learnt: Vec<bool> = ranges
             .iter()
             .map(|place| {
                 // A token is learnt where its last byte is.

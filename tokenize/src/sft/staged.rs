@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
-use ratdata_schemas::SourceRecord;
+use ratdata_schemas::{Checksum, Known, SourceRecord};
 use rayon::prelude::*;
 
 use super::clip::{Cut, Example};
@@ -14,7 +14,7 @@ use super::rows::{RowEncoder, RowError, RowExamples};
 use super::task::Split;
 use crate::Share;
 use crate::order::{permutation, sample};
-use crate::source::{SourceFile, Table, TableRow, fingerprint};
+use crate::source::{Seen, SourceError, SourceFile, Table, TableRow};
 use crate::staging::Staging;
 use crate::tokenizer::{Encoder, IdWidth};
 
@@ -33,6 +33,10 @@ pub struct SftProgress {
     pub unlearnt: AtomicU64,
     /// Examples left out for their length.
     pub dropped: AtomicU64,
+    /// Conversations with a turn that is learnt without something behind it to stop at.
+    pub unstopped: AtomicU64,
+    /// Files that a split does not read since their names say another: the split and the name.
+    pub left_out: Mutex<Vec<(String, String)>>,
 }
 
 /// The examples of a split.
@@ -66,13 +70,50 @@ pub(crate) struct Reading<'a> {
     pub(crate) skip_bad: bool,
     pub(crate) folder: &'a Path,
     pub(crate) portions: &'a Portions,
+    pub(crate) known: &'a Known,
     pub(crate) progress: &'a SftProgress,
     pub(crate) interrupted: &'a AtomicBool,
 }
 
+/// A file of a split, as it was before its rows were read.
+pub(crate) struct Input<'a> {
+    pub(crate) file: &'a SourceFile,
+    seen: Seen,
+    pub(crate) fingerprint: Checksum,
+}
+
+impl<'a> Input<'a> {
+    /// Looks at a file, and reads it whole where its content is not known.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or was touched since it was found.
+    pub(crate) fn of(
+        file: &'a SourceFile,
+        known: &Known,
+        interrupted: &AtomicBool,
+    ) -> Result<Self, SourceError> {
+        let seen = Seen::of(file)?;
+        if seen.bytes() != file.bytes {
+            return Err(SourceError::Touched { path: file.path.clone() });
+        }
+        let fingerprint = seen.fingerprint(known, interrupted)?;
+        Ok(Self { file, seen, fingerprint })
+    }
+
+    /// Checks that the file is as it was.
+    ///
+    /// # Errors
+    ///
+    /// It was touched.
+    pub(crate) fn check(&self) -> Result<(), SourceError> {
+        self.seen.check()
+    }
+}
+
 impl<W: IdWidth> Staged<W> {
     /// Reads and encodes the files of a split, and draws their order.
-    pub(crate) fn read(reading: &Reading<'_>, files: &[SourceFile]) -> Result<Self, SftError> {
+    pub(crate) fn read(reading: &Reading<'_>, inputs: &[Input<'_>]) -> Result<Self, SftError> {
         let mut staged = Self {
             ids: Staging::new(),
             facts: Vec::new(),
@@ -83,8 +124,8 @@ impl<W: IdWidth> Staged<W> {
         };
         // The examples of each answer column, in the order of the rows.
         let mut columns: Vec<Vec<u32>> = vec![Vec::new(); reading.rows.examples_per_row()];
-        for file in files {
-            let record = staged.read_file(reading, file, &mut columns)?;
+        for input in inputs {
+            let record = staged.read_file(reading, input, &mut columns)?;
             staged.sources.push(record);
         }
         let examples: Vec<u32> = columns.concat();
@@ -105,16 +146,18 @@ impl<W: IdWidth> Staged<W> {
     fn read_file(
         &mut self,
         reading: &Reading<'_>,
-        file: &SourceFile,
+        input: &Input<'_>,
         columns: &mut [Vec<u32>],
     ) -> Result<SourceRecord, SftError> {
+        let file = input.file;
         let mut record = SourceRecord {
             name: file.name.clone(),
             bytes: file.bytes,
             rows: 0,
             bad_rows: 0,
+            replaced_rows: 0,
             text_bytes: 0,
-            fingerprint: fingerprint(file)?,
+            fingerprint: input.fingerprint.clone(),
         };
         let mut bad_rows = 0;
         let mut take = |made: RowResult| match made {
@@ -129,13 +172,14 @@ impl<W: IdWidth> Staged<W> {
         record.rows = match portions.cut() {
             Some(count) => {
                 for share in Share::all(count).filter(|share| !portions.has(*share)) {
-                    encode_portion(reading, file, &portions, share)?;
+                    encode_portion(reading, input, &portions, share)?;
                 }
                 portions.read(count, &mut take)?
             }
             None => encode_file(reading, file, Share::WHOLE, &mut take)?,
         };
         record.bad_rows = bad_rows;
+        input.check()?;
         Ok(record)
     }
 
@@ -209,10 +253,11 @@ pub(crate) fn encode_share(
         if by_file && !share.has(number) {
             continue;
         }
-        let portions = reading.portions.file(reading.split_name, file, &fingerprint(file)?);
+        let input = Input::of(file, reading.known, reading.interrupted)?;
+        let portions = reading.portions.file(reading.split_name, file, &input.fingerprint);
         let portion = if by_file { Share::WHOLE } else { share };
         if !portions.has(portion) {
-            encode_portion(reading, file, &portions, portion)?;
+            encode_portion(reading, &input, &portions, portion)?;
         }
     }
     Ok(())
@@ -220,12 +265,13 @@ pub(crate) fn encode_share(
 
 fn encode_portion(
     reading: &Reading<'_>,
-    file: &SourceFile,
+    input: &Input<'_>,
     portions: &FilePortions<'_>,
     share: Share,
 ) -> Result<(), SftError> {
     let mut writer = portions.create(share)?;
-    let rows = encode_file(reading, file, share, &mut |made| Ok(writer.push(&made)?))?;
+    let rows = encode_file(reading, input.file, share, &mut |made| Ok(writer.push(&made)?))?;
+    input.check()?;
     Ok(writer.finish(rows)?)
 }
 
@@ -260,12 +306,16 @@ fn encode_file(
                 let path = || file.path.clone();
                 match made {
                     Ok(made) => each(Ok(made))?,
-                    Err(RowError::Bad(reason)) if reading.skip_bad => {
+                    Err(RowError::Bad(reason) | RowError::Refused(reason)) if reading.skip_bad => {
                         each(Err(format!("{place}: {reason}")))?;
                     }
                     Err(RowError::Bad(reason)) => {
                         return Err(SftError::Row { path: path(), place, reason });
                     }
+                    Err(RowError::Refused(reason)) => {
+                        return Err(SftError::RefusedRow { path: path(), place, reason });
+                    }
+                    Err(RowError::Interrupted) => return Err(SftError::Interrupted),
                     Err(RowError::Template(reason)) => {
                         return Err(SftError::ChatTemplate { reason });
                     }
@@ -276,6 +326,8 @@ fn encode_file(
             }
             reading.progress.rows.fetch_add(ours.len() as u64, Ordering::Relaxed);
         }
+        let unstopped = reading.rows.take_unstopped();
+        reading.progress.unstopped.fetch_add(unstopped, Ordering::Relaxed);
         // A reader that panicked has told so; its file is then as good as damaged.
         reader.join().unwrap_or(Ok(()))?;
         Ok(count)
@@ -314,6 +366,12 @@ fn draw(reading: &Reading<'_>, mut examples: Vec<u32>) -> Result<Vec<u32>, SftEr
 }
 
 impl SftProgress {
+    /// Notes files that a split does not read.
+    pub(super) fn tell_left_out(&self, split: &str, names: &[String]) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.extend(names.iter().map(|name| (split.to_owned(), name.clone())));
+    }
+
     /// `reason` begins with the row's place.
     fn tell_bad(&self, file: &SourceFile, reason: &str) {
         self.bad_rows.fetch_add(1, Ordering::Relaxed);

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::layered::{self, LayerError, nearest};
+use ratdata_schemas::layered::{LayerError, Layered, nearest};
+use ratdata_schemas::{PlainName, TomlPlace};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -39,7 +41,7 @@ pub struct Task {
     #[serde(default)]
     pub truncate: Truncate,
     /// The parts: `train`, `validation`, `test`.
-    pub splits: BTreeMap<String, Split>,
+    pub splits: BTreeMap<PlainName, Split>,
 }
 
 fn default_new_tokens() -> u32 {
@@ -72,8 +74,11 @@ fn default_messages() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// Files, a pattern, or an address on the hub; relative to the task file.
+    /// Files, a pattern, or an address on the hub; as the task file has it.
     pub source: String,
+    /// The folder of the task file, which `source` is relative to. No artifact records it.
+    #[serde(skip)]
+    pub folder: PathBuf,
     /// The file in a folder given by the user, which then stands for `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<String>,
@@ -121,12 +126,14 @@ pub enum TaskError {
     #[error(transparent)]
     Layers(#[from] LayerError),
     /// The task file has a wrong key or value.
-    #[error("{}: {reason}", .path.display())]
+    #[error("{place}: {reason}")]
     Wrong {
-        /// The file.
-        path: PathBuf,
+        /// The file and, where it is known, the line.
+        place: TomlPlace,
         /// What is wrong.
         reason: String,
+        /// What is probably meant.
+        hint: Option<String>,
     },
     /// The task has no such part.
     #[error("the task has no split `{split}`, there are: {}", .present.join(", "))]
@@ -145,6 +152,7 @@ impl TaskError {
             Self::Unknown { name } => nearest(name, TASKS.map(|(name, _)| name))
                 .map(|name| format!("did you mean `{name}`?"))
                 .or(Some("your own data is described by `--task-file`".into())),
+            Self::Wrong { hint, .. } => hint.clone(),
             _ => None,
         }
     }
@@ -158,8 +166,7 @@ impl Task {
     /// There is none of that name.
     pub fn named(name: &str) -> Result<Self, TaskError> {
         let text = embedded(name).ok_or_else(|| TaskError::Unknown { name: name.to_owned() })?;
-        let table = layered::read_embedded(name, text, &embedded)?;
-        Self::of_table(Path::new(name), table)
+        Self::of(&Layered::read_embedded(name, text, &embedded)?)
     }
 
     /// Reads a task file; it may extend another, or a task by name.
@@ -168,53 +175,51 @@ impl Task {
     ///
     /// It cannot be read, or has a wrong key or value.
     pub fn read(path: &Path) -> Result<Self, TaskError> {
-        let mut task = Self::of_table(path, layered::read_layers(path, &embedded)?)?;
+        let mut task = Self::of(&Layered::read(path, &embedded)?)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for split in task.splits.values_mut() {
-            if !split.source.starts_with("hf://") {
-                split.source = folder.join(&split.source).display().to_string();
-            }
+            folder.clone_into(&mut split.folder);
         }
         Ok(task)
     }
 
-    fn of_table(path: &Path, table: toml::Table) -> Result<Self, TaskError> {
-        let wrong = |reason: String| TaskError::Wrong { path: path.to_owned(), reason };
-        let task: Self = table.try_into().map_err(|error: toml::de::Error| {
-            wrong(error.to_string().trim_end().replace('\n', "; "))
-        })?;
+    fn of(layers: &Layered) -> Result<Self, TaskError> {
+        let written = Written { layers };
+        written.check()?;
+        let task: Self = layers
+            .table
+            .clone()
+            .try_into()
+            .map_err(|wrong| written.wrong(&[], one_line(&wrong)))?;
         match (&task.prompt, &task.chat) {
-            (Some(_), Some(_)) => return Err(wrong("has both `prompt` and `chat`".into())),
+            (Some(_), Some(_)) => {
+                return Err(written.wrong(&["chat"], "has both `prompt` and `chat`".into()));
+            }
             (None, None) if task.splits.values().any(|split| split.prompt.is_none()) => {
-                return Err(wrong("has neither `prompt` nor `chat`".into()));
+                return Err(written.wrong(&[], "has neither `prompt` nor `chat`".into()));
             }
             _ => {}
         }
         if task.splits.contains_key("val") && task.splits.contains_key("validation") {
-            return Err(wrong(
+            return Err(written.wrong(
+                &["splits", "val"],
                 "has both `splits.val` and `splits.validation`, which are one part of an artifact; remove or rename one".into(),
             ));
         }
         for (name, split) in &task.splits {
-            // A split names files, which must lie in the artifact and nowhere else.
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
-                return Err(wrong(format!(
-                    "splits.{name:?}: expected a name of letters, digits, `.`, `_` and `-` that does not begin with a dot"
-                )));
-            }
+            let wrong = |reason: String| Err(written.wrong(&["splits", name.as_str()], reason));
             let answered = [!split.answers.is_empty(), split.references.is_some()];
             match (&task.chat, answered) {
                 (Some(_), [false, false]) | (None, [true, false] | [false, true]) => {}
                 (Some(_), _) => {
-                    return Err(wrong(format!(
+                    return wrong(format!(
                         "splits.{name}: a chat's answers are its assistant turns; remove `answers` and `references`"
-                    )));
+                    ));
                 }
                 (None, _) => {
-                    return Err(wrong(format!(
+                    return wrong(format!(
                         "splits.{name}: expected either `answers`, to learn from, or `references`, to score against"
-                    )));
+                    ));
                 }
             }
         }
@@ -229,12 +234,25 @@ impl Task {
     pub fn split(&self, split: &str) -> Result<&Split, TaskError> {
         self.splits.get(split).ok_or_else(|| TaskError::NoSplit {
             split: split.to_owned(),
-            present: self.splits.keys().cloned().collect(),
+            present: self.splits.keys().map(ToString::to_string).collect(),
         })
     }
 }
 
+/// The name of a task's split in an artifact: `validation` is `val`.
+pub(crate) fn artifact_split(split: &str) -> &str {
+    if split == "validation" { "val" } else { split }
+}
+
 impl Split {
+    /// Returns where the split's files are when the user names no folder.
+    pub fn located(&self) -> String {
+        if self.source.contains("://") {
+            return self.source.clone();
+        }
+        self.folder.join(&self.source).display().to_string()
+    }
+
     /// Returns below how many tokens the ids of a row of `max_length` stay.
     pub fn limit(&self, max_length: u32, max_new_tokens: u32) -> u32 {
         if self.references.is_none() {
@@ -245,12 +263,122 @@ impl Split {
     }
 }
 
+/// The keys of a task file, table by table.
+const OF_TASK: [&str; 5] = ["chat", "max_new_tokens", "prompt", "splits", "truncate"];
+const OF_CHAT: [&str; 4] = ["date", "messages", "template", "tools"];
+const OF_SPLIT: [&str; 8] =
+    ["answers", "local", "prompt", "prompt_limit", "references", "sample", "shuffle", "source"];
+
+/// A task file as it is written, checked key by key so that each mistake has a line.
+struct Written<'a> {
+    layers: &'a Layered,
+}
+
+impl Written<'_> {
+    fn check(&self) -> Result<(), TaskError> {
+        let table = &self.layers.table;
+        self.known(&[], table, &OF_TASK)?;
+        self.value::<Template>(table, &["prompt"])?;
+        self.value::<u32>(table, &["max_new_tokens"])?;
+        self.value::<Truncate>(table, &["truncate"])?;
+        if let Some(chat) = self.table(table, &["chat"])? {
+            self.known(&["chat"], chat, &OF_CHAT)?;
+            for key in ["messages", "template", "tools"] {
+                self.value::<String>(chat, &["chat", key])?;
+            }
+            self.value::<Date>(chat, &["chat", "date"])?;
+        }
+        let Some(splits) = self.table(table, &["splits"])? else {
+            return Err(self.wrong(&[], "has no `splits`, expected `[splits.train]`".into()));
+        };
+        for name in splits.keys() {
+            // A split names files, which must lie in the artifact and nowhere else.
+            if let Err(wrong) = PlainName::new(name) {
+                return Err(self.wrong(&["splits", name], format!("splits.{name:?}: {wrong}")));
+            }
+            self.check_split(splits, name)?;
+        }
+        Ok(())
+    }
+
+    fn check_split(&self, splits: &toml::Table, name: &str) -> Result<(), TaskError> {
+        let Some(split) = self.table(splits, &["splits", name])? else { return Ok(()) };
+        self.known(&["splits", name], split, &OF_SPLIT)?;
+        if !split.contains_key("source") {
+            return Err(self.wrong(
+                &["splits", name],
+                format!("splits.{name}: has no `source`, expected files, a pattern or an address"),
+            ));
+        }
+        for key in ["local", "references", "source"] {
+            self.value::<String>(split, &["splits", name, key])?;
+        }
+        self.value::<Template>(split, &["splits", name, "prompt"])?;
+        self.value::<Vec<String>>(split, &["splits", name, "answers"])?;
+        self.value::<u64>(split, &["splits", name, "shuffle"])?;
+        self.value::<BTreeMap<String, u32>>(split, &["splits", name, "prompt_limit"])?;
+        if let Some(sample) = self.table(split, &["splits", name, "sample"])? {
+            self.known(&["splits", name, "sample"], sample, &["rows", "seed"])?;
+        }
+        self.value::<Sample>(split, &["splits", name, "sample"])
+    }
+
+    /// Checks that a table has no key but those that are read.
+    fn known(&self, keys: &[&str], table: &toml::Table, known: &[&str]) -> Result<(), TaskError> {
+        let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else {
+            return Ok(());
+        };
+        let path = [keys, &[key.as_str()]].concat();
+        let reason = format!("unknown key `{}`", path.join("."));
+        let hint = nearest(key, known.iter().copied()).map_or_else(
+            || format!("known are {}", known.join(", ")),
+            |nearest| format!("did you mean `{nearest}`?"),
+        );
+        Err(TaskError::Wrong { place: self.layers.place(&path), reason, hint: Some(hint) })
+    }
+
+    /// Returns the table under the last of the keys, where there is something.
+    fn table<'t>(
+        &self,
+        above: &'t toml::Table,
+        keys: &[&str],
+    ) -> Result<Option<&'t toml::Table>, TaskError> {
+        let Some(value) = keys.last().and_then(|key| above.get(*key)) else { return Ok(None) };
+        value.as_table().map(Some).ok_or_else(|| {
+            let found = value.type_str();
+            self.wrong(keys, format!("`{}`: found {found}, expected a table", keys.join(".")))
+        })
+    }
+
+    /// Checks that the value under the last of the keys is of a type, where there is one.
+    fn value<T: DeserializeOwned>(
+        &self,
+        table: &toml::Table,
+        keys: &[&str],
+    ) -> Result<(), TaskError> {
+        let Some(value) = keys.last().and_then(|key| table.get(*key)) else { return Ok(()) };
+        value.clone().try_into::<T>().map(drop).map_err(|wrong: toml::de::Error| {
+            self.wrong(keys, format!("`{}`: {}", keys.join("."), one_line(&wrong)))
+        })
+    }
+
+    fn wrong(&self, keys: &[&str], reason: String) -> TaskError {
+        TaskError::Wrong { place: self.layers.place(keys), reason, hint: None }
+    }
+}
+
+fn one_line(wrong: &toml::de::Error) -> String {
+    wrong.to_string().trim_end().replace('\n', "; ")
+}
+
 fn embedded(name: &str) -> Option<&'static str> {
     TASKS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -260,6 +388,31 @@ mod tests {
 
             assert_eq!(task.splits.len(), 3, "{name}");
             assert!(task.splits["test"].limit(4096, task.max_new_tokens) < 4096, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_a_task_file_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        let good = "prompt = 'Q'\n\n[splits.train]\nsource = 'x.jsonl'\nanswers = ['a']\n";
+        for (from, to, line, says) in [
+            ("answers", "answer", 5, "unknown key `splits.train.answer`"),
+            ("prompt", "promt", 1, "unknown key `promt`"),
+            ("prompt = 'Q'", "prompt = '{q'", 1, "never closed"),
+            ("['a']", "'a'", 5, "expected a sequence"),
+            ("source = 'x.jsonl'", "shuffle = 'x'", 3, "no `source`"),
+            ("answers = ['a']", "sample = { row = 1, seed = 1 }", 5, "`splits.train.sample.row`"),
+            ("answers = ['a']", "shuffle = -1", 5, "splits.train.shuffle"),
+            ("answers = ['a']", "", 3, "expected either `answers`"),
+        ] {
+            let mut file = std::fs::File::create(&path).unwrap();
+            file.write_all(good.replace(from, to).as_bytes()).unwrap();
+
+            let wrong = Task::read(&path).unwrap_err().to_string();
+
+            assert!(wrong.starts_with(&format!("{}:{line}: ", path.display())), "{wrong}");
+            assert!(wrong.contains(says), "{wrong}");
         }
     }
 

@@ -17,6 +17,12 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file was changed between two looks at it.
+    #[error("{}: this input was changed while it was read", .path.display())]
+    Touched {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nothing is there by that name.
     #[error(
         "`{pattern}`: no input matched; expected a file, a folder or a pattern of parquet, JSON lines or text files"
@@ -33,8 +39,83 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A folder in which nothing is data.
+    #[error("`{input}`: nothing here is data: found {}; expected {DATA}", there(.about, .unknown))]
+    NoData {
+        /// The folder.
+        input: String,
+        /// How many files are not data: hidden ones, cards, notes of programs.
+        about: usize,
+        /// The files of unknown kinds.
+        unknown: Vec<String>,
+    },
+    /// A folder of which every file is of a split that was not asked for.
+    #[error("`{input}`: no file of it is taken as {wanted}: found {}", files(.found))]
+    NoSplit {
+        /// The folder.
+        input: String,
+        /// What was asked for.
+        wanted: &'static str,
+        /// The data files there are.
+        found: Vec<String>,
+    },
+    /// Something that is no file on disk.
+    #[error("{}: {found}, expected a file on disk, which is read at several places at once", .path.display())]
+    NoFile {
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// What Git leaves in the place of a large file.
+    #[error("{}: a pointer of Git LFS, not the file that it stands for", .path.display())]
+    Pointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A page of a web server.
+    #[error("{}: an HTML or XML page, as servers send it instead of a file, and no data", .path.display())]
+    Page {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of lines that is one array.
+    #[error("{}: one JSON array, expected JSON lines: an object a line", .path.display())]
+    Array {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of lines in another encoding.
+    #[error("{}: text in {found} by its first bytes, expected UTF-8", .path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The encoding.
+        found: &'static str,
+    },
+    /// A compressed file that looks back too far.
+    #[error("{}: the Zstandard frame asks for a larger window than 2 GiB, or than this machine has memory for: {reason}", .path.display())]
+    Window {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A column that is there more than once.
+    #[error("{}: {count} columns are called `{column}`; expected one", .path.display())]
+    DoubledColumn {
+        /// The file.
+        path: PathBuf,
+        /// Their name.
+        column: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// The user stopped the reading.
+    #[error("interrupted")]
+    Stopped,
     /// A file of a kind that is not read.
-    #[error("{}: unknown kind of file; expected .parquet, .jsonl, .jsonl.gz, .jsonl.zst or .txt", .path.display())]
+    #[error("{}: unknown kind of file; expected {DATA}", .path.display())]
     UnknownKind {
         /// The file.
         path: PathBuf,
@@ -42,6 +123,12 @@ pub enum SourceError {
     /// A file without a byte.
     #[error("{}: the file is empty", .path.display())]
     Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file whose name no manifest can say.
+    #[error("{}: the name is not UTF-8, and manifests name their sources", .path.display())]
+    NotUtf8 {
         /// The file.
         path: PathBuf,
     },
@@ -77,6 +164,9 @@ pub enum SourceError {
     },
 }
 
+/// The kinds of files that are data.
+const DATA: &str = ".parquet, .jsonl or .ndjson (plain, .gz or .zst), or .txt (plain, .gz or .zst)";
+
 impl SourceError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
@@ -89,13 +179,66 @@ impl SourceError {
             Self::NoInput { .. } => {
                 Some("is the path right? quote patterns, so that the shell leaves them alone")
             }
+            Self::NotUtf8 { .. } => Some("rename the file, or keep it out of the input"),
             Self::UnknownKind { .. } => {
                 Some("rename it to end as its kind does, or keep it out of the input")
             }
             Self::Pattern { .. } => Some(
                 "write `[[]` for a `[` that stands for itself, and quote patterns, so that the shell leaves them alone",
             ),
-            Self::Io { .. } => None,
+            Self::Touched { .. } => {
+                Some("let what writes it end, then give the same command again")
+            }
+            Self::NoData { .. } => Some(
+                "name a text or JSON lines file by itself to read it whatever its folder holds, or write its data in one of these kinds",
+            ),
+            Self::NoSplit { .. } => Some(
+                "name the files that you want, or take them with `--split-files all`, `train`, `validation` or `test`",
+            ),
+            Self::NoFile { .. } => Some("write what comes from there to a file first"),
+            Self::Pointer { .. } => Some("`git lfs pull` fetches the file itself"),
+            Self::Page { .. } => {
+                Some("open it to see what the server said, and fetch the file again")
+            }
+            Self::Array { .. } => Some("`jq -c '.[]' FILE > FILE.jsonl` writes an object a line"),
+            Self::Encoding { .. } => Some("`iconv -f UTF-16 -t UTF-8 FILE` writes it in UTF-8"),
+            Self::Window { .. } => {
+                Some("compress it again with `zstd --long=31` or less, or free some memory")
+            }
+            Self::DoubledColumn { .. } => Some("rename one of them, or take it out of the file"),
+            Self::Io { .. } | Self::Stopped => None,
         }
+    }
+
+    /// Returns whether the user stopped the reading.
+    pub fn is_stop(&self) -> bool {
+        match self {
+            Self::Stopped => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::Interrupted,
+            _ => false,
+        }
+    }
+}
+
+/// Returns what a folder without data has.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`thiserror` calls it so")]
+fn there(about: &usize, unknown: &[String]) -> String {
+    match (about, unknown) {
+        (0, []) => "no file".into(),
+        (about, []) => {
+            format!("{about} files that stand beside data (cards, notes, hidden files)")
+        }
+        (0, unknown) => files(unknown),
+        (about, unknown) => format!("{}, and {about} that stand beside data", files(unknown)),
+    }
+}
+
+/// Returns how many files there are, and the first of their names.
+fn files(names: &[String]) -> String {
+    let shown = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names {
+        [_] => format!("1 file ({shown})"),
+        few if few.len() <= 3 => format!("{} files ({shown})", names.len()),
+        _ => format!("{} files ({shown}, …)", names.len()),
     }
 }

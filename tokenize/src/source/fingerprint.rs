@@ -1,60 +1,243 @@
-//! Fingerprints of input files: their size and a sample of their content.
+//! Checksums of input files: of all their bytes, which are read once until a file is touched.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use ratdata_schemas::Checksum;
+use ratdata_schemas::{Checksum, FileState, Identity, Known, TOUCHED, narrow};
 
 use super::{InputKind, SourceError, SourceFile};
 
-/// How many places of a file are looked at.
-const SAMPLES: u64 = 64;
+/// An input as it was seen at one moment: a write after it shows.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    files: Vec<(PathBuf, FileState)>,
+    /// Whether it is several files, however many there are.
+    texts: bool,
+}
 
-/// How many bytes are read at each.
+/// What a result records of an input that it was made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Its size, where that was recorded.
+    pub bytes: Option<u64>,
+    /// The checksum of its content, or of samples of it.
+    pub fingerprint: &'a Checksum,
+}
+
+impl Seen {
+    /// Looks at an input, without reading it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, or is no regular file.
+    pub fn of(file: &SourceFile) -> Result<Self, SourceError> {
+        let look =
+            |path: &PathBuf| Ok((path.clone(), FileState::of(path).map_err(io_error(path))?));
+        let files = file.paths().iter().map(look).collect::<Result<_, SourceError>>()?;
+        Ok(Self { files, texts: matches!(file.kind, InputKind::Texts(_)) })
+    }
+
+    /// Returns how many bytes it has.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|(_, state)| state.identity.bytes()).sum()
+    }
+
+    /// Returns the checksum of the content that was seen: what is known, or else read now.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or was touched since; `stop` was set, which is
+    /// [`io::ErrorKind::Interrupted`].
+    pub fn fingerprint(&self, known: &Known, stop: &AtomicBool) -> Result<Checksum, SourceError> {
+        let checksum = |(path, state): &(PathBuf, FileState)| {
+            known.checksum(path, state, stop).map_err(io_error(path))
+        };
+        if let ([file], false) = (self.files.as_slice(), self.texts) {
+            return checksum(file);
+        }
+        let mut lines = String::new();
+        for file in &self.files {
+            lines.push_str(checksum(file)?.as_str());
+            lines.push('\n');
+        }
+        Ok(Checksum::of(lines.as_bytes()))
+    }
+
+    /// Checks that nothing was touched since it was seen.
+    ///
+    /// # Errors
+    ///
+    /// A file was, or cannot be opened any more.
+    pub fn check(&self) -> Result<(), SourceError> {
+        for (path, state) in &self.files {
+            if Identity::of(path).map_err(io_error(path))? != state.identity {
+                return Err(SourceError::Touched { path: path.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns how an input differs from what is recorded of it, in words; none where it is the same.
+///
+/// The file is read whole where it is not known, for example after it was touched. A record of samples
+/// can show that a file is another one, but not that it is the same, unless the samples are all of it.
+///
+/// # Errors
+///
+/// The input cannot be read, or is touched while it is.
+pub fn changed(
+    file: &SourceFile,
+    recorded: Recorded<'_>,
+    known: &Known,
+    stop: &AtomicBool,
+) -> Result<Option<String>, SourceError> {
+    let seen = Seen::of(file)?;
+    if let Some(bytes) = recorded.bytes.filter(|bytes| *bytes != seen.bytes()) {
+        return Ok(Some(format!("size: {bytes} -> {} bytes", seen.bytes())));
+    }
+    let found = seen.fingerprint(known, stop)?;
+    if found == *recorded.fingerprint {
+        return Ok(None);
+    }
+    if sampled(file)? == *recorded.fingerprint {
+        let whole = seen.files.iter().all(|(_, state)| state.identity.bytes() <= SAMPLED_WHOLE);
+        return Ok((!whole).then(|| {
+            "content: an older version recorded 64 samples of it, which do not show an edit between them"
+                .into()
+        }));
+    }
+    Ok(Some(format!("content: {:.12} -> {:.12}", recorded.fingerprint.as_str(), found.as_str())))
+}
+
+/// How many places of a file older versions looked at, and how many bytes they read at each.
+const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 16 << 10;
 
-/// Returns the fingerprint of an input: its size and 64 blocks of 16 KiB, evenly spread, with its
-/// beginning and its end among them. A file of up to 1 MiB is read whole.
-///
-/// It tells a changed file at once in practice, without reading hundreds of gigabytes twice.
+/// The size up to which the samples are the whole file.
+const SAMPLED_WHOLE: u64 = SAMPLES * SAMPLE_BYTES;
+
+/// Returns the fingerprint that older versions gave an input: its size and 64 blocks of 16 KiB,
+/// evenly spread, with its beginning and its end among them.
 ///
 /// # Errors
 ///
 /// The file cannot be read.
-pub fn fingerprint(file: &SourceFile) -> Result<Checksum, SourceError> {
+pub fn sampled(file: &SourceFile) -> Result<Checksum, SourceError> {
     let mut hasher = blake3::Hasher::new();
-    match &file.kind {
-        InputKind::Texts(paths) => {
-            for path in paths {
-                sample(path, &mut hasher)?;
-            }
-        }
-        _ => sample(&file.path, &mut hasher)?,
+    for path in file.paths() {
+        sample(path, &mut hasher).map_err(io_error(path))?;
     }
     Ok(hasher.finalize().into())
 }
 
-fn sample(path: &Path, hasher: &mut blake3::Hasher) -> Result<(), SourceError> {
-    let mut read = || -> io::Result<()> {
-        let file = File::open(path)?;
-        let bytes = file.metadata()?.len();
-        hasher.update(&bytes.to_le_bytes());
-        let last = bytes.saturating_sub(SAMPLE_BYTES);
-        let places = if bytes <= SAMPLES * SAMPLE_BYTES {
-            (0..bytes.div_ceil(SAMPLE_BYTES)).map(|block| block * SAMPLE_BYTES).collect()
-        } else {
-            (0..SAMPLES).map(|number| last / (SAMPLES - 1) * number).collect::<Vec<_>>()
-        };
-        let mut block = Vec::new();
-        for place in places.into_iter().chain([last]) {
-            let len = SAMPLE_BYTES.min(bytes - place);
-            block.resize(usize::try_from(len).unwrap_or(0), 0);
-            file.read_exact_at(&mut block, place)?;
-            hasher.update(&block);
-        }
-        Ok(())
+fn sample(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    hasher.update(&bytes.to_le_bytes());
+    let last = bytes.saturating_sub(SAMPLE_BYTES);
+    let places = if bytes <= SAMPLED_WHOLE {
+        (0..bytes.div_ceil(SAMPLE_BYTES)).map(|block| block * SAMPLE_BYTES).collect()
+    } else {
+        (0..SAMPLES).map(|number| last / (SAMPLES - 1) * number).collect::<Vec<_>>()
     };
-    read().map_err(|source| SourceError::Io { path: path.to_owned(), source })
+    let mut block = Vec::new();
+    for place in places.into_iter().chain([last]) {
+        let len = SAMPLE_BYTES.min(bytes - place);
+        block.resize(narrow(len), 0);
+        file.read_exact_at(&mut block, place)?;
+        hasher.update(&block);
+    }
+    Ok(())
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> SourceError + '_ {
+    |source| {
+        let path = path.to_owned();
+        let touched = source.kind() == io::ErrorKind::Other && source.to_string() == TOUCHED;
+        if touched { SourceError::Touched { path } } else { SourceError::Io { path, source } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::source::Compression;
+
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+
+    fn put(path: &Path, bytes: &[u8]) -> SourceFile {
+        File::create(path).unwrap().write_all(bytes).unwrap();
+        SourceFile {
+            path: path.to_owned(),
+            name: "x.jsonl".into(),
+            stem: "x".into(),
+            kind: InputKind::Lines(Compression::None),
+            bytes: bytes.len() as u64,
+        }
+    }
+
+    fn ask(file: &SourceFile, fingerprint: &Checksum, known: &Known) -> Option<String> {
+        let recorded = Recorded { bytes: Some(file.bytes), fingerprint };
+        changed(file, recorded, known, &GO_ON).unwrap()
+    }
+
+    #[test]
+    fn an_edit_between_the_samples_is_seen_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        let mut bytes = vec![b'x'; 3 << 20];
+        let file = put(&path, &bytes);
+        let known = Known::default();
+        let whole = Seen::of(&file).unwrap().fingerprint(&known, &GO_ON).unwrap();
+        let samples = sampled(&file).unwrap();
+        assert_eq!(whole, Checksum::of(&bytes));
+        assert_eq!((ask(&file, &whole, &known), known.reads()), (None, 1));
+
+        bytes[20 << 10] = b'y';
+        put(&path, &bytes);
+
+        assert_eq!(sampled(&file).unwrap(), samples);
+        let told = ask(&file, &whole, &known).unwrap();
+        assert!(told.starts_with(&format!("content: {:.12} -> ", whole.as_str())), "{told}");
+        let told = ask(&file, &samples, &known).unwrap();
+        assert!(told.contains("64 samples"), "{told}");
+        let longer = put(&path, &[&bytes[..], b"z"].concat());
+        let recorded = Recorded { bytes: Some(file.bytes), fingerprint: &whole };
+        let told = changed(&longer, recorded, &known, &GO_ON).unwrap().unwrap();
+        assert_eq!(told, "size: 3145728 -> 3145729 bytes");
+    }
+
+    #[test]
+    fn a_record_of_before_that_saw_all_bytes_still_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        let file = put(&path, b"one");
+        let samples = sampled(&file).unwrap();
+        let known = Known::default();
+
+        assert_eq!(ask(&file, &samples, &known), None);
+        let file = put(&path, b"two");
+        assert!(ask(&file, &samples, &known).unwrap().starts_with("content: "));
+    }
+
+    #[test]
+    fn a_file_that_is_touched_under_a_reader_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        let file = put(&path, b"one");
+        let seen = Seen::of(&file).unwrap();
+        seen.check().unwrap();
+
+        put(&path, b"two");
+
+        assert!(matches!(seen.check(), Err(SourceError::Touched { .. })));
+        let read = seen.fingerprint(&Known::default(), &GO_ON);
+        assert!(matches!(read, Err(SourceError::Touched { .. })));
+    }
 }

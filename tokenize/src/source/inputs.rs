@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobBuilder;
 
+use super::data_files::{Format, format_of, is_own_folder};
 use super::error::SourceError;
-use super::lines::Compression;
+use super::foreign::{check, check_kind};
+use super::sift::{Found, LeftOut, Sifted, SplitFiles};
+use super::streams::Compression;
 
 /// One file of documents, found but not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Where it lies; of plain texts, the folder or first file.
+    /// Its path; of plain texts, the folder or first file.
     pub path: PathBuf,
     /// Its name in manifests: relative to the input it was found by.
     pub name: String,
@@ -22,6 +25,16 @@ pub struct SourceFile {
     pub kind: InputKind,
     /// Its size.
     pub bytes: u64,
+}
+
+impl SourceFile {
+    /// Returns the paths of its files: one, or those of all plain texts.
+    pub fn paths(&self) -> &[PathBuf] {
+        match &self.kind {
+            InputKind::Texts(paths) => paths,
+            _ => std::slice::from_ref(&self.path),
+        }
+    }
 }
 
 /// A file and the name that it has by the input it was found by.
@@ -60,30 +73,10 @@ pub enum InputKind {
     Texts(Vec<PathBuf>),
 }
 
-/// The endings of files and what they mean.
-const ENDINGS: [(&str, Ending); 9] = [
-    (".parquet", Ending::Parquet),
-    (".jsonl", Ending::Lines(Compression::None)),
-    (".ndjson", Ending::Lines(Compression::None)),
-    (".jsonl.gz", Ending::Lines(Compression::Gzip)),
-    (".json.gz", Ending::Lines(Compression::Gzip)),
-    (".jsonl.zst", Ending::Lines(Compression::Zstd)),
-    (".json.zst", Ending::Lines(Compression::Zstd)),
-    (".txt", Ending::Text),
-    (".md", Ending::Text),
-];
-
-#[derive(Clone, Copy)]
-enum Ending {
-    Parquet,
-    Lines(Compression),
-    Text,
-}
-
-/// Finds the files that `inputs` name, in the order of their names.
+/// Finds the files that `inputs` name, in the order of their names, whatever split they are of.
 ///
-/// A folder stands for all files below it whose ending is known; a name with `*`, `?` or `[` is a
-/// pattern, where `**` crosses folders.
+/// A folder stands for all data files below it; a name with `*`, `?` or `[` is a pattern, where `**`
+/// crosses folders.
 ///
 /// # Errors
 ///
@@ -91,19 +84,9 @@ enum Ending {
 pub fn find_inputs(inputs: &[String]) -> Result<Vec<SourceFile>, SourceError> {
     let mut found = Vec::new();
     for input in inputs {
-        found.extend(find_files(input)?);
+        found.extend(find_files(input, SplitFiles::All)?.files);
     }
     gather(found)
-}
-
-/// Finds the files that one input names.
-pub(crate) fn find_files(input: &str) -> Result<Vec<FoundFile>, SourceError> {
-    let mut found = Vec::new();
-    find(input, &mut found)?;
-    if found.is_empty() {
-        return Err(SourceError::NoInput { pattern: input.to_owned() });
-    }
-    Ok(found)
 }
 
 /// Makes a list in one fixed order of the files that were found, each once, however many inputs
@@ -117,14 +100,19 @@ pub(crate) fn gather(mut found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Sourc
     for FoundFile { name, path } in found {
         let metadata =
             fs::metadata(&path).map_err(|source| SourceError::Io { path: path.clone(), source })?;
-        let kind = match ending(&path) {
-            Some((Ending::Parquet, _)) => InputKind::Parquet,
-            Some((Ending::Lines(compression), _)) => InputKind::Lines(compression),
-            Some((Ending::Text, _)) => {
+        check_kind(&path, &metadata)?;
+        let kind = match format(&path) {
+            Some((Format::Parquet, _)) => InputKind::Parquet,
+            Some((Format::Lines(compression), _)) => InputKind::Lines(compression),
+            Some((Format::Text(_), _)) => {
                 texts.push((path, metadata.len()));
                 continue;
             }
-            None => return Err(SourceError::UnknownKind { path }),
+            None => {
+                // Whatever it is called, a pointer is no data.
+                check(&path)?;
+                return Err(SourceError::UnknownKind { path });
+            }
         };
         if metadata.len() == 0 {
             return Err(SourceError::Empty { path });
@@ -144,7 +132,7 @@ pub(crate) fn gather(mut found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Sourc
     Ok(files)
 }
 
-/// Returns where a file lies, by whatever way its folder was reached.
+/// Returns the path of a file, whichever way its folder was reached.
 ///
 /// A link to a file stays a file of its own: caches link files of equal content to one.
 fn place_of(path: &Path) -> PathBuf {
@@ -156,18 +144,19 @@ fn place_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Adds every file that `input` stands for.
-fn find(input: &str, found: &mut Vec<FoundFile>) -> Result<(), SourceError> {
+/// Finds the files that one input names, those of a folder by their split.
+pub(crate) fn find_files(input: &str, take: SplitFiles) -> Result<Found<FoundFile>, SourceError> {
     let path = Path::new(input);
+    let none = || SourceError::NoInput { pattern: input.to_owned() };
     if path.is_dir() {
-        return below(path, path, &mut |name, path| found.push(FoundFile { name, path }));
+        let sifted = Sifted::folder(below(path)?, take).checked(input, take)?;
+        return Ok(placed(sifted));
     }
     if path.exists() || !input.contains(['*', '?', '[']) {
-        if path.exists() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            found.push(FoundFile { name, path: path.to_owned() });
-        }
-        return Ok(());
+        let last = path.file_name().filter(|_| path.exists()).ok_or_else(none)?;
+        let name = utf8(path, Path::new(last))?;
+        let files = vec![FoundFile { name, path: path.to_owned() }];
+        return Ok(Found { files, left: LeftOut::default() });
     }
     let glob = GlobBuilder::new(input)
         .literal_separator(true)
@@ -178,55 +167,61 @@ fn find(input: &str, found: &mut Vec<FoundFile>) -> Result<(), SourceError> {
     let fixed = &input[..input.find(['*', '?', '[']).unwrap_or(0)];
     let root = fixed.rfind('/').map_or(Path::new("."), |slash| Path::new(&fixed[..=slash]));
     if !root.is_dir() {
-        return Ok(());
+        return Err(none());
     }
     let dot = !fixed.contains('/');
-    below(root, root, &mut |name, path| {
-        let shown = if dot { PathBuf::from(&name) } else { path.clone() };
-        if glob.is_match(shown) {
-            found.push(FoundFile { name, path });
-        }
-    })
+    let matches = |(name, path): &(String, PathBuf)| {
+        if dot { glob.is_match(name) } else { glob.is_match(path) }
+    };
+    let sifted = Sifted::pattern(below(root)?.into_iter().filter(matches), input);
+    if sifted.taken.is_empty() {
+        // A pattern that matches nothing that is read may well be a wrong one.
+        let unknown = sifted.left().unknown.first().map(|name| root.join(name));
+        return Err(unknown.map_or_else(none, |path| SourceError::UnknownKind { path }));
+    }
+    Ok(placed(sifted))
 }
 
-fn below(
-    root: &Path,
-    folder: &Path,
-    file: &mut dyn FnMut(String, PathBuf),
-) -> Result<(), SourceError> {
-    let io = |source| SourceError::Io { path: folder.to_owned(), source };
-    for entry in fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if hidden {
-            continue;
-        }
-        if path.is_dir() {
-            below(root, &path, file)?;
-        } else if ending(&path).is_some() {
-            let relative = path.strip_prefix(root).unwrap_or(&path);
-            file(relative.to_string_lossy().into_owned(), path);
+/// Returns the files that are taken.
+fn placed(sifted: Sifted<PathBuf>) -> Found<FoundFile> {
+    let left = sifted.left();
+    let file = |(name, path)| FoundFile { name, path };
+    Found { files: sifted.taken.into_iter().map(file).collect(), left }
+}
+
+/// Returns the files below a folder, each with its name there, without those of folders that hold no
+/// data.
+fn below(root: &Path) -> Result<Vec<(String, PathBuf)>, SourceError> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let io = |source| SourceError::Io { path: folder.clone(), source };
+        for entry in fs::read_dir(&folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let own = path.file_name().is_some_and(|name| is_own_folder(&name.to_string_lossy()));
+            if !path.is_dir() {
+                let relative = path.strip_prefix(root).unwrap_or(&path);
+                if relative.to_str().is_some() || format(&path).is_some() {
+                    files.push((utf8(&path, relative)?, path));
+                }
+            } else if !own {
+                folders.push(path);
+            }
         }
     }
-    Ok(())
+    Ok(files)
 }
 
-/// Returns what a file's ending means, and the name without it.
-fn ending(path: &Path) -> Option<(Ending, String)> {
+/// Returns the name of a file as a manifest says it: written otherwise it would name another.
+fn utf8(path: &Path, name: &Path) -> Result<String, SourceError> {
+    name.to_str().map(str::to_owned).ok_or_else(|| SourceError::NotUtf8 { path: path.to_owned() })
+}
+
+/// Returns how a file is read, and its name without the ending.
+fn format(path: &Path) -> Option<(Format, String)> {
     let name = path.file_name()?.to_string_lossy().into_owned();
-    let known = ENDINGS.iter().filter(|(ending, _)| name.to_ascii_lowercase().ends_with(ending));
-    let (ending, kind) = known.max_by_key(|(ending, _)| ending.len())?;
-    Some((*kind, name[..name.len() - ending.len()].to_owned()))
-}
-
-/// Returns whether a file of this name can be read.
-pub(crate) fn is_readable(name: &str) -> bool {
-    ending(Path::new(name)).is_some()
-}
-
-/// Returns whether a file of this name is a plain text.
-pub(crate) fn is_text(name: &str) -> bool {
-    matches!(ending(Path::new(name)), Some((Ending::Text, _)))
+    let (format, stem) = format_of(&name)?;
+    Some((format, stem.to_owned()))
 }
 
 /// Names each file's shards by its stem, or by its whole relative name where stems repeat.
@@ -235,7 +230,7 @@ fn name_shards(files: &mut [SourceFile]) {
         .iter()
         .map(|file| match file.kind {
             InputKind::Texts(_) => file.stem.clone(),
-            _ => ending(&file.path).map_or_else(|| file.name.clone(), |(_, stem)| stem),
+            _ => format(&file.path).map_or_else(|| file.name.clone(), |(_, stem)| stem),
         })
         .collect();
     let unique = stems.iter().collect::<HashSet<_>>().len() == stems.len();
@@ -287,7 +282,7 @@ mod tests {
     #[test]
     fn texts_are_one_source() {
         let folder = tempfile::tempdir().unwrap();
-        let paths = [touch(folder.path(), "1.txt"), touch(folder.path(), "2.md")];
+        let paths = [touch(folder.path(), "1.txt"), touch(folder.path(), "2.txt.gz")];
 
         let found = find_inputs(&[folder.path().display().to_string()]).unwrap();
 
@@ -309,11 +304,105 @@ mod tests {
     }
 
     #[test]
+    fn a_file_whose_name_is_not_utf8_is_refused_and_not_renamed() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        for name in [&b"x\xfe.jsonl"[..], b"x\xff.jsonl"] {
+            fs::File::create(folder.path().join(OsStr::from_bytes(name))).unwrap();
+        }
+
+        let refused = find_inputs(&[folder.path().display().to_string()]).unwrap_err();
+
+        assert!(matches!(refused, SourceError::NotUtf8 { .. }), "{refused}");
+    }
+
+    #[test]
     fn what_matches_nothing_is_named() {
         let refused = find_inputs(&["no/such/*.parquet".into()]).unwrap_err();
 
         assert!(
             matches!(refused, SourceError::NoInput { pattern } if pattern == "no/such/*.parquet")
         );
+    }
+
+    fn named(found: &Found<FoundFile>) -> Vec<&str> {
+        found.files.iter().map(|file| file.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_folder_is_its_train_files_unless_others_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("test_root");
+        for name in ["train.jsonl", "data/web.jsonl", "val/1.jsonl", "data/test-0.parquet"] {
+            touch(&root, name);
+        }
+        let root = root.display().to_string();
+        let find = |take| find_files(&root, take).unwrap();
+
+        let train = find(SplitFiles::Train);
+
+        assert_eq!(named(&train), ["data/web.jsonl", "train.jsonl"]);
+        assert_eq!(train.left.other_splits, ["data/test-0.parquet", "val/1.jsonl"]);
+        assert_eq!(named(&find(SplitFiles::Validation)), ["val/1.jsonl"]);
+        assert_eq!(named(&find(SplitFiles::Test)), ["data/test-0.parquet"]);
+        assert_eq!(named(&find(SplitFiles::All)).len(), 4);
+        for named_by in ["val/1.jsonl", "val/*.jsonl", "val"] {
+            let input = format!("{root}/{named_by}");
+            let asked = find_files(&input, SplitFiles::Train).unwrap();
+            assert_eq!(named(&asked), ["1.jsonl"], "{named_by}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_file_to_take_says_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |take| {
+            let input = folder.path().display().to_string();
+            find_files(&input, take).unwrap_err().to_string()
+        };
+
+        assert!(refused(SplitFiles::Train).contains("found no file; expected .parquet"));
+        touch(folder.path(), "README.md");
+        touch(folder.path(), "a.csv");
+        let told = refused(SplitFiles::Train);
+        assert!(told.contains("found 1 file (`a.csv`), and 1 that stand beside"), "{told}");
+        touch(folder.path(), "test.jsonl");
+        let told = refused(SplitFiles::Train);
+        assert!(told.contains("is taken as training data: found 1 file (`test.jsonl`)"), "{told}");
+        let told = refused(SplitFiles::Validation);
+        assert!(told.contains("is taken as validation data"), "{told}");
+    }
+
+    #[test]
+    fn a_pattern_takes_data_and_what_it_names_by_its_ending() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.txt", "README.md", "b.csv", "test.json", ".c.md"] {
+            touch(folder.path(), name);
+        }
+        let find = |pattern: &str| {
+            find_files(&format!("{}/{pattern}", folder.path().display()), SplitFiles::Train)
+        };
+
+        let all = find("*").unwrap();
+
+        assert_eq!((named(&all), all.left.unknown.len()), (vec!["a.txt"], 2));
+        assert_eq!(named(&find("*.md").unwrap()), ["README.md"]);
+        assert_eq!(named(&find("*.json").unwrap()), ["test.json"]);
+        assert!(matches!(find("*.csv"), Err(SourceError::UnknownKind { .. })));
+        assert!(matches!(find("*.gz"), Err(SourceError::NoInput { .. })));
+    }
+
+    #[test]
+    fn what_is_no_file_on_disk_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("a.jsonl");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+
+        for input in [&pipe.display().to_string(), "/dev/null"] {
+            let refused = find_inputs(&[input.to_owned()]).unwrap_err();
+            assert!(matches!(refused, SourceError::NoFile { .. }), "{input}: {refused}");
+        }
     }
 }

@@ -1,25 +1,16 @@
 //! Reads JSON lines, plain or compressed, one object a line.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::SourceError;
-use super::{BATCH_BYTES, BATCH_ROWS, Cell, Fields, Rows};
-
-/// How a file of lines is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Gzip, one member or several.
-    Gzip,
-    /// Zstandard, one frame or several.
-    Zstd,
-}
+use super::foreign::{self, BOM, other_encoding};
+use super::json_text::text_of;
+use super::row_text::{BadText, RowText, Undecodable};
+use super::streams::{self, Compression};
+use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, Stopped};
 
 /// A file of JSON lines with its text field.
 #[derive(Debug)]
@@ -34,8 +25,9 @@ impl LinesSource {
     ///
     /// # Errors
     ///
-    /// The file cannot be read.
+    /// The file cannot be read, or is something else in the place of lines.
     pub fn open(path: &Path, compression: Compression, field: &str) -> Result<Self, SourceError> {
+        foreign::check(path)?;
         let source = Self { path: path.to_owned(), compression, field: field.to_owned() };
         source.reader(0, &Arc::default()).map(|_| source)
     }
@@ -45,29 +37,22 @@ impl LinesSource {
         self.compression != Compression::None
     }
 
-    /// Opens the file at a place; `read` counts its bytes as they are taken from the disk.
     fn reader(&self, start: u64, read: &Arc<AtomicU64>) -> Result<Box<dyn BufRead>, SourceError> {
-        let io = |source| SourceError::Io { path: self.path.clone(), source };
-        let mut file = File::open(&self.path).map_err(io)?;
-        if start > 0 {
-            file.seek(SeekFrom::Start(start)).map_err(io)?;
-        }
-        let file = Counted { file, read: read.clone() };
-        let stream: Box<dyn Read> = match self.compression {
-            Compression::None => Box::new(file),
-            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(file).map_err(io)?),
-        };
-        Ok(Box::new(BufReader::with_capacity(1 << 20, stream)))
+        streams::open(&self.path, self.compression, start, read)
     }
 
     /// Reads the file, a batch of lines at a time; blank lines are no rows.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or its compression is cut or damaged.
-    pub fn read(&self, each: &mut dyn FnMut(Rows) -> bool) -> Result<(), SourceError> {
-        self.read_from(0, each)
+    /// The file cannot be read, its compression is cut or damaged, it is no UTF-8 or one array by
+    /// its beginning, or `stopped` said so within a line.
+    pub fn read(
+        &self,
+        stopped: Stopped<'_>,
+        each: &mut dyn FnMut(Rows) -> bool,
+    ) -> Result<(), SourceError> {
+        self.read_from(0, stopped, each)
     }
 
     /// Reads the file from the first line that begins at byte `start` or later; lines and rows are
@@ -79,6 +64,7 @@ impl LinesSource {
     pub fn read_from(
         &self,
         start: u64,
+        stopped: Stopped<'_>,
         each: &mut dyn FnMut(Rows) -> bool,
     ) -> Result<(), SourceError> {
         let start = if self.is_compressed() { 0 } else { start };
@@ -86,24 +72,23 @@ impl LinesSource {
         // One byte earlier, so that a line which begins at `start` is not taken for a rest.
         let mut reader = self.reader(start.saturating_sub(1), &taken)?;
         let mut line_number = 0_u64;
-        let damaged = |line_number: u64, wrong: std::io::Error| SourceError::Damaged {
-            path: self.path.clone(),
-            place: format!("line {}", line_number + 1),
-            reason: wrong.to_string(),
-        };
         if start > 0 {
-            let mut rest = Vec::new();
-            reader.read_until(b'\n', &mut rest).map_err(|wrong| damaged(0, wrong))?;
+            self.read_line(&mut reader, 0, stopped)?;
         }
         let mut cells = Vec::with_capacity(BATCH_ROWS);
-        let (mut first, mut held, mut told) = (0, 0, 0);
+        let (mut first, mut held, mut reported) = (0, 0, 0);
         loop {
-            let mut line = Vec::new();
-            let read =
-                reader.read_until(b'\n', &mut line).map_err(|wrong| damaged(line_number, wrong))?;
+            let mut line = self.read_line(&mut reader, line_number, stopped)?;
+            let read = line.len();
             line_number += u64::from(read > 0);
             held += read;
+            if line_number == 1 && start == 0 {
+                without_mark(&self.path, &mut line)?;
+            }
             if !line.trim_ascii().is_empty() {
+                if first == 0 && cells.is_empty() && start == 0 && begins_array(&line) {
+                    return Err(SourceError::Array { path: self.path.clone() });
+                }
                 cells.push(Cell::Line(line_number, line));
             }
             let full = cells.len() == BATCH_ROWS || held >= BATCH_BYTES || read == 0;
@@ -111,15 +96,46 @@ impl LinesSource {
                 let batch = std::mem::replace(&mut cells, Vec::with_capacity(BATCH_ROWS));
                 let rows = batch.len() as u64;
                 let taken = taken.load(Ordering::Relaxed);
-                if !each(Rows { first, cells: batch, input_bytes: taken - told }) {
+                if !each(Rows { first, cells: batch, input_bytes: taken - reported }) {
                     return Ok(());
                 }
                 first += rows;
-                told = taken;
+                reported = taken;
                 held = 0;
             }
             if read == 0 {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Reads a line with its end, or what is left; `before` lines were read.
+    fn read_line(
+        &self,
+        reader: &mut dyn BufRead,
+        before: u64,
+        stopped: Stopped<'_>,
+    ) -> Result<Vec<u8>, SourceError> {
+        let mut line = Vec::new();
+        loop {
+            let held = match reader.fill_buf() {
+                Err(wrong) if wrong.kind() == ErrorKind::Interrupted => continue,
+                Err(wrong) => {
+                    let place = format!("line {}", before + 1);
+                    return Err(streams::failure(&self.path, place, &wrong));
+                }
+                Ok(held) => held,
+            };
+            let end = memchr::memchr(b'\n', held);
+            let len = end.map_or(held.len(), |end| end + 1);
+            line.extend_from_slice(&held[..len]);
+            reader.consume(len);
+            if end.is_some() || len == 0 {
+                return Ok(line);
+            }
+            // The line continues beyond what is held, maybe for gigabytes.
+            if stopped() {
+                return Err(SourceError::Stopped);
             }
         }
     }
@@ -129,60 +145,96 @@ impl LinesSource {
     /// # Errors
     ///
     /// The line is no JSON object, or its text field is missing or no string.
-    pub fn field<'a>(&self, line: &'a str) -> Result<Cow<'a, str>, String> {
-        let mut rest: &'a str = line;
-        for (depth, name) in self.field.split('.').enumerate() {
-            let mut fields: Fields<'a> = serde_json::from_str(rest).map_err(|wrong| {
-                if depth == 0 {
-                    format!("the line is not a JSON object: {}", without_line(&wrong))
-                } else {
-                    format!("`{name}` lies in no object: {}", without_line(&wrong))
-                }
-            })?;
-            let Some(value) = fields.remove(name) else {
-                let present: Vec<_> = fields.into_keys().collect();
-                return Err(format!("no field `{name}`; the fields are: {}", present.join(", ")));
-            };
-            rest = value.get();
-        }
-        if rest == "null" {
-            return Err("the text is null".into());
-        }
-        serde_json::from_str::<BorrowedText<'a>>(rest).map(|text| text.0).map_err(|wrong| {
-            if rest.starts_with('"') {
-                // An escape of half a surrogate pair, or one that there is not.
-                let what = without_line(&wrong);
-                return format!("field `{}` is a string that is no text: {what}", self.field);
+    pub fn text<'a>(
+        &self,
+        line: &'a [u8],
+        undecodable: Undecodable,
+    ) -> Result<RowText<'a>, BadText> {
+        text_of(line, &self.field, undecodable)
+    }
+}
+
+/// Takes the mark of UTF-8 from the first line of a file, and refuses those of other encodings.
+fn without_mark(path: &Path, line: &mut Vec<u8>) -> Result<(), SourceError> {
+    if let Some(found) = other_encoding(line) {
+        return Err(SourceError::Encoding { path: path.to_owned(), found });
+    }
+    if line.starts_with(BOM) {
+        line.drain(..BOM.len());
+    }
+    Ok(())
+}
+
+/// Returns whether the first line of a file begins an array of objects: all of them are then one
+/// value, which no line holds by itself.
+fn begins_array(line: &[u8]) -> bool {
+    let inside = line.trim_ascii_start().strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
+    inside.is_some_and(|inside| inside.is_empty() || inside.starts_with(b"{"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Writes a file and returns its texts, each with its line.
+    fn read(content: &[u8]) -> Result<Vec<(u64, String)>, SourceError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        let source = LinesSource::open(file.path(), Compression::None, "text")?;
+        let mut read = Vec::new();
+        source.read(&|| false, &mut |rows| {
+            for cell in rows.cells {
+                let Cell::Line(number, line) = cell else { unreachable!() };
+                let text = source.text(&line, Undecodable::Refuse).unwrap();
+                read.push((number, text.text.into_owned()));
             }
-            format!("field `{}` is no string", self.field)
-        })
-    }
-}
-
-/// Returns what is wrong and at which column; the number of the line is told already.
-fn without_line(wrong: &serde_json::Error) -> String {
-    let text = wrong.to_string();
-    match text.split_once(" at line ") {
-        Some((what, _)) if wrong.column() > 0 => format!("{what} at column {}", wrong.column()),
-        Some((what, _)) => what.to_owned(),
-        None => text,
-    }
-}
-
-/// A file that counts what is read of it.
-struct Counted {
-    file: File,
-    read: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.read.fetch_add(read as u64, Ordering::Relaxed);
+            true
+        })?;
         Ok(read)
     }
-}
 
-/// A JSON string, borrowed where it has no escapes.
-#[derive(serde::Deserialize)]
-struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
+    #[test]
+    fn a_mark_blank_lines_and_carriage_returns_are_read_over() {
+        let marked = b"\xef\xbb\xbf{\"text\": \"a\"}\r\n\r\n   \r\n{\"text\": \"b\\r\\n\"}\r\n{\"text\": \"c\"}";
+        let alone = b"\xef\xbb\xbf\r\n{\"text\": \"\xef\xbb\xbfa\"}\n";
+
+        let texts = read(marked).unwrap();
+        assert_eq!(texts, [(1, "a".into()), (4, "b\r\n".into()), (5, "c".into())]);
+        assert_eq!(read(alone).unwrap(), [(2, "\u{feff}a".into())]);
+        assert_eq!(read(b"\xef\xbb\xbf").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_no_file_of_lines_is_named() {
+        let utf16: Vec<u8> = "\u{feff}{}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+
+        let told = read(&utf16).unwrap_err().to_string();
+        assert!(told.contains("UTF-16"), "{told}");
+        for array in [&b"[\n{\"text\": \"a\"}\n]"[..], b"\n [ {\"text\": \"a\"}, {}]\n"] {
+            assert!(matches!(read(array), Err(SourceError::Array { .. })), "{array:?}");
+        }
+        let page = read(b"<!DOCTYPE html>\n<p>404</p>\n");
+        assert!(matches!(page, Err(SourceError::Page { .. })));
+    }
+
+    #[test]
+    fn a_stop_is_noticed_within_a_line() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![b'x'; 8 << 20]).unwrap();
+        let source = LinesSource::open(file.path(), Compression::None, "text").unwrap();
+        let asked = std::cell::Cell::new(0);
+
+        let ended = source.read(
+            &|| {
+                asked.set(asked.get() + 1);
+                asked.get() > 2
+            },
+            &mut |_| panic!("no whole line is given"),
+        );
+
+        assert!(matches!(ended, Err(SourceError::Stopped)));
+        assert_eq!(asked.get(), 3);
+    }
+}

@@ -3,31 +3,48 @@
 //! A [`Source`] is one file (or all plain text files together) and yields [`Rows`] in file order;
 //! its parts can be read independently of each other, on any thread.
 
+mod data_files;
 mod error;
 mod fingerprint;
+mod foreign;
 mod inputs;
+mod json_text;
 mod lines;
 mod parquet;
+mod row_text;
+mod sift;
+mod split_names;
+mod streams;
 mod table;
+mod texts;
 
 use std::path::PathBuf;
 
+pub(crate) use data_files::is_text;
 pub use error::SourceError;
-pub use fingerprint::fingerprint;
-pub(crate) use inputs::{FoundFile, find_files, gather, is_readable, is_text};
+pub use fingerprint::{Recorded, Seen, changed, sampled};
+pub(crate) use foreign::Foreign;
+pub(crate) use inputs::{FoundFile, find_files, gather};
 pub use inputs::{InputKind, SampleFile, SourceFile, find_inputs};
-pub use lines::{Compression, LinesSource};
+pub use lines::LinesSource;
 pub use parquet::ParquetSource;
+pub use row_text::{BadText, RowText, Undecodable};
+pub(crate) use sift::Sifted;
+pub use sift::{Found, LeftOut, SplitFiles};
+pub use split_names::SplitName;
+pub use streams::Compression;
 pub use table::{Place, Table, TableRow, at_path, text_at};
 
 use ::parquet::data_type::ByteArray;
-use serde_json::value::RawValue;
 
 /// How many rows are read at a time.
 pub(crate) const BATCH_ROWS: usize = 256;
 
 /// How much text is read at a time, unless one row alone has more.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
+
+/// Says whether the user has asked to stop; readers look at it within long rows, too.
+pub type Stopped<'a> = &'a dyn Fn() -> bool;
 
 /// One opened file of documents.
 #[derive(Debug)]
@@ -47,7 +64,7 @@ pub struct Rows {
     pub first: u64,
     /// What the rows hold.
     pub cells: Vec<Cell>,
-    /// How many bytes of the file they stand for, as it lies on disk; about, where it is compressed.
+    /// How many bytes of the file on disk they stand for; an estimate where it is compressed.
     pub input_bytes: u64,
 }
 
@@ -101,26 +118,17 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or is damaged.
+    /// The file cannot be read or is damaged, or `stopped` said so within a row.
     pub fn read_part(
         &self,
         part: usize,
+        stopped: Stopped<'_>,
         each: &mut dyn FnMut(Rows) -> bool,
     ) -> Result<(), SourceError> {
         match self {
             Self::Parquet(parquet) => parquet.read_row_group(part, each),
-            Self::Lines(lines) => lines.read(each),
-            Self::Texts(paths) => {
-                for (first, path) in (0..).zip(paths) {
-                    let text = std::fs::read(path)
-                        .map_err(|source| SourceError::Io { path: path.clone(), source })?;
-                    let input_bytes = text.len() as u64;
-                    if !each(Rows { first, cells: vec![Cell::Text(text)], input_bytes }) {
-                        break;
-                    }
-                }
-                Ok(())
-            }
+            Self::Lines(lines) => lines.read(stopped, each),
+            Self::Texts(paths) => texts::read(paths, stopped, each),
         }
     }
 
@@ -129,36 +137,44 @@ impl Source {
     /// # Errors
     ///
     /// The row is null, not UTF-8, or not a JSON object with the text field.
-    pub fn text<'a>(&self, cell: &'a Cell) -> Result<std::borrow::Cow<'a, str>, String> {
-        let utf8 = |bytes: &'a [u8]| {
-            std::str::from_utf8(bytes).map(std::borrow::Cow::Borrowed).map_err(|wrong| {
-                format!("the text is not UTF-8: byte {} of it is wrong", wrong.valid_up_to())
-            })
-        };
+    pub fn text<'a>(
+        &self,
+        cell: &'a Cell,
+        undecodable: Undecodable,
+    ) -> Result<RowText<'a>, BadText> {
         match cell {
-            Cell::Bytes(bytes) => utf8(bytes.data()),
-            Cell::Text(bytes) => utf8(bytes),
-            Cell::Null => Err("the text is null".into()),
-            Cell::Line(_, line) => {
-                let Self::Lines(lines) = self else { return Err("no line of JSON".into()) };
-                let text = std::str::from_utf8(line).map_err(|wrong| {
-                    format!("the line is not UTF-8: byte {} of it is wrong", wrong.valid_up_to())
-                })?;
-                lines.field(text)
-            }
+            Cell::Bytes(bytes) => row_text::of_bytes(bytes.data(), "the text", undecodable),
+            Cell::Text(bytes) if bytes.is_empty() => Err(BadText::empty()),
+            Cell::Text(bytes) => match foreign::other_encoding(bytes) {
+                Some(found) => {
+                    Err(format!("the text is {found} by its first bytes, expected UTF-8").into())
+                }
+                None => row_text::of_bytes(bytes, "the text", undecodable),
+            },
+            Cell::Null => Err("the text is null".to_owned().into()),
+            Cell::Line(_, line) => match self {
+                Self::Lines(lines) => lines.text(line, undecodable),
+                _ => Err("no line of JSON".to_owned().into()),
+            },
+        }
+    }
+
+    /// Returns the place of a cell for messages; `row` is its row in the source, from 0.
+    pub fn place(&self, cell: &Cell, row: u64) -> String {
+        let text = usize::try_from(row).ok().and_then(|row| match self {
+            Self::Texts(paths) => paths.get(row),
+            _ => None,
+        });
+        match (cell, text) {
+            (Cell::Line(number, _), _) => format!("line {number}"),
+            // All texts are one source, which is called by the first.
+            (_, Some(path)) => format!("row {row}, `{}`", path.display()),
+            _ => format!("row {row}"),
         }
     }
 }
 
 impl Cell {
-    /// Returns the place of a cell for messages; `row` is its row in the source, from 0.
-    pub fn place(&self, row: u64) -> String {
-        match self {
-            Self::Line(number, _) => format!("line {number}"),
-            _ => format!("row {row}"),
-        }
-    }
-
     /// Returns how many bytes the cell holds: those of a text, or of the line that has it.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -169,6 +185,3 @@ impl Cell {
         }
     }
 }
-
-/// The fields of a line of JSON, unparsed.
-pub(crate) type Fields<'a> = std::collections::BTreeMap<String, &'a RawValue>;

@@ -16,9 +16,10 @@ use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
+use ratdata_schemas::narrow;
 
 use super::error::SourceError;
-use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows};
+use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, foreign};
 
 /// A parquet file with its text column.
 pub struct ParquetSource {
@@ -49,6 +50,7 @@ impl ParquetSource {
         if len == 0 {
             return Err(SourceError::Empty { path: path.to_owned() });
         }
+        foreign::check(path)?;
         let reader = SerializedFileReader::new(SharedFile { file: Arc::new(file), len })
             .map_err(|wrong| damaged(path, "its footer".into(), &wrong))?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
@@ -59,6 +61,14 @@ impl ParquetSource {
             column: column.to_owned(),
             found,
         };
+        let count = names.iter().filter(|name| *name == column).count();
+        if count > 1 {
+            return Err(SourceError::DoubledColumn {
+                path: path.to_owned(),
+                column: column.to_owned(),
+                count,
+            });
+        }
         let Some(place) = names.iter().position(|name| name == column) else {
             if let Some(found) = nested(&schema, column) {
                 return Err(wrong_type(found));
@@ -76,11 +86,18 @@ impl ParquetSource {
         if described.physical_type() != Type::BYTE_ARRAY {
             return Err(wrong_type(described.physical_type().to_string()));
         }
-        let mut rows = 0;
+        let mut rows = 0_u64;
         let mut first_rows = Vec::new();
-        for group in reader.metadata().row_groups() {
+        for (number, group) in reader.metadata().row_groups().iter().enumerate() {
             first_rows.push(rows);
-            rows += u64::try_from(group.num_rows()).unwrap_or(0);
+            let counted = u64::try_from(group.num_rows()).ok();
+            rows = counted.and_then(|more| rows.checked_add(more)).ok_or_else(|| {
+                SourceError::Damaged {
+                    path: path.to_owned(),
+                    place: "its footer".into(),
+                    reason: format!("row group {number} has {} rows", group.num_rows()),
+                }
+            })?;
         }
         Ok(Self { path: path.to_owned(), reader, column: place, first_rows, rows, bytes: len })
     }
@@ -104,7 +121,8 @@ impl ParquetSource {
     /// Returns how many bytes of text a row group holds, before compression.
     pub fn text_bytes(&self, group: usize) -> u64 {
         let column = self.reader.metadata().row_group(group).column(self.column);
-        u64::try_from(column.uncompressed_size()).unwrap_or(0)
+        // The footer may promise anything; a negative size is none.
+        column.uncompressed_size().max(0).unsigned_abs()
     }
 
     /// Reads one row group, a batch at a time; one beyond the last has no rows.
@@ -122,7 +140,7 @@ impl ParquetSource {
         }
         let wrong = |wrong: ParquetError| damaged(&self.path, format!("row group {group}"), &wrong);
         let reader = self.reader.get_row_group(group).map_err(wrong)?;
-        let expected = u64::try_from(reader.metadata().num_rows()).unwrap_or(0);
+        let expected = self.num_group_rows(group);
         let ColumnReader::ByteArrayColumnReader(mut column) =
             reader.get_column_reader(self.column).map_err(wrong)?
         else {
@@ -170,13 +188,13 @@ impl ParquetSource {
         let rows = self.num_group_rows(group).max(1);
         let each = (self.text_bytes(group) / rows).max(1);
         let at_once = BATCH_BYTES as u64 / each;
-        usize::try_from(at_once).unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS)
+        narrow(at_once.clamp(1, BATCH_ROWS as u64))
     }
 
     /// Returns the share of the file's bytes that the rows before `row` have, were all alike.
     fn bytes_before(&self, row: u64) -> u64 {
-        let share = u128::from(self.bytes) * u128::from(row) / u128::from(self.rows.max(1));
-        u64::try_from(share).unwrap_or(u64::MAX)
+        let share = u128::from(self.bytes) * u128::from(row.min(self.rows));
+        narrow(share / u128::from(self.rows.max(1)))
     }
 }
 

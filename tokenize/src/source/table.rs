@@ -26,7 +26,8 @@ use parquet::schema::types::SchemaDescriptor;
 use serde_json::{Map, Value};
 
 use super::error::SourceError;
-use super::{Cell, InputKind, LinesSource, SourceFile};
+use super::json_text::object_of;
+use super::{Cell, InputKind, LinesSource, SourceFile, foreign};
 
 /// How many rows are read at a time; a story may have a megabyte.
 const BATCH_ROWS: usize = 64;
@@ -47,13 +48,13 @@ enum TableKind {
 /// One row of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableRow {
-    /// Where it stands in its file.
+    /// Where it is in its file.
     pub place: Place,
     /// An object of the columns that were asked for, or why there is none.
     pub columns: Result<Value, String>,
 }
 
-/// Where a row stands in its file, as messages tell it.
+/// Where a row is in its file, as messages say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The row of a table, from 0.
@@ -175,7 +176,7 @@ fn read_lines(
     wanted: &dyn Fn(u64) -> bool,
     each: &mut dyn FnMut(u64, Vec<TableRow>) -> bool,
 ) -> Result<(), SourceError> {
-    lines.read(&mut |rows| {
+    lines.read(&|| false, &mut |rows| {
         let lines = (rows.first..).zip(&rows.cells).filter_map(|(row, cell)| match cell {
             Cell::Line(number, line) => {
                 let columns = if wanted(row) { object_of(line) } else { Ok(Value::Null) };
@@ -187,21 +188,8 @@ fn read_lines(
     })
 }
 
-/// Reads a line of JSON that has to be an object.
-fn object_of(line: &[u8]) -> Result<Value, String> {
-    match serde_json::from_slice(line) {
-        Ok(Value::Object(row)) => Ok(Value::Object(row)),
-        Ok(_) => Err("not a JSON object".to_owned()),
-        Err(wrong) => {
-            // The parser sees one line alone, so its line number says nothing.
-            let reason = wrong.to_string();
-            let reason = reason.split(" at line ").next().unwrap_or(&reason);
-            Err(format!("not JSON: {reason}, column {}", wrong.column()))
-        }
-    }
-}
-
 fn open_parquet(path: &Path, paths: &[&str]) -> Result<TableKind, SourceError> {
+    foreign::check(path)?;
     let file =
         File::open(path).map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
     let metadata =
@@ -219,6 +207,14 @@ fn open_parquet(path: &Path, paths: &[&str]) -> Result<TableKind, SourceError> {
         let wanted_path = wanted_parts.join(".");
         let inside = format!("{wanted_path}.");
         let before = leaves.len();
+        let count = columns.iter().filter(|column| column.path == wanted_path).count();
+        if count > 1 {
+            return Err(SourceError::DoubledColumn {
+                path: path.to_owned(),
+                column: wanted_path,
+                count,
+            });
+        }
         for (leaf, column) in columns.iter().enumerate() {
             if column.path != wanted_path && !column.path.starts_with(&inside) {
                 continue;
@@ -306,9 +302,9 @@ fn is_place(part: &str) -> bool {
     part == "*" || part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns what lies at a path of a row; `None` where nothing does.
+/// Returns the value at a path of a row; `None` where there is none.
 ///
-/// `*` gathers what lies at the rest of the path in every place of a list.
+/// `*` gathers the values at the rest of the path in every place of a list.
 pub fn at_path(row: &Value, path: &str) -> Option<Value> {
     let Some((part, rest)) = path.split_once('.').or((!path.is_empty()).then_some((path, "")))
     else {

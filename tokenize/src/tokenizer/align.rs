@@ -5,72 +5,73 @@ use std::ops::Range;
 
 use ratdata_schemas::TokenId;
 
-use super::composed::composed;
-use super::{EncodeError, Encoder, Tokenizer, json};
+use super::aligned_ids::AlignedIds;
+use super::encoder::Encoder;
+use super::error::EncodeError;
+use super::file::Semantics;
+use super::json::byte_level::byte_value;
+use super::loaded::Loaded;
 
-/// Ids, and for each the bytes of the text that it stands for.
-pub type Aligned = (Vec<TokenId>, Vec<Range<usize>>);
-
-impl Tokenizer {
-    /// Returns the ids of a text, and for each the bytes of the text that it stands for.
-    ///
-    /// Where the engine covers the tokenizer its pieces spell the text. All else, such as a
-    /// normalizer that rewrites it, is told by the offsets of Hugging Face `tokenizers`. `None`
-    /// where neither says.
-    ///
-    /// # Errors
-    ///
-    /// As [`Encoder::encode_into`].
-    pub fn encode_aligned(
-        &self,
-        text: &str,
-        encoder: &mut Encoder,
-    ) -> Result<Option<Aligned>, EncodeError> {
-        let mut ids = Vec::new();
-        if self.inner.engine.is_some() {
-            encoder.encode_into(text, &mut ids)?;
-            // Composed, a text may have other bytes than it has here.
-            let as_it_stands = !self.inner.composes || matches!(composed(text), Cow::Borrowed(_));
-            if let Some(places) = self.align(text, &ids).filter(|_| as_it_stands) {
-                return Ok(Some((ids, places)));
-            }
+/// Returns the ids of a text with the bytes of each; `None` where nothing says which those are.
+///
+/// Where the engine covers the tokenizer, its pieces spell the text. Everything else, such as a
+/// normalizer that rewrites the text, needs the offsets of Hugging Face `tokenizers`.
+///
+/// # Errors
+///
+/// As [`Encoder::encode_into`].
+pub(super) fn encode_aligned(
+    loaded: &Loaded,
+    text: &str,
+    encoder: &mut Encoder,
+) -> Result<Option<AlignedIds>, EncodeError> {
+    let is_covered = loaded.engine().is_some();
+    let mut ids = Vec::new();
+    if is_covered {
+        encoder.encode_into(text, &mut ids)?;
+        // Normalized, a text may have other bytes than it has here.
+        let is_itself = matches!(loaded.normalized(text), Cow::Borrowed(_));
+        if let Some(ranges) = ranges_of(loaded, text, &ids).filter(|_| is_itself) {
+            return Ok(Some(AlignedIds { ids, ranges }));
         }
-        let Some(aligned) = self.inner.oracle_encode_aligned(text)? else { return Ok(None) };
-        // The oracle's places are of the oracle's ids.
-        Ok((self.inner.engine.is_none() || aligned.0 == ids).then_some(aligned))
     }
+    if loaded.file.semantics != Semantics::Json {
+        return Ok(None);
+    }
+    let oracle = loaded.json_oracle().map_err(|reason| loaded.refused(reason))?;
+    let aligned = oracle.encode_aligned(&loaded.file.path, text)?;
+    // The oracle's ranges are those of the oracle's ids.
+    Ok((!is_covered || aligned.ids == ids).then_some(aligned))
+}
 
-    /// Returns, for every id of `text`, the bytes of the text that it stands for.
-    ///
-    /// A `▁` that was put before the text stands for no byte. `None` where the ids cannot be laid
-    /// over the text: they are another text's, or hold an unknown.
-    pub fn align(&self, text: &str, ids: &[TokenId]) -> Option<Vec<Range<usize>>> {
-        let mut ranges = Vec::with_capacity(ids.len());
-        let mut at = 0;
-        let mut after_token = true;
-        for &id in ids {
-            let rest = &text.as_bytes()[at..];
-            let piece = self.piece(id)?;
-            let added = self.inner.added.iter().any(|token| token.id == id);
-            let len = if added {
-                rest.starts_with(piece.as_bytes()).then_some(piece.len())?
-            } else if let Some(byte) = json::byte_value(piece) {
-                (rest.first() == Some(&byte)).then_some(1)?
-            } else if self.is_byte_level() {
-                // Each character of a byte-level piece is one byte.
-                piece.chars().count()
-            } else {
-                spelt(piece, rest, after_token)?
-            };
-            if len > rest.len() {
-                return None;
-            }
-            ranges.push(at..at + len);
-            at += len;
-            after_token = added;
+/// Returns the bytes of each id of a text; `None` where the pieces of the ids do not spell the text.
+pub(super) fn ranges_of(loaded: &Loaded, text: &str, ids: &[TokenId]) -> Option<Vec<Range<usize>>> {
+    let is_byte_level = loaded.engine().is_some_and(|engine| engine.is_byte_level());
+    let mut ranges = Vec::with_capacity(ids.len());
+    let mut at = 0;
+    let mut after_token = true;
+    for &id in ids {
+        let rest = &text.as_bytes()[at..];
+        let piece = loaded.vocabulary.piece(id)?;
+        let added = loaded.vocabulary.added.has(id);
+        let len = if added {
+            rest.starts_with(piece.as_bytes()).then_some(piece.len())?
+        } else if let Some(byte) = byte_value(piece) {
+            (rest.first() == Some(&byte)).then_some(1)?
+        } else if is_byte_level {
+            // Each character of a byte-level piece is one byte.
+            piece.chars().count()
+        } else {
+            spelt(piece, rest, after_token)?
+        };
+        if len > rest.len() {
+            return None;
         }
-        (at == text.len()).then_some(ranges)
+        ranges.push(at..at + len);
+        at += len;
+        after_token = added;
     }
+    (at == text.len()).then_some(ranges)
 }
 
 /// Returns how many bytes of `rest` a piece spells; its first `▁` may be the one put before a text.

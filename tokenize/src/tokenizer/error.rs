@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use ratdata_schemas::Dtype;
 use thiserror::Error;
 
+use super::boundary::Bound;
+use crate::engine::LEVEL_VARIABLE;
+
 /// An error of loading a tokenizer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -26,24 +29,56 @@ pub enum TokenizerError {
         /// Whether it has a `tokenizer.model`.
         has_model: bool,
     },
-    /// The file is of no kind that is known.
-    #[error("{}: not a tokenizer: {reason}; expected a `tokenizer.json` or a SentencePiece `.model`", .path.display())]
-    UnknownKind {
+    /// The file is something else.
+    #[error("{}: not a tokenizer: found {found}; expected a `tokenizer.json` or a SentencePiece `.model`", .path.display())]
+    Foreign {
         /// The file.
         path: PathBuf,
         /// What was found instead.
+        found: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The file is a tokenizer by its looks, and is not well formed or beyond a bound.
+    #[error("{}: not a tokenizer that can be used: {reason}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What in it is the matter.
         reason: String,
     },
-    /// A file beside the tokenizer, which names its tokens, cannot be read.
-    #[error("{}: not JSON: {reason}", .path.display())]
+    /// The tokenizer drops merges at random.
+    #[error("{}: `model.dropout` is {share}, expected null: with dropout, merges are left out at random, and each run gives other ids", .path.display())]
+    Dropout {
+        /// The file.
+        path: PathBuf,
+        /// The share of merges.
+        share: f64,
+    },
+    /// A file next to the tokenizer, which names its BOS and EOS, cannot be read.
+    #[error("{}: {reason}", .path.display())]
     Config {
         /// The file.
         path: PathBuf,
         /// What was found instead.
         reason: String,
     },
-    /// The file is a tokenizer, but of a kind that nothing here can run.
-    #[error("{}: this tokenizer cannot be run: {reason}", .path.display())]
+    /// Hugging Face `tokenizers`, which would serve the file, refuses it.
+    #[error("{}: Hugging Face `tokenizers` refuses this `tokenizer.json`: {reason}", .path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        reason: String,
+    },
+    /// The environment names no level of vector instructions.
+    #[error("{LEVEL_VARIABLE} is `{found}`; expected `plain`, `avx2`, `avx512` or `neon`")]
+    Level {
+        /// What it says.
+        found: String,
+    },
+    /// The file is a SentencePiece model, but of a kind that nothing here can run.
+    #[error("{}: this SentencePiece model cannot be run: {reason}", .path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -59,16 +94,26 @@ impl TokenizerError {
             Self::EmptyFolder { has_model: true, .. } => {
                 Some("there is a `tokenizer.model`; give its path to use SentencePiece's semantics")
             }
-            Self::UnknownKind { .. } => Some(
-                "give a file or folder as `transformers` saves it, or a name such as `llama` or `gpt2`",
+            Self::Foreign { hint, .. } => Some(hint),
+            Self::Invalid { .. } => Some(
+                "fetch the file again, if it was cut or changed; its bounds are in docs/tokenizers.md",
             ),
+            Self::Dropout { .. } => {
+                Some("set `\"dropout\": null` in the file; dropout is for training alone")
+            }
             Self::Config { .. } => {
                 Some("it says which tokens begin and end a document; mend it or move it away")
             }
+            Self::Refused { .. } => Some(
+                "save it again with `transformers` or `tokenizers` 0.23, and see whether they load it",
+            ),
             Self::Unsupported { .. } => {
                 Some("convert it to a `tokenizer.json`, which Hugging Face `tokenizers` then runs")
             }
-            _ => None,
+            Self::Level { .. } => {
+                Some("unset it, so that the best instructions of this processor are used")
+            }
+            Self::Io { .. } | Self::EmptyFolder { .. } => None,
         }
     }
 }
@@ -102,8 +147,29 @@ pub enum EncodeError {
         dtype: Dtype,
     },
     /// The oracle refused.
-    #[error("`tokenizers` refused the text: {0}")]
-    Oracle(String),
+    #[error("{}: Hugging Face `tokenizers` refuses the text: {reason}", .path.display())]
+    Oracle {
+        /// The tokenizer.
+        path: PathBuf,
+        /// What it says.
+        reason: String,
+    },
+    /// The tokenizer asks for more work than a text may cost.
+    #[error("{}: {bound}", .path.display())]
+    Bound {
+        /// The tokenizer.
+        path: PathBuf,
+        /// What it has met.
+        bound: Bound,
+    },
+    /// The code that encodes broke off.
+    #[error("{}: the text cannot be encoded: the program broke off with `{reason}`", .path.display())]
+    Broken {
+        /// The tokenizer.
+        path: PathBuf,
+        /// What the code said.
+        reason: String,
+    },
 }
 
 impl EncodeError {
@@ -119,7 +185,13 @@ impl EncodeError {
                 Some("`--special-in-text parse` makes it its id, `plain` reads it as plain text")
             }
             Self::Width { .. } => Some("leave `--dtype` at `auto`, or choose `u32`"),
-            Self::TooLong { .. } | Self::Oracle(_) => None,
+            Self::Bound { .. } => Some(
+                "the tokenizer file asks for this; use one whose patterns and replacements are bounded",
+            ),
+            Self::Broken { .. } => {
+                Some("the tokenizer file, or the program, has a defect; please report it with both")
+            }
+            Self::TooLong { .. } | Self::Oracle { .. } => None,
         }
     }
 }

@@ -69,14 +69,14 @@ impl Failure {
 impl From<TrainError> for Failure {
     fn from(wrong: TrainError) -> Self {
         let kind = match &wrong {
-            TrainError::Interrupted { .. } => FailureKind::Interrupted,
+            TrainError::Interrupted { .. } | TrainError::NotBegun => FailureKind::Interrupted,
             TrainError::Data(data) if data.is_usage() => FailureKind::Usage,
             TrainError::Device(_) | TrainError::Exists { .. } | TrainError::Iteration { .. } => {
                 FailureKind::Usage
             }
             _ => FailureKind::Failed,
         };
-        Self { kind, message: wrong.to_string(), hint: wrong.hint().map(str::to_owned) }
+        Self { kind, message: wrong.to_string(), hint: wrong.hint() }
     }
 }
 

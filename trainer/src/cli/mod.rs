@@ -54,9 +54,9 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         DeviceChoice::Auto => gpus() > 0,
         DeviceChoice::Cuda(_) => true,
     });
-    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
+    let out = args.out.clone().unwrap_or_else(|| name.below(Path::new("runs")));
     let recomputes = experiment.training.recompute;
-    let job = Job::open(&name, experiment, on_gpu)?;
+    let job = Job::open(name.as_str(), experiment, on_gpu)?;
     if let Some(iteration) = args.draws {
         return terminal.emit(&Draws(job.drawn_at(iteration)?));
     }
@@ -74,7 +74,7 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         ));
     }
     if args.dry_run {
-        job.check_start()?;
+        job.check_start(interrupt::flag())?;
         let checked_sequences = job.check(CHECKED_TOKENS / job.plan().seq_len.max(1))?;
         let (plan, memory_bytes) = (job.plan().clone(), job.plan().memory());
         return terminal.emit(&DryRun { plan, memory_bytes, free_bytes, checked_sequences });

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ratdata_schemas::TallyFile;
+use ratdata_schemas::ProgressFile;
 use ratdata_train::train::{Progress, Report, Validated, grouped};
 use serde::Serialize;
 
@@ -18,8 +18,8 @@ pub(crate) struct Terminal {
     color: bool,
     /// The progress line, on a terminal.
     line: Option<ProgressBar>,
-    /// The file that tells the progress to a pipeline, if this run is a step of one.
-    tally: Option<TallyFile>,
+    /// The file that reports the progress to a pipeline, if this run is a step of one.
+    progress_file: Option<ProgressFile>,
 }
 
 impl Terminal {
@@ -34,8 +34,8 @@ impl Terminal {
             }
             bar
         });
-        let tally = TallyFile::of_environment();
-        Self { json, quiet, color: live && !no_color, line, tally }
+        let progress_file = ProgressFile::of_environment();
+        Self { json, quiet, color: live && !no_color, line, progress_file }
     }
 
     /// Prints the result: its JSON on one line, or its words.
@@ -98,8 +98,8 @@ impl Report for Terminal {
     }
 
     fn progress(&mut self, progress: &Progress) {
-        if let Some(tally) = &self.tally {
-            tally.tell(progress.line.iteration, Some(progress.iterations), "iterations");
+        if let Some(file) = &self.progress_file {
+            file.tell(progress.line.iteration, Some(progress.iterations), "iterations");
         }
         if self.quiet {
             return;

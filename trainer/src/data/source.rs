@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::bin_set::manifest_checksum;
-use ratdata_schemas::{BinError, BinSet, BinSetError, Checksum, Manifest, RowSet, SplitRecord};
+use ratdata_schemas::{
+    BinError, BinSet, BinSetError, Checksum, Manifest, RowSet, SplitRecord, manifest_checksum,
+};
 
 use super::config::DataConfig;
 use super::error::DataError;
@@ -112,7 +113,7 @@ fn open_artifact(
         }
     };
     if !manifest.splits.contains_key("train") {
-        let present = manifest.splits.keys().cloned().collect();
+        let present = manifest.splits.keys().map(ToString::to_string).collect();
         return Err(DataError::NoTrain { path: root.to_owned(), present });
     }
     let train = open("train")?;

@@ -1,6 +1,7 @@
 //! One split of one source, as numbered sequences: cut from a stream of tokens, or rows.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, IGNORE_INDEX, Row, RowSet, TokenId};
 
@@ -174,18 +175,19 @@ impl Split {
         Ok(())
     }
 
-    /// Reads all sequences, or `most` of them spread evenly, and returns how many.
+    /// Reads all sequences, or `most` of them spread evenly, and returns how many; fewer where
+    /// `stop` is set on the way.
     ///
     /// # Errors
     /// Returns [`DataError::Id`] where an id is outside the vocabulary.
-    pub fn check(&self, most: u64) -> Result<u64, DataError> {
+    pub fn check(&self, most: u64, stop: &AtomicBool) -> Result<u64, DataError> {
         let mut scratch = Scratch::default();
         let mut inputs = vec![0; self.shape.seq_len];
         let mut labels = vec![0; self.shape.seq_len];
         let (mut starts, mut checked) = (Vec::new(), 0);
         let stride = self.len().div_ceil(most.max(1)).max(1);
         let mut row = 0;
-        while row < self.len() {
+        while row < self.len() && !stop.load(Ordering::Relaxed) {
             let (inputs, labels, starts) = (&mut inputs[..], &mut labels[..], &mut starts);
             self.read(row, &mut scratch, SequenceMut { inputs, labels, starts })?;
             checked += 1;
@@ -253,9 +255,9 @@ fn mask_labels(bins: &BinSet, first: u64, counts: &mut Vec<bool>, labels: &mut [
 
 #[cfg(test)]
 mod tests {
-    use ratdata_schemas::manifest::FORMAT_VERSION;
+    use ratdata_schemas::FORMAT_VERSION;
     use ratdata_schemas::{
-        Checksum, Dtype, Manifest, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+        Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
     };
 
     use super::*;
@@ -303,7 +305,7 @@ mod tests {
         let shards = vec![writer.finish(None).unwrap()];
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            name: "x".into(),
+            name: PlainName::near("x"),
             dtype: Dtype::U16,
             tokenizer: TokenizerRecord {
                 name: "x".into(),
@@ -315,7 +317,7 @@ mod tests {
                 unk: None,
                 pad: None,
             },
-            splits: [("train".to_owned(), SplitRecord::Shards { shards })].into(),
+            splits: [(PlainName::near("train"), SplitRecord::Shards { shards })].into(),
             sources: Vec::new(),
             base: None,
             config: serde_json::Value::Null,

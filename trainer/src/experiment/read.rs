@@ -4,9 +4,8 @@ use std::cell::Cell;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use ratdata_schemas::layered::{
-    LayerError, nearest, overlay, parse_set, read_embedded, read_layers,
-};
+use ratdata_schemas::layered::{LayerError, Layered, nearest, overlay, parse_set};
+use ratdata_schemas::{PathError, RelativePath};
 use schemars::schema_for;
 use serde_json::Value as Schema;
 use thiserror::Error;
@@ -14,6 +13,7 @@ use toml::{Table, Value};
 
 use super::Experiment;
 use super::embedded::{EXPERIMENTS, embedded, plain};
+use super::origin::Origin;
 use crate::model::ModelConfigError;
 
 /// The file that names a project's experiment when the command line names none.
@@ -37,7 +37,7 @@ pub enum ExperimentError {
     /// A key is none that there is.
     #[error("{origin}: unknown key `{key}`{}", shown(.nearest.as_deref()))]
     Key {
-        /// The file or the name.
+        /// The line, the name, or the `--set` that has it.
         origin: String,
         /// The key, with the tables above it.
         key: String,
@@ -47,7 +47,7 @@ pub enum ExperimentError {
     /// A value has another type than its key takes, or is missing.
     #[error("{origin}: {reason}")]
     Value {
-        /// The file or the name.
+        /// The line, the name, or the `--set` that has it.
         origin: String,
         /// What is wrong.
         reason: String,
@@ -55,7 +55,7 @@ pub enum ExperimentError {
     /// The model's numbers do not fit one another.
     #[error("{origin}: {source}")]
     Model {
-        /// The file or the name.
+        /// The line, the name, or the `--set` that has it.
         origin: String,
         /// Which of them.
         source: ModelConfigError,
@@ -65,7 +65,7 @@ pub enum ExperimentError {
         "{origin}: `training.global_batch` is {global}, expected a multiple of `training.micro_batch`, {micro}"
     )]
     Batches {
-        /// The file or the name.
+        /// The line, the name, or the `--set` that has it.
         origin: String,
         /// Sequences in an iteration.
         global: usize,
@@ -77,7 +77,7 @@ pub enum ExperimentError {
         "{origin}: none of `training.iterations`, `training.tokens`, `training.epochs` is given"
     )]
     Endless {
-        /// The file or the name.
+        /// The line, the name, or the `--set` that has it.
         origin: String,
     },
 }
@@ -106,7 +106,7 @@ impl ExperimentError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedExperiment {
     /// Its name, after which a run's folder is called.
-    pub name: String,
+    pub name: RelativePath,
     /// The experiment.
     pub experiment: Experiment,
 }
@@ -124,60 +124,81 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Returns [`ExperimentError`] where there is none, a key is unknown or a value does not fit.
 pub fn find(wanted: &str, sets: &[String]) -> Result<NamedExperiment, ExperimentError> {
     let name = plain(wanted).to_owned();
-    let mut table = if Path::new(wanted).is_file() {
+    let layers = if Path::new(wanted).is_file() {
         // A file on disk extends files beside it, or one that is compiled in, by its name without
         // `.toml`; from there on all are compiled in.
         let inside = Cell::new(false);
-        read_layers(Path::new(wanted), &|name| {
+        Layered::read(Path::new(wanted), &|name| {
             let found =
                 embedded(name).filter(|_| inside.get() || Path::new(name).extension().is_none());
             inside.set(inside.get() || found.is_some());
             found
         })?
     } else if let Some(text) = embedded(wanted) {
-        read_embedded(wanted, text, &embedded)?
+        Layered::read_embedded(wanted, text, &embedded)?
+    } else if Path::new(wanted).exists() {
+        // A folder or a device, which says so when it is read.
+        Layered::read(Path::new(wanted), &embedded)?
     } else {
         let nearest = nearest(&name, names());
         return Err(ExperimentError::Unknown { name: wanted.to_owned(), nearest });
     };
+    let Layered { mut table, files } = layers;
     for set in sets {
         overlay(&mut table, parse_set(set)?);
     }
-    let origin = wanted.to_owned();
+    let origin = Origin { name: wanted, files, sets };
     let schema = schema_for!(Experiment);
     if let Some((key, nearest)) = unknown_key(&table, schema.as_value(), schema.as_value(), "") {
-        return Err(ExperimentError::Key { origin, key, nearest });
+        return Err(ExperimentError::Key { origin: origin.of(&key), key, nearest });
     }
     let experiment: Experiment = table.try_into().map_err(|wrong: toml::de::Error| {
-        let reason = wrong.to_string().trim_end().replace('\n', ", ");
-        ExperimentError::Value { origin: origin.clone(), reason }
+        let text = wrong.to_string();
+        // Below its message, the error of a table names the key.
+        let key = text.trim_end().rsplit_once("\nin `").and_then(|(_, key)| key.strip_suffix('`'));
+        let reason = key.map_or_else(
+            || wrong.message().to_owned(),
+            |key| format!("`{key}`: {}", wrong.message()),
+        );
+        ExperimentError::Value { origin: origin.of(key.unwrap_or_default()), reason }
     })?;
     experiment.check(&origin)?;
-    Ok(NamedExperiment { name: run_name(&name), experiment })
+    let reason = |wrong: PathError| format!("a run is called after its experiment: {wrong}");
+    let name = run_name(&name)
+        .map_err(|wrong| ExperimentError::Value { origin: origin.of(""), reason: reason(wrong) })?;
+    Ok(NamedExperiment { name, experiment })
 }
 
 /// A file anywhere gives its stem; a compiled-in name keeps its folder.
-fn run_name(name: &str) -> String {
-    if embedded(name).is_some() {
-        return name.to_owned();
-    }
-    let stem = Path::new(name).file_name().map(|stem| stem.to_string_lossy().into_owned());
-    stem.unwrap_or_else(|| name.to_owned())
+fn run_name(name: &str) -> Result<RelativePath, PathError> {
+    let stem = Path::new(name).file_name().and_then(|stem| stem.to_str());
+    RelativePath::new(if embedded(name).is_some() { name } else { stem.unwrap_or(name) })
 }
 
 impl Experiment {
-    fn check(&self, origin: &str) -> Result<(), ExperimentError> {
-        let origin = || origin.to_owned();
-        self.model
-            .validate()
-            .map_err(|source| ExperimentError::Model { origin: origin(), source })?;
+    fn check(&self, origin: &Origin<'_>) -> Result<(), ExperimentError> {
+        self.model.validate().map_err(|source| {
+            let key = format!("model.{}", source.key());
+            ExperimentError::Model { origin: origin.of(&key), source }
+        })?;
         let training = &self.training;
         let (global, micro) = (training.global_batch.get(), training.micro_batch.get());
+        let bounded = [
+            ("training.global_batch", global, MOST_SEQUENCES),
+            ("data.prefetch", self.data.prefetch.get(), MOST_PREFETCHED),
+        ];
+        for (key, found, most) in bounded {
+            if found > most {
+                let reason = format!("`{key}` is {found}, expected at most {most}");
+                return Err(ExperimentError::Value { origin: origin.of(key), reason });
+            }
+        }
         if !global.is_multiple_of(micro) {
-            return Err(ExperimentError::Batches { origin: origin(), global, micro });
+            let origin = origin.of("training.global_batch");
+            return Err(ExperimentError::Batches { origin, global, micro });
         }
         if training.iterations.is_none() && training.tokens.is_none() && training.epochs.is_none() {
-            return Err(ExperimentError::Endless { origin: origin() });
+            return Err(ExperimentError::Endless { origin: origin.of("training") });
         }
         let optimizer = &self.optimizer;
         let positive = [
@@ -190,7 +211,7 @@ impl Experiment {
         for (key, found) in positive {
             if !(found.is_finite() && found > 0.0) {
                 let reason = format!("`{key}` is {found}, expected a positive number");
-                return Err(ExperimentError::Value { origin: origin(), reason });
+                return Err(ExperimentError::Value { origin: origin.of(key), reason });
             }
         }
         let floor = self.schedule.floor;
@@ -209,12 +230,16 @@ impl Experiment {
         for (key, found, range, expected) in ranges {
             if !range.contains(&found) {
                 let reason = format!("`{key}` is {found}, expected {expected}");
-                return Err(ExperimentError::Value { origin: origin(), reason });
+                return Err(ExperimentError::Value { origin: origin.of(key), reason });
             }
         }
         Ok(())
     }
 }
+
+/// The most sequences of an iteration, and batches prepared ahead: room is made for all of them.
+const MOST_SEQUENCES: usize = 1 << 24;
+const MOST_PREFETCHED: usize = 1 << 10;
 
 /// What the decay of a moment may be: with 1 it would never take a gradient in.
 const BETAS: RangeInclusive<f64> = 0.0..=1.0 - f64::EPSILON;
@@ -267,7 +292,7 @@ mod tests {
         assert_eq!(all.len(), 15);
         for name in all {
             let found = find(name, &[]).unwrap();
-            assert_eq!(found.name, name);
+            assert_eq!(found.name.as_str(), name);
         }
     }
 
@@ -288,7 +313,8 @@ mod tests {
 
         assert_eq!(
             wrong.to_string(),
-            "tiny-rat: unknown key `model.chunk_length`, expected `model.chunk_len` perhaps"
+            "--set model.chunk_length=8: unknown key `model.chunk_length`, \
+             expected `model.chunk_len` perhaps"
         );
         let wrong = refused("tiny-rat", &["data.sources.web.weigth=1"]);
         assert!(wrong.to_string().contains("`data.sources.web.weight`"), "{wrong}");
@@ -313,7 +339,59 @@ mod tests {
     fn a_value_of_another_type_is_told_with_its_key() {
         let wrong = refused("tiny-rat", &["model.layers=four"]).to_string();
 
-        assert!(wrong.contains("layers"), "{wrong}");
+        assert!(wrong.starts_with("--set model.layers=four: `model.layers`: "), "{wrong}");
+    }
+
+    #[test]
+    fn each_mistake_of_a_file_has_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        for (text, line, says) in [
+            ("extends = 'tiny-rat'\n[model]\nlayer = 3\n", 3, "unknown key `model.layer`"),
+            ("extends = 'tiny-rat'\n\n[modle]\nlayers = 3\n", 3, "unknown key `modle`"),
+            ("extends = 'tiny-rat'\n[model]\nlayers = 'x'\n", 3, "`model.layers`: invalid type"),
+            ("extends = 'tiny-rat'\n[model]\nmixers = ['rta']\n", 3, "unknown variant `rta`"),
+            ("extends = 'tiny-rat'\nmodel.seq_len = 100\n", 2, "`seq_len` is 100"),
+            ("extends = 'tiny-rat'\n[optimizer]\neps = 0.0\n", 3, "`optimizer.eps` is 0"),
+            ("extends = 'tiny-rat'\n\n[training]\nglobal_batch = 9\nmicro_batch = 2\n", 4, "is 9"),
+            ("extends = 7\n", 1, "`extends` is integer"),
+            ("\nextends = 'gone'\n", 2, "`extends` names"),
+        ] {
+            std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), text.as_bytes())
+                .unwrap();
+
+            let wrong = refused(path.to_str().unwrap(), &[]).to_string();
+
+            let place = format!("{}:{line}: ", path.display());
+            assert!(wrong.starts_with(&place) && wrong.contains(says), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_memory_holds_is_refused_with_its_key() {
+        for (set, found) in [
+            (
+                "model.vocab_size=4000000000",
+                "`vocab_size` is 4000000000, expected at most 16777216",
+            ),
+            ("model.d_model=1152921504606846976", "`d_model` is 1152921504606846976"),
+            ("model.layers=1000000", "`layers` is 1000000"),
+            ("model.seq_len=4294967296", "`seq_len` is 4294967296"),
+            ("model.ffn_mult=100000", "`ffn_mult` is 100000"),
+            ("data.prefetch=1000000000000", "`data.prefetch` is 1000000000000"),
+            ("training.global_batch=1099511627776", "`training.global_batch` is 1099511627776"),
+        ] {
+            let wrong = refused("tiny-rat", &[set]).to_string();
+
+            assert!(wrong.contains(found), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_folder_of_a_run_is_no_way_out() {
+        assert!(run_name("..").is_err());
+        assert_eq!(run_name("a/../../mine").unwrap().as_str(), "mine");
+        assert_eq!(run_name("fineweb_edu/rat-xl").unwrap().as_str(), "fineweb_edu/rat-xl");
     }
 
     #[test]
@@ -348,7 +426,7 @@ mod tests {
 
         let found = find(path.to_str().unwrap(), &["model.window=7".to_owned()]).unwrap();
 
-        assert_eq!(found.name, "mine");
+        assert_eq!(found.name.as_str(), "mine");
         assert_eq!(
             (found.experiment.model.layers.get(), found.experiment.model.window.get()),
             (3, 7)

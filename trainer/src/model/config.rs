@@ -122,6 +122,7 @@ impl ModelConfig {
     /// # Errors
     /// Returns [`ModelConfigError`] for the first number that does not fit.
     pub fn validate(&self) -> Result<(), ModelConfigError> {
+        self.check_sizes()?;
         let (d_model, head_dim) = (self.d_model.get(), self.head_dim.get());
         if self.mixers.is_empty() {
             return Err(ModelConfigError::NoMixers);
@@ -153,6 +154,27 @@ impl ModelConfig {
             }
         }
         Ok(())
+    }
+
+    /// Checks each size by itself, so that no count of parameters or bytes overflows.
+    fn check_sizes(&self) -> Result<(), ModelConfigError> {
+        let sizes = [
+            ("vocab_size", self.vocab_size, 1 << 24),
+            ("d_model", self.d_model, 1 << 17),
+            ("layers", self.layers, 1 << 12),
+            ("head_dim", self.head_dim, 1 << 17),
+            ("seq_len", self.seq_len, 1 << 24),
+            ("chunk_len", self.chunk_len, 1 << 24),
+            ("kv_groups", self.kv_groups, 1 << 17),
+            ("window", self.window, 1 << 31),
+            ("ffn_mult", self.ffn_mult, 1 << 8),
+        ];
+        match sizes.into_iter().find(|(_, found, most)| found.get() > *most) {
+            Some((key, found, most)) => {
+                Err(ModelConfigError::TooLarge { key, found: found.get(), most })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Returns the number of heads.

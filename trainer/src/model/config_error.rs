@@ -39,6 +39,16 @@ pub enum ModelConfigError {
         /// Heads.
         heads: usize,
     },
+    /// A number is beyond what any memory holds.
+    #[error("`{key}` is {found}, expected at most {most}")]
+    TooLarge {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        found: usize,
+        /// The largest allowed value.
+        most: usize,
+    },
     /// A number is not positive or not finite.
     #[error("`{key}` is {found}, expected a positive number")]
     NotPositive {
@@ -50,13 +60,25 @@ pub enum ModelConfigError {
 }
 
 impl ModelConfigError {
+    /// Returns the key whose value does not fit.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NoMixers => "mixers",
+            Self::Heads { .. } => "d_model",
+            Self::OddHead { .. } => "head_dim",
+            Self::Chunks { .. } => "seq_len",
+            Self::Groups { .. } => "kv_groups",
+            Self::TooLarge { key, .. } | Self::NotPositive { key, .. } => key,
+        }
+    }
+
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoMixers => Some("write `mixers = [\"rat\"]`, for example"),
             Self::Chunks { .. } => Some("change `seq_len` or `chunk_len`"),
             Self::Heads { .. } | Self::Groups { .. } => Some("change `d_model` or `head_dim`"),
-            Self::OddHead { .. } | Self::NotPositive { .. } => None,
+            Self::OddHead { .. } | Self::TooLarge { .. } | Self::NotPositive { .. } => None,
         }
     }
 }

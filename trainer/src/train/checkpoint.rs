@@ -5,8 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use ratdata_schemas::artifact::sync_folder_of;
-use ratdata_schemas::{Checksum, StagedFile};
+use ratdata_schemas::{Checksum, StagedFile, carry, sync_folder_of};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
@@ -162,15 +161,10 @@ pub(crate) fn save(
     }
     let staging = folder.join(format!("{PREFIX}{:09}.{}", record.iteration, StagedFile::ENDING));
     remove(&staging)?;
-    fs::create_dir_all(&staging).map_err(TrainError::io(&staging))?;
-    model.valid().save_safetensors(&staging.join(WEIGHTS_FILE))?;
-    optimizer.save(&staging.join(OPTIMIZER_FILE), model)?;
-    let mut file = StagedFile::create(&staging.join(RECORD_FILE))?;
-    file.write_json(record)?;
-    file.commit()?;
-    for name in [WEIGHTS_FILE, OPTIMIZER_FILE] {
-        let path = staging.join(name);
-        File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io(&path))?;
+    if let Err(wrong) = stage(&staging, model, optimizer, record) {
+        // On a full disk its space is what the next attempt needs.
+        remove(&staging).ok();
+        return Err(wrong);
     }
     fs::rename(&staging, &path).map_err(TrainError::io(&path))?;
     sync_folder_of(&path)?;
@@ -180,15 +174,53 @@ pub(crate) fn save(
     Ok(path)
 }
 
-/// Copies a checkpoint's weights into the run's folder, by a rename.
+/// Writes all files of a checkpoint and makes them durable.
+fn stage(
+    staging: &Path,
+    model: &Model,
+    optimizer: &Optimizer,
+    record: &CheckpointRecord,
+) -> Result<(), TrainError> {
+    fs::create_dir_all(staging).map_err(TrainError::io(staging))?;
+    model.valid().save_safetensors(&staging.join(WEIGHTS_FILE))?;
+    optimizer.save(&staging.join(OPTIMIZER_FILE), model)?;
+    let mut file = StagedFile::create(&staging.join(RECORD_FILE))?;
+    file.write_json(record)?;
+    file.commit()?;
+    for name in [WEIGHTS_FILE, OPTIMIZER_FILE] {
+        let path = staging.join(name);
+        File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io(&path))?;
+    }
+    Ok(())
+}
+
+/// Removes checkpoints that a killed run has left unfinished; the run's folder has to be locked.
 ///
 /// # Errors
 /// Returns [`TrainError::Io`] where the system refuses.
+pub(crate) fn clear_staging(out: &Path) -> Result<(), TrainError> {
+    let folder = out.join(FOLDER);
+    let unfinished = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| {
+            name.starts_with(PREFIX) && name.ends_with(&format!(".{}", StagedFile::ENDING))
+        })
+    };
+    for path in entries(&folder)?.into_iter().filter(unfinished) {
+        remove(&path)?;
+    }
+    Ok(())
+}
+
+/// Copies a checkpoint's weights into the run's folder, by a rename.
+///
+/// # Errors
+/// Returns [`TrainError::Artifact`] where the system refuses.
 pub(crate) fn export(checkpoint: &Path, out: &Path) -> Result<(), TrainError> {
-    let path = out.join(WEIGHTS_FILE);
-    let staging = out.join(format!("{WEIGHTS_FILE}.{}", StagedFile::ENDING));
-    fs::copy(checkpoint.join(WEIGHTS_FILE), &staging).map_err(TrainError::io(&staging))?;
-    fs::rename(&staging, &path).map_err(TrainError::io(&path))
+    let (from, to) = (checkpoint.join(WEIGHTS_FILE), out.join(WEIGHTS_FILE));
+    // A second name would let an edit of the one change the other.
+    carry(&from, &to, false)?;
+    Ok(())
 }
 
 /// Reads weights and the optimizer's state of a checkpoint.
@@ -215,14 +247,8 @@ pub(crate) fn newest(out: &Path) -> Result<Option<PathBuf>, TrainError> {
 
 /// Lists the checkpoints of a run, oldest first.
 fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
-    let folder = out.join(FOLDER);
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let entries = fs::read_dir(&folder).map_err(TrainError::io(&folder))?;
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(TrainError::io(&folder))?.path();
+    for path in entries(&out.join(FOLDER))? {
         let name = path.file_name().and_then(|name| name.to_str());
         let number = name.and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok());
         if let Some(number) = number {
@@ -231,6 +257,15 @@ fn list(out: &Path) -> Result<Vec<PathBuf>, TrainError> {
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Lists what lies in a folder; nothing where it is missing.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(folder).map_err(TrainError::io(folder))?;
+    entries.map(|entry| Ok(entry.map_err(TrainError::io(folder))?.path())).collect()
 }
 
 fn remove(folder: &Path) -> Result<(), TrainError> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::ArtifactError;
+use ratdata_schemas::{ArtifactError, refusal_hint, refusal_hint_in};
 use thiserror::Error;
 
 use crate::data::DataError;
@@ -130,6 +130,9 @@ pub enum TrainError {
         /// Which limits leave no iteration.
         reason: String,
     },
+    /// The user stopped the run before it had begun.
+    #[error("stopped before the first iteration; nothing of the run was kept")]
+    NotBegun,
     /// The user stopped the run.
     #[error("stopped at iteration {iteration}; the checkpoint is {}", .checkpoint.display())]
     Interrupted {
@@ -142,11 +145,20 @@ pub enum TrainError {
 
 impl TrainError {
     /// Returns what the user can do about it, where there is something to do.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<String> {
+        // A run that has kept a checkpoint does not begin again by the same words.
+        let resumed = "give the same command with `--resume`";
+        self.usual_hint().map(|hint| hint.replace("run the same command again", resumed))
+    }
+
+    fn usual_hint(&self) -> Option<&'static str> {
         match self {
             Self::Data(wrong) => wrong.hint(),
             Self::Device(wrong) => wrong.hint(),
+            Self::Weights(WeightsError::Write { reason, .. })
+            | Self::Optimizer(OptimError::Write { reason, .. }) => refusal_hint_in(reason),
             Self::Weights(wrong) => wrong.hint(),
+            Self::Io { source, .. } => refusal_hint(source),
             Self::Artifact(wrong) => wrong.hint(),
             Self::Exists { .. } => Some("resume it with `--resume`, or choose another `--out`"),
             Self::OtherModel { .. } => {
@@ -171,7 +183,7 @@ impl TrainError {
             Self::NoDevice
             | Self::Iteration { .. }
             | Self::Optimizer(_)
-            | Self::Io { .. }
+            | Self::NotBegun
             | Self::Record { .. } => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::Checksum;
 
@@ -53,24 +54,25 @@ impl Job {
     /// # Errors
     /// Returns [`TrainError::Data`] where a sequence does not fit the model.
     pub fn check(&self, most: u64) -> Result<u64, TrainError> {
+        let never = AtomicBool::new(false);
         let splits = self
             .sources
             .iter()
             .flat_map(|source| [Some(&source.train), source.validation.as_ref()]);
         let mut checked = 0;
         for split in splits.flatten() {
-            checked += split.check(most)?;
+            checked += split.check(most, &never)?;
         }
         Ok(checked)
     }
 
-    /// Checks what a new run needs and a resumed run does not: that headerless bins, whose
-    /// vocabulary is unknown, have no id above the model's, and that the weights to begin with are
-    /// there.
+    /// Checks what a run begins with and a resumed one no longer needs: that headerless bins, whose
+    /// vocabulary nobody wrote down, have no id above the model's, and that the weights to begin
+    /// with are there. It ends early when `stop` is set.
     ///
     /// # Errors
     /// Returns [`TrainError::Data`], [`TrainError::NoWeights`] or [`TrainError::Weights`].
-    pub fn check_start(&self) -> Result<(), TrainError> {
+    pub fn check_start(&self, stop: &AtomicBool) -> Result<(), TrainError> {
         let Experiment { model, training, .. } = &self.experiment;
         if let Some(path) = &training.init_from {
             check_weights(model, path)?;
@@ -78,7 +80,7 @@ impl Job {
         let most = CHECKED_TOKENS / self.plan.seq_len.max(1);
         for source in self.sources.iter().filter(|source| source.bare) {
             for split in std::iter::once(&source.train).chain(&source.validation) {
-                split.check(most)?;
+                split.check(most, stop)?;
             }
         }
         Ok(())

@@ -63,7 +63,8 @@ impl Plan {
             TrainError::NoIteration { reason }
         })?;
         let parameters = model.num_params();
-        let tokens = iterations * global_batch * seq_len;
+        // A limit that nobody means to reach may be as large as can be.
+        let tokens = iterations.saturating_mul(global_batch * seq_len);
         let validation = sources.iter().filter_map(|source| source.validation.as_ref());
         let limit = training.validation_sequences.map_or(u64::MAX, NonZeroU64::get);
         Ok(Self {
@@ -71,7 +72,7 @@ impl Plan {
             global_batch,
             seq_len,
             tokens,
-            epochs: (iterations * global_batch) as f64 / epoch_len.max(1) as f64,
+            epochs: iterations.saturating_mul(global_batch) as f64 / epoch_len.max(1) as f64,
             train_sequences: sources.iter().map(|source| source.train.len()).sum(),
             validation_sequences: validation.map(|split| split.len().min(limit)).sum(),
             parameters,
@@ -83,7 +84,7 @@ impl Plan {
 
     /// Returns about how many bytes the run needs at once.
     pub fn memory(&self) -> u64 {
-        self.state_bytes + self.activation_bytes
+        self.state_bytes.saturating_add(self.activation_bytes)
     }
 }
 
@@ -130,9 +131,10 @@ fn activations(experiment: &Experiment, precision: Precision) -> u64 {
     let kept = if training.recompute { inputs + largest } else { blocks.sum() };
     // The last norm, and the output layer's slopes by its input.
     let head = 2 * 4 + 2 * narrow;
-    let scores =
-        WORKSPACE.min(tokens * 4 * (4 * model.seq_len.get() + 3 * model.vocab_size.get()) as u64);
-    tokens * model.d_model.get() as u64 * (kept + largest + head) + scores
+    let scores = (4 * model.seq_len.get() + 3 * model.vocab_size.get()) as u64;
+    let scores = WORKSPACE.min(tokens.saturating_mul(4 * scores));
+    let channels = tokens.saturating_mul(model.d_model.get() as u64);
+    channels.saturating_mul(kept + largest + head).saturating_add(scores)
 }
 
 /// Returns the bytes that a token keeps in one block, for each channel of the width.

@@ -50,15 +50,20 @@ impl Job {
         };
         if checkpoint::newest(out)?.is_none() {
             // A run that cannot begin leaves no folder behind.
-            self.check_start()?;
+            self.check_start(stop)?;
+            not_stopped(stop)?;
         }
         let _lock = DirLock::take(out)?;
+        checkpoint::clear_staging(out)?;
         let from = checkpoint::newest(out)?;
         if let (Some(path), false) = (&from, resume) {
             let iterations = CheckpointRecord::read(path)?.iteration;
             return Err(TrainError::Exists { out: out.to_owned(), iterations });
         }
         let state = TrainState::begin(self, from.as_deref(), device, report)?;
+        if from.is_none() {
+            not_stopped(stop)?;
+        }
         write_resolved(out, self.experiment())?;
         forget_bad_batch(out)?;
         let peak = self.experiment().training.peak_tflops * 1e12 * devices.len() as f64;
@@ -105,7 +110,7 @@ impl TrainingLoop<'_> {
                 return Err(TrainError::Interrupted { iteration, checkpoint });
             }
             if self.is_due(iteration, training.validations.get())
-                && let Some(found) = self.validate(&state, self.stop)?
+                && let Some(found) = self.validate(&state)?
             {
                 self.log.validated(&state.record, &found)?;
                 self.report.validated(iteration, &found);
@@ -151,13 +156,9 @@ impl TrainingLoop<'_> {
         Ok((TrainState { model, optimizer, record }, self.stop.load(Ordering::Relaxed)))
     }
 
-    fn validate(
-        &self,
-        state: &TrainState,
-        stop: &AtomicBool,
-    ) -> Result<Option<Validated>, TrainError> {
+    fn validate(&self, state: &TrainState) -> Result<Option<Validated>, TrainError> {
         let Some(device) = self.devices.first() else { return Err(TrainError::NoDevice) };
-        validate(&state.model, self.job.sources(), self.job.experiment(), device, stop)
+        validate(&state.model, self.job.sources(), self.job.experiment(), device, self.stop)
     }
 
     /// Returns whether one of `times` points, spread evenly over the run, is at the end of an
@@ -172,10 +173,18 @@ impl TrainingLoop<'_> {
     /// Draws the curve, exports the weights and sums up.
     fn finish(self, state: &TrainState, newest: Option<PathBuf>) -> Result<Summary, TrainError> {
         let out = self.out;
+        let checkpoint = match newest {
+            Some(path) => path,
+            None => state.save(out, self.job.experiment().training.keep.get())?,
+        };
         let lines = metrics::read(out)?;
         let mut last_val = lines.iter().rev().find(|line| line.val_loss.is_some()).copied();
         if last_val.is_none_or(|line| line.iteration != state.record.iteration) {
-            let found = self.validate(state, &AtomicBool::new(false))?;
+            let found = self.validate(state)?;
+            if found.is_none() && self.stop.load(Ordering::Relaxed) {
+                let iteration = state.record.iteration;
+                return Err(TrainError::Interrupted { iteration, checkpoint });
+            }
             last_val = found.map(|found| MetricsLine {
                 val_loss: Some(found.loss),
                 val_perplexity: Some(found.perplexity),
@@ -184,10 +193,6 @@ impl TrainingLoop<'_> {
         }
         let curve = curve::draw(self.job.name(), &lines);
         let curve = curve.map(|svg| write_curve(out, &svg)).transpose()?;
-        let checkpoint = match newest {
-            Some(path) => path,
-            None => state.save(out, self.job.experiment().training.keep.get())?,
-        };
         checkpoint::export(&checkpoint, out)?;
         Ok(Summary {
             iterations: state.record.iteration,
@@ -200,4 +205,9 @@ impl TrainingLoop<'_> {
             curve,
         })
     }
+}
+
+/// Ends a run that the user stopped before its first iteration.
+fn not_stopped(stop: &AtomicBool) -> Result<(), TrainError> {
+    if stop.load(Ordering::Relaxed) { Err(TrainError::NotBegun) } else { Ok(()) }
 }

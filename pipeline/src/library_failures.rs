@@ -1,0 +1,53 @@
+//! The errors of libraries as failures of commands: each gets its exit status.
+
+use ratdata_schemas::{ArtifactError, ArtifactInputError};
+use ratdata_tokenize::hub::HubError;
+use ratdata_tokenize::pack::PackError;
+
+use crate::failure::{Failure, Kind};
+use crate::transcode::TranscodeError;
+
+/// Tells why something could not be had from the hub.
+pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
+    let kind = match wrong {
+        HubError::Interrupted => Kind::Interrupted,
+        wrong if wrong.is_usage() => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+/// Tells why documents could not be packed.
+pub(crate) fn pack_failure(wrong: &PackError) -> Failure {
+    let kind = match wrong {
+        PackError::Interrupted => Kind::Interrupted,
+        PackError::ArtifactInput(ArtifactInputError::Mismatch { .. }) => Kind::Mismatch,
+        wrong if wrong.is_usage() => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+/// Tells what went wrong on the way from one layout to another.
+pub(crate) fn transcode_failure(wrong: &TranscodeError) -> Failure {
+    let kind = match wrong {
+        TranscodeError::Interrupted => Kind::Interrupted,
+        TranscodeError::ArtifactInput(ArtifactInputError::Mismatch { .. }) => Kind::Mismatch,
+        TranscodeError::RowsInStreams { .. }
+        | TranscodeError::NoEos { .. }
+        | TranscodeError::NoDocuments { .. }
+        | TranscodeError::InInput { .. }
+        | TranscodeError::Eos { .. }
+        | TranscodeError::EosWidth { .. } => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+/// Tells that the store of a pipeline's results cannot be written.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+pub(crate) fn store_failure(wrong: ArtifactError) -> Failure {
+    // A store is named by another option than a command's folder.
+    let hint = wrong.hint().map(|hint| hint.replace("`--out`", "`--store`"));
+    Failure::new(Kind::Failed, &wrong).hinted(hint)
+}

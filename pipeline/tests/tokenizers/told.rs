@@ -1,0 +1,191 @@
+//! What is said of tokenizer files that are something else, or that are not followed in all.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::hostile::refused;
+use super::support::{Folder, said, small, token, with};
+
+#[test]
+fn what_is_no_tokenizer_is_called_by_its_name() {
+    let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    let bom = [&b"\xef\xbb\xbf"[..], small().to_string().as_bytes()].concat();
+    refused(&[
+        ("tokenizer.json", b"null".to_vec(), &["JSON that is null"]),
+        ("tokenizer.json", b"[]".to_vec(), &["JSON that is an array"]),
+        ("tokenizer.json", Vec::new(), &["an empty file"]),
+        ("tokenizer.json", bom, &["byte order mark", "UTF-8"]),
+        ("tokenizer.json", utf16, &["UTF-16"]),
+        ("tokenizer.json", pointer.to_vec(), &["Git LFS pointer", "git lfs pull"]),
+        ("tokenizer.model", pointer.to_vec(), &["Git LFS pointer", "git lfs pull"]),
+        ("tokenizer.json", b"<html><body>404</body></html>".to_vec(), &["HTML"]),
+        ("tokenizer.model", b"\x1f\x8b\x08\x00\x00".to_vec(), &["a gzip file", "unpack"]),
+        ("tokenizer.json", b"{\"model\": ".to_vec(), &["it ends early"]),
+        ("tokenizer.json", b"{}".to_vec(), &["missing field `model`"]),
+        ("tokenizer.json", b"{model}".to_vec(), &["it is no JSON"]),
+        ("vocab.txt", b"[PAD]\nthe\n".to_vec(), &["text that begins with `[PAD]`"]),
+        (
+            "tokenizer.model",
+            vec![0x0a, 50, 1],
+            &["no SentencePiece model", "the file ends within a field"],
+        ),
+    ]);
+}
+
+#[test]
+fn dropout_is_refused_wherever_a_tokenizer_is_loaded_and_none_is_not() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", b"{\"text\": \"abab\"}\n");
+    folder.write("t.json", &with("/model/dropout", 0.1.into()));
+    folder.write("zero.json", &with("/model/dropout", 0.0.into()));
+    let made = folder.tokenize("zero.json", "a.jsonl", "whole");
+    assert!(made.status.success(), "{}", said(&made));
+
+    let verify = ["verify", "whole", "--retokenize", "100%", "--input", "a.jsonl", "--tokenizer"];
+    for command in [
+        &["tokenize", "--input", "a.jsonl", "--out", "o", "--tokenizer"][..],
+        &["tokenize", "--estimate", "--input", "a.jsonl", "--tokenizer"],
+        &["sft", "--task", "qmsum", "--input", ".", "--out", "o", "--tokenizer"],
+        &["import", "a.npy", "--from", "npy", "--out", "o", "--tokenizer"],
+        &["inspect", "whole", "--tokenizer"],
+        &["export", "whole", "--to", "jsonl", "--out", "o", "--tokenizer"],
+        &verify,
+    ] {
+        let output = folder.run(&[command, &["t.json"]].concat());
+
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(
+            said.contains("t.json: `model.dropout` is 0.1, expected null"),
+            "{command:?}: {said}"
+        );
+        assert!(said.contains("hint: set `\"dropout\": null`"), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn what_a_file_asks_for_and_does_not_get_is_told_once() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", b"{\"text\": \"ab<far>ab ab\"}\n");
+    let mut file = small();
+    file["added_tokens"] = token(70_000, "<far>");
+    file["truncation"] =
+        json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
+    folder.write("t.json", file.to_string().as_bytes());
+
+    let output = folder.tokenize("t.json", "a.jsonl", "o");
+
+    let told = said(&output);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(told.matches("warning: t.json: its `truncation` is ignored").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("gives the id 70000 to its added token `<far>`, which has the id 3").count(),
+        1,
+        "{told}"
+    );
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(folder.path("o/manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["tokenizer"]["vocab_size"], 4);
+    assert!(manifest.to_string().contains("u16"), "{manifest}");
+    let proved = folder.run(&[
+        "verify",
+        "o",
+        "--retokenize",
+        "100%",
+        "--input",
+        "a.jsonl",
+        "--tokenizer",
+        "t.json",
+    ]);
+    assert!(proved.status.success(), "{}", said(&proved));
+}
+
+#[test]
+fn a_bpe_without_merges_is_said_to_have_none() {
+    let folder = Folder::new();
+    let output = folder.try_out("t.json", &with("/model/merges", json!([])));
+
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("since its model has no merges"), "{}", said(&output));
+}
+
+#[test]
+fn files_beside_a_tokenizer_that_are_no_objects_are_told() {
+    let folder = Folder::new();
+    for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+        for (bytes, says) in [
+            (&b"[]"[..], "found an array"),
+            (b"\xff\xfe", "found UTF-16 text"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "found a Git LFS pointer"),
+            (b"{\"eos_token\": ", "EOF while parsing"),
+        ] {
+            folder.write(&format!("t/{name}"), bytes);
+            let output = folder.try_out("t/tokenizer.json", small().to_string().as_bytes());
+
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains(&format!("t/{name}: expected a JSON object")), "{said}");
+            assert!(said.contains(says), "{says}: {said}");
+        }
+        fs::remove_file(folder.path(&format!("t/{name}"))).unwrap();
+    }
+}
+
+#[test]
+fn a_source_that_is_not_there_is_told_before_a_tokenizer_is_asked_for() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", b"{\"text\": \"abab\"}\n");
+    folder.write("t/deep/t.json", small().to_string().as_bytes());
+    let made = folder.tokenize("t/deep/t.json", "a.jsonl", "o");
+    assert!(made.status.success(), "{}", said(&made));
+
+    let output = folder.run(&["verify", "o", "--retokenize", "1%", "--input", "nope"]);
+    let unnamed = folder.run(&["verify", "o", "--retokenize", "1%", "--input", "a.jsonl"]);
+
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("`nope`: no input matched"), "{}", said(&output));
+    assert!(said(&unnamed).contains("no tokenizer was found"), "{}", said(&unnamed));
+}
+
+#[test]
+fn verify_says_which_of_source_tokenizer_and_artifact_differs() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", b"{\"text\": \"abab\"}\n");
+    folder.write("t.json", small().to_string().as_bytes());
+    folder.write("other.json", &with("/model/fuse_unk", true.into()));
+    let made = folder.tokenize("t.json", "a.jsonl", "o");
+    assert!(made.status.success(), "{}", said(&made));
+    let verify = |tokenizer: &str| {
+        folder.run(&[
+            "verify",
+            "o",
+            "--retokenize",
+            "100%",
+            "--input",
+            "a.jsonl",
+            "--tokenizer",
+            tokenizer,
+        ])
+    };
+    let accused = "the artifact was changed";
+
+    let other = verify("other.json");
+    folder.write("a.jsonl", b"{\"text\": \"abba\"}\n");
+    let source = verify("t.json");
+
+    assert_eq!(other.status.code(), Some(2), "{}", said(&other));
+    assert!(
+        said(&other).contains("other.json") && !said(&other).contains(accused),
+        "{}",
+        said(&other)
+    );
+    assert_eq!(source.status.code(), Some(3), "{}", said(&source));
+    assert!(
+        said(&source).contains("another file than the one that was tokenized")
+            && !said(&source).contains(accused),
+        "{}",
+        said(&source)
+    );
+}

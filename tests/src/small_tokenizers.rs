@@ -1,0 +1,142 @@
+//! Small tokenizers of every form that the engine covers, trained on the documentation of this project.
+//!
+//! So the engine's proof needs no file that is not in the checkout.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a fixture fails by panicking")]
+
+use std::fs;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::{AddedToken, Tokenizer};
+
+use crate::families::{Family, split_by};
+
+/// A small tokenizer.
+#[derive(Clone, Debug)]
+pub struct SmallTokenizer {
+    /// Its form, in words.
+    pub name: String,
+    /// Its `tokenizer.json`.
+    pub file: Value,
+}
+
+/// Text of several scripts, so that vocabularies have pieces beyond ASCII.
+const SCRIPTS: &str = "Größe naïve café été ÉTÉ İstanbul ἀρχή привет Привет мир שלום عليكم नमस्ते สวัสดี 中文字 \
+    漢字 ひらがな カタカナ 한국어 ١٢٣ ½ ² 🙂 👩\u{200d}🚀 e\u{301}t\u{e9} —“quoted” €100 ≤ ∑ \u{3000}全角";
+
+/// Returns the text that the vocabularies are trained on.
+pub fn training_text() -> String {
+    let mut text = String::new();
+    let docs = crate::root().join("docs");
+    let mut paths: Vec<_> =
+        fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
+        text += &fs::read_to_string(path).unwrap();
+    }
+    text + &format!("{SCRIPTS}\n").repeat(9)
+}
+
+/// Returns the small tokenizers.
+pub fn small_tokenizers() -> Vec<SmallTokenizer> {
+    static ALL: LazyLock<Vec<SmallTokenizer>> = LazyLock::new(|| {
+        let mut all = spaces();
+        all.extend(byte_level());
+        all
+    });
+    ALL.clone()
+}
+
+/// Trains a vocabulary with a pre-tokenizer that stops merges.
+fn trained(pre_tokenizer: impl Into<PreTokenizerWrapper>, specials: &[String]) -> Value {
+    let pre_tokenizer = pre_tokenizer.into();
+    let is_byte_level = matches!(pre_tokenizer, PreTokenizerWrapper::ByteLevel(_));
+    let alphabet = ByteLevel::alphabet().into_iter().filter(|_| is_byte_level).collect();
+    let mut tokenizer = Tokenizer::new(BPE::default());
+    tokenizer.with_pre_tokenizer(Some(pre_tokenizer));
+    let trainer = BpeTrainer::builder()
+        .vocab_size(1500)
+        .min_frequency(2)
+        .show_progress(false)
+        .special_tokens(specials.iter().map(|text| AddedToken::from(text.clone(), true)).collect())
+        .initial_alphabet(alphabet)
+        .build();
+    let mut trainer = TrainerWrapper::from(trainer);
+    tokenizer.train(&mut trainer, std::iter::once(training_text())).unwrap();
+    serde_json::from_str(&tokenizer.to_string(false).unwrap()).unwrap()
+}
+
+/// SentencePiece-style forms: a space is `▁`.
+fn spaces() -> Vec<SmallTokenizer> {
+    let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
+    let specials: Vec<String> =
+        ["<unk>", "<s>", "</s>"].map(str::to_owned).into_iter().chain(bytes).collect();
+    let mut base = trained(Metaspace::new('▁', PrependScheme::Always, true), &specials);
+    let added = base["added_tokens"].as_array_mut().unwrap();
+    added.retain(|token| token["id"].as_u64() < Some(3));
+    for token in added.iter_mut() {
+        token["normalized"] = false.into();
+    }
+    base["model"]["unk_token"] = "<unk>".into();
+    base["model"]["byte_fallback"] = true.into();
+    base["model"]["fuse_unk"] = true.into();
+    base["pre_tokenizer"] = Value::Null;
+
+    let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+    let sequence = json!({"type": "Sequence", "normalizers": [
+        {"type": "Prepend", "prepend": "▁"}, replace]});
+    let form = |name: &str, change: &dyn Fn(&mut Value)| {
+        let mut file = base.clone();
+        change(&mut file);
+        SmallTokenizer { name: name.to_owned(), file }
+    };
+    let mut all = vec![
+        form("Llama", &|file| file["normalizer"] = sequence.clone()),
+        form("a replaced space alone", &|file| file["normalizer"] = replace.clone()),
+        form("Gemma", &|file| {
+            file["normalizer"] = replace.clone();
+            file["pre_tokenizer"] = json!({"type": "Split", "pattern": {"String": " "},
+                "behavior": "MergedWithPrevious", "invert": false});
+        }),
+        form("Llama with whole units", &|file| {
+            file["normalizer"] = sequence.clone();
+            file["model"]["ignore_merges"] = true.into();
+        }),
+        form("unknown characters fused", &|file| {
+            file["normalizer"] = sequence.clone();
+            file["model"]["byte_fallback"] = false.into();
+        }),
+        form("unknown characters one by one", &|file| {
+            file["normalizer"] = sequence.clone();
+            file["model"]["byte_fallback"] = false.into();
+            file["model"]["fuse_unk"] = false.into();
+        }),
+    ];
+    for scheme in ["first", "always", "never"] {
+        for split in [true, false] {
+            all.push(form(&format!("Metaspace, {scheme}, split {split}"), &|file| {
+                file["pre_tokenizer"] = json!({"type": "Metaspace", "replacement": "▁",
+                    "prepend_scheme": scheme, "split": split});
+            }));
+        }
+    }
+    all
+}
+
+/// Byte-level forms: a pattern, and a letter for each byte.
+fn byte_level() -> Vec<SmallTokenizer> {
+    let mut base = trained(ByteLevel::new(false, true, true), &["<|endoftext|>".to_owned()]);
+    base["added_tokens"][0]["normalized"] = false.into();
+    let mut all = vec![SmallTokenizer { name: "GPT-2".to_owned(), file: base.clone() }];
+    for family in [Family::Llama3, Family::Qwen2, Family::O200k] {
+        let mut file = base.clone();
+        split_by(&mut file, family);
+        all.push(SmallTokenizer { name: format!("{family:?}"), file });
+    }
+    all
+}

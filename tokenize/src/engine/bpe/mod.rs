@@ -1,0 +1,9 @@
+//! Merging: one unit to its ids.
+//!
+//! A [`vocabulary`] spells a unit in symbols and says which pairs merge; [`merger`] does the merges fast,
+//! [`definition`] as BPE is defined.
+
+pub(crate) mod definition;
+pub(crate) mod merger;
+pub(crate) mod pairs;
+pub(crate) mod vocabulary;

@@ -1,0 +1,12 @@
+//! Pre-tokenization: where a text is cut into units.
+//!
+//! `cutter.rs` goes through a text in windows and blocks. What decides a cut is either `joins.rs`, for
+//! SentencePiece-style vocabularies, or a byte-level pattern: `gpt2.rs`, or `gpt4.rs` for GPT-4's family.
+
+mod char_class;
+mod contraction;
+pub(crate) mod cutter;
+mod gpt2;
+mod gpt4;
+pub(crate) mod joins;
+pub(crate) mod pattern;

@@ -1,0 +1,99 @@
+//! The forms with AVX-512: 64 bytes at a time.
+#![expect(unsafe_code, reason = "loading a vector from memory has no safe form")]
+
+use std::arch::x86_64::{
+    __m512i, _mm_cvtsi128_si64, _mm512_castsi512_si128, _mm512_cmpeq_epi64_mask,
+    _mm512_loadu_si512, _mm512_mask_set1_epi8, _mm512_maskz_compress_epi64,
+    _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi64, _mm512_test_epi8_mask,
+    _mm512_test_epi64_mask,
+};
+
+use ratdata_schemas::narrow;
+
+use super::lanes::{ClassMasks, Kernel, Lanes, Line, PairMask, PairTables};
+use crate::engine::mask::{self, BLOCK};
+
+/// Loads up to 64 bytes, zeros after them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn load(block: &[u8]) -> __m512i {
+    if block.len() >= BLOCK {
+        // SAFETY: 64 bytes can be read.
+        return unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
+    }
+    let there = mask::first(block.len());
+    // SAFETY: only the bytes of the mask, which are those of the block, are read.
+    unsafe { _mm512_maskz_loadu_epi8(there, block.as_ptr().cast()) }
+}
+
+/// Looks up each byte's low seven bits in a table of 128.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn look_up(table: &[u8; 128], places: __m512i) -> __m512i {
+    let (low, high) = table.split_at(64);
+    _mm512_permutex2var_epi8(load(low), places, load(high))
+}
+
+/// The numbers -1 … 62: each byte's neighbour before it.
+static BEFORE: [u8; 64] = {
+    let mut places = [0; 64];
+    let mut at = 1_u8;
+    while at < 64 {
+        places[at as usize] = at - 1;
+        at += 1;
+    }
+    places
+};
+
+/// Returns the joins of a block; see [`super::pair_mask`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(super) fn pair_mask(tables: PairTables<'_>, block: &[u8], before: u8) -> PairMask {
+    let bytes = load(block);
+    let shifted = _mm512_permutexvar_epi8(load(&BEFORE), bytes);
+    let shifted = _mm512_mask_set1_epi8(shifted, 1, before.cast_signed());
+    let met = _mm512_test_epi8_mask(look_up(tables.first, shifted), look_up(tables.second, bytes));
+    PairMask { joined: met & mask::first(block.len()), beyond: _mm512_movepi8_mask(bytes) }
+}
+
+/// Returns the classes of a block; see [`super::class_masks`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
+    let bytes = load(block);
+    let found = look_up(table, bytes);
+    let live = mask::first(block.len());
+    let classes = [1, 2, 4, 8, 16, 32, 64, i8::MIN]
+        .map(|bit| _mm512_test_epi8_mask(found, _mm512_set1_epi8(bit)) & live);
+    ClassMasks { classes, beyond: _mm512_movepi8_mask(bytes) }
+}
+
+/// Does the work with AVX-512.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
+pub(super) fn run(kernel: impl Kernel) {
+    kernel.run();
+}
+
+/// Returns which lanes are not zero.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(super) fn nonzero(lanes: &Lanes) -> u64 {
+    let (eights, _) = lanes.as_chunks::<8>();
+    (0..).zip(eights).fold(0, |mask, (at, eight)| {
+        let eight = load_words(eight);
+        mask | u64::from(_mm512_test_epi64_mask(eight, eight)) << (8 * at)
+    })
+}
+
+/// Looks up keys in lines; see [`super::look_up_four`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(super) fn look_up_four(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
+    for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
+        let line = load_words(&lines[narrow::<_, usize>(place)].0);
+        let met = _mm512_cmpeq_epi64_mask(line, _mm512_set1_epi64(key.cast_signed())) & 0b1111;
+        let found = _mm512_maskz_compress_epi64(met << 4, line);
+        *value = _mm_cvtsi128_si64(_mm512_castsi512_si128(found)).cast_unsigned();
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+fn load_words(words: &[u64; 8]) -> __m512i {
+    // SAFETY: 64 bytes can be read.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}

@@ -1,0 +1,370 @@
+//! Traces a document of an artifact to its file and row, by the recorded order alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ratdata_schemas::{Checksum, Manifest, ShardRecord, SourceRecord, SplitRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::examples::Examples;
+use crate::corpus::{JobConfig, split_rows, val_count};
+
+/// Where a document came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The place of its file in the manifest's sources.
+    pub source: usize,
+    /// Its place among the documents of that file; rows that were left out are not counted.
+    pub document: u32,
+    /// Of instruction data, which of the task's answer columns it was made with.
+    pub answer: Option<usize>,
+}
+
+/// What a joined artifact records of one of those that it was joined from: all that leads a
+/// document back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MergedInput {
+    /// The checksum of its manifest.
+    pub manifest: Checksum,
+    /// Its name.
+    pub name: String,
+    /// How many of the sources are its own; they stand in the order of the inputs.
+    pub sources: usize,
+    /// How many documents each of its splits has.
+    pub documents: BTreeMap<String, u64>,
+    /// Its configuration.
+    pub config: Value,
+}
+
+/// Why documents cannot be traced.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProvenanceError {
+    /// The artifact does not say how its documents follow from its sources.
+    #[error("its documents cannot be traced to rows: {reason}")]
+    Unknown {
+        /// Why not.
+        reason: String,
+    },
+    /// The split holds another number of documents than its sources give.
+    #[error("split `{split}` holds {found} documents, its sources give {expected}")]
+    Count {
+        /// The split.
+        split: String,
+        /// How many the sources give.
+        expected: u64,
+        /// How many the shards have.
+        found: u64,
+    },
+    /// The sources give more documents than there are.
+    #[error("the sources give {expected} documents, all splits together hold {found}")]
+    Rows {
+        /// How many the sources give.
+        expected: u64,
+        /// How many the indexes of all splits have on disk.
+        found: u64,
+    },
+}
+
+/// The documents of one split, by where they came from.
+#[derive(Debug, Default)]
+pub struct SplitProvenance {
+    runs: Vec<Run>,
+    /// How many documents the runs have together.
+    total: u64,
+    sources: Vec<SourceDocuments>,
+    jobs: Vec<JobConfig>,
+    /// How many documents the sources have together, and how many all splits have on disk.
+    counted: u64,
+    most: u64,
+}
+
+/// What is known of one source.
+#[derive(Clone, Copy, Debug, Default)]
+struct SourceDocuments {
+    /// How many documents it has in all splits.
+    documents: u32,
+    /// Of a tokenized source, its run and its job.
+    run: Option<usize>,
+    job: Option<usize>,
+}
+
+/// Documents that follow each other in a split.
+#[derive(Debug)]
+struct Run {
+    /// The split's documents before it.
+    first: u64,
+    /// The sources before its own.
+    sources: usize,
+    order: RunOrder,
+}
+
+#[derive(Debug)]
+enum RunOrder {
+    /// Documents of one source, in the split's order.
+    Rows(Vec<u32>),
+    /// Examples of instruction data.
+    Examples(Examples),
+}
+
+impl SplitProvenance {
+    /// Draws the order of a split of the artifact in `root` again.
+    ///
+    /// # Errors
+    ///
+    /// The artifact does not say how it was made, or its counts contradict each other.
+    pub fn of(root: &Path, manifest: &Manifest, split: &str) -> Result<Self, ProvenanceError> {
+        let found = match manifest.splits.get(split) {
+            Some(SplitRecord::Shards { shards }) => {
+                shards.iter().map(|shard| shard.documents).fold(0, u64::saturating_add)
+            }
+            Some(SplitRecord::Pairs(pairs)) => pairs.rows,
+            _ => return Err(unknown(format!("split `{split}` holds no documents of its own"))),
+        };
+        let mut provenance = Self { most: documents_on_disk(root, manifest), ..Self::default() };
+        provenance.append(&manifest.config, &manifest.sources, split, found)?;
+        Ok(provenance)
+    }
+
+    /// Appends the documents of one artifact, or of those that it was joined from.
+    fn append(
+        &mut self,
+        config: &Value,
+        sources: &[SourceRecord],
+        split: &str,
+        found: u64,
+    ) -> Result<(), ProvenanceError> {
+        // A tokenize job says with the same word whether it merged its shards.
+        if let Some(inputs) = config.get("merge").filter(|inputs| inputs.is_array()) {
+            return self.append_merged(inputs, sources, split, found);
+        }
+        let before = self.sources.len();
+        if config.get("task").is_some() {
+            let examples = Examples::of(config, sources, split, found).map_err(unknown)?;
+            let rows = examples.rows();
+            let kept = |number: usize| rows.get(&number).copied().unwrap_or(0);
+            let kept =
+                (0..sources.len()).map(|number| u32::try_from(kept(number)).unwrap_or(u32::MAX));
+            let of_source = |documents| SourceDocuments { documents, ..SourceDocuments::default() };
+            self.sources.extend(kept.map(of_source));
+            self.push(before, found, RunOrder::Examples(examples));
+            return Ok(());
+        }
+        if config.get("text_column").is_none() {
+            let reason = "neither `tokenize`, `sft` nor `merge` made them".to_owned();
+            return Err(unknown(reason));
+        }
+        let config: JobConfig =
+            serde_json::from_value(config.clone()).map_err(|wrong| unknown(wrong.to_string()))?;
+        let mut left = config.limit_docs.unwrap_or(u64::MAX);
+        let mut counts = Vec::with_capacity(sources.len());
+        for source in sources {
+            let kept = source.rows.saturating_sub(source.bad_rows).min(left);
+            left -= kept;
+            counts.push(u32::try_from(kept).map_err(|_| {
+                unknown(format!("{}: more than 4,294,967,295 documents", source.name))
+            })?);
+        }
+        // Counted before anything is drawn: a damaged manifest must not ask for gigabytes.
+        let in_split = |kept: u32| {
+            let val = val_count(kept, config.val_fraction);
+            u64::from(if split == "val" { val } else { kept - val })
+        };
+        let expected = counts.iter().map(|&kept| in_split(kept)).fold(0, u64::saturating_add);
+        if expected != found {
+            return Err(ProvenanceError::Count { split: split.to_owned(), expected, found });
+        }
+        // Few documents of one split can be of any number of rows; those of all splits cannot.
+        let kept = counts.iter().map(|&kept| u64::from(kept)).fold(0, u64::saturating_add);
+        self.counted = self.counted.saturating_add(kept);
+        if self.counted > self.most {
+            return Err(ProvenanceError::Rows { expected: self.counted, found: self.most });
+        }
+        for kept in counts {
+            let rows = split_rows(kept, config.val_fraction, config.split_seed, config.order);
+            let rows = if split == "val" { rows.val } else { rows.train };
+            let number = self.sources.len();
+            let (run, job) = (Some(self.runs.len()), Some(self.jobs.len()));
+            self.sources.push(SourceDocuments { documents: kept, run, job });
+            self.push(number, rows.len() as u64, RunOrder::Rows(rows));
+        }
+        self.jobs.push(config);
+        Ok(())
+    }
+
+    fn append_merged(
+        &mut self,
+        inputs: &Value,
+        mut sources: &[SourceRecord],
+        split: &str,
+        found: u64,
+    ) -> Result<(), ProvenanceError> {
+        let inputs: Vec<MergedInput> = serde_json::from_value(inputs.clone()).map_err(|_| {
+            unknown("they were joined without a record of what; join them again".into())
+        })?;
+        let documents = |input: &MergedInput| input.documents.get(split).copied().unwrap_or(0);
+        let expected = inputs.iter().map(documents).fold(0, u64::saturating_add);
+        if expected != found {
+            return Err(ProvenanceError::Count { split: split.to_owned(), expected, found });
+        }
+        for input in &inputs {
+            let (own, others) = sources
+                .split_at_checked(input.sources)
+                .ok_or_else(|| unknown("the manifest has fewer sources than were joined".into()))?;
+            sources = others;
+            if input.documents.contains_key(split) {
+                self.append(&input.config, own, split, documents(input))?;
+            } else {
+                self.sources.extend(own.iter().map(|_| SourceDocuments::default()));
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, sources: usize, documents: u64, order: RunOrder) {
+        self.runs.push(Run { first: self.total, sources, order });
+        self.total = self.total.saturating_add(documents);
+    }
+
+    /// Returns where document `document` of the split came from; none past the last.
+    pub fn locate(&self, document: u64) -> Option<Provenance> {
+        // Runs without a document in this split begin where the next one does.
+        let run = self.runs.partition_point(|run| run.first <= document).checked_sub(1)?;
+        let Run { first, sources, order } = &self.runs[run];
+        let within = document - first;
+        match order {
+            RunOrder::Rows(rows) => {
+                let document = *rows.get(usize::try_from(within).ok()?)?;
+                Some(Provenance { source: *sources, document, answer: None })
+            }
+            RunOrder::Examples(examples) => {
+                let found = examples.locate(within)?;
+                let source = sources + found.source;
+                Some(Provenance { source, document: found.row, answer: Some(found.answer) })
+            }
+        }
+    }
+
+    /// Returns the documents of a tokenized source as `(document of the split, document of the
+    /// file)`.
+    pub fn of_source(&self, source: usize) -> impl Iterator<Item = (u64, u32)> + '_ {
+        let run = self.sources[source].run.map(|run| &self.runs[run]);
+        let rows = run.and_then(|run| match &run.order {
+            RunOrder::Rows(rows) => Some((run.first.., rows)),
+            RunOrder::Examples(_) => None,
+        });
+        rows.into_iter().flat_map(|(places, rows)| places.zip(rows.iter().copied()))
+    }
+
+    /// Returns how many documents a source has in all splits.
+    pub fn documents(&self, source: usize) -> u32 {
+        self.sources[source].documents
+    }
+
+    /// Returns the job that tokenized a source; none of instruction data.
+    pub fn job(&self, source: usize) -> Option<&JobConfig> {
+        self.sources[source].job.map(|job| &self.jobs[job])
+    }
+}
+
+/// Returns how many documents the indexes of all splits have, by their sizes on disk.
+fn documents_on_disk(root: &Path, manifest: &Manifest) -> u64 {
+    let shards = manifest.splits.values().flat_map(|split| match split {
+        SplitRecord::Shards { shards } => shards.as_slice(),
+        _ => &[],
+    });
+    let bytes = |shard: &ShardRecord| {
+        shard.idx.resolve(root).ok().and_then(|path| path.metadata().ok()).map_or(0, |m| m.len())
+    };
+    shards.map(|shard| bytes(shard) / 8).fold(0, u64::saturating_add)
+}
+
+fn unknown(reason: String) -> ProvenanceError {
+    ProvenanceError::Unknown { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(rows: u64) -> SourceRecord {
+        SourceRecord {
+            name: "x.jsonl".into(),
+            bytes: 1,
+            rows,
+            bad_rows: 0,
+            replaced_rows: 0,
+            text_bytes: 1,
+            fingerprint: Checksum::of(b"x"),
+        }
+    }
+
+    fn config() -> Value {
+        let order = crate::corpus::Order::File;
+        let config = JobConfig { val_fraction: 0.0, order, ..JobConfig::default() };
+        serde_json::to_value(config).unwrap()
+    }
+
+    fn input(documents: u64, sources: usize, config: Value) -> MergedInput {
+        MergedInput {
+            manifest: Checksum::of(b"m"),
+            name: "x".into(),
+            sources,
+            documents: [("train".into(), documents)].into(),
+            config,
+        }
+    }
+
+    fn at(source: usize, document: u32) -> Provenance {
+        Provenance { source, document, answer: None }
+    }
+
+    #[test]
+    fn a_document_is_found_in_its_source() {
+        let mut provenance = SplitProvenance { most: 9, ..SplitProvenance::default() };
+
+        provenance.append(&config(), &[source(3), source(0), source(6)], "train", 9).unwrap();
+
+        assert_eq!(provenance.locate(1), Some(at(0, 1)));
+        assert_eq!(provenance.locate(3), Some(at(2, 0)));
+        assert_eq!(provenance.locate(9), None);
+        assert_eq!(provenance.of_source(2).last(), Some((8, 5)));
+    }
+
+    #[test]
+    fn a_document_is_found_through_artifacts_that_were_joined() {
+        let inner = serde_json::json!({ "merge": [input(2, 1, config()), input(1, 1, config())] });
+        let outer = serde_json::json!({ "merge": [input(4, 1, config()), input(3, 2, inner)] });
+        let mut provenance = SplitProvenance { most: 7, ..SplitProvenance::default() };
+
+        provenance.append(&outer, &[source(4), source(2), source(1)], "train", 7).unwrap();
+
+        assert_eq!(provenance.locate(3), Some(at(0, 3)));
+        assert_eq!(provenance.locate(5), Some(at(1, 1)));
+        assert_eq!(provenance.locate(6), Some(at(2, 0)));
+    }
+
+    #[test]
+    fn counts_that_contradict_each_other_are_told() {
+        let mut provenance = SplitProvenance::default();
+
+        let refused = provenance.append(&config(), &[source(3)], "train", 4).unwrap_err();
+
+        assert_eq!(refused.to_string(), "split `train` holds 4 documents, its sources give 3");
+    }
+
+    #[test]
+    fn rows_that_no_split_holds_are_refused_before_their_order_is_drawn() {
+        let config = JobConfig { val_fraction: 1e-9, ..JobConfig::default() };
+        let config = serde_json::to_value(config).unwrap();
+        let mut provenance = SplitProvenance { most: 1000, ..SplitProvenance::default() };
+
+        let refused = provenance.append(&config, &[source(4_000_000_000)], "val", 4).unwrap_err();
+
+        let said = refused.to_string();
+        assert_eq!(said, "the sources give 4000000000 documents, all splits together hold 1000");
+    }
+}

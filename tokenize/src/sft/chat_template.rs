@@ -1,0 +1,158 @@
+//! A chat template, and what it is given to write: a conversation, and a watch on the writing.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use minijinja::context;
+use minijinja::value::Serde;
+use serde_json::Value;
+
+use super::date::Date;
+use super::error::SftError;
+use super::jinja::{BEGIN, END, Jinja, RenderError};
+
+/// A template that writes conversations.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    pub(super) jinja: Jinja,
+    bos: String,
+    pub(super) eos: String,
+}
+
+impl ChatTemplate {
+    /// Compiles a template; `bos` and `eos` are what it writes for `bos_token` and `eos_token`,
+    /// `date` what it is told by `strftime_now`.
+    ///
+    /// # Errors
+    ///
+    /// The template is malformed; the message has its line and column.
+    pub fn compile(source: &str, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
+        let jinja = Jinja::compile(source, date)?;
+        Ok(Self { jinja, bos: bos.to_owned(), eos: eos.to_owned() })
+    }
+
+    /// Reads the template of the `tokenizer_config.json` beside a tokenizer file.
+    ///
+    /// The tokens that the file names stand for `bos` and `eos`.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is malformed.
+    pub fn beside(tokenizer: &Path, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
+        let wrong = |reason: String| SftError::ChatTemplate { reason };
+        let path = tokenizer.with_file_name("tokenizer_config.json");
+        let text =
+            std::fs::read(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+        let config: Value = serde_json::from_slice(&text)
+            .map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+        // A config may name several templates; the one called `default` is meant.
+        let template = match &config["chat_template"] {
+            Value::Array(named) => named
+                .iter()
+                .find(|entry| entry["name"] == "default")
+                .and_then(|entry| entry["template"].as_str()),
+            other => other.as_str(),
+        };
+        let template =
+            template.ok_or_else(|| wrong(format!("{}: no `chat_template`", path.display())))?;
+        let token = |name: &str| config[name].as_str().or(config[name]["content"].as_str());
+        let bos = token("bos_token").unwrap_or(bos);
+        Self::compile(template, bos, token("eos_token").unwrap_or(eos), date)
+    }
+
+    /// Writes a conversation.
+    ///
+    /// # Errors
+    ///
+    /// The template is wrong or refuses the conversation.
+    pub fn text(&self, messages: &[Value], tools: Option<&Value>) -> Result<String, RenderError> {
+        let text = self.write(&Conversation::new(messages, tools, &Watch::default()), false)?;
+        Ok(unmark(&text).map_or(text, |(text, _)| text))
+    }
+
+    /// Returns whether the template refuses the plainest conversation with the same words: then it
+    /// would refuse any.
+    pub(super) fn refuses_all(&self, reason: &str) -> bool {
+        let talk = [("user", "question"), ("assistant", "answer")]
+            .map(|(role, content)| serde_json::json!({"role": role, "content": content}));
+        let refused = self.text(&talk, None).err();
+        refused.is_some_and(|refused| refused.to_string() == reason)
+    }
+
+    pub(super) fn write(
+        &self,
+        conversation: &Conversation<'_>,
+        add_generation_prompt: bool,
+    ) -> Result<String, RenderError> {
+        let Conversation { messages, tools, bytes, watch } = *conversation;
+        if watch.stop.load(Ordering::Relaxed) {
+            return Err(RenderError::Interrupted);
+        }
+        watch.begun.fetch_add(1, Ordering::Relaxed);
+        let context = context! {
+            messages => Serde(messages),
+            tools => Serde(tools),
+            documents => None::<()>,
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
+            add_generation_prompt => add_generation_prompt,
+        };
+        self.jinja.write(context, bytes)
+    }
+}
+
+/// What is known of a thread at work.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// That it is to end at its next writing.
+    pub(super) stop: AtomicBool,
+    /// How often it has begun to write: for the turns of a conversation, many times.
+    pub(super) begun: AtomicU64,
+}
+
+/// What a template is given.
+#[derive(Clone, Copy)]
+pub(super) struct Conversation<'a> {
+    pub(super) messages: &'a [Value],
+    tools: Option<&'a Value>,
+    /// The length of all as JSON, which decides what writing it may cost.
+    bytes: usize,
+    watch: &'a Watch,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(messages: &'a [Value], tools: Option<&'a Value>, watch: &'a Watch) -> Self {
+        let bytes = messages.iter().chain(tools).map(|value| value.to_string().len()).sum();
+        Self { messages, tools, bytes, watch }
+    }
+
+    /// Returns other messages in its place.
+    pub(super) fn of<'b>(&self, messages: &'b [Value]) -> Conversation<'b>
+    where
+        'a: 'b,
+    {
+        Conversation { messages, ..*self }
+    }
+}
+
+/// Returns whether a message is a turn of the assistant.
+pub(super) fn is_assistant(message: &Value) -> bool {
+    message["role"] == "assistant"
+}
+
+/// Takes the marks out of a text and returns what stood between them.
+pub(super) fn unmark(marked: &str) -> Option<(String, Vec<Range<usize>>)> {
+    let mut text = String::with_capacity(marked.len());
+    let mut spans = Vec::new();
+    let mut begun = None;
+    for char in marked.chars() {
+        match char {
+            BEGIN if begun.is_none() => begun = Some(text.len()),
+            END => spans.push(begun.take()?..text.len()),
+            BEGIN => return None,
+            other => text.push(other),
+        }
+    }
+    begun.is_none().then_some((text, spans))
+}

@@ -1,0 +1,116 @@
+//! Flags on messages that say whether a turn is learnt: `weight`, 0 or 1, and `train`.
+
+use serde_json::Value;
+
+use super::chat_template::is_assistant;
+
+/// Returns for each of the assistant's turns, in order, whether it is learnt.
+///
+/// # Errors
+///
+/// A flag has another type or value, two contradict each other, one asks for a turn that is not
+/// the assistant's, or no turn is left.
+pub(super) fn learnt_turns(messages: &[Value]) -> Result<Vec<bool>, String> {
+    let mut turns = Vec::new();
+    for (message, number) in messages.iter().zip(1..) {
+        let wrong = |reason: String| format!("message {number} of {}: {reason}", messages.len());
+        let flag = flag_of(message).map_err(wrong)?;
+        if is_assistant(message) {
+            turns.push(flag.unwrap_or(true));
+        } else if flag == Some(true) {
+            let role = message["role"].as_str().unwrap_or("none");
+            return Err(wrong(format!(
+                "its flag asks to learn a turn of role `{role}`, and only the assistant's are learnt"
+            )));
+        }
+    }
+    if !turns.is_empty() && !turns.contains(&true) {
+        return Err(
+            "each assistant turn has `weight` 0 or `train` false, so nothing is learnt".into()
+        );
+    }
+    Ok(turns)
+}
+
+/// Returns what a message says of itself; none where it says nothing, or null as a column of a
+/// parquet file does.
+fn flag_of(message: &Value) -> Result<Option<bool>, String> {
+    let weight = match &message["weight"] {
+        Value::Null => None,
+        Value::Number(weight) => match weight.as_f64() {
+            Some(0.0) => Some(false),
+            Some(1.0) => Some(true),
+            _ => {
+                return Err(format!(
+                    "`weight` is {weight}, expected 0 or 1: a loss mask has no weights between"
+                ));
+            }
+        },
+        other => return Err(format!("`weight` is {other}, expected the number 0 or 1")),
+    };
+    let train = match &message["train"] {
+        Value::Null => None,
+        Value::Bool(train) => Some(*train),
+        other => return Err(format!("`train` is {other}, expected true or false")),
+    };
+    match (weight, train) {
+        (Some(weight), Some(train)) if weight != train => Err(format!(
+            "`weight` is {} and `train` is {train}, which contradict each other",
+            u8::from(weight)
+        )),
+        _ => Ok(weight.or(train)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn turns(flags: &[Value]) -> Result<Vec<bool>, String> {
+        let mut messages = vec![json!({"role": "user", "content": "u", "weight": 0})];
+        for flag in flags {
+            let mut message = json!({"role": "assistant", "content": "a"});
+            for (key, value) in flag.as_object().unwrap() {
+                message[key] = value.clone();
+            }
+            messages.push(message);
+        }
+        learnt_turns(&messages)
+    }
+
+    #[test]
+    fn both_flags_are_honoured_and_null_says_nothing() {
+        let flags = [
+            json!({"weight": 0}),
+            json!({"weight": 1.0}),
+            json!({"train": false}),
+            json!({"train": true, "weight": 1}),
+            json!({"train": null, "weight": 0.0}),
+            json!({}),
+        ];
+
+        assert_eq!(turns(&flags), Ok(vec![false, true, false, true, false, true]));
+    }
+
+    #[test]
+    fn what_a_flag_cannot_mean_is_refused_by_the_messages_number() {
+        for (flag, says) in [
+            (json!({"weight": 0.5}), "message 2 of 3: `weight` is 0.5, expected 0 or 1"),
+            (json!({"weight": -1}), "`weight` is -1"),
+            (json!({"weight": "0"}), "`weight` is \"0\", expected the number"),
+            (json!({"weight": true}), "`weight` is true"),
+            (json!({"train": 0}), "`train` is 0, expected true or false"),
+            (json!({"train": "false"}), "`train` is \"false\""),
+            (json!({"weight": 0, "train": true}), "`weight` is 0 and `train` is true"),
+        ] {
+            let refused = turns(&[flag, json!({})]).unwrap_err();
+
+            assert!(refused.contains(says), "{refused}");
+        }
+        let asked = [json!({"role": "user", "content": "u", "train": true})];
+        assert!(learnt_turns(&asked).unwrap_err().contains("a turn of role `user`"));
+        assert!(turns(&[json!({"weight": 0})]).unwrap_err().contains("nothing is learnt"));
+    }
+}

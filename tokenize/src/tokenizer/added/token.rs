@@ -1,0 +1,13 @@
+//! One added token.
+
+use ratdata_schemas::TokenId;
+
+/// A token that is found in the text before anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AddedToken {
+    pub(crate) id: TokenId,
+    pub(crate) content: String,
+    pub(crate) special: bool,
+    /// Whether it is found in normalized text, after those that are not.
+    pub(crate) normalized: bool,
+}

@@ -1,0 +1,154 @@
+//! A loaded tokenizer, whole: its vocabulary, and what encodes and decodes with it.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ratdata_schemas::TokenId;
+
+use super::added::tokens::{SpecialInText, Stretch};
+use super::boundary::Broken;
+use super::decoder::Decoder;
+use super::error::EncodeError;
+use super::file::{Semantics, TokenizerFile};
+use super::hugging_face::{JsonOracle, Oracles};
+use super::nfc::nfc;
+use super::vocabulary::Vocabulary;
+use crate::engine::{Engine, Worker};
+
+/// A loaded tokenizer.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) file: TokenizerFile,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) served: Served,
+    pub(super) notes: Vec<String>,
+    oracles: Oracles,
+    /// Made on first decode.
+    decoder: OnceLock<Option<Decoder>>,
+    /// Workers that no encoder has at the moment.
+    spare: Mutex<Vec<Worker>>,
+}
+
+/// What encodes with a tokenizer.
+#[derive(Debug)]
+pub(super) enum Served {
+    /// The engine.
+    ByEngine {
+        engine: Arc<Engine>,
+        /// Whether text is normalized to NFC before the engine encodes it.
+        is_nfc: bool,
+    },
+    /// The oracle, for this reason.
+    ByOracle(String),
+}
+
+impl Loaded {
+    /// Puts the parts together.
+    pub(super) fn new(
+        file: TokenizerFile,
+        vocabulary: Vocabulary,
+        served: Served,
+        oracles: Oracles,
+        notes: Vec<String>,
+    ) -> Self {
+        let (decoder, spare) = (OnceLock::new(), Mutex::default());
+        Self { file, vocabulary, served, notes, oracles, decoder, spare }
+    }
+
+    /// Returns the engine, where it covers the tokenizer.
+    pub(super) fn engine(&self) -> Option<&Arc<Engine>> {
+        match &self.served {
+            Served::ByEngine { engine, .. } => Some(engine),
+            Served::ByOracle(_) => None,
+        }
+    }
+
+    /// Returns a stretch of text as the engine encodes it.
+    pub(super) fn normalized<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.served {
+            Served::ByEngine { is_nfc: true, .. } => nfc(text),
+            _ => Cow::Borrowed(text),
+        }
+    }
+
+    /// Returns a worker of the engine, one that was used before where there is one; none where the
+    /// oracle encodes.
+    pub(super) fn worker(&self, specials: SpecialInText) -> Option<Worker> {
+        // Only the oracle reads added tokens that are not special as plain text.
+        let covered = specials != SpecialInText::Plain || self.vocabulary.added.are_special();
+        let engine = self.engine().filter(|_| covered)?;
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Some(spare.unwrap_or_else(|| Worker::new(engine.clone())))
+    }
+
+    /// Keeps a worker for the next encoder.
+    pub(super) fn keep(&self, worker: Worker) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+
+    /// Returns the table that decodes ids; none where only the oracle decodes them.
+    pub(super) fn decoder(&self) -> Option<&Decoder> {
+        let make = || {
+            let as_pieces = || Some(Decoder::sentencepiece(&self.vocabulary.pieces));
+            match self.file.semantics {
+                Semantics::SentencePiece => as_pieces(),
+                Semantics::Json => match self.json_oracle() {
+                    Ok(oracle) => oracle.decoder(self.vocabulary.size()),
+                    // A tokenizer that the oracle cannot load is written as its pieces are.
+                    Err(_) => as_pieces(),
+                },
+            }
+        };
+        self.decoder.get_or_init(make).as_ref()
+    }
+
+    /// Returns the oracle of a JSON file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be loaded.
+    pub(super) fn json_oracle(&self) -> Result<&JsonOracle, String> {
+        self.oracles.parsed(&self.file)
+    }
+
+    /// Returns the oracle's ids of a text.
+    ///
+    /// # Errors
+    ///
+    /// The text is refused, or the oracle cannot be loaded.
+    pub(super) fn oracle_encode(
+        &self,
+        text: &str,
+        specials: SpecialInText,
+    ) -> Result<Vec<TokenId>, EncodeError> {
+        let added = &self.vocabulary.added;
+        if specials == SpecialInText::Error {
+            added.split(text, specials, |_| {})?;
+        }
+        if let (Semantics::SentencePiece, Some(engine)) = (self.file.semantics, self.engine()) {
+            let mut ids = Vec::new();
+            added.split(text, specials, |stretch| match stretch {
+                Stretch::Text { text, at_start } => {
+                    ids.extend(engine.encode_uncut(text, at_start));
+                }
+                Stretch::Token(id) => ids.push(id),
+            })?;
+            return Ok(ids);
+        }
+        let oracle = match specials {
+            SpecialInText::Plain => self.oracles.plain(&self.file),
+            SpecialInText::Parse | SpecialInText::Error => self.json_oracle(),
+        };
+        oracle.map_err(|reason| self.refused(reason))?.encode(&self.file.path, text)
+    }
+
+    /// Returns the error of an encoding that broke off.
+    pub(super) fn broken(&self, broken: &Broken) -> EncodeError {
+        EncodeError::Broken { path: self.file.path.clone(), reason: broken.to_string() }
+    }
+
+    /// Returns the error of an oracle that cannot be loaded.
+    pub(super) fn refused(&self, reason: String) -> EncodeError {
+        EncodeError::Oracle { path: self.file.path.clone(), reason }
+    }
+}

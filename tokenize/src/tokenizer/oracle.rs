@@ -1,0 +1,56 @@
+//! The slow twin that encoders are tested against.
+
+use std::sync::Arc;
+
+use ratdata_schemas::TokenId;
+
+use super::added::tokens::{SpecialInText, Stretch};
+use super::error::EncodeError;
+use super::loaded::Loaded;
+
+/// The slow twin of [`super::Encoder`].
+///
+/// For JSON files it is Hugging Face `tokenizers`; for SentencePiece models, their own algorithm
+/// over each whole stretch of text, without cuts or caches.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    loaded: Arc<Loaded>,
+}
+
+impl Oracle {
+    pub(super) fn new(loaded: Arc<Loaded>) -> Self {
+        Self { loaded }
+    }
+
+    /// Returns the ids of `text`; neither BOS nor EOS is added.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::Encoder::encode_into`].
+    pub fn encode(&self, text: &str, specials: SpecialInText) -> Result<Vec<TokenId>, EncodeError> {
+        self.loaded.oracle_encode(text, specials)
+    }
+
+    /// Returns the ids of `text` by the definition of BPE, where the engine covers the tokenizer.
+    ///
+    /// Quadratic in the length of the text.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::Encoder::encode_into`].
+    pub fn encode_plainly(
+        &self,
+        text: &str,
+        specials: SpecialInText,
+    ) -> Result<Option<Vec<TokenId>>, EncodeError> {
+        let Some(engine) = self.loaded.engine() else { return Ok(None) };
+        let mut ids = Vec::new();
+        self.loaded.vocabulary.added.split(text, specials, |stretch| match stretch {
+            Stretch::Text { text, at_start } => {
+                ids.extend(engine.encode_plainly(&self.loaded.normalized(text), at_start));
+            }
+            Stretch::Token(id) => ids.push(id),
+        })?;
+        Ok(Some(ids))
+    }
+}
