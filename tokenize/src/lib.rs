@@ -2,7 +2,7 @@
 //!
 //! This is the library behind `ratdata`. Its [`Tokenizer`] gives the ids of Hugging Face `tokenizers` for a
 //! `tokenizer.json`, and those of SentencePiece for a `.model`. The engine covers the usual kinds of BPE,
-//! and Hugging Face `tokenizers` itself runs the others.
+//! and the stages every other kind: Unigram, `WordPiece` and all normalizers and pre-tokenizers.
 //!
 //! # Encode and decode
 //!
@@ -81,6 +81,7 @@
 //! - [`sft`]: instruction data, from tasks and conversations to rows with a loss mask.
 //! - [`pack`]: documents of token bins as rows of one length.
 
+mod bounds;
 pub mod corpus;
 mod difference;
 mod engine;
@@ -92,6 +93,7 @@ pub mod provenance;
 pub mod sft;
 mod share;
 pub mod source;
+mod stages;
 mod staging;
 pub mod tokenizer;
 

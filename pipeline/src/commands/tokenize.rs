@@ -251,7 +251,9 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let called = &found.name;
     let tokenizer = tokenizer::load(&found)?;
     if let Some(reason) = tokenizer.uncovered() {
-        ui.warn(&format!("the fast engine does not cover this tokenizer, since {reason}; Hugging Face `tokenizers` serves it"));
+        ui.warn(&format!(
+            "this tokenizer is left to Hugging Face `tokenizers`, at about 1 MB/s, since {reason}"
+        ));
     }
     tokenizer::tell_notes(ui, &tokenizer);
     tell_eos(ui, args, &tokenizer);

@@ -152,7 +152,9 @@ fn texts_that_a_file_makes_without_end_are_errors_of_their_row() {
         ("tokenizer.json", split("(a+)+$"), vec!["`(a+)+$`", "steps"]),
         ("tokenizer.json", split(r"(a*)*\1b\1c"), vec![]),
         ("tokenizer.json", split("(a|a)*$"), vec!["`(a|a)*$`", "steps"]),
-        ("tokenizer.json", split("(a|aa)+[cd]"), vec!["`(a|aa)+[cd]`", "steps"]),
+        ("tokenizer.json", split("(a|aa)+(?=[cd])"), vec!["`(a|aa)+(?=[cd])`", "steps"]),
+        // An automaton runs it in as many steps as there are characters.
+        ("tokenizer.json", split("(a|aa)+[cd]"), vec![]),
         ("tokenizer.json", with("/normalizer", regex_replace("(a+)+$")), vec!["`(a+)+$`", "steps"]),
         (
             "tokenizer.json",
@@ -177,7 +179,7 @@ fn texts_that_a_file_makes_without_end_are_errors_of_their_row() {
 
         let said = said(&output);
         if says.is_empty() {
-            continue; // Oniguruma may see that there is no match.
+            continue; // It may be found at once that there is no match.
         }
         assert_eq!(output.status.code(), Some(1), "{says:?}: {said}");
         for words in row.iter().chain(&says).chain(&[name]) {

@@ -103,12 +103,17 @@ fn what_a_file_asks_for_and_does_not_get_is_told_once() {
 }
 
 #[test]
-fn a_bpe_without_merges_is_said_to_have_none() {
+fn what_is_left_to_tokenizers_is_said_with_the_reason() {
     let folder = Folder::new();
-    let output = folder.try_out("t.json", &with("/model/merges", json!([])));
+    let empty = json!({"type": "Prepend", "prepend": ""});
+    let left = folder.try_out("t.json", &with("/normalizer", empty));
+    let by_stages = folder.try_out("t.json", &with("/model/merges", json!([])));
 
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("since its model has no merges"), "{}", said(&output));
+    assert!(left.status.success(), "{}", said(&left));
+    let says = "is left to Hugging Face `tokenizers`, at about 1 MB/s, since its normalizer prepends an empty text";
+    assert!(said(&left).contains(says), "{}", said(&left));
+    assert!(by_stages.status.success(), "{}", said(&by_stages));
+    assert!(!said(&by_stages).contains("is left to"), "{}", said(&by_stages));
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(crate) mod pre_tokenizer;
 mod simd;
 
 pub(crate) use bpe::merger::MAX_UNIT;
+pub(crate) use cache::long_units::LongUnits;
 pub(crate) use cache::shared_units::MAX_IDS;
 pub(crate) use encode::{Engine, Worker};
 pub(crate) use simd::{Level, VARIABLE as LEVEL_VARIABLE};

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::added::tokens::{SpecialInText, Stretch};
-use super::boundary::caught;
 use super::error::EncodeError;
-use super::loaded::Loaded;
-use crate::engine::Worker;
+use super::loaded::{Loaded, Worker};
+use crate::bounds::boundary::{Broken, bounded, caught};
 use crate::engine::id_width::IdWidth;
+use crate::engine::{self, MAX_UNIT};
+use crate::stages::{self, Stop};
 
 /// Encodes texts on one thread; it owns its caches.
 #[derive(Clone, Debug)]
@@ -37,10 +38,10 @@ impl Encoder {
     ) -> Result<(), EncodeError> {
         let Self { loaded, specials, worker } = self;
         loaded.vocabulary.check_width(W::DTYPE)?;
-        let Some(worker) = worker else {
-            let ids = loaded.oracle_encode(text, *specials)?;
-            out.extend(ids.into_iter().map(W::of));
-            return Ok(());
+        let worker = match worker {
+            Some(Worker::Engine(worker)) => worker,
+            Some(Worker::Stages(worker)) => return staged(loaded, *specials, worker, text, out),
+            None => return asked(loaded, *specials, text, out),
         };
         let encode = || {
             loaded.vocabulary.added.split(text, *specials, |stretch| match stretch {
@@ -68,7 +69,7 @@ impl Encoder {
         out: &mut Vec<W>,
     ) -> Result<(), EncodeError> {
         self.loaded.vocabulary.check_width(W::DTYPE)?;
-        let Self { loaded, specials, worker: Some(worker) } = self else {
+        let Self { loaded, specials, worker: Some(Worker::Engine(worker)) } = self else {
             return self.encode_into(text, out);
         };
         let mut first = true;
@@ -91,7 +92,11 @@ impl Encoder {
 
     /// Returns how much memory this encoder's own caches take, in bytes.
     pub fn memory(&self) -> usize {
-        self.worker.as_ref().map_or(0, |_| Worker::memory())
+        match self.worker {
+            Some(Worker::Engine(_)) => engine::Worker::memory(),
+            Some(Worker::Stages(_)) => stages::Worker::memory(),
+            None => 0,
+        }
     }
 
     /// Gives the worker back, for the next encoder of the same tokenizer.
@@ -100,4 +105,44 @@ impl Encoder {
             self.loaded.keep(worker);
         }
     }
+}
+
+/// Appends the ids of a text by the stages.
+fn staged<W: IdWidth>(
+    loaded: &Loaded,
+    specials: SpecialInText,
+    worker: &mut stages::Worker,
+    text: &str,
+    out: &mut Vec<W>,
+) -> Result<(), EncodeError> {
+    if text.len() >= MAX_UNIT {
+        return Err(EncodeError::TooLong { bytes: text.len(), most: MAX_UNIT - 1 });
+    }
+    if specials == SpecialInText::Error {
+        loaded.vocabulary.added.split(text, specials, |_| {})?;
+    }
+    let before = out.len();
+    let plain = specials == SpecialInText::Plain;
+    let bound = |bound| EncodeError::Bound { path: loaded.file.path.clone(), bound };
+    match bounded(text.len(), || worker.encode(text, plain, out)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Stop::Oracle)) => {
+            out.truncate(before);
+            asked(loaded, specials, text, out)
+        }
+        Ok(Err(Stop::Bound(met))) | Err(Broken::Bound(met)) => Err(bound(met)),
+        Err(broken @ Broken::Panic(_)) => Err(loaded.broken(&broken)),
+    }
+}
+
+/// Appends the ids that the oracle gives a text.
+fn asked<W: IdWidth>(
+    loaded: &Loaded,
+    specials: SpecialInText,
+    text: &str,
+    out: &mut Vec<W>,
+) -> Result<(), EncodeError> {
+    let ids = loaded.oracle_encode(text, specials)?;
+    out.extend(ids.into_iter().map(W::of));
+    Ok(())
 }

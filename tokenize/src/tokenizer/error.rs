@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ratdata_schemas::Dtype;
 use thiserror::Error;
 
-use super::boundary::Bound;
+use crate::bounds::boundary::Bound;
 use crate::engine::LEVEL_VARIABLE;
 
 /// An error of loading a tokenizer.

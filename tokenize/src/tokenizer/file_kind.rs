@@ -8,7 +8,7 @@ use ratdata_schemas::open_regular;
 use serde::de::IgnoredAny;
 
 use super::error::TokenizerError;
-use super::limits::MOST_BYTES;
+use crate::bounds::limits::MOST_BYTES;
 use crate::git_lfs;
 
 /// The kinds of files that are tokenizers.
@@ -117,7 +117,7 @@ pub(super) fn kind(path: &Path, bytes: &[u8]) -> Result<FileKind, Foreign> {
     if is_text(bytes) {
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
         let line = String::from_utf8_lossy(line);
-        let found = format!("text that begins with `{}`", super::shown::shown(line.trim_end()));
+        let found = format!("text that begins with `{}`", crate::bounds::shown(line.trim_end()));
         return Err(Foreign { found, hint: CONVERT });
     }
     Ok(FileKind::Model)

@@ -8,16 +8,15 @@ use ratdata_schemas::{TokenId, narrow};
 use super::added::token::AddedToken;
 use super::added::tokens::AddedTokens;
 use super::bos_eos::{BosEos, Named};
-use super::boundary::caught;
 use super::error::TokenizerError;
 use super::file::{Semantics, TokenizerFile};
 use super::hugging_face::{JsonOracle, Oracles};
-use super::json::{self, JsonError};
+use super::json::{self, JsonError, ReadyTo};
 use super::loaded::{Loaded, Served};
 use super::sentencepiece;
 use super::sentencepiece::model::{PieceKind, SentencePieceModel};
 use super::vocabulary::{Vocabulary, id_of};
-use crate::engine::compiled::Compiled;
+use crate::bounds::boundary::caught;
 use crate::engine::{Engine, Level};
 
 /// What a file of either kind says.
@@ -26,8 +25,8 @@ struct Read {
     added: Vec<AddedToken>,
     model_unk: Option<TokenId>,
     bos_eos: BosEos,
-    /// What the engine needs, or why it does not cover the tokenizer.
-    compiled: Result<Compiled, String>,
+    /// What encodes with the tokenizer, or why it is left to the oracle.
+    compiled: Result<ReadyTo, String>,
     notes: Vec<String>,
 }
 
@@ -46,17 +45,18 @@ pub(super) fn load(path: &Path) -> Result<Loaded, TokenizerError> {
     let Read { pieces, added, model_unk, bos_eos, compiled, notes } =
         read.map_err(|broken| invalid(format!("it cannot be read: {broken}")))??;
     let (served, oracles) = match compiled {
-        Ok(compiled) => {
+        Ok(ReadyTo::Merge(compiled)) => {
             let is_nfc = compiled.is_nfc();
             let level = Level::of_machine().map_err(|found| TokenizerError::Level { found })?;
-            let engine = Arc::new(Engine::new(compiled, level));
-            (Served::ByEngine { engine, is_nfc }, Oracles::default())
+            let engine = Arc::new(Engine::new(*compiled, level));
+            (Served::Engine { engine, is_nfc }, Oracles::default())
         }
+        Ok(ReadyTo::Stage(stages)) => (Served::Stages(Arc::new(*stages)), Oracles::default()),
         Err(reason) => {
             // The oracle encodes instead, so it has to load. It fails now, not at the first document.
             let refused = |reason| TokenizerError::Refused { path: file.path.clone(), reason };
             let oracle = JsonOracle::parse(&bytes).map_err(refused)?;
-            (Served::ByOracle(reason), Oracles::of(oracle))
+            (Served::Oracle(reason), Oracles::of(oracle))
         }
     };
     let added = AddedTokens::new(added).map_err(|wrong| invalid(wrong.to_string()))?;
@@ -96,7 +96,7 @@ fn read_model(path: &Path, bytes: &[u8]) -> Result<Read, TokenizerError> {
         model_unk: unknown.map(narrow),
         pieces,
         added,
-        compiled: Ok(compiled),
+        compiled: Ok(ReadyTo::Merge(Box::new(compiled))),
         notes: Vec::new(),
     })
 }

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use ratdata_schemas::TokenId;
 
 use super::added::tokens::{SpecialInText, Stretch};
-use super::boundary::Broken;
 use super::decoder::Decoder;
 use super::error::EncodeError;
 use super::file::{Semantics, TokenizerFile};
 use super::hugging_face::{JsonOracle, Oracles};
 use super::nfc::nfc;
 use super::vocabulary::Vocabulary;
-use crate::engine::{Engine, Worker};
+use crate::bounds::boundary::Broken;
+use crate::engine::{self, Engine};
+use crate::stages::{self, Stages};
 
 /// A loaded tokenizer.
 #[derive(Debug)]
@@ -29,17 +30,26 @@ pub(super) struct Loaded {
     spare: Mutex<Vec<Worker>>,
 }
 
+/// One thread's part of what encodes.
+#[derive(Clone, Debug)]
+pub(super) enum Worker {
+    Engine(Box<engine::Worker>),
+    Stages(Box<stages::Worker>),
+}
+
 /// What encodes with a tokenizer.
 #[derive(Debug)]
 pub(super) enum Served {
     /// The engine.
-    ByEngine {
+    Engine {
         engine: Arc<Engine>,
         /// Whether text is normalized to NFC before the engine encodes it.
         is_nfc: bool,
     },
+    /// The stages, since the engine does not cover the tokenizer.
+    Stages(Arc<Stages>),
     /// The oracle, for this reason.
-    ByOracle(String),
+    Oracle(String),
 }
 
 impl Loaded {
@@ -58,27 +68,37 @@ impl Loaded {
     /// Returns the engine, where it covers the tokenizer.
     pub(super) fn engine(&self) -> Option<&Arc<Engine>> {
         match &self.served {
-            Served::ByEngine { engine, .. } => Some(engine),
-            Served::ByOracle(_) => None,
+            Served::Engine { engine, .. } => Some(engine),
+            Served::Stages(_) | Served::Oracle(_) => None,
         }
     }
 
     /// Returns a stretch of text as the engine encodes it.
     pub(super) fn normalized<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.served {
-            Served::ByEngine { is_nfc: true, .. } => nfc(text),
+            Served::Engine { is_nfc: true, .. } => nfc(text),
             _ => Cow::Borrowed(text),
         }
     }
 
-    /// Returns a worker of the engine, one that was used before where there is one; none where the
+    /// Returns a worker of the engine or the stages, one that was used before where there is one; none where the
     /// oracle encodes.
     pub(super) fn worker(&self, specials: SpecialInText) -> Option<Worker> {
-        // Only the oracle reads added tokens that are not special as plain text.
-        let covered = specials != SpecialInText::Plain || self.vocabulary.added.are_special();
-        let engine = self.engine().filter(|_| covered)?;
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Some(spare.unwrap_or_else(|| Worker::new(engine.clone())))
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match &self.served {
+            Served::Engine { engine, .. } => {
+                // Only the oracle reads added tokens that are not special as plain text.
+                let covered =
+                    specials != SpecialInText::Plain || self.vocabulary.added.are_special();
+                let new = || Worker::Engine(Box::new(engine::Worker::new(engine.clone())));
+                covered.then(|| spare().unwrap_or_else(new))
+            }
+            Served::Stages(stages) => {
+                let new = || Worker::Stages(Box::new(stages::Worker::new(stages.clone())));
+                Some(spare().unwrap_or_else(new))
+            }
+            Served::Oracle(_) => None,
+        }
     }
 
     /// Keeps a worker for the next encoder.

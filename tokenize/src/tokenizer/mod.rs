@@ -9,7 +9,7 @@ mod added;
 mod align;
 mod aligned_ids;
 mod bos_eos;
-mod boundary;
+
 mod decoder;
 mod encoder;
 mod error;
@@ -17,13 +17,13 @@ mod file;
 mod file_kind;
 mod hugging_face;
 mod json;
-mod limits;
+
 mod load;
 mod loaded;
 mod nfc;
 mod oracle;
 mod sentencepiece;
-mod shown;
+
 mod vocabulary;
 
 use std::ops::Range;
@@ -32,11 +32,11 @@ use std::sync::Arc;
 
 use ratdata_schemas::{Checksum, TokenId, TokenizerRecord, Tokens};
 
+pub use crate::bounds::Bound;
 pub use crate::engine::id_width::IdWidth;
 pub use added::tokens::SpecialInText;
 pub use aligned_ids::AlignedIds;
 pub use bos_eos::CONFIG_FILES;
-pub use boundary::Bound;
 pub use encoder::Encoder;
 pub use error::{EncodeError, TokenizerError};
 pub use file::Semantics;
@@ -248,8 +248,8 @@ impl Tokenizer {
     /// Returns why the engine leaves this tokenizer to Hugging Face `tokenizers`, if it does.
     pub fn uncovered(&self) -> Option<&str> {
         match &self.loaded.served {
-            Served::ByEngine { .. } => None,
-            Served::ByOracle(reason) => Some(reason),
+            Served::Engine { .. } | Served::Stages(_) => None,
+            Served::Oracle(reason) => Some(reason),
         }
     }
 
@@ -261,6 +261,10 @@ impl Tokenizer {
 
     /// Returns how much memory the tables take that all encoders share, in bytes.
     pub fn memory(&self) -> usize {
-        self.loaded.engine().map_or(0, |engine| engine.memory())
+        match &self.loaded.served {
+            Served::Engine { engine, .. } => engine.memory(),
+            Served::Stages(stages) => stages.memory(),
+            Served::Oracle(_) => 0,
+        }
     }
 }

@@ -19,9 +19,9 @@ use tokenizers::{
     SplitDelimiterBehavior, TokenizerImpl,
 };
 
-use super::bounded_pattern::BoundedPattern;
-use crate::tokenizer::boundary::{Bound, grow, leave};
-use crate::tokenizer::limits::{MOST_REWRITING_CUTS, MOST_STEPS};
+use crate::bounds::boundary::{Bound, grow, leave};
+use crate::bounds::limits::{MOST_REWRITING_CUTS, MOST_STEPS};
+use crate::bounds::pattern::BoundedPattern;
 
 /// A tokenizer of Hugging Face whose parts are bounded.
 pub(super) type BoundedTokenizer =
@@ -285,7 +285,7 @@ impl Replacement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokenizer::boundary::{Broken, bounded};
+    use crate::bounds::boundary::{Broken, bounded};
 
     fn normalized(json: &str, text: &str) -> Result<String, Broken> {
         let rewriting: Rewriting = serde_json::from_str(json).unwrap();

@@ -2,7 +2,6 @@
 //! not cover.
 
 mod bounded_parts;
-pub(super) mod bounded_pattern;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -12,11 +11,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::aligned_ids::AlignedIds;
-use super::boundary::{Bound, Broken, bounded};
 use super::decoder::Decoder;
 use super::error::EncodeError;
 use super::file::TokenizerFile;
-use super::limits::MOST_ADDED_BYTES;
+use crate::bounds::boundary::{Bound, Broken, bounded};
+use crate::bounds::limits::MOST_ADDED_BYTES;
 use bounded_parts::BoundedTokenizer;
 
 /// The oracle of a file, loaded on first use, since that takes a while.

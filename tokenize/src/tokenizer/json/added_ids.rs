@@ -31,7 +31,9 @@ pub(crate) struct Moved {
 /// Numbers the added tokens of a file.
 pub(crate) fn number(entries: &[AddedEntry], vocabulary: Option<&Vocabulary<'_>>) -> Added {
     let listed: HashMap<&str, TokenId> = match vocabulary {
-        Some(Vocabulary::Scored(list)) => list.iter().map(String::as_str).zip(0..).collect(),
+        Some(Vocabulary::Scored(list)) => {
+            list.iter().map(|(piece, _)| piece.as_str()).zip(0..).collect()
+        }
         _ => HashMap::default(),
     };
     let piece_id = |content: &str| match vocabulary {

@@ -6,13 +6,13 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use super::byte_level::{byte_level_chars, byte_value};
 use super::file::{File, MergeEntry, Model, Sections, Text, Vocabulary};
 use super::style::{Style, style};
+use crate::bounds::shown;
 use crate::engine::MAX_IDS;
 use crate::engine::bpe::pairs::{Merge, PairTable};
 use crate::engine::bpe::vocabulary::{Alphabet, Bpe, Fallback, SPACE_PIECE};
 use crate::engine::compiled::{Compiled, Reading};
 use crate::engine::pre_tokenizer::joins::Joins;
 use crate::tokenizer::added::token::AddedToken;
-use crate::tokenizer::shown::shown;
 
 /// Compiles a file, or returns what in it the engine does not cover.
 pub(super) fn compile(

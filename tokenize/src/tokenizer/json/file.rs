@@ -11,12 +11,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::sections;
-use crate::tokenizer::limits::{
+use crate::bounds::limits::{
     LONGEST_AFFIX, LONGEST_PIECE, LONGEST_SECTION, LONGEST_UNIGRAM_PIECE, LONGEST_WORD,
     MOST_ADDED_BYTES, MOST_MERGES, MOST_PIECES, MOST_UNIGRAM_BEGINNINGS, MOST_UNIGRAM_BYTES,
     PAST_LAST_ID,
 };
-use crate::tokenizer::shown::shown;
+use crate::bounds::shown;
 
 /// The version of the file's form that `tokenizers` reads.
 const VERSION: &str = "1.0";
@@ -90,7 +90,9 @@ pub(crate) struct Model<'a> {
     #[serde(default)]
     pub(crate) end_of_word_suffix: Option<String>,
     #[serde(default)]
-    max_input_chars_per_word: Option<u64>,
+    pub(crate) max_input_chars_per_word: Option<u64>,
+    #[serde(default)]
+    pub(crate) unk_id: Option<u64>,
 }
 
 impl Model<'_> {
@@ -105,6 +107,8 @@ impl Model<'_> {
 pub(crate) struct Sections {
     pub(crate) normalizer: Value,
     pub(crate) pre_tokenizer: Value,
+    pub(crate) post_processor: Value,
+    pub(crate) decoder: Value,
 }
 
 impl File<'_> {
@@ -141,9 +145,9 @@ impl File<'_> {
         }
         let normalizer = section("normalizer", self.normalizer)?;
         let pre_tokenizer = section("pre_tokenizer", self.pre_tokenizer)?;
-        section("post_processor", self.post_processor)?;
-        section("decoder", self.decoder)?;
-        Ok(Sections { normalizer, pre_tokenizer })
+        let post_processor = section("post_processor", self.post_processor)?;
+        let decoder = section("decoder", self.decoder)?;
+        Ok(Sections { normalizer, pre_tokenizer, post_processor, decoder })
     }
 }
 
@@ -172,7 +176,7 @@ fn check_piece(piece: &str) -> Result<(), String> {
 pub(crate) enum Vocabulary<'a> {
     Ids(HashMap<Text<'a>, TokenId>),
     /// Unigram models list pieces with scores.
-    Scored(Vec<String>),
+    Scored(Vec<(String, f64)>),
 }
 
 impl Vocabulary<'_> {
@@ -216,7 +220,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut pieces = Vec::new();
                 let mut bytes = 0;
-                while let Some((piece, _)) = list.next_element::<(String, f64)>()? {
+                while let Some((piece, score)) = list.next_element::<(String, f64)>()? {
                     bytes += piece.len();
                     if piece.len() > LONGEST_UNIGRAM_PIECE || bytes > MOST_UNIGRAM_BYTES {
                         let begins = shown(&piece);
@@ -226,7 +230,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
                             MOST_UNIGRAM_BYTES >> 20
                         )));
                     }
-                    pieces.push(piece);
+                    pieces.push((piece, score));
                     check_count::<A::Error>(pieces.len())?;
                 }
                 if beginnings(&pieces) > MOST_UNIGRAM_BEGINNINGS {
@@ -242,8 +246,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Vocabulary<'a> {
 }
 
 /// Returns how many texts some piece begins with.
-fn beginnings(pieces: &[String]) -> usize {
-    let mut sorted: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
+fn beginnings(pieces: &[(String, f64)]) -> usize {
+    let mut sorted: Vec<&[u8]> = pieces.iter().map(|(piece, _)| piece.as_bytes()).collect();
     sorted.sort_unstable();
     let mut before: &[u8] = &[];
     let mut count = 0;

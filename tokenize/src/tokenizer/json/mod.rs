@@ -7,6 +7,7 @@ mod added_ids;
 pub(crate) mod byte_level;
 mod compile;
 pub(crate) mod file;
+mod general;
 mod sections;
 mod style;
 
@@ -15,8 +16,9 @@ use std::fmt;
 use ratdata_schemas::TokenId;
 
 use super::added::token::AddedToken;
-use super::shown::shown;
+use crate::bounds::shown;
 use crate::engine::compiled::Compiled;
+use crate::stages::Stages;
 use added_ids::{Added, Moved};
 use file::{File, Vocabulary};
 
@@ -28,10 +30,18 @@ pub(crate) struct JsonTokenizer {
     pub(crate) added: Vec<AddedToken>,
     /// The name of the unknown token, where the model has one.
     pub(crate) unk: Option<String>,
-    /// What the engine needs, or why the engine leaves the file to the oracle.
-    pub(crate) compiled: Result<Compiled, String>,
+    /// What encodes with the file, or why it is left to the oracle.
+    pub(crate) compiled: Result<ReadyTo, String>,
     /// What the file says and is not done, in sentences that begin with the file's name.
     pub(crate) notes: Vec<String>,
+}
+
+/// What encodes with a tokenizer file.
+pub(crate) enum ReadyTo {
+    /// The engine.
+    Merge(Box<Compiled>),
+    /// The stages, since the engine does not cover it.
+    Stage(Box<Stages>),
 }
 
 /// Why a file is no tokenizer that gives the same ids every time.
@@ -76,11 +86,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<JsonTokenizer, JsonError> {
         _ => Vec::new(),
     };
     let added = added_ids::number(&file.added_tokens, model.vocab.as_ref());
+    let compiled = match compile::compile(&file, &sections, &added.tokens, &merges) {
+        Ok(compiled) => Ok(ReadyTo::Merge(Box::new(compiled))),
+        Err(_) => general::stages(&file, &sections, &added.tokens, &merges, bytes.len())
+            .map(|stages| ReadyTo::Stage(Box::new(stages))),
+    };
     Ok(JsonTokenizer {
         pieces: pieces(&file, &added.tokens),
         unk: model.unk_token.clone(),
         notes: notes(&file, &added),
-        compiled: compile::compile(&file, &sections, &added.tokens, &merges),
+        compiled,
         added: added.tokens,
     })
 }
@@ -97,7 +112,7 @@ fn pieces(file: &File<'_>, added: &[AddedToken]) -> Vec<String> {
     match &file.model.vocab {
         Some(Vocabulary::Ids(ids)) => ids.iter().for_each(|(piece, &id)| put(id, &piece.0)),
         Some(Vocabulary::Scored(list)) => {
-            for (piece, id) in list.iter().zip(0..) {
+            for ((piece, _), id) in list.iter().zip(0..) {
                 put(id, piece);
             }
         }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use super::added::token::AddedToken;
 use super::json::byte_level::byte_value;
-use super::limits::{MOST_MERGES, MOST_SPLITTING};
+use crate::bounds::limits::{MOST_MERGES, MOST_SPLITTING};
 use crate::engine::MAX_IDS;
 use crate::engine::bpe::pairs::{Merge, PairTable, Symbol};
 use crate::engine::bpe::vocabulary::{Alphabet, Bpe, Fallback, NO_SYMBOL};

@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use crate::tokenizer::limits::{LONGEST_PIECE, MOST_PIECES};
+use crate::bounds::limits::{LONGEST_PIECE, MOST_PIECES};
 
 /// What a SentencePiece model says about itself.
 #[derive(Clone, Debug, Default, PartialEq)]

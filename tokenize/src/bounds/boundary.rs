@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use thiserror::Error;
 
-use super::limits::{most_added, most_seconds};
+use crate::bounds::limits::{most_added, most_seconds};
 
 /// A bound of what one text may cost, which a tokenizer has met.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -74,7 +74,7 @@ pub enum Bound {
 
 /// Why code beyond the boundary has not returned.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// It met a bound.
     Bound(Bound),
     /// It panicked, and said this.
@@ -126,12 +126,12 @@ impl Drop for Crossing {
 }
 
 /// Runs code that may panic; a panic is an error, and is not printed.
-pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Broken> {
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Broken> {
     cross(SPENT.get(), run)
 }
 
 /// Runs code that may panic, on a text of so many bytes, which bounds what it may cost.
-pub(super) fn bounded<T>(bytes: usize, run: impl FnOnce() -> T) -> Result<T, Broken> {
+pub(crate) fn bounded<T>(bytes: usize, run: impl FnOnce() -> T) -> Result<T, Broken> {
     cross(Some(Spent { begun: Instant::now(), bytes, added: 0 }), run)
 }
 
@@ -167,12 +167,12 @@ fn broken(payload: &(dyn Any + Send)) -> Broken {
 }
 
 /// Ends what runs beyond the boundary, where an error that is returned would be dropped.
-pub(super) fn leave(bound: Bound) -> ! {
+pub(crate) fn leave(bound: Bound) -> ! {
     resume_unwind(Box::new(bound))
 }
 
 /// Draws on the bytes that may be added to the text at hand.
-pub(super) fn grow(part: &'static str, by: usize) -> Result<(), Bound> {
+pub(crate) fn grow(part: &'static str, by: usize) -> Result<(), Bound> {
     let Some(mut spent) = SPENT.get() else { return Ok(()) };
     let most = most_added(spent.bytes);
     spent.added = spent.added.saturating_add(by);
@@ -184,7 +184,7 @@ pub(super) fn grow(part: &'static str, by: usize) -> Result<(), Bound> {
 }
 
 /// Returns the time that the text at hand may take and its length, where that time is over.
-pub(super) fn is_late() -> Option<(u64, usize)> {
+pub(crate) fn is_late() -> Option<(u64, usize)> {
     let spent = SPENT.get()?;
     let most = most_seconds(spent.bytes);
     (spent.begun.elapsed().as_secs() >= most).then_some((most, spent.bytes))
@@ -202,7 +202,7 @@ mod tests {
         });
 
         let Err(Broken::Panic(said)) = ended else { panic!("{ended:?}") };
-        assert!(said.starts_with("a number (src/tokenizer/boundary.rs:"), "{said}");
+        assert!(said.starts_with("a number (src/bounds/boundary.rs:"), "{said}");
         assert!(!BEYOND.get());
     }
 

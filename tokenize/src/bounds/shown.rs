@@ -4,7 +4,7 @@
 const SHOWN: usize = 120;
 
 /// Returns the beginning of a pattern, piece or token.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let end = text.floor_char_boundary(SHOWN);
     if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
 }

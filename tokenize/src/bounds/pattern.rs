@@ -10,9 +10,9 @@ use std::sync::Arc;
 use onig::{MatchParam, Regex, Region, SearchOptions};
 use tokenizers::pattern::Pattern;
 
-use crate::tokenizer::boundary::{self, Bound};
-use crate::tokenizer::limits::most_pattern_steps;
-use crate::tokenizer::shown::shown;
+use super::shown::shown;
+use crate::bounds::boundary::{self, Bound};
+use crate::bounds::limits::most_pattern_steps;
 
 /// Texts up to this length are searched at all their places at once, with a few steps at each.
 const SHORT: usize = 1 << 16;
@@ -22,7 +22,7 @@ const FEW_STEPS: u32 = 256;
 
 /// What a text is split by, or what is replaced in it.
 #[derive(Clone)]
-pub(super) struct BoundedPattern {
+pub(crate) struct BoundedPattern {
     regex: Arc<Regex>,
     text: Arc<str>,
     part: &'static str,
@@ -39,7 +39,7 @@ impl fmt::Debug for BoundedPattern {
 }
 
 /// A stretch of a text, as its first byte and its end, and whether it is a match.
-pub(super) type Stretch = ((usize, usize), bool);
+pub(crate) type Stretch = ((usize, usize), bool);
 
 impl BoundedPattern {
     /// Compiles a regular expression of a part of the tokenizer.
@@ -47,7 +47,7 @@ impl BoundedPattern {
     /// # Errors
     ///
     /// Oniguruma refuses it.
-    pub(super) fn regex(part: &'static str, text: &str) -> Result<Self, String> {
+    pub(crate) fn regex(part: &'static str, text: &str) -> Result<Self, String> {
         let mut pattern = Self::compile(part, text, text)?;
         pattern.is_of_search = text.contains("\\G") || text.contains("(*");
         Ok(pattern)
@@ -58,7 +58,7 @@ impl BoundedPattern {
     /// # Errors
     ///
     /// Oniguruma refuses it.
-    pub(super) fn literal(part: &'static str, text: &str) -> Result<Self, String> {
+    pub(crate) fn literal(part: &'static str, text: &str) -> Result<Self, String> {
         let mut pattern = Self::compile(part, text, &regex_syntax::escape(text))?;
         pattern.is_literal = !text.is_empty();
         Ok(pattern)
@@ -72,7 +72,7 @@ impl BoundedPattern {
     }
 
     /// Returns the stretches of a text, in order, and whether each is a match.
-    pub(super) fn stretches(&self, text: &str) -> Result<Vec<Stretch>, Bound> {
+    pub(crate) fn stretches(&self, text: &str) -> Result<Vec<Stretch>, Bound> {
         if text.is_empty() {
             return Ok(vec![((0, 0), false)]);
         }

@@ -1,0 +1,12 @@
+//! What a tokenizer file and a text may cost, and the boundary that ends what costs more.
+//!
+//! [`limits`] has the numbers, [`boundary`] draws on what one text may cost and catches panics of libraries, and
+//! [`pattern`] runs regular expressions within their bounds.
+
+pub(crate) mod boundary;
+pub(crate) mod limits;
+pub(crate) mod pattern;
+mod shown;
+
+pub use boundary::Bound;
+pub(crate) use shown::shown;
