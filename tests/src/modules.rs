@@ -13,6 +13,8 @@ type ModulePath = Vec<String>;
 #[derive(Debug)]
 pub struct Modules {
     modules: BTreeMap<ModulePath, Module>,
+    /// How many files are of tests alone.
+    test_files: usize,
 }
 
 #[derive(Debug, Default)]
@@ -22,8 +24,8 @@ struct Module {
     defined: BTreeSet<String>,
     /// The paths that the file imports or names.
     paths: Vec<NamedPath>,
-    /// How many modules are files of tests alone.
-    test_files: usize,
+    /// The children that are compiled for tests alone.
+    test_children: BTreeSet<String>,
 }
 
 /// A path as it stands in a file.
@@ -43,18 +45,28 @@ impl Modules {
     pub fn read(root: &Path) -> Self {
         let mut modules = BTreeMap::new();
         let folder = root.parent().unwrap_or(Path::new(""));
-        let mut left = vec![(ModulePath::new(), root.to_owned(), folder.to_owned())];
+        let mut left = vec![(Some(ModulePath::new()), root.to_owned(), folder.to_owned())];
+        let mut test_files = 0;
+        // A file of tests has no path: only its number counts.
         while let Some((path, file, folder)) = left.pop() {
             let text = fs::read_to_string(&file)
                 .unwrap_or_else(|wrong| unreachable!("{}: {wrong}", file.display()));
             let module = Module::parse(&tokens(&text));
+            for child in &module.test_children {
+                let (file, below) = child_file(&folder, child);
+                left.push((None, file, below));
+            }
             for child in &module.children {
                 let (file, below) = child_file(&folder, child);
-                left.push(([&path[..], &[child.clone()]].concat(), file, below));
+                let path = path.as_ref().map(|path| [&path[..], &[child.clone()]].concat());
+                left.push((path, file, below));
             }
-            modules.insert(path, module);
+            match path {
+                Some(path) => drop(modules.insert(path, module)),
+                None => test_files += 1,
+            }
         }
-        Self { modules }
+        Self { modules, test_files }
     }
 
     /// Returns the circles of modules, each as `parent: one, other`, where `self` is the file of
@@ -86,7 +98,7 @@ impl Modules {
 
     /// Returns how many files the crate has, those of tests included.
     pub fn num_files(&self) -> usize {
-        self.modules.values().map(|module| 1 + module.test_files).sum()
+        self.modules.len() + self.test_files
     }
 
     /// Returns the module that defines what a path names, if it is of this crate.
@@ -177,7 +189,9 @@ impl Module {
             match token(at) {
                 "#" if tokens[at..].iter().take(7).map(String::as_str).eq(CFG_TEST) => {
                     at += CFG_TEST.len();
-                    module.test_files += usize::from(token(at) == "mod" && token(at + 2) == ";");
+                    if token(at) == "mod" && token(at + 2) == ";" {
+                        module.test_children.insert(token(at + 1).to_owned());
+                    }
                     at = after_item(tokens, at);
                     continue;
                 }

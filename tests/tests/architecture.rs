@@ -81,10 +81,7 @@ const CIRCLES: [(&str, &[&str]); 6] = [
     (
         "pipeline",
         &[
-            "commands: cancel, clean, demo, logs, plan, run, self, status",
-            "dag: error, file, outputs, place, sections",
-            "executor: gather, task",
-            "executor: reporter, run",
+            "crate: failure, ui",
             "transcode: bins, rows, self, text",
             "verify: base, counts, files, self, values",
         ],
@@ -94,12 +91,9 @@ const CIRCLES: [(&str, &[&str]); 6] = [
     (
         "tokenize",
         &[
-            "corpus: job, pool, writer",
-            "corpus: own, state",
-            "engine: bpe, pairs",
-            "hub: archive, client, download, error, partial, self",
-            "source: parquet, self",
-            "tokenizer: encoder, self",
+            "source: parquet, self, texts",
+            "stages::normalizers: byte_level, local, self",
+            "stages::pre_tokenizers: behaviour, classes, scripts, self",
         ],
     ),
     ("trainer", &[]),

@@ -12,10 +12,9 @@ use std::path::Path;
 /// exact, so a change that removes words also lowers it. The failure prints the new list.
 const REMAINING: &[(&str, usize)] = &[
     ("docs/cli.md", 14),
-    ("docs/cuda.md", 5),
+    ("docs/cuda.md", 3),
     ("docs/layouts.md", 1),
     ("docs/pipelines.md", 1),
-    ("docs/training.md", 12),
     ("fuzz/src", 1),
     ("pipeline/src", 5),
     ("pipeline/src/commands", 28),
@@ -44,15 +43,6 @@ const REMAINING: &[(&str, usize)] = &[
     ("tokenize/src/source", 12),
     ("tokenize/src/tokenizer", 1),
     ("tokenize/tests", 32),
-    ("trainer/examples", 3),
-    ("trainer/src/cli", 4),
-    ("trainer/src/data", 22),
-    ("trainer/src/experiment", 47),
-    ("trainer/src/model", 82),
-    ("trainer/src/reference", 1),
-    ("trainer/src/train", 14),
-    ("trainer/tests", 19),
-    ("trainer/tests/golden", 2),
 ];
 
 const HEADING: &str = "## Words that are not used";

@@ -172,7 +172,7 @@ fn against_goldens(gpu: &Device, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The sizes of a model besides its lengths.
+/// The sizes of a model other than its lengths.
 #[derive(Clone, Copy)]
 struct Width {
     d_model: usize,

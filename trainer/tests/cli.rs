@@ -169,7 +169,7 @@ fn a_mistake_in_a_file_is_told_with_its_line() {
 
 /// A checkpoint that finds no room leaves the last one whole, and `--resume` takes it up.
 #[test]
-fn a_limit_on_files_is_told_and_the_run_goes_on_from_its_last_checkpoint() {
+fn a_limit_on_files_is_reported_and_the_run_resumes_from_its_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     bin(folder.path(), 4_000);
     let args = |out| ["tiny-rat", "--data", "x.bin", "--out", out];
@@ -260,7 +260,7 @@ fn a_run_that_is_terminated_resumes() {
 
     assert!(killed.success());
     assert_eq!((status.code(), again, whole), (Some(130), 0, 0), "{stderr}");
-    assert!(stderr.contains("going on from "), "{stderr}");
+    assert!(stderr.contains("resuming from "), "{stderr}");
     let weights =
         |run: &str| std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
     assert!(weights("run") == weights("whole"));

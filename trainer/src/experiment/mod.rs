@@ -1,7 +1,7 @@
-//! An experiment: everything that decides a run besides the content of its data and the device.
+//! An experiment: everything that decides a run except the content of its data and the device.
 
 mod embedded;
-mod origin;
+mod provenance;
 mod read;
 
 use std::num::{NonZeroU64, NonZeroUsize};

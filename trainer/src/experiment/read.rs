@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use super::Experiment;
 use super::embedded::{EXPERIMENTS, embedded, plain};
-use super::origin::Origin;
+use super::provenance::Provenance;
 use crate::model::ModelConfigError;
 
 /// The file that names a project's experiment when the command line names none.
@@ -35,38 +35,38 @@ pub enum ExperimentError {
         nearest: Option<&'static str>,
     },
     /// A key is none that there is.
-    #[error("{origin}: unknown key `{key}`{}", shown(.nearest.as_deref()))]
+    #[error("{provenance}: unknown key `{key}`{}", shown(.nearest.as_deref()))]
     Key {
         /// The line, the name, or the `--set` that has it.
-        origin: String,
+        provenance: String,
         /// The key, with the tables above it.
         key: String,
         /// The key that was meant, perhaps.
         nearest: Option<String>,
     },
     /// A value has another type than its key takes, or is missing.
-    #[error("{origin}: {reason}")]
+    #[error("{provenance}: {reason}")]
     Value {
         /// The line, the name, or the `--set` that has it.
-        origin: String,
+        provenance: String,
         /// What is wrong.
         reason: String,
     },
     /// The model's numbers do not fit one another.
-    #[error("{origin}: {source}")]
+    #[error("{provenance}: {source}")]
     Model {
         /// The line, the name, or the `--set` that has it.
-        origin: String,
+        provenance: String,
         /// Which of them.
         source: ModelConfigError,
     },
     /// The micro-batches do not fill the batch.
     #[error(
-        "{origin}: `training.global_batch` is {global}, expected a multiple of `training.micro_batch`, {micro}"
+        "{provenance}: `training.global_batch` is {global}, expected a multiple of `training.micro_batch`, {micro}"
     )]
     Batches {
         /// The line, the name, or the `--set` that has it.
-        origin: String,
+        provenance: String,
         /// Sequences in an iteration.
         global: usize,
         /// Sequences that go through the model together.
@@ -74,11 +74,11 @@ pub enum ExperimentError {
     },
     /// Nothing ends the run.
     #[error(
-        "{origin}: none of `training.iterations`, `training.tokens`, `training.epochs` is given"
+        "{provenance}: none of `training.iterations`, `training.tokens`, `training.epochs` is given"
     )]
     Endless {
         /// The line, the name, or the `--set` that has it.
-        origin: String,
+        provenance: String,
     },
 }
 
@@ -125,7 +125,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn find(wanted: &str, sets: &[String]) -> Result<NamedExperiment, ExperimentError> {
     let name = plain(wanted).to_owned();
     let layers = if Path::new(wanted).is_file() {
-        // A file on disk extends files beside it, or one that is compiled in, by its name without
+        // A file on disk extends files in its folder, or one that is compiled in, by its name without
         // `.toml`; from there on all are compiled in.
         let inside = Cell::new(false);
         Layered::read(Path::new(wanted), &|name| {
@@ -147,10 +147,10 @@ pub fn find(wanted: &str, sets: &[String]) -> Result<NamedExperiment, Experiment
     for set in sets {
         overlay(&mut table, parse_set(set)?);
     }
-    let origin = Origin { name: wanted, files, sets };
+    let provenance = Provenance { name: wanted, files, sets };
     let schema = schema_for!(Experiment);
     if let Some((key, nearest)) = unknown_key(&table, schema.as_value(), schema.as_value(), "") {
-        return Err(ExperimentError::Key { origin: origin.of(&key), key, nearest });
+        return Err(ExperimentError::Key { provenance: provenance.of(&key), key, nearest });
     }
     let experiment: Experiment = table.try_into().map_err(|wrong: toml::de::Error| {
         let text = wrong.to_string();
@@ -160,12 +160,14 @@ pub fn find(wanted: &str, sets: &[String]) -> Result<NamedExperiment, Experiment
             || wrong.message().to_owned(),
             |key| format!("`{key}`: {}", wrong.message()),
         );
-        ExperimentError::Value { origin: origin.of(key.unwrap_or_default()), reason }
+        ExperimentError::Value { provenance: provenance.of(key.unwrap_or_default()), reason }
     })?;
-    experiment.check(&origin)?;
+    experiment.check(&provenance)?;
     let reason = |wrong: PathError| format!("a run is called after its experiment: {wrong}");
-    let name = run_name(&name)
-        .map_err(|wrong| ExperimentError::Value { origin: origin.of(""), reason: reason(wrong) })?;
+    let name = run_name(&name).map_err(|wrong| ExperimentError::Value {
+        provenance: provenance.of(""),
+        reason: reason(wrong),
+    })?;
     Ok(NamedExperiment { name, experiment })
 }
 
@@ -176,10 +178,10 @@ fn run_name(name: &str) -> Result<RelativePath, PathError> {
 }
 
 impl Experiment {
-    fn check(&self, origin: &Origin<'_>) -> Result<(), ExperimentError> {
+    fn check(&self, provenance: &Provenance<'_>) -> Result<(), ExperimentError> {
         self.model.validate().map_err(|source| {
             let key = format!("model.{}", source.key());
-            ExperimentError::Model { origin: origin.of(&key), source }
+            ExperimentError::Model { provenance: provenance.of(&key), source }
         })?;
         let training = &self.training;
         let (global, micro) = (training.global_batch.get(), training.micro_batch.get());
@@ -190,15 +192,15 @@ impl Experiment {
         for (key, found, most) in bounded {
             if found > most {
                 let reason = format!("`{key}` is {found}, expected at most {most}");
-                return Err(ExperimentError::Value { origin: origin.of(key), reason });
+                return Err(ExperimentError::Value { provenance: provenance.of(key), reason });
             }
         }
         if !global.is_multiple_of(micro) {
-            let origin = origin.of("training.global_batch");
-            return Err(ExperimentError::Batches { origin, global, micro });
+            let provenance = provenance.of("training.global_batch");
+            return Err(ExperimentError::Batches { provenance, global, micro });
         }
         if training.iterations.is_none() && training.tokens.is_none() && training.epochs.is_none() {
-            return Err(ExperimentError::Endless { origin: origin.of("training") });
+            return Err(ExperimentError::Endless { provenance: provenance.of("training") });
         }
         let optimizer = &self.optimizer;
         let positive = [
@@ -211,7 +213,7 @@ impl Experiment {
         for (key, found) in positive {
             if !(found.is_finite() && found > 0.0) {
                 let reason = format!("`{key}` is {found}, expected a positive number");
-                return Err(ExperimentError::Value { origin: origin.of(key), reason });
+                return Err(ExperimentError::Value { provenance: provenance.of(key), reason });
             }
         }
         let floor = self.schedule.floor;
@@ -230,7 +232,7 @@ impl Experiment {
         for (key, found, range, expected) in ranges {
             if !range.contains(&found) {
                 let reason = format!("`{key}` is {found}, expected {expected}");
-                return Err(ExperimentError::Value { origin: origin.of(key), reason });
+                return Err(ExperimentError::Value { provenance: provenance.of(key), reason });
             }
         }
         Ok(())

@@ -97,7 +97,7 @@ const fn default_init_std() -> f64 {
     0.02
 }
 
-/// The numbers a mixer needs besides its parameters.
+/// The numbers a mixer needs in addition to its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MixerShape {
     /// Which mixer it is.

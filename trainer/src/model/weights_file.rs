@@ -85,7 +85,7 @@ impl Model {
 
     /// Reads a PyTorch checkpoint: a state dict, or a file that holds one under `state_key`.
     ///
-    /// The names are those that [`Model`] lists, besides what PyTorch's wrappers add: a leading
+    /// The names are those that [`Model`] lists. What PyTorch's wrappers add is ignored: a leading
     /// `module.`, `model.` or `_orig_mod.`, in any order, and a trailing `.weight`.
     ///
     /// # Errors

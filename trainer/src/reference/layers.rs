@@ -6,7 +6,7 @@ use crate::model::MixerKind;
 /// One vector for each token of a sequence.
 pub type Sequence = Vec<Vec<Var>>;
 
-/// The numbers of a layer besides its weights.
+/// The numbers of a layer other than its weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {
     /// Number of heads.

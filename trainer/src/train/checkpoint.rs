@@ -25,7 +25,7 @@ const RECORD_FILE: &str = "checkpoint.json";
 const FOLDER: &str = "checkpoints";
 const PREFIX: &str = "iteration-";
 
-/// What a checkpoint stores besides weights and moments.
+/// What a checkpoint stores in addition to weights and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointRecord {

@@ -1,4 +1,4 @@
-//! The files of a run besides metrics and checkpoints: the experiment, the curve, a bad batch.
+//! The files of a run other than metrics and checkpoints: the experiment, the curve, a bad batch.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ impl TrainState {
                 report.note("the experiment differs from the checkpoint's; see `resolved.toml`");
             }
             (model, optimizer) = checkpoint::load(path, model, optimizer)?;
-            report.note(&format!("going on from {}", path.display()));
+            report.note(&format!("resuming from {}", path.display()));
             let CheckpointRecord { iteration, tokens, cursor, seconds, .. } = found;
             record = CheckpointRecord { iteration, tokens, cursor, seconds, ..record };
         } else if let Some(path) = &training.init_from {

@@ -182,7 +182,7 @@ impl<B: Backend> AttentionMask<B> {
         }
     }
 
-    /// Returns whether a query sees its own key besides the shared ones.
+    /// Returns whether a query sees its own key in addition to the shared ones.
     pub(super) fn has_own_key(&self) -> bool {
         match self {
             Self::Window(_) => false,

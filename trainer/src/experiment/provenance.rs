@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// What an experiment was read from.
 #[derive(Debug)]
-pub(super) struct Origin<'a> {
+pub(super) struct Provenance<'a> {
     /// What the user called it.
     pub(super) name: &'a str,
     /// Its layers, the topmost first.
@@ -15,7 +15,7 @@ pub(super) struct Origin<'a> {
     pub(super) sets: &'a [String],
 }
 
-impl Origin<'_> {
+impl Provenance<'_> {
     /// Says where a key counts, with the tables above it as in `model.layers`: a missing one at
     /// the line of its table.
     pub(super) fn of(&self, key: &str) -> String {
@@ -50,12 +50,12 @@ mod tests {
         let text = "[model]\nlayers = 2\n".to_owned();
         let sets = ["model.dim=1", "model={dim=2}", "model.dim=3"].map(str::to_owned);
         let files = vec![TomlText { path: "mine.toml".into(), text }];
-        let origin = |sets| Origin { name: "mine.toml", files: files.clone(), sets };
+        let provenance = |sets| Provenance { name: "mine.toml", files: files.clone(), sets };
 
-        assert_eq!(origin(&sets).of("model.dim"), "--set model.dim=3");
-        assert_eq!(origin(&sets[..2]).of("model.dim"), "--set model={dim=2}");
-        assert_eq!(origin(&sets).of("model.layers"), "mine.toml:2");
-        assert_eq!(origin(&sets).of("model.heads"), "mine.toml:1");
-        assert_eq!(origin(&sets).of("training"), "mine.toml");
+        assert_eq!(provenance(&sets).of("model.dim"), "--set model.dim=3");
+        assert_eq!(provenance(&sets[..2]).of("model.dim"), "--set model={dim=2}");
+        assert_eq!(provenance(&sets).of("model.layers"), "mine.toml:2");
+        assert_eq!(provenance(&sets).of("model.heads"), "mine.toml:1");
+        assert_eq!(provenance(&sets).of("training"), "mine.toml");
     }
 }
