@@ -26,9 +26,9 @@ pub(crate) struct RowsView {
     /// Documents; a document in two rows counts twice.
     pub(crate) documents: u64,
     /// Positions whose label counts.
-    pub(crate) learnt: u64,
+    pub(crate) trained: u64,
     /// Rows without a label that counts.
-    pub(crate) unlearnt_rows: u64,
+    pub(crate) untrained_rows: u64,
 }
 
 /// The counts of one pass over rows.
@@ -136,11 +136,11 @@ impl Worker<'_> {
             self.document(row, start..after);
             start = after;
         }
-        let learnt = row.labels.iter().filter(|&&label| label != IGNORE_INDEX).count() as u64;
+        let trained = row.labels.iter().filter(|&&label| label != IGNORE_INDEX).count() as u64;
         self.view.tokens += end as u64;
         self.view.documents += row.document_ends.len() as u64;
-        self.view.learnt += learnt;
-        self.view.unlearnt_rows += u64::from(learnt == 0);
+        self.view.trained += trained;
+        self.view.untrained_rows += u64::from(trained == 0);
     }
 
     fn document(&mut self, row: &Row, range: Range<usize>) {
@@ -161,8 +161,8 @@ impl RowsView {
     fn join(&mut self, other: &Self) {
         self.tokens += other.tokens;
         self.documents += other.documents;
-        self.learnt += other.learnt;
-        self.unlearnt_rows += other.unlearnt_rows;
+        self.trained += other.trained;
+        self.untrained_rows += other.untrained_rows;
     }
 
     /// Returns the share of the inputs that are padding.
@@ -171,8 +171,8 @@ impl RowsView {
     }
 
     /// Returns the share of the labels that count.
-    pub(crate) fn learnt_share(&self) -> f64 {
-        share(self.learnt, self.places())
+    pub(crate) fn trained_share(&self) -> f64 {
+        share(self.trained, self.places())
     }
 
     fn places(&self) -> u64 {

@@ -243,8 +243,8 @@ impl<'a> Worker<'a> {
             self.gaps.push((number, gap_of(slice, eos)));
         }
         if let Some(mask) = stretch.shard.mask() {
-            let learnt = bits_set(mask, &stretch.tokens);
-            self.masked += (stretch.tokens.len() as u64).saturating_sub(learnt);
+            let trained = bits_set(mask, &stretch.tokens);
+            self.masked += (stretch.tokens.len() as u64).saturating_sub(trained);
         }
         if let Some(index) = stretch.shard.index() {
             for document in stretch.documents.clone() {
