@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ratdata_schemas::{IGNORE_INDEX, Row, RowSet, TokenId};
 use serde::Serialize;
 
-use super::documents::{Contents, Counter, Marks, Tally};
+use super::documents::{Contents, Counter, DocumentCounts, Marks};
 use super::scan::MOST_IDS;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -42,7 +42,7 @@ pub(crate) struct RowsScan {
     /// EOS among the inputs that are not at the end of a document.
     pub(crate) inner_eos: u64,
     /// Lengths and ends of the documents.
-    pub(crate) tally: Tally,
+    pub(crate) document_counts: DocumentCounts,
     /// Documents and blocks by their content.
     pub(crate) contents: Contents,
 }
@@ -87,8 +87,8 @@ pub(crate) fn scan_rows(set: &RowSet, marks: Marks) -> Result<RowsScan, Failure>
                 worker.add(&row);
             }
         }
-        let tally = worker.counter.tally.clone();
-        (worker.view, worker.counts, worker.beyond_table, worker.inner_eos, tally)
+        let document_counts = worker.counter.document_counts.clone();
+        (worker.view, worker.counts, worker.beyond_table, worker.inner_eos, document_counts)
     });
     interrupt::check()?;
     let view = RowsView { rows: set.num_rows(), seq_len: set.seq_len(), ..RowsView::default() };
@@ -97,10 +97,10 @@ pub(crate) fn scan_rows(set: &RowSet, marks: Marks) -> Result<RowsScan, Failure>
         counts: Vec::new(),
         beyond_table: 0,
         inner_eos: 0,
-        tally: Tally::default(),
+        document_counts: DocumentCounts::default(),
         contents,
     };
-    for (view, counts, beyond_table, inner_eos, tally) in counted {
+    for (view, counts, beyond_table, inner_eos, document_counts) in counted {
         scan.view.join(&view);
         if scan.counts.len() < counts.len() {
             scan.counts.resize(counts.len(), 0);
@@ -110,7 +110,7 @@ pub(crate) fn scan_rows(set: &RowSet, marks: Marks) -> Result<RowsScan, Failure>
         }
         scan.beyond_table += beyond_table;
         scan.inner_eos += inner_eos;
-        scan.tally.join(tally);
+        scan.document_counts.join(document_counts);
     }
     Ok(scan)
 }
