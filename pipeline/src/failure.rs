@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Stale,
     /// The user interrupted the run: status 130.
     Interrupted,
-    /// Whoever read our output has gone: status 0.
+    /// The reader of our output closed the pipe: status 0.
     ClosedPipe,
 }
 
