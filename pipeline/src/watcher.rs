@@ -57,7 +57,7 @@ mod tests {
 
     fn show(done: &Done) {
         while !done.is_set() {
-            done.wait(Duration::from_secs(60));
+            done.wait(Duration::from_mins(1));
         }
     }
 

@@ -75,11 +75,16 @@ impl Key {
             Some(option) => (option.replace('-', "_"), Spot::Option(option.to_owned())),
             None => (arg.get_id().to_string(), Spot::Word),
         };
-        let has = |word: &&str| values.contains(*word);
+        // `SPLIT_FILES` names files, and is none.
+        let is_path = |word: &str| {
+            ["PATH", "DIR", "FILE", "ARTIFACT"]
+                .iter()
+                .any(|&name| word.rsplit('_').next() == Some(name))
+        };
         Some(Self {
             name,
             spot,
-            path: ["PATH", "DIR", "FILE", "ARTIFACT"].iter().any(has),
+            path: values.split([' ', '|']).any(is_path),
             names: match arg.get_long() {
                 Some("task") => Names::Tasks,
                 _ if values.contains("HUB_ID") => Names::Tokenizers,
@@ -266,5 +271,27 @@ fn words_of(key: &Key, value: &Value) -> Result<Vec<String>, Wrong> {
     match value {
         Value::Array(values) => values.iter().map(word).collect(),
         value => Ok(vec![word(value)?]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn only_keys_that_hold_paths_are_inputs() {
+        let kinds = all(&Cli::command());
+        let paths = |kind: &str| {
+            let kind = kinds.iter().find(|other| other.name == kind).unwrap();
+            let keys = kind.keys.iter().filter(|key| key.path);
+            keys.map(|key| key.name.as_str()).collect::<Vec<_>>()
+        };
+
+        assert_eq!(paths("tokenize"), ["tokenizer", "input"]);
+        assert_eq!(paths("pack"), ["artifact"]);
+        assert_eq!(paths("merge"), ["artifacts"]);
     }
 }
