@@ -18,7 +18,8 @@ pub enum Family {
 }
 
 impl Family {
-    fn pattern(self) -> &'static str {
+    /// Returns the pattern.
+    pub fn pattern(self) -> &'static str {
         match self {
             Self::Llama3 => {
                 r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

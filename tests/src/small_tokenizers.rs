@@ -138,5 +138,41 @@ fn byte_level() -> Vec<SmallTokenizer> {
         split_by(&mut file, family);
         all.push(SmallTokenizer { name: format!("{family:?}"), file });
     }
+    for (name, has_regex, steps) in sequences() {
+        let mut file = base.clone();
+        let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+            "use_regex": has_regex});
+        let steps: Vec<Value> = steps.into_iter().chain([bytes]).collect();
+        file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": steps});
+        all.push(SmallTokenizer { name: name.to_owned(), file });
+    }
     all
+}
+
+/// Byte-level forms with other pre-tokenizers: a name, whether GPT-2's pattern comes last, and the steps.
+fn sequences() -> Vec<(&'static str, bool, Vec<Value>)> {
+    const CL100K: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
+    const DEEPSEEK: &str = r"[!\x22#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let split = |regex: &str, behavior: &str, invert: bool| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": invert});
+    let digits = |alone: bool| json!({"type": "Digits", "individual_digits": alone});
+    let comma = json!({"type": "Split", "pattern": {"String": ", "}, "behavior": "Isolated",
+        "invert": false});
+    vec![
+        ("GPT-4o as packaged", false, vec![split(Family::O200k.pattern(), "Removed", true)]),
+        ("cl100k as in tiktoken", false, vec![split(CL100K, "Removed", true)]),
+        (
+            "DeepSeek-V3",
+            false,
+            vec![
+                split(r"\p{N}{1,3}", "Isolated", false),
+                split("[一-龥\u{3040}-ゟ゠-ヿ]+", "Isolated", false),
+                split(DEEPSEEK, "Isolated", false),
+            ],
+        ),
+        ("SmolLM", true, vec![digits(true)]),
+        ("digits together", true, vec![digits(false)]),
+        ("a text that splits", true, vec![comma]),
+        ("Bloom", false, vec![split(r" ?[^(\s|[.,!?…。，、।۔،])]+", "Isolated", false)]),
+        ("bytes alone", false, vec![]),
+    ]
 }

@@ -1,5 +1,7 @@
 //! The engine against its oracles: on our own documentation with small vocabularies, and on all shared
 //! texts with real ones.
+//!
+//! `RATDATA_TOKENIZERS=DIR` adds every `DIR/NAME/tokenizer.json` to the real ones.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs::File;
@@ -86,7 +88,15 @@ fn the_engine_equals_its_oracle_on_every_shared_text() {
         gpt2_with_pattern(&shared, family, folder.path());
         folder
     });
+    let others = std::env::var_os("RATDATA_TOKENIZERS").map(|folder| {
+        let folder = std::fs::read_dir(folder).unwrap();
+        folder.map(|entry| entry.unwrap().path().join("tokenizer.json")).collect::<Vec<_>>()
+    });
     std::thread::scope(|scope| {
+        for path in others.iter().flatten() {
+            let all = &all;
+            scope.spawn(move || agree(path.to_str().unwrap(), path, all));
+        }
         for file in files {
             let (path, all) = (shared.join("tokenizers").join(file), &all);
             scope.spawn(move || agree(file, &path, all));

@@ -28,7 +28,7 @@ pub(crate) enum Reading {
     },
     /// Byte-level: units are what a pattern matches.
     ByteLevel {
-        /// The pattern.
+        /// What splits the text.
         pattern: Pattern,
         /// Whether the text is normalized to NFC first.
         nfc: bool,

@@ -91,17 +91,11 @@ impl Engine {
             }
     }
 
-    /// Returns whether a text may be cut between two characters, whatever stands around them.
-    ///
-    /// Every byte-level pattern ends a run of letters before punctuation other than an apostrophe, and
-    /// no unit crosses that place. Elsewhere a pattern looks further than two characters, so nothing is
-    /// promised.
+    /// Returns whether a text may be cut between two characters, whatever surrounds them.
     pub(crate) fn is_cut(&self, before: char, after: char) -> bool {
         match &self.cutter {
             Cutter::Joins(joins) => !joins.joined(before, after),
-            Cutter::Pattern(_) => {
-                before.is_ascii_alphabetic() && matches!(after, ':' | '.' | ',' | ';' | '?' | '!')
-            }
+            Cutter::Pattern(pattern) => pattern.is_cut(before, after),
         }
     }
 

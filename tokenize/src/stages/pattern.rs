@@ -57,8 +57,7 @@ impl Pattern {
     /// Oniguruma refuses it.
     pub(super) fn regex(part: &'static str, text: &str) -> Result<Self, String> {
         let bounded = BoundedPattern::regex(part, text)?;
-        if let (Some(known), Ok(level)) = (pattern::Pattern::from_regex(text), Level::of_machine())
-        {
+        if let (Some(known), Ok(level)) = (pattern::Pattern::known(text), Level::of_machine()) {
             return Ok(Self::Engine(Box::new(Cutter::Pattern(known)), level));
         }
         Ok(match Automaton::new(text) {

@@ -6,6 +6,7 @@ use super::gpt2::{self, Gpt2State};
 use super::gpt4::Walk;
 use super::joins::Joins;
 use super::pattern::Pattern;
+use super::splits::PieceEnds;
 use crate::engine::mask::{self, BLOCK};
 use crate::engine::simd::{Level, PairTables, pair_mask};
 
@@ -76,6 +77,22 @@ impl Cuts {
         self.ends[self.len] = at;
         self.len += 1;
     }
+
+    /// Adds the ends of units up to `to`, each of which `unit_end` finds from its beginning.
+    #[inline]
+    fn push_walk(
+        &mut self,
+        state: &mut CutState,
+        to: usize,
+        mut unit_end: impl FnMut(usize, &mut PieceEnds) -> usize,
+    ) {
+        while state.walked < to {
+            if state.walked > 0 {
+                self.push(narrow(state.walked));
+            }
+            state.walked = unit_end(state.walked, &mut state.pieces);
+        }
+    }
 }
 
 /// What decides where units end.
@@ -95,12 +112,19 @@ pub(crate) struct CutState {
     gpt2: Gpt2State,
     /// Where the last unit ends that a walk has found, in this window or after it.
     walked: usize,
+    pieces: PieceEnds,
 }
 
 impl CutState {
     /// The state before a text; `prefixed` where a `▁` stands in front of it.
     pub(crate) fn new(prefixed: bool) -> Self {
-        Self { before: b' ', first: !prefixed, gpt2: Gpt2State::default(), walked: 0 }
+        Self {
+            before: b' ',
+            first: !prefixed,
+            gpt2: Gpt2State::default(),
+            walked: 0,
+            pieces: PieceEnds::default(),
+        }
     }
 }
 
@@ -134,12 +158,10 @@ impl Cutter {
             }
             Self::Pattern(Pattern::Gpt4(rules)) => {
                 let mut walk = Walk::new(*rules, level, text);
-                while state.walked < to {
-                    if state.walked > 0 {
-                        out.push(narrow(state.walked));
-                    }
-                    state.walked = walk.unit_end(state.walked);
-                }
+                out.push_walk(state, to, |start, _| walk.unit_end(start));
+            }
+            Self::Pattern(Pattern::Splits(splits)) => {
+                out.push_walk(state, to, |start, ends| splits.unit_end(text, start, ends));
             }
         }
         if to == text.len() {

@@ -1,7 +1,8 @@
 //! Pre-tokenization: where a text is cut into units.
 //!
 //! `cutter.rs` goes through a text in windows and blocks. What decides a cut is either `joins.rs`, for
-//! SentencePiece-style vocabularies, or a byte-level pattern: `gpt2.rs`, or `gpt4.rs` for GPT-4's family.
+//! SentencePiece-style vocabularies, or a byte-level pattern: `gpt2.rs`, `gpt4.rs` for
+//! GPT-4's family, or `splits.rs` for all others, with the automatons of `regex`.
 
 mod char_class;
 mod contraction;
@@ -10,3 +11,5 @@ mod gpt2;
 mod gpt4;
 pub(crate) mod joins;
 pub(crate) mod pattern;
+pub(crate) mod regex;
+pub(crate) mod splits;

@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use super::byte_level::{byte_level_chars, byte_value};
 use super::file::{File, MergeEntry, Model, Sections, Text, Vocabulary};
-use super::style::{Style, style};
+use super::style::{Style, rewrites, style};
 use crate::bounds::shown;
 use crate::engine::MAX_IDS;
 use crate::engine::bpe::pairs::{Merge, PairTable};
@@ -40,7 +40,7 @@ pub(super) fn compile(
         let token = shown(&entry.content);
         return Err(format!("its added token `{token}` strips or wants whole words"));
     }
-    if !sections.normalizer.is_null() && added.iter().any(|token| token.normalized) {
+    if rewrites(&sections.normalizer) && added.iter().any(|token| token.normalized) {
         return Err("its added tokens are looked for in normalized text".into());
     }
     let style = style(&sections.normalizer, &sections.pre_tokenizer)?;
@@ -56,7 +56,7 @@ pub(super) fn compile(
     if merged_bytes(merges, vocab) {
         return Err("it merges byte pieces".into());
     }
-    let alphabet = match style {
+    let alphabet = match &style {
         Style::Spaces { .. } => Alphabet::of_chars(vocab.iter().filter_map(|(piece, &id)| {
             let mut characters = piece.0.chars();
             characters.next().filter(|_| characters.as_str().is_empty()).map(|first| (first, id))
@@ -69,11 +69,11 @@ pub(super) fn compile(
         (_, Some(&id)) => Fallback::Unknown { id, fused: model.fuse_unk },
         (_, None) => Fallback::Nothing,
     };
-    if let (Style::Spaces { .. }, Fallback::Nothing) = (style, &fallback) {
+    if let (Style::Spaces { .. }, Fallback::Nothing) = (&style, &fallback) {
         // They vanish before merging, so that their neighbours may merge.
         return Err("it has no unknown token, so that characters without a piece vanish".into());
     }
-    let whole_units = model.ignore_merges.then(|| whole_units(vocab, style));
+    let whole_units = model.ignore_merges.then(|| whole_units(vocab, &style));
     let pairs = PairTable::new(merges);
     let reading = match style {
         Style::ByteLevel { pattern, nfc } => Reading::ByteLevel { pattern, nfc },
@@ -163,7 +163,7 @@ fn byte_symbols(vocab: &HashMap<Text<'_>, TokenId>) -> Result<Box<[u32; 256]>, S
 /// Returns the vocabulary as texts have it: with spaces, or as raw bytes.
 fn whole_units(
     vocab: &HashMap<Text<'_>, TokenId>,
-    style: Style,
+    style: &Style,
 ) -> std::collections::HashMap<Box<[u8]>, TokenId> {
     let byte_of: HashMap<char, u8> = byte_level_chars().into_iter().zip(0..=u8::MAX).collect();
     vocab
