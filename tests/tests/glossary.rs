@@ -12,11 +12,10 @@ use std::path::Path;
 /// exact, so a change that removes words also lowers it. The failure prints the new list.
 const REMAINING: &[(&str, usize)] = &[
     ("docs/cli.md", 14),
-    ("docs/cuda.md", 3),
     ("docs/layouts.md", 1),
     ("docs/pipelines.md", 1),
     ("fuzz/src", 1),
-    ("pipeline/src", 5),
+    ("pipeline/src", 4),
     ("pipeline/src/commands", 28),
     ("pipeline/src/dag", 59),
     ("pipeline/src/demo", 2),
