@@ -1,4 +1,4 @@
-//! What is run on hostile bytes: every parser of ours, and the engine beside its slow twin.
+//! What is run on hostile bytes: every parser of ours, and the engine with its slow twin.
 //!
 //! A target takes any bytes and must neither panic nor take long: what is wrong is a typed error,
 //! and what is read is what was promised. `cargo test -p ratdata-fuzz` runs all of them for a

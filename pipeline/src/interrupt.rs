@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_millis(300);
 /// `failure` is what they would say themselves.
 pub(crate) fn end_promptly(ui: &Ui, failure: Failure) {
     let ui = ui.clone();
-    std::thread::spawn(move || {
+    let wait = move || {
         while !asked() {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -25,7 +25,9 @@ pub(crate) fn end_promptly(ui: &Ui, failure: Failure) {
         ui.failure(&failure);
         #[expect(clippy::exit, reason = "the main thread waits for what cannot be stopped")]
         std::process::exit(failure.status().into());
-    });
+    };
+    // Where no thread can be started, the work ends when it looks at the flag.
+    drop(std::thread::Builder::new().spawn(wait));
 }
 
 /// Ends work that the user asked to stop; loops that cannot fail look at [`asked`] and end here.

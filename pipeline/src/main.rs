@@ -23,6 +23,7 @@ mod trainer;
 mod transcode;
 mod ui;
 mod verify;
+mod watcher;
 
 use std::process::ExitCode;
 

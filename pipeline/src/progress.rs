@@ -1,6 +1,6 @@
 //! How far a tokenize job is: a live line on a terminal, plain lines at intervals elsewhere.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,6 +14,7 @@ use crate::interrupt;
 use crate::plain::plain;
 use crate::quantity::{grouped, sized_f};
 use crate::ui::Ui;
+use crate::watcher::{Done, work_and_show};
 
 /// How often a plain line is printed where the line cannot be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -44,17 +45,10 @@ impl<'a> JobProgress<'a> {
         if self.ui.quiet() && file.is_none() {
             return work();
         }
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| self.show(&done, file.as_ref()));
-            let result = work();
-            done.store(true, Ordering::Release);
-            watcher.thread().unpark();
-            result
-        })
+        work_and_show(work, |done| self.show(done, file.as_ref()))
     }
 
-    fn show(&self, done: &AtomicBool, file: Option<&ProgressFile>) {
+    fn show(&self, done: &Done, file: Option<&ProgressFile>) {
         let begun = Instant::now();
         let bar = ProgressBar::new(self.input_bytes);
         if !self.ui.live() {
@@ -65,8 +59,8 @@ impl<'a> JobProgress<'a> {
             bar.set_style(style.progress_chars("━╸─"));
         }
         let mut last_line = begun;
-        while !done.load(Ordering::Acquire) {
-            std::thread::park_timeout(Duration::from_millis(200));
+        while !done.is_set() {
+            done.wait(Duration::from_millis(200));
             let bytes = &self.progress.input_bytes_done;
             let before = &self.progress.input_bytes_before;
             let read = bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed);
@@ -130,29 +124,18 @@ impl<'a> RowProgress<'a> {
         if !self.ui.live() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                while !done.load(Ordering::Acquire) {
-                    let rows = self.progress.rows.load(Ordering::Relaxed);
-                    let examples = self.progress.examples.load(Ordering::Relaxed);
-                    bar.set_message(format!(
-                        "{} rows, {} examples",
-                        grouped(rows),
-                        grouped(examples)
-                    ));
-                    bar.tick();
-                    if let Some(file) = &file {
-                        file.tell(rows, None, "rows");
-                    }
-                    std::thread::park_timeout(Duration::from_millis(100));
+        work_and_show(work, |done| {
+            while !done.is_set() {
+                let rows = self.progress.rows.load(Ordering::Relaxed);
+                let examples = self.progress.examples.load(Ordering::Relaxed);
+                bar.set_message(format!("{} rows, {} examples", grouped(rows), grouped(examples)));
+                bar.tick();
+                if let Some(file) = &file {
+                    file.tell(rows, None, "rows");
                 }
-                bar.finish_and_clear();
-            });
-            let result = work();
-            done.store(true, Ordering::Release);
-            watcher.thread().unpark();
-            result
+                done.wait(Duration::from_millis(100));
+            }
+            bar.finish_and_clear();
         })
     }
 }

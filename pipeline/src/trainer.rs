@@ -143,7 +143,8 @@ impl Build {
         let output = Arc::new(Output::default());
         if let Some(stderr) = cargo.stderr.take() {
             let output = output.clone();
-            thread::spawn(move || output.gather(stderr));
+            let gather = move || output.gather(stderr);
+            thread::Builder::new().spawn(gather).map_err(|wrong| Self::failed(&wrong))?;
         }
         Ok(Self { path, cargo, begun: Instant::now(), output })
     }

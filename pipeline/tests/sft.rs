@@ -549,8 +549,6 @@ fn a_signal_is_answered_within_one_long_row() {
 
 #[test]
 fn what_no_fuel_bounds_ends_with_the_job() {
-    let folder = workshop();
-    let root = folder.path();
     let talk = "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n";
     let grown = |step: &str, last: &str| {
         format!(
@@ -558,19 +556,30 @@ fn what_no_fuel_bounds_ends_with_the_job() {
             step.replace(".x", ".y")
         )
     };
-    for template in [
+    let templates = [
         grown("ns.x + ns.x", "{{ ns.x }}"),
         grown("[ns.x, ns.x]", "{{ ns.x ~ '' }}"),
         grown("[ns.x, ns.x]", "{{ ns.x == ns.y }}"),
-    ] {
-        chat(root, &template, talk);
-        let begun = std::time::Instant::now();
+    ];
+    // At once: each takes the whole time that a template may take.
+    std::thread::scope(|scope| {
+        for template in &templates {
+            scope.spawn(move || {
+                let folder = workshop();
+                chat(folder.path(), template, talk);
+                let begun = std::time::Instant::now();
 
-        let (status, said) = sft(root, "chat.toml", &[]);
+                let (status, said) = sft(folder.path(), "chat.toml", &[]);
 
-        assert_eq!(status, Some(2), "{said}");
-        assert!(said.contains("chat template: "), "{said}");
-        assert!(!said.contains("--on-bad-row"), "{said}");
-        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "{:?}", begun.elapsed());
-    }
+                assert_eq!(status, Some(2), "{said}");
+                assert!(said.contains("chat template: "), "{said}");
+                assert!(!said.contains("--on-bad-row"), "{said}");
+                assert!(
+                    begun.elapsed() < std::time::Duration::from_mins(1),
+                    "{:?}",
+                    begun.elapsed()
+                );
+            });
+        }
+    });
 }

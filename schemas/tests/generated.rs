@@ -1,6 +1,6 @@
 //! The JSON schemas in this folder are generated from the types, and stay so.
 //!
-//! `RATDATA_REGENERATE=1 cargo test -p ratdata-schemas --test generated` writes them anew.
+//! `RATDATA_REGENERATE=1 cargo test -p ratdata-schemas --test generated` writes them again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -28,5 +28,5 @@ fn hold(name: &str, schema: &schemars::Schema) {
     }
 
     let held = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(held, text, "run with RATDATA_REGENERATE=1 to write it anew");
+    assert_eq!(held, text, "run with RATDATA_REGENERATE=1 to write it again");
 }

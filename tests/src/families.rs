@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub enum Family {
     /// Llama 3's, which is that of GPT-4 (cl100k): up to three digits; units that are pieces stay whole.
     Llama3,
-    /// Qwen 2's: single digits, and text composed as NFC.
+    /// Qwen 2's: single digits, and NFC-normalized text.
     Qwen2,
     /// That of GPT-4o: words end where their case does.
     O200k,

@@ -20,7 +20,7 @@ pub fn root() -> &'static Path {
 
 /// Returns the folder of shared inputs, or prints why the test is skipped.
 ///
-/// It is `RATDATA_SHARED` where that is set, and `../shared` beside the checkout otherwise.
+/// It is `RATDATA_SHARED` if that is set, and otherwise `../shared` next to the checkout.
 pub fn shared() -> Option<PathBuf> {
     let folder =
         std::env::var_os("RATDATA_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);

@@ -1,7 +1,7 @@
 //! Small goldens of our own: a corpus and tokenizers, made by code, give the bins they gave.
 //!
 //! `scripts/golden_reference.py` makes the same table by other means: `NumPy`, `tokenizers` and `SentencePiece`.
-//! `RATDATA_KEEP=DIR` leaves the inputs there for it, and `RATDATA_REGENERATE=1` writes the table anew, after a
+//! `RATDATA_KEEP=DIR` leaves the inputs there for it, and `RATDATA_REGENERATE=1` writes the table again, after a
 //! change that is meant to change bytes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

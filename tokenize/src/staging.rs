@@ -89,7 +89,7 @@ impl<W: IdWidth> Staging<W> {
         Ok(())
     }
 
-    /// Moves what is held to the file, which has no name and goes with the process.
+    /// Moves the documents in memory to the file, which has no name and ends with the process.
     fn spill(&mut self, folder: &Path) -> io::Result<()> {
         let mut file = match self.spilled.take() {
             Some(file) => file,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -314,6 +315,18 @@ fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
             ["bin", "idx"].map(|ending| PathBuf::from(format!("{}.{ending}", path.display())));
         return Ok(if pair.iter().all(|file| file.is_file()) { pair.into() } else { Vec::new() });
     }
+    files_below(path, &mut Vec::new())
+}
+
+/// Returns all files below a folder, in the order of their names; `above` are the folders that it was
+/// reached through, so that a link to one of them ends the way.
+fn files_below(path: &Path, above: &mut Vec<(u64, u64)>) -> io::Result<Vec<PathBuf>> {
+    let metadata = fs::metadata(path)?;
+    let id = (metadata.dev(), metadata.ino());
+    if above.contains(&id) {
+        return Ok(Vec::new());
+    }
+    above.push(id);
     let mut entries = fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -324,8 +337,9 @@ fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     entries.sort();
     let mut found = Vec::new();
     for entry in entries {
-        found.extend(if entry.is_dir() { files_of(&entry)? } else { vec![entry] });
+        found.extend(if entry.is_dir() { files_below(&entry, above)? } else { vec![entry] });
     }
+    above.pop();
     Ok(found)
 }
 
@@ -354,6 +368,19 @@ mod tests {
         let tell = |_: &str| {};
         let mut outside = Outside::new(path, path, known, &tell);
         Arc::unwrap_or_clone(outside.content("x", path, beside).unwrap().unwrap())
+    }
+
+    #[test]
+    fn a_link_to_a_folder_above_ends_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a");
+        fs::create_dir(&inner).unwrap();
+        File::create(inner.join("1.jsonl")).unwrap();
+        std::os::unix::fs::symlink("..", inner.join("up")).unwrap();
+
+        let found = files_of(folder.path()).unwrap();
+
+        assert_eq!(found, [inner.join("1.jsonl")]);
     }
 
     #[test]

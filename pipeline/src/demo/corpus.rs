@@ -1,8 +1,8 @@
 //! A sample corpus in FineWeb-Edu's schema: short made-up lessons, written as parquet.
 //!
-//! The text is put together from lists of words by a small generator of random numbers, so it is
-//! the same on every machine. It has what tokenizers stumble over now and then: numbers, accents,
-//! other scripts, tables and code.
+//! A small generator of random numbers puts the text together from lists of words, so the text is the
+//! same on every machine. It has numbers, accents, other scripts, tables and code, which are hard for
+//! tokenizers.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,14 +15,14 @@ use parquet::file::properties::WriterProperties;
 
 use crate::failure::{Failure, Kind};
 
-/// How many files the corpus has, each with a codec of its own.
+/// How many files the corpus has, each with another codec.
 const FILES: usize = 3;
 
 /// How many documents a file has.
 const DOCUMENTS: usize = 1200;
 
-/// Writes the corpus into `root/corpus`, over what is there, and returns the texts of its first
-/// file, for training a tokenizer.
+/// Writes the corpus into `root/corpus`, over existing files, and returns the texts of the first file,
+/// to train a tokenizer.
 pub(crate) fn write_corpus(root: &Path) -> Result<Vec<String>, Failure> {
     let folder = root.join("corpus");
     let failed = |path: &Path, error: &dyn std::error::Error| {
@@ -85,7 +85,7 @@ fn write_parquet(
     Ok(())
 }
 
-/// One document, and the random numbers that it is made with.
+/// One document, and the random numbers that make it.
 pub(super) struct Lesson {
     state: u64,
     topic: &'static Topic,
@@ -233,7 +233,7 @@ impl Lesson {
         words[self.below(words.len())]
     }
 
-    /// Returns what the text is about.
+    /// Returns the topic of the text.
     pub(super) fn topic(&self) -> &'static str {
         self.topic.name
     }

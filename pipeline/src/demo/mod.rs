@@ -1,4 +1,4 @@
-//! The demo's inputs: a corpus, questions and a tokenizer, made from nothing and the same every
+//! The demo's inputs: a corpus, questions and a tokenizer. They need no input and are the same every
 //! time.
 
 mod corpus;

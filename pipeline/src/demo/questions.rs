@@ -8,7 +8,7 @@ use serde_json::json;
 use super::corpus::Lesson;
 use crate::failure::{Failure, Kind};
 
-/// Each part, how many stories it has, and the number of its first.
+/// Each split, how many stories it has, and the number of its first story.
 const SPLITS: [(&str, u64, u64); 2] = [("train", 300, 1 << 20), ("validation", 40, 1 << 21)];
 
 /// How the questions become prompts.
@@ -39,7 +39,7 @@ pub(crate) fn write_questions(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the rows of one story, a line each.
+/// Returns the rows of one story, one a line.
 fn rows(number: u64) -> String {
     let mut lesson = Lesson::new(number);
     let story = lesson.text();

@@ -1,4 +1,4 @@
-//! A small tokenizer in Llama's manner, trained on the demo's corpus.
+//! A small tokenizer like Llama's, trained on the demo's corpus.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ fn train(texts: &[String]) -> Result<Value, tokenizers::Error> {
     let model =
         BPE::builder().unk_token("<unk>".into()).fuse_unk(true).byte_fallback(true).build()?;
     let mut tokenizer = Tokenizer::new(model);
-    // Words are learnt one by one; the finished file has no such cut and needs none.
+    // Training sees each word separately; the finished file does not split at words.
     tokenizer.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Always, true)));
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let specials = MARKS

@@ -28,6 +28,9 @@ pub(crate) enum TaskError {
     /// The system refused something.
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// The system has no room for the thread that looks after the step.
+    #[error("no thread can be started: {source}")]
+    Thread { source: io::Error },
     /// The user interrupted it.
     #[error("interrupted")]
     Interrupted,

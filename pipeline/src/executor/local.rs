@@ -93,8 +93,12 @@ pub(crate) fn execute(
             if !stop.load(Ordering::Relaxed) {
                 for step in board.startable() {
                     let threads = board.start(step)?;
-                    let sender = sender.clone();
-                    scope.spawn(move || work(run, step, threads, share, stop, &sender));
+                    let own = sender.clone();
+                    let worker = move || work(run, step, threads, share, stop, &own);
+                    if let Err(source) = std::thread::Builder::new().spawn_scoped(scope, worker) {
+                        let ended = Err(TaskError::Thread { source });
+                        drop(sender.send(Message::Ended { step, seconds: 0.0, ended }));
+                    }
                 }
             }
             if board.running.is_empty() {

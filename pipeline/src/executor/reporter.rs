@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +17,7 @@ use crate::library_failures::store_failure;
 use crate::quantity::sized;
 use crate::store::runs::{EVENTS, record};
 use crate::ui::Ui;
+use crate::watcher::work_and_show;
 
 /// How often it is told how far the running steps are.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -100,23 +100,16 @@ impl<'a> Reporter<'a> {
     /// Runs `work`, and meanwhile tells how far the running steps are: in a view that is drawn again
     /// and again on a terminal, and in an event every ten seconds.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                let mut told = Instant::now();
-                while !done.load(Ordering::Acquire) {
-                    self.redraw();
-                    if told.elapsed() >= PROGRESS_EVERY {
-                        told = Instant::now();
-                        self.tell_progress();
-                    }
-                    std::thread::park_timeout(Duration::from_millis(200));
+        work_and_show(work, |done| {
+            let mut told = Instant::now();
+            while !done.is_set() {
+                self.redraw();
+                if told.elapsed() >= PROGRESS_EVERY {
+                    told = Instant::now();
+                    self.tell_progress();
                 }
-            });
-            let result = work();
-            done.store(true, Ordering::Release);
-            watcher.thread().unpark();
-            result
+                done.wait(Duration::from_millis(200));
+            }
         })
     }
 

@@ -79,11 +79,13 @@ fn candidates(record: &TokenizerRecord, root: &Path) -> Vec<PathBuf> {
     }
     // The results of a pipeline are in one folder, and one of them may contain the tokenizer.
     for folder in [root.parent().unwrap_or(&root), &here] {
-        let beside = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut beside: Vec<PathBuf> =
-            beside.flat_map(|path| [path.join(file), path.join("tokenizer").join(file)]).collect();
-        beside.sort();
-        places.extend(beside);
+        let siblings =
+            fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut siblings: Vec<PathBuf> = siblings
+            .flat_map(|path| [path.join(file), path.join("tokenizer").join(file)])
+            .collect();
+        siblings.sort();
+        places.extend(siblings);
     }
     places
 }

@@ -28,10 +28,10 @@ impl Painted for Shown {
     /// Nothing is marked if all of the text is trained on.
     fn painted(&self, color: bool) -> String {
         let mut text = format!("── {}\n", plain(&self.place));
-        let mixed = self.parts.iter().any(|(learnt, _)| !learnt);
-        for (learnt, part) in &self.parts {
+        let mixed = self.parts.iter().any(|(trained, _)| !trained);
+        for (trained, part) in &self.parts {
             let part = &*plain(part);
-            match (mixed && *learnt, color) {
+            match (mixed && *trained, color) {
                 (true, true) => text.extend(["\u{1b}[1;32m", part, "\u{1b}[0m"]),
                 (true, false) => text.extend(["⟦", part, "⟧"]),
                 (false, true) if mixed => text.extend(["\u{1b}[2m", part, "\u{1b}[0m"]),
@@ -50,17 +50,17 @@ impl Shown {
         place: String,
         tokenizer: &Tokenizer,
         ids: &[TokenId],
-        learnt: &[bool],
+        trained: &[bool],
         more: bool,
     ) -> Self {
         let mut parts: Vec<(bool, Vec<TokenId>)> = Vec::new();
-        for (&id, &learnt) in ids.iter().zip(learnt) {
+        for (&id, &trained) in ids.iter().zip(trained) {
             match parts.last_mut() {
-                Some((last, stretch)) if *last == learnt => stretch.push(id),
-                _ => parts.push((learnt, vec![id])),
+                Some((last, stretch)) if *last == trained => stretch.push(id),
+                _ => parts.push((trained, vec![id])),
             }
         }
-        let text = |(learnt, ids): (bool, Vec<TokenId>)| (learnt, tokenizer.decode(&ids));
+        let text = |(trained, ids): (bool, Vec<TokenId>)| (trained, tokenizer.decode(&ids));
         Self { place, parts: parts.into_iter().map(text).collect(), more }
     }
 }
@@ -76,10 +76,10 @@ pub(super) fn show_documents(
     let mut shown = Vec::new();
     for place in draw(set, tokenizer.eos(), count, seed) {
         let take = place.len.min(SHOWN);
-        let (mut ids, mut learnt) = (vec![0; take], vec![true; take]);
-        if set.copy_tokens(place.start, &mut ids) && set.copy_mask(place.start, &mut learnt) {
+        let (mut ids, mut trained) = (vec![0; take], vec![true; take]);
+        if set.copy_tokens(place.start, &mut ids) && set.copy_mask(place.start, &mut trained) {
             let what = format!("{split} {}, {} tokens from {}", place.name, place.len, place.start);
-            shown.push(Shown::of(what, tokenizer, &ids, &learnt, take < place.len));
+            shown.push(Shown::of(what, tokenizer, &ids, &trained, take < place.len));
         }
     }
     shown
@@ -100,7 +100,7 @@ pub(super) fn show_rows(
         let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
         // A token is trained on if the position before it has it as its label.
         let before = row.labels[..end].iter().map(|&label| label >= 0);
-        let learnt: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
+        let trained: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
         // Most rows have the text that is trained on at the end, so the end is shown.
         let from = end.saturating_sub(2 * SHOWN);
         let place = format!(
@@ -109,7 +109,7 @@ pub(super) fn show_rows(
             row.document_ends.len(),
             end - from
         );
-        shown.push(Shown::of(place, tokenizer, &row.inputs[from..end], &learnt[from..], false));
+        shown.push(Shown::of(place, tokenizer, &row.inputs[from..end], &trained[from..], false));
     }
     shown
 }

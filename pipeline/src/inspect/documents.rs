@@ -38,7 +38,7 @@ impl Contents {
 /// The counts of one thread.
 #[derive(Debug)]
 pub(crate) struct Counter<'a> {
-    pub(crate) tally: Tally,
+    pub(crate) document_counts: DocumentCounts,
     documents: Adder<'a>,
     blocks: Adder<'a>,
     marks: Marks,
@@ -46,7 +46,7 @@ pub(crate) struct Counter<'a> {
 
 /// Counts about documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct DocumentCounts {
     /// Their lengths.
     pub(crate) lengths: Lengths,
     /// Documents without a token, or with only BOS and EOS.
@@ -55,7 +55,7 @@ pub(crate) struct Tally {
     pub(crate) ended: u64,
 }
 
-impl Tally {
+impl DocumentCounts {
     pub(crate) fn join(&mut self, other: Self) {
         self.lengths.join(other.lengths);
         self.empty += other.empty;
@@ -66,7 +66,7 @@ impl Tally {
 impl<'a> Counter<'a> {
     pub(crate) fn new(contents: &'a Contents, marks: Marks) -> Self {
         let (documents, blocks) = (contents.documents.adder(), contents.blocks.adder());
-        Self { tally: Tally::default(), documents, blocks, marks }
+        Self { document_counts: DocumentCounts::default(), documents, blocks, marks }
     }
 
     /// Counts a document: its stored bytes, the width of an id, and its first and last ids.
@@ -80,18 +80,18 @@ impl<'a> Counter<'a> {
         closing: Option<TokenId>,
     ) {
         let len = bytes.len() / width;
-        self.tally.lengths.add(len as u64);
+        self.document_counts.lengths.add(len as u64);
         let Some((first, last)) = ids.filter(|_| len > 0) else {
-            self.tally.empty += 1;
+            self.document_counts.empty += 1;
             return;
         };
         let Marks { bos, eos } = self.marks;
         let ends = eos == Some(last);
-        self.tally.ended += u64::from(ends || (eos.is_some() && closing == eos));
+        self.document_counts.ended += u64::from(ends || (eos.is_some() && closing == eos));
         // An empty text has only BOS and EOS.
         let begins = bos == Some(first);
         let marks = usize::from(begins) + usize::from(ends && (len > 1 || !begins));
-        self.tally.empty += u64::from(marks == len);
+        self.document_counts.empty += u64::from(marks == len);
         let hash = self.hash_document(bytes, width);
         self.documents.add(hash);
     }

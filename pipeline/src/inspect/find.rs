@@ -113,7 +113,7 @@ fn around(place: String, text: &str, at: usize, wanted: &str) -> Shown {
     let from = text.floor_char_boundary(at.saturating_sub(AROUND));
     let end = at + wanted.len();
     let to = text.ceil_char_boundary((end + AROUND).min(text.len()));
-    let part = |learnt, text: &str| (learnt, text.to_owned());
+    let part = |trained, text: &str| (trained, text.to_owned());
     let parts =
         vec![part(false, &text[from..at]), part(true, &text[at..end]), part(false, &text[end..to])];
     Shown { place, parts, more: to < text.len() }

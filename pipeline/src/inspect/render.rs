@@ -54,11 +54,11 @@ impl SplitView {
         if let Some(rows) = &self.rows {
             writeln!(
                 f,
-                "  {} rows of {} inputs · padding {:.2}% · learnt {:.2}% of the positions",
+                "  {} rows of {} inputs · padding {:.2}% · trained on {:.2}% of the positions",
                 grouped(rows.rows),
                 grouped(rows.seq_len as u64),
                 rows.padding() * 100.0,
-                rows.learnt_share() * 100.0
+                rows.trained_share() * 100.0
             )?;
         }
         if let Some(lengths) = &self.lengths {

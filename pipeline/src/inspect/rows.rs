@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ratdata_schemas::{IGNORE_INDEX, Row, RowSet, TokenId};
 use serde::Serialize;
 
-use super::documents::{Contents, Counter, Marks, Tally};
+use super::documents::{Contents, Counter, DocumentCounts, Marks};
 use super::scan::MOST_IDS;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -26,9 +26,9 @@ pub(crate) struct RowsView {
     /// Documents; a document in two rows counts twice.
     pub(crate) documents: u64,
     /// Positions whose label counts.
-    pub(crate) learnt: u64,
+    pub(crate) trained: u64,
     /// Rows without a label that counts.
-    pub(crate) unlearnt_rows: u64,
+    pub(crate) untrained_rows: u64,
 }
 
 /// The counts of one pass over rows.
@@ -42,7 +42,7 @@ pub(crate) struct RowsScan {
     /// EOS among the inputs that are not at the end of a document.
     pub(crate) inner_eos: u64,
     /// Lengths and ends of the documents.
-    pub(crate) tally: Tally,
+    pub(crate) document_counts: DocumentCounts,
     /// Documents and blocks by their content.
     pub(crate) contents: Contents,
 }
@@ -87,8 +87,8 @@ pub(crate) fn scan_rows(set: &RowSet, marks: Marks) -> Result<RowsScan, Failure>
                 worker.add(&row);
             }
         }
-        let tally = worker.counter.tally.clone();
-        (worker.view, worker.counts, worker.beyond_table, worker.inner_eos, tally)
+        let document_counts = worker.counter.document_counts.clone();
+        (worker.view, worker.counts, worker.beyond_table, worker.inner_eos, document_counts)
     });
     interrupt::check()?;
     let view = RowsView { rows: set.num_rows(), seq_len: set.seq_len(), ..RowsView::default() };
@@ -97,10 +97,10 @@ pub(crate) fn scan_rows(set: &RowSet, marks: Marks) -> Result<RowsScan, Failure>
         counts: Vec::new(),
         beyond_table: 0,
         inner_eos: 0,
-        tally: Tally::default(),
+        document_counts: DocumentCounts::default(),
         contents,
     };
-    for (view, counts, beyond_table, inner_eos, tally) in counted {
+    for (view, counts, beyond_table, inner_eos, document_counts) in counted {
         scan.view.join(&view);
         if scan.counts.len() < counts.len() {
             scan.counts.resize(counts.len(), 0);
@@ -110,7 +110,7 @@ pub(crate) fn scan_rows(set: &RowSet, marks: Marks) -> Result<RowsScan, Failure>
         }
         scan.beyond_table += beyond_table;
         scan.inner_eos += inner_eos;
-        scan.tally.join(tally);
+        scan.document_counts.join(document_counts);
     }
     Ok(scan)
 }
@@ -136,11 +136,11 @@ impl Worker<'_> {
             self.document(row, start..after);
             start = after;
         }
-        let learnt = row.labels.iter().filter(|&&label| label != IGNORE_INDEX).count() as u64;
+        let trained = row.labels.iter().filter(|&&label| label != IGNORE_INDEX).count() as u64;
         self.view.tokens += end as u64;
         self.view.documents += row.document_ends.len() as u64;
-        self.view.learnt += learnt;
-        self.view.unlearnt_rows += u64::from(learnt == 0);
+        self.view.trained += trained;
+        self.view.untrained_rows += u64::from(trained == 0);
     }
 
     fn document(&mut self, row: &Row, range: Range<usize>) {
@@ -161,8 +161,8 @@ impl RowsView {
     fn join(&mut self, other: &Self) {
         self.tokens += other.tokens;
         self.documents += other.documents;
-        self.learnt += other.learnt;
-        self.unlearnt_rows += other.unlearnt_rows;
+        self.trained += other.trained;
+        self.untrained_rows += other.untrained_rows;
     }
 
     /// Returns the share of the inputs that are padding.
@@ -171,8 +171,8 @@ impl RowsView {
     }
 
     /// Returns the share of the labels that count.
-    pub(crate) fn learnt_share(&self) -> f64 {
-        share(self.learnt, self.places())
+    pub(crate) fn trained_share(&self) -> f64 {
+        share(self.trained, self.places())
     }
 
     fn places(&self) -> u64 {

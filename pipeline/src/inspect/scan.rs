@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ratdata_schemas::{BinSet, Shard, TokenId, Tokens};
 
-use super::documents::{Contents, Counter, Marks, Tally};
+use super::documents::{Contents, Counter, DocumentCounts, Marks};
 use super::eos_gaps::{Gap, gap_of};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -27,7 +27,7 @@ pub(crate) struct Scan {
     /// Tokens whose ids are too large for a counter.
     pub(crate) beyond_table: u64,
     /// Lengths and ends of the documents.
-    pub(crate) tally: Tally,
+    pub(crate) document_counts: DocumentCounts,
     /// Documents and blocks by their content.
     pub(crate) contents: Contents,
     /// Tokens that the loss mask leaves out.
@@ -70,7 +70,7 @@ pub(crate) fn scan(set: &BinSet, ids: usize, marks: Marks) -> Result<Scan, Failu
     let mut scan = Scan {
         counts: vec![0; ids.min(MOST_IDS)],
         beyond_table: 0,
-        tally: Tally::default(),
+        document_counts: DocumentCounts::default(),
         contents,
         masked: 0,
         longest_run: (0, 0),
@@ -82,7 +82,7 @@ pub(crate) fn scan(set: &BinSet, ids: usize, marks: Marks) -> Result<Scan, Failu
             *sum += count;
         }
         scan.beyond_table += part.beyond_table;
-        scan.tally.join(part.tally);
+        scan.document_counts.join(part.document_counts);
         scan.masked += part.masked;
         scan.longest_run = longer(scan.longest_run, part.longest_run);
         gaps.extend(part.gaps);
@@ -198,7 +198,7 @@ struct Worker<'a> {
 struct Counted {
     counts: Vec<u64>,
     beyond_table: u64,
-    tally: Tally,
+    document_counts: DocumentCounts,
     masked: u64,
     longest_run: (u64, TokenId),
     gaps: Vec<(usize, Gap)>,
@@ -225,7 +225,7 @@ impl<'a> Worker<'a> {
         Counted {
             counts: self.counts,
             beyond_table: self.beyond_table,
-            tally: self.counter.tally.clone(),
+            document_counts: self.counter.document_counts.clone(),
             masked: self.masked,
             longest_run: self.longest_run,
             gaps: self.gaps,
@@ -243,8 +243,8 @@ impl<'a> Worker<'a> {
             self.gaps.push((number, gap_of(slice, eos)));
         }
         if let Some(mask) = stretch.shard.mask() {
-            let learnt = bits_set(mask, &stretch.tokens);
-            self.masked += (stretch.tokens.len() as u64).saturating_sub(learnt);
+            let trained = bits_set(mask, &stretch.tokens);
+            self.masked += (stretch.tokens.len() as u64).saturating_sub(trained);
         }
         if let Some(index) = stretch.shard.index() {
             for document in stretch.documents.clone() {
@@ -395,9 +395,9 @@ mod tests {
 
             let (counts, empty, ended, repeated) = plainly(&ids, &ends, (1, 2));
             prop_assert_eq!(&found.counts, &counts);
-            prop_assert_eq!((found.tally.empty, found.tally.ended), (empty, ended));
+            prop_assert_eq!((found.document_counts.empty, found.document_counts.ended), (empty, ended));
             prop_assert_eq!(found.contents.documents.repeated(), repeated);
-            prop_assert_eq!(found.tally.lengths.count(), ends.len() as u64);
+            prop_assert_eq!(found.document_counts.lengths.count(), ends.len() as u64);
             prop_assert_eq!(found.longest_run.0, slowest_run(&ids));
             let gaps = ids.split(|&id| id == 2).map(<[u16]>::len);
             prop_assert_eq!(found.longest_gap, gaps.max().unwrap_or(0) as u64);
@@ -440,7 +440,7 @@ mod tests {
 
         assert_eq!(found.beyond_table, 2);
         assert_eq!((found.counts.len(), found.counts[7]), (MOST_IDS, 1));
-        assert_eq!(found.tally.lengths.count(), 0, "nothing ends a document");
+        assert_eq!(found.document_counts.lengths.count(), 0, "nothing ends a document");
     }
 
     #[test]
@@ -458,6 +458,6 @@ mod tests {
 
         assert_eq!(found.counts[0], len as u64);
         assert_eq!(found.longest_gap, len as u64);
-        assert_eq!((found.tally.lengths.count(), found.tally.empty), (2, 1));
+        assert_eq!((found.document_counts.lengths.count(), found.document_counts.empty), (2, 1));
     }
 }

@@ -6,16 +6,16 @@ use ratdata_tokenize::order::permutation;
 
 use crate::interrupt;
 
-/// How many tokens a window has, where no index says where documents are.
+/// How many tokens a window has, if no index says where documents are.
 pub(super) const WINDOW: usize = 4096;
 
-/// A document that goes on for longer is shown as one of that length.
+/// A longer document is shown with this length.
 const LONGEST: usize = 1 << 20;
 
 /// A stretch of a stream that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stretch {
-    /// What it is: `document 12`, or `tokens` where that is not known.
+    /// What it is: `document 12`, or `tokens` if that is not known.
     pub(crate) name: String,
     /// Its first token.
     pub(crate) start: u64,
@@ -36,7 +36,7 @@ pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) 
     numbers(windows, count, seed).filter_map(|window| in_window(set, eos, window)).collect()
 }
 
-/// Draws some of `all` numbers, spread over all of them; no more once the user asked to stop.
+/// Draws some of `all` numbers, spread over all of them, until the user asks to stop.
 pub(crate) fn numbers(all: u64, count: usize, seed: u64) -> impl Iterator<Item = u64> {
     let few = u32::try_from(all.min(1 << 20)).unwrap_or(u32::MAX);
     let spread = all / u64::from(few.max(1));
@@ -64,7 +64,7 @@ pub(crate) fn range_of(set: &BinSet, mut document: u64) -> Option<(u64, usize)> 
     None
 }
 
-/// Returns the first document that begins in a window; where none does, the window.
+/// Returns the first document that begins in a window; or the window, if none does.
 fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Stretch> {
     let first = window * WINDOW as u64;
     let ids = ids_from(set, first, WINDOW)?;
@@ -89,7 +89,7 @@ fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Stretch>
     Some(Stretch { name: "document".into(), start, len })
 }
 
-/// Returns at most `most` tokens from a place on; none past the end.
+/// Returns at most `most` tokens from a position; `None` past the end.
 pub(super) fn ids_from(set: &BinSet, start: u64, most: usize) -> Option<Vec<TokenId>> {
     let left = usize::try_from(set.num_tokens().checked_sub(start)?).unwrap_or(usize::MAX);
     let mut ids = vec![0; most.min(left)];

@@ -170,8 +170,8 @@ fn artifact_of(path: &Path) -> Option<(PathBuf, Manifest)> {
 fn pair_of(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let name = path.file_name()?.to_str()?;
     let stem = name.strip_suffix("-inputs.bin").or_else(|| name.strip_suffix("-labels.bin"))?;
-    let beside = |ending: &str| path.with_file_name(format!("{stem}-{ending}.bin"));
-    let (inputs, labels) = (beside("inputs"), beside("labels"));
+    let sibling = |ending: &str| path.with_file_name(format!("{stem}-{ending}.bin"));
+    let (inputs, labels) = (sibling("inputs"), sibling("labels"));
     (inputs.is_file() && labels.is_file()).then_some((inputs, labels))
 }
 

@@ -6,7 +6,7 @@ use ratdata_schemas::{BinSet, Manifest, ShardRecord, SplitRecord, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::documents::{Contents, Marks, Tally};
+use super::documents::{Contents, DocumentCounts, Marks};
 use super::lengths::Lengths;
 use super::rows::{RowsScan, RowsView, scan_rows, share};
 use super::scan::{Scan, scan};
@@ -226,8 +226,8 @@ impl SplitView {
         let eos = known.marks.eos;
         let eos_count = eos.map_or(0, |eos| scan.counts.get(eos as usize).copied().unwrap_or(0));
         let parted = eos.is_some() || set.shards().iter().all(|shard| shard.index().is_some());
-        let mut stream = StreamView::of(&scan.tally, &scan.contents, eos);
-        stream.inner_eos = eos.map(|_| eos_count.saturating_sub(scan.tally.ended));
+        let mut stream = StreamView::of(&scan.document_counts, &scan.contents, eos);
+        stream.inner_eos = eos.map(|_| eos_count.saturating_sub(scan.document_counts.ended));
         stream.longest_without_eos = eos.map(|_| scan.longest_gap);
         stream.masked_share = Some(share(scan.masked, tokens));
         stream.longest_run = Some(scan.longest_run);
@@ -236,10 +236,10 @@ impl SplitView {
             layout: "token bins",
             bytes: 0,
             tokens,
-            documents: parted.then(|| scan.tally.lengths.count()),
+            documents: parted.then(|| scan.document_counts.lengths.count()),
             shards: Vec::new(),
             bytes_per_token: None,
-            lengths: parted.then(|| LengthsView::of(&scan.tally.lengths)),
+            lengths: parted.then(|| LengthsView::of(&scan.document_counts.lengths)),
             rows: None,
             ids: IdsView::of(&scan.counts, scan.beyond_table, known),
             stream,
@@ -252,7 +252,7 @@ impl SplitView {
         split: Option<&SplitRecord>,
         known: &Known<'_>,
     ) -> Self {
-        let mut stream = StreamView::of(&scan.tally, &scan.contents, known.marks.eos);
+        let mut stream = StreamView::of(&scan.document_counts, &scan.contents, known.marks.eos);
         stream.inner_eos = known.marks.eos.map(|_| scan.inner_eos);
         Self {
             name: name.to_owned(),
@@ -266,7 +266,7 @@ impl SplitView {
             documents: Some(scan.view.documents),
             shards: Vec::new(),
             bytes_per_token: None,
-            lengths: Some(LengthsView::of(&scan.tally.lengths)),
+            lengths: Some(LengthsView::of(&scan.document_counts.lengths)),
             ids: IdsView::of(&scan.counts, scan.beyond_table, known),
             rows: Some(scan.view.clone()),
             stream,
@@ -275,10 +275,10 @@ impl SplitView {
 }
 
 impl StreamView {
-    fn of(tally: &Tally, contents: &Contents, eos: Option<TokenId>) -> Self {
+    fn of(document_counts: &DocumentCounts, contents: &Contents, eos: Option<TokenId>) -> Self {
         Self {
-            empty: tally.empty,
-            ended: eos.map(|_| tally.ended),
+            empty: document_counts.empty,
+            ended: eos.map(|_| document_counts.ended),
             inner_eos: None,
             longest_without_eos: None,
             masked_share: None,

@@ -25,7 +25,7 @@ impl Inspection {
                 let sampled = first.documents.is_sampled() || second.documents.is_sampled();
                 if shared > 0 {
                     self.warnings.push(format!(
-                        "{}{} different documents are in both `{left}` and `{right}`: what is learnt there is validated on",
+                        "{}{} different documents are in both `{left}` and `{right}`: a model is validated on what it is trained on",
                         about(sampled),
                         grouped(shared)
                     ));
@@ -45,9 +45,9 @@ fn odd(view: &SplitView) -> Vec<String> {
         let beyond = grouped(view.ids.beyond);
         warnings.push(format!("{beyond} tokens are at or beyond the vocabulary's size"));
     }
-    let unlearnt = view.rows.as_ref().map_or(0, |rows| rows.unlearnt_rows);
-    if unlearnt > 0 && view.name != "test" {
-        warnings.push(format!("{} rows have nothing to learn", grouped(unlearnt)));
+    let untrained = view.rows.as_ref().map_or(0, |rows| rows.untrained_rows);
+    if untrained > 0 && view.name != "test" {
+        warnings.push(format!("{} rows have no label to train on", grouped(untrained)));
     }
     let stream = &view.stream;
     if stream.empty > 0 {

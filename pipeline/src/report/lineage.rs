@@ -1,7 +1,7 @@
-//! How an artifact came to be: a graph whose levels follow from each other.
+//! How an artifact was made: a graph of levels.
 //!
-//! Sources and the tokenizer stand first, then each step with all that goes into it, last what was
-//! trained on the artifact.
+//! The first level has sources and the tokenizer. Then each step follows its inputs. The last level has
+//! the runs that were trained on the artifact.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::quantity::{grouped, sized};
 /// A chain of bases longer than this is not followed.
 const LONGEST: usize = 8;
 
-/// More sources or inputs than this are told in one box.
+/// More sources or inputs than this share one box.
 const APART: usize = 4;
 
 /// One box of the graph; it follows from all boxes of the level before.
@@ -32,9 +32,9 @@ impl Node {
     }
 }
 
-/// Returns the levels that lead to an artifact, its first sources first.
+/// Returns the levels of an artifact, from its first sources to the artifact.
 ///
-/// A base that is gone ends them.
+/// They begin later if a base is missing.
 pub(crate) fn levels_of(root: &Path, manifest: &Manifest) -> Vec<Vec<Node>> {
     let mut levels = vec![vec![artifact(root, manifest)]];
     let (mut root, mut manifest) = (root.to_owned(), manifest.clone());
@@ -101,7 +101,7 @@ fn merged(inputs: &[Value]) -> Vec<Node> {
     inputs.iter().map(node).collect()
 }
 
-/// Returns what the user calls a folder; for one such as `.`, its own name.
+/// Returns the name of a folder as the user wrote it; for a folder such as `.`, its real name.
 pub(crate) fn name_of(folder: &Path) -> String {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let real = || folder.canonicalize().ok().and_then(|real| name(&real));

@@ -1,8 +1,8 @@
 //! The report: one page with the numbers of an artifact, its plots, samples and training runs.
 //!
-//! The page is made of three files beside this one. Everything drawn is laid out here, so that it
-//! can be read without scripts; the one script sorts tables. Text is escaped by the template, and
-//! the page's own policy lets no other script run and nothing be loaded.
+//! The page consists of `page.html`, `style.css` and `sort.js`. All plots are computed here, so the page
+//! works without scripts; the only script sorts tables. The template escapes all text. The content
+//! security policy of the page forbids other scripts and loads nothing.
 
 mod lineage;
 mod plot;
@@ -28,16 +28,16 @@ use tables::{SourcesPart, SplitPart};
 
 /// What a report is about.
 pub(crate) struct Wanted<'a> {
-    /// What the user calls it.
+    /// Its name in the command.
     pub(crate) path: &'a Path,
     /// The artifact, bin or pair.
     pub(crate) subject: &'a Subject,
-    /// The tokenizer that made the ids, where one was found.
+    /// The tokenizer that made the ids, if it was found.
     pub(crate) tokenizer: Option<&'a Tokenizer>,
-    /// How many documents or rows of each split are shown, and the seed with which they are drawn.
+    /// How many documents or rows of each split are shown, and the seed of the draw.
     pub(crate) samples: usize,
     pub(crate) seed: u64,
-    /// Training runs to show beside those that are found.
+    /// Training runs to show in addition to those that are found.
     pub(crate) runs: &'a [PathBuf],
 }
 
@@ -59,13 +59,13 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Looks at an artifact, a bin or a pair, and the runs that read it.
+    /// Inspects an artifact, a bin or a pair, and the runs that read it.
     pub(crate) fn of(wanted: &Wanted<'_>) -> Result<Self, Failure> {
         let path = wanted.path;
         let manifest = wanted.subject.manifest();
         let inspection = inspect(wanted.subject, wanted.tokenizer)?;
         let mut runs = Vec::new();
-        let mut folders = runs::beside(path);
+        let mut folders = runs::next_to(path);
         folders.extend(wanted.runs.iter().cloned());
         let mut seen: Vec<PathBuf> = Vec::new();
         for folder in folders {
@@ -124,7 +124,7 @@ impl Report {
             .add_template("page", include_str!("page.html"))
             .map_err(|wrong| failed(&wrong))?;
         let content = serde_json::to_vec(self).map_err(|wrong| failed(&wrong))?;
-        // No text can hold the checksum of all texts, so no text can name the page's own script.
+        // The nonce depends on all texts of the page, so no text can contain it and act as a script.
         let nonce = blake3::hash(&content).to_hex();
         let template = environment.get_template("page").map_err(|wrong| failed(&wrong))?;
         template
@@ -160,7 +160,7 @@ fn samples_of(wanted: &Wanted<'_>, tokenizer: &Tokenizer) -> Result<Vec<Sample>,
     Ok(samples)
 }
 
-/// Returns the artifact that a folder speaks of: itself, or the one that its training run read.
+/// Returns the artifact that a folder means: itself, or the one that its training run read.
 pub(crate) fn artifact_of(path: &Path) -> Result<PathBuf, Failure> {
     if path.join(MANIFEST_FILE).is_file() || !runs::is_run(path) {
         return Ok(path.to_owned());

@@ -1,4 +1,4 @@
-//! Plots as numbers: bars and lines laid out on a small canvas, which the page writes as SVG.
+//! Plots as numbers: positions of bars and lines on a small canvas, which the page writes as SVG.
 
 use serde::Serialize;
 
@@ -9,13 +9,13 @@ const RIGHT: f64 = 428.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 214.0;
 
-/// A longer name is cut where it stands below a bar.
+/// A longer name below a bar is cut.
 const LONGEST_NAME: usize = 12;
 
-/// More bars than this are drawn as means of neighbours.
+/// The most bars; more bars are drawn as means of adjacent ones.
 const MOST_BARS: usize = 120;
 
-/// A plot that is laid out.
+/// A plot with all positions.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Plot {
     title: String,
@@ -63,12 +63,12 @@ struct Dot {
     label: String,
 }
 
-/// How numbers become places.
+/// How numbers become positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
     /// Equal steps.
     Linear,
-    /// Equal ratios; what is not above nothing is left out.
+    /// Equal ratios; numbers that are not above zero are left out.
     Log,
 }
 
@@ -118,7 +118,7 @@ impl Plot {
         let axis = Axis::new(Scale::Linear, shown.iter().map(|(_, value)| *value).chain([0.0]));
         plot.y_ticks = axis.ticks(|share| BOTTOM - share * (BOTTOM - TOP));
         let step = (RIGHT - LEFT) / shown.len().max(1) as f64;
-        // As many names as fit beside each other, at seven units a character and some between.
+        // As many names as fit in a line, with seven units for each character and some space.
         let widest = shown.iter().map(|(name, _)| name.chars().count().min(LONGEST_NAME)).max();
         let room = (widest.unwrap_or(1) + 2) as f64 * 7.0;
         let labelled = (1..=shown.len().max(1))
@@ -126,7 +126,7 @@ impl Plot {
             .unwrap_or_else(|| shown.len().max(1));
         for (number, (name, value)) in shown.iter().enumerate() {
             let height = axis.share(*value).unwrap_or(0.0) * (BOTTOM - TOP);
-            // What is there is seen, however little it is.
+            // A small number above zero is still visible.
             let height = if *value > 0.0 { height.max(1.0) } else { 0.0 };
             let x = LEFT + step * number as f64;
             let top = round(BOTTOM - height);
@@ -135,7 +135,7 @@ impl Plot {
                 x: round(x + step * 0.08),
                 y: top,
                 w: round(step * 0.84),
-                // From the rounded top, so that the bar stands on the axis.
+                // Computed from the rounded top, so that the bar ends exactly on the axis.
                 h: round(BOTTOM - top),
                 label: format!("{name}: {}", amount(*value)),
             });
@@ -147,7 +147,7 @@ impl Plot {
         plot
     }
 
-    /// Draws lines; a few points are marked, many are not.
+    /// Draws lines; if there are only a few points, each is marked.
     pub(crate) fn lines(
         title: &str,
         x_name: &str,
@@ -193,7 +193,7 @@ impl Plot {
     }
 }
 
-/// From numbers to shares of an axis.
+/// Maps numbers to shares of an axis.
 struct Axis {
     scale: Scale,
     from: f64,
@@ -221,7 +221,7 @@ impl Axis {
         Self { scale, from: (from / step).floor() * step, to: (to / step).ceil() * step, step }
     }
 
-    /// Returns the share of the axis at which a number stands.
+    /// Returns the share of the axis at which a number is drawn.
     fn share(&self, value: f64) -> Option<f64> {
         let value = if self.scale == Scale::Log { value.log10() } else { value };
         value.is_finite().then(|| (value - self.from) / (self.to - self.from))
@@ -229,7 +229,7 @@ impl Axis {
 
     fn ticks(&self, place: impl Fn(f64) -> f64) -> Vec<Tick> {
         let mut ticks = Vec::new();
-        // A decade or so many of them apart: at most seven labels.
+        // One or several decades between labels: at most seven labels.
         let step = if self.scale == Scale::Log {
             ((self.to - self.from) / 6.0).ceil().max(1.0)
         } else {

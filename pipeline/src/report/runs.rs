@@ -13,10 +13,10 @@ use crate::quantity::grouped;
 const METRICS: &str = "metrics.jsonl";
 const RESOLVED: &str = "resolved.toml";
 
-/// More points than this are thinned out before they are drawn.
+/// The most points of a curve; of more points, a part is drawn.
 const MOST_POINTS: usize = 600;
 
-/// One line of the measurements; what a line does not have was not measured there.
+/// One line of the measurements; a field that is missing was not measured.
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Line {
     iteration: u64,
@@ -42,7 +42,7 @@ pub(crate) fn is_run(folder: &Path) -> bool {
     folder.join(METRICS).is_file()
 }
 
-/// Returns the artifacts that a run read, by its configuration.
+/// Returns the artifacts that a run read, according to its configuration.
 pub(crate) fn data_of(folder: &Path) -> Vec<PathBuf> {
     let Ok(text) = fs::read_to_string(folder.join(RESOLVED)) else { return Vec::new() };
     let Ok(config) = text.parse::<toml::Table>() else { return Vec::new() };
@@ -55,8 +55,8 @@ pub(crate) fn data_of(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Finds the runs beside an artifact that read it, in the order of their names.
-pub(crate) fn beside(root: &Path) -> Vec<PathBuf> {
+/// Finds the runs in the same folder as an artifact that read it, in the order of their names.
+pub(crate) fn next_to(root: &Path) -> Vec<PathBuf> {
     let Ok(real) = root.canonicalize() else { return Vec::new() };
     let Some(entries) = real.parent().and_then(|above| fs::read_dir(above).ok()) else {
         return Vec::new();
@@ -77,7 +77,7 @@ pub(crate) fn beside(root: &Path) -> Vec<PathBuf> {
     runs
 }
 
-/// Reads a run's measurements; a last line that a crash has cut is left out.
+/// Reads a run's measurements, without a last line that a crash has cut.
 pub(crate) fn read(folder: &Path) -> std::io::Result<Run> {
     let text = fs::read(folder.join(METRICS))?;
     let lines: Vec<Line> = String::from_utf8_lossy(&text)
@@ -136,7 +136,7 @@ impl Run {
     }
 }
 
-/// Keeps the first and last point and evenly many between them.
+/// Keeps the first and last point, and evenly spaced points between them.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     if points.len() <= MOST_POINTS {
         return points;

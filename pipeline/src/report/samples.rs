@@ -1,4 +1,4 @@
-//! Documents and rows as tokens: each with its own text, whether it is learnt, and what it is.
+//! Documents and rows as tokens: each with its text, its piece, and whether it is trained on.
 
 use ratdata_schemas::{BinSet, Row, RowSet, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
@@ -9,7 +9,7 @@ use crate::inspect::{draw, numbers};
 /// How many tokens of a document or row are shown.
 const SHOWN: usize = 240;
 
-/// A stretch of tokens.
+/// Some tokens of a document or row.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Sample {
     place: String,
@@ -17,19 +17,19 @@ pub(crate) struct Sample {
     more: bool,
 }
 
-/// One token; bytes of one character that lie in several tokens are shown as one.
+/// One token, or several tokens that share a character.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Token {
     text: String,
-    learnt: bool,
+    trained: bool,
     special: bool,
     about: String,
 }
 
 impl Sample {
-    /// Returns whether some of it is not learnt.
+    /// Returns whether some token is not trained on.
     pub(crate) fn masked(&self) -> bool {
-        self.tokens.iter().any(|token| !token.learnt)
+        self.tokens.iter().any(|token| !token.trained)
     }
 }
 
@@ -44,14 +44,14 @@ pub(crate) fn of_documents(
     let mut samples = Vec::new();
     for place in draw(set, tokenizer.eos(), count, seed) {
         let take = place.len.min(SHOWN);
-        let (mut ids, mut learnt) = (vec![0; take], vec![true; take]);
-        if set.copy_tokens(place.start, &mut ids) && set.copy_mask(place.start, &mut learnt) {
+        let (mut ids, mut trained) = (vec![0; take], vec![true; take]);
+        if set.copy_tokens(place.start, &mut ids) && set.copy_mask(place.start, &mut trained) {
             samples.push(Sample {
                 place: format!(
                     "{split}, {}: {} tokens from {}",
                     place.name, place.len, place.start
                 ),
-                tokens: tokens_of(tokenizer, &ids, &learnt),
+                tokens: tokens_of(tokenizer, &ids, &trained),
                 more: take < place.len,
             });
         }
@@ -59,7 +59,7 @@ pub(crate) fn of_documents(
     samples
 }
 
-/// Draws rows; of a long one its end is shown, where most of what is learnt stands.
+/// Draws rows. Of a long row the end is shown, which has most of the text that is trained on.
 pub(crate) fn of_rows(
     set: &RowSet,
     split: &str,
@@ -72,9 +72,9 @@ pub(crate) fn of_rows(
     for number in numbers(set.num_rows(), count, seed) {
         set.read(number, &mut row);
         let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
-        // A token is learnt where the position before it has it as its label.
+        // A token is trained on if the position before it has it as its label.
         let before = row.labels[..end].iter().map(|&label| label >= 0);
-        let learnt: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
+        let trained: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
         let from = end.saturating_sub(SHOWN);
         samples.push(Sample {
             place: format!(
@@ -82,24 +82,24 @@ pub(crate) fn of_rows(
                 row.inputs.len(),
                 row.document_ends.len()
             ),
-            tokens: tokens_of(tokenizer, &row.inputs[from..end], &learnt[from..]),
+            tokens: tokens_of(tokenizer, &row.inputs[from..end], &trained[from..]),
             more: false,
         });
     }
     samples
 }
 
-/// Parts the text of ids among them, by decoding ever more of them.
-fn tokens_of(tokenizer: &Tokenizer, ids: &[TokenId], learnt: &[bool]) -> Vec<Token> {
+/// Divides the text of ids among them: decodes more and more ids, and takes the new text each time.
+fn tokens_of(tokenizer: &Tokenizer, ids: &[TokenId], trained: &[bool]) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut first = 0;
     let mut before = String::new();
     for end in 1..=ids.len() {
         let group = &ids[first..end];
         let text = tokenizer.decode(&ids[..end]);
-        // The first bytes of a character decode to a mark; the whole of it takes its place.
+        // The first bytes of a character decode to U+FFFD until the character is complete.
         let whole = !text.ends_with('\u{fffd}') || group.len() >= 4;
-        let mask_ends = learnt.get(end) != learnt.get(first);
+        let mask_ends = trained.get(end) != trained.get(first);
         if !whole && !mask_ends && end < ids.len() {
             continue;
         }
@@ -113,7 +113,7 @@ fn tokens_of(tokenizer: &Tokenizer, ids: &[TokenId], learnt: &[bool]) -> Vec<Tok
         };
         tokens.push(Token {
             text: visible(&own),
-            learnt: learnt.get(first).copied().unwrap_or(true),
+            trained: trained.get(first).copied().unwrap_or(true),
             special: group.iter().any(|&id| tokenizer.is_special(id)),
             about: group.iter().map(named).collect::<Vec<_>>().join(" · "),
         });
@@ -122,8 +122,7 @@ fn tokens_of(tokenizer: &Tokenizer, ids: &[TokenId], learnt: &[bool]) -> Vec<Tok
     tokens
 }
 
-/// Shows line ends, and takes out what would steer the page's text: control characters and marks
-/// that change its direction.
+/// Makes line ends visible, and removes control characters and marks that change the direction of text.
 pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {

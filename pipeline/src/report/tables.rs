@@ -10,7 +10,7 @@ use super::samples::visible;
 use crate::inspect::{IdCount, Inspection, SplitView};
 use crate::quantity::{grouped, sized};
 
-/// A table longer than this is cut, and says so.
+/// The most lines of a table; a longer one is cut, with a note.
 const MOST_ROWS: usize = 2000;
 
 /// A table whose columns can be sorted.
@@ -19,13 +19,13 @@ pub(crate) struct Table {
     title: String,
     open: bool,
     head: Vec<&'static str>,
-    /// Which columns hold numbers, and are set to the right.
+    /// Which columns hold numbers, and are aligned to the right.
     numbers: Vec<bool>,
     rows: Vec<Vec<Cell>>,
     note: String,
 }
 
-/// A cell: its text and, of a number, what it is sorted by.
+/// A cell: its text and, for a number, its value for sorting.
 #[derive(Clone, Debug, Serialize)]
 struct Cell {
     text: String,
@@ -74,13 +74,13 @@ impl Table {
     }
 }
 
-/// What the page says at its top.
+/// The facts at the top of the page.
 pub(crate) fn facts_of(
     inspection: &Inspection,
     manifest: Option<&Manifest>,
 ) -> Vec<(String, String)> {
     let sum = |of: fn(&SplitView) -> u64| grouped(inspection.splits.iter().map(of).sum());
-    // Where one part does not know, the sum is not known.
+    // If the number of one split is not known, the sum is not known.
     let documents: Option<u64> = inspection.splits.iter().map(|split| split.documents).sum();
     let documents = documents.map_or_else(|| "unknown".into(), grouped);
     let mut facts = vec![
@@ -107,7 +107,7 @@ pub(crate) fn facts_of(
     facts
 }
 
-/// What the page says of one split.
+/// The section of the page about one split.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SplitPart {
     name: String,
@@ -118,7 +118,7 @@ pub(crate) struct SplitPart {
 }
 
 impl SplitPart {
-    /// Sums up one split.
+    /// Summarizes one split.
     pub(crate) fn of(view: &SplitView, vocab_size: Option<u32>) -> Self {
         let mut part = Self {
             name: view.name.clone(),
@@ -182,14 +182,14 @@ impl SplitPart {
         self.tables.push(ids("Least frequent ids", &view.ids.least));
     }
 
-    /// Draws what the places of rows hold.
+    /// Draws how the positions of rows are used.
     fn add_rows(&mut self, view: &SplitView) {
         let Some(rows) = &view.rows else { return };
-        let learnt = rows.learnt_share();
+        let trained = rows.trained_share();
         let padding = rows.padding();
         let bars = [
-            ("learnt".to_owned(), learnt * 100.0),
-            ("masked".into(), (1.0 - learnt - padding).max(0.0) * 100.0),
+            ("trained on".to_owned(), trained * 100.0),
+            ("masked".into(), (1.0 - trained - padding).max(0.0) * 100.0),
             ("padding".into(), padding * 100.0),
         ];
         let plot = Plot::bars("What rows hold", "places of all rows", &bars);
@@ -226,7 +226,7 @@ impl SplitPart {
     }
 }
 
-/// What is said of a split in words.
+/// The facts about a split.
 fn facts_of_split(view: &SplitView, vocab_size: Option<u32>) -> Vec<(String, String)> {
     let percent = |share: f64| format!("{:.2}%", share * 100.0);
     let coverage = vocab_size.map_or_else(
@@ -244,7 +244,7 @@ fn facts_of_split(view: &SplitView, vocab_size: Option<u32>) -> Vec<(String, Str
         facts.push(("rows".into(), grouped(rows.rows)));
         facts.push(("inputs a row".into(), grouped(rows.seq_len as u64)));
         facts.push(("padding".into(), percent(rows.padding())));
-        facts.push(("learnt positions".into(), percent(rows.learnt_share())));
+        facts.push(("positions trained on".into(), percent(rows.trained_share())));
     }
     let stream = &view.stream;
     if let (Some(ended), Some(inner)) = (stream.ended, stream.inner_eos) {
@@ -265,7 +265,7 @@ fn facts_of_split(view: &SplitView, vocab_size: Option<u32>) -> Vec<(String, Str
     facts
 }
 
-/// Writes a share in percent, however small: with as many places as show two digits of it.
+/// Writes a share in percent, with enough decimals to show two digits of a small one.
 fn rare(share: f64) -> String {
     let percent = share * 100.0;
     if percent == 0.0 || percent >= 0.001 {
@@ -292,7 +292,7 @@ fn in_powers(power: u64) -> String {
     unit.map_or_else(|| power.to_string(), |(unit, name)| format!("{}{name}", power / unit))
 }
 
-/// What the page says of the files that documents came from.
+/// The section of the page about sources.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SourcesPart {
     plots: Vec<Plot>,
@@ -300,12 +300,12 @@ pub(crate) struct SourcesPart {
 }
 
 impl SourcesPart {
-    /// Sums up the sources of a manifest; none where it has none.
+    /// Summarizes the sources of a manifest; `None` if it has none.
     pub(crate) fn of(manifest: &Manifest) -> Option<Self> {
         if manifest.sources.is_empty() {
             return None;
         }
-        // Merged shards do not say which source they are of.
+        // Merged shards do not record their source.
         let mut tokens: BTreeMap<usize, u64> = BTreeMap::new();
         for split in manifest.splits.values() {
             let SplitRecord::Shards { shards } = split else { continue };

@@ -12,6 +12,7 @@
 //! ```
 
 pub(crate) mod runs;
+mod shared_file;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,7 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ratdata_schemas::{ArtifactError, Checksum, DirLock, Known, StagedFile, sync_folder_of};
+use ratdata_schemas::{
+    ArtifactError, Checksum, DirLock, Known, StagedFile, remove_file_if_exists, sync_folder_of,
+};
 use ratdata_tokenize::Share;
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
@@ -159,19 +162,15 @@ impl Store {
     ///
     /// Where that cannot be, as in a store that may only be read, files are read again next time.
     pub(crate) fn keep_known(&self, known: &Known) {
-        let all = self.known();
-        all.add(&known.facts());
-        let path = self.root.join(KNOWN);
-        let own = path.with_extension(format!("{}.json", unique()));
         let write = || -> Result<(), ArtifactError> {
-            let mut file = StagedFile::create(&own)?;
+            let mut file = shared_file::create(&self.root.join(KNOWN))?;
+            // Read while no other run writes it, so that the facts of both are kept.
+            let all = self.known();
+            all.add(&known.facts());
             file.write(&all.to_note())?;
-            file.commit()?;
-            fs::rename(&own, &path).map_err(refused(&path))
+            file.commit().map(drop)
         };
-        if write().is_err() {
-            fs::remove_file(&own).ok();
-        }
+        drop(write());
     }
 
     fn recipe(&self, pipeline: &Path, step: &str) -> PathBuf {
@@ -292,13 +291,10 @@ impl Store {
         Self::write(&path, &PipelineRecord { pipeline: pipeline.to_owned(), objects })
     }
 
-    /// Writes a file that several runs may write at the same time: each its own, then a rename.
     fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), ArtifactError> {
-        let own = path.with_extension(format!("{}.json", unique()));
-        let mut file = StagedFile::create(&own)?;
+        let mut file = shared_file::create(path)?;
         file.write_json(value)?;
-        file.commit()?;
-        fs::rename(&own, path).map_err(refused(path))
+        file.commit().map(drop)
     }
 
     /// Checks that a link can be put at a path: nothing but a link is there, and it is not inside
@@ -326,9 +322,20 @@ impl Store {
             fs::create_dir_all(folder).map_err(refused(folder))?;
         }
         let mut staged = path.as_os_str().to_owned();
-        staged.push(format!(".{}.{}", unique(), StagedFile::ENDING));
-        std::os::unix::fs::symlink(&target, &staged).map_err(refused(path))?;
-        fs::rename(&staged, path).map_err(refused(path))
+        staged.push(format!(".{}", StagedFile::ENDING));
+        let staged = PathBuf::from(staged);
+        let put = || {
+            std::os::unix::fs::symlink(&target, &staged)?;
+            fs::rename(&staged, path)
+        };
+        if put().is_ok() {
+            return Ok(());
+        }
+        // A run that was killed left its link; another file of this name stays.
+        if staged.is_symlink() {
+            remove_file_if_exists(&staged)?;
+        }
+        put().map_err(refused(path))
     }
 
     /// Returns what is staged, shared or finished, not being made, and referred to by no pipeline
@@ -400,13 +407,6 @@ fn is_object(name: &str) -> bool {
 fn key(pipeline: &Path) -> String {
     let name = Checksum::of(pipeline.as_os_str().as_encoded_bytes());
     format!("{:.16}", name.as_str())
-}
-
-/// A word that no other process and no other thread uses at the same time.
-fn unique() -> String {
-    use std::sync::atomic::AtomicU64;
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The names in a folder, sorted; none where it is missing.

@@ -1,4 +1,4 @@
-//! The base of an artifact: there, the one that was recorded, and holding what rows say of it.
+//! Checks of the base of an artifact: it exists, is the recorded one, and agrees with the rows.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use crate::interrupt;
 /// How many rows are one unit of a share.
 const ROWS: u64 = 1 << 12;
 
-/// What there is of an artifact's base.
+/// The base of an artifact.
 pub(crate) enum Base {
-    /// The artifact has none.
+    /// The artifact has no base.
     None,
-    /// It is gone or another one now, and no row reads it.
+    /// It is missing or has changed, and no row reads it.
     Missing,
     /// Its folder and its manifest.
     There(PathBuf, Box<Manifest>),
 }
 
-/// Finds the base of an artifact, and compares a share of the rows that were written out with it.
+/// Finds the base of an artifact, and compares a share of the written rows with it.
 pub(super) fn base_of(root: &Path, manifest: &Manifest, share: Share) -> Result<Base, Ended> {
     let Some(record) = &manifest.base else { return Ok(Base::None) };
     let folder = root.join(&record.path);
@@ -50,7 +50,7 @@ pub(super) fn base_of(root: &Path, manifest: &Manifest, share: Share) -> Result<
     Ok(Base::There(folder, Box::new(base)))
 }
 
-/// Compares rows as they were written out with the same rows read from the base.
+/// Compares written rows with the same rows read from the base.
 fn compare_rows(root: &Path, split: &str, share: Share) -> Result<(), Ended> {
     let wrong = |wrong| Ended::at(root, wrong);
     let plain = RowSet::open(root, split).map_err(wrong)?;

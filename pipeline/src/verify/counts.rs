@@ -1,4 +1,4 @@
-//! Counts: what a manifest says of sources and documents, held to each other.
+//! Checks of counts: the sources and documents of a manifest agree.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,13 +10,13 @@ use rayon::prelude::*;
 
 use super::Ended;
 
-/// Checks that sources give the documents that splits have, and that documents begin and end as the
+/// Checks that the sources give the documents of the splits, and that documents begin and end as the
 /// configuration says.
 pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended> {
     for (name, split) in &manifest.splits {
         let provenance = match SplitProvenance::of(root, manifest, name.as_str()) {
             Ok(provenance) => provenance,
-            // Packs, and what somebody else made, say nothing of how documents follow from sources.
+            // Packs and imports do not record how documents follow from sources.
             Err(ProvenanceError::Unknown { .. }) => continue,
             Err(wrong) => return Err(Ended::at(root, wrong)),
         };
@@ -39,7 +39,7 @@ pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended
     Ok(())
 }
 
-/// Checks that each source gives as many documents as the shards made from it hold.
+/// Checks that each source gives as many documents as its shards have.
 fn check_sources(
     root: &Path,
     manifest: &Manifest,
@@ -48,7 +48,7 @@ fn check_sources(
 ) -> Result<(), Ended> {
     let mut held: BTreeMap<usize, u64> = BTreeMap::new();
     for shard in shards {
-        // Shards that were merged do not say their source; their sum was checked already.
+        // Merged shards do not record their source; their sum is checked above.
         let Some(source) = shard.source else { return Ok(()) };
         let sum = held.entry(source as usize).or_default();
         *sum = sum.saturating_add(shard.documents);

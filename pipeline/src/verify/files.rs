@@ -1,4 +1,4 @@
-//! Files: there, of the recorded size, with the recorded checksum, and fitting each other.
+//! Checks of files: they exist, have the recorded size and checksum, and fit each other.
 
 use std::io;
 use std::path::Path;
@@ -53,8 +53,8 @@ fn check_file(root: &Path, record: &FileRecord) -> Result<u64, Ended> {
     Ok(found)
 }
 
-/// Checks of a share's shards that indexes fit their bins and masks their tokens, and of its splits
-/// of rows that spans fit their rows and base.
+/// Checks that the indexes and masks of a share's shards fit their bins, and that the spans of its
+/// rows fit the rows and the base.
 pub(super) fn check_structure(root: &Path, manifest: &Manifest, share: Share) -> Result<(), Ended> {
     let mut units = 0;
     for (name, split) in &manifest.splits {

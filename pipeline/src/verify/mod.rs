@@ -1,8 +1,8 @@
-//! Proves that an artifact is what its manifest says, and so is everything that it reads.
+//! Verifies that an artifact is what its manifest says, together with the artifacts that it reads.
 //!
-//! The work is cut into units: a file, an index, a stretch of ids, a document. A [`Share`] has every
-//! N-th of them, and looks at its own in their order; a [`Finding`] carries its unit's place, so that
-//! the first offence of all shares is the one that a whole check meets first.
+//! The work consists of units: a file, an index, a stretch of ids, a document. A [`Share`] has every
+//! N-th unit, and checks its units in their order. A [`Finding`] has the position of its unit, so the
+//! first fault of all shares is the one that a whole check finds first.
 
 mod base;
 mod counts;
@@ -28,15 +28,15 @@ pub(crate) use retokenize::{Retokenize, retokenize};
 pub(crate) use seen::state_of;
 use values::check_values;
 
-/// What has to differ from what it was, where something is not as the manifest says.
+/// What must have changed, if something is not as the manifest says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Cause {
     /// The artifact: its own files contradict its manifest.
     Artifact,
-    /// A source that was given: its fingerprint is another than the recorded one.
+    /// A given source: its fingerprint is not the recorded one.
     Source,
-    /// The encoding: the artifact is intact, the tokenizer and the source are the recorded ones.
+    /// The encoding: the artifact is intact, and tokenizer and source are the recorded ones.
     Encoding,
 }
 
@@ -74,11 +74,11 @@ impl fmt::Display for Offence {
     }
 }
 
-/// An offence and the place of its unit in the whole of the work; the first is the least.
+/// An offence and the position of its unit in the whole work; the first one is the smallest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Finding {
-    /// The artifact, of those that are read one after the other; the check; the unit in it.
+    /// The number of the artifact, of the check, and of the unit in the check.
     place: Vec<u64>,
     pub(crate) offence: Offence,
 }
@@ -96,13 +96,13 @@ impl Ended {
         Self::differs(path, what, Cause::Artifact)
     }
 
-    /// Something is not as recorded, and not for the artifact's own files.
+    /// Something is not as recorded, for any cause.
     fn differs(path: &Path, what: impl fmt::Display, cause: Cause) -> Self {
         let offence = Offence { path: path.to_owned(), what: what.to_string(), cause };
         Self::Differs(Finding { place: Vec::new(), offence })
     }
 
-    /// Says of which part of the work it is told: the innermost part first.
+    /// Adds the number of the part of the work that found it; the innermost part is added first.
     fn within(mut self, part: usize) -> Self {
         if let Self::Differs(finding) = &mut self {
             finding.place.insert(0, part as u64);
@@ -117,7 +117,7 @@ impl From<Failure> for Ended {
     }
 }
 
-/// How much was proved.
+/// How much was verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Proof {
@@ -125,13 +125,13 @@ pub(crate) struct Proof {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) ids: u64,
-    /// Artifacts that were read beside the one that was asked for, and whether one is missing.
+    /// Bases that were also read, and whether one is missing.
     pub(crate) bases: u64,
     pub(crate) base_missing: bool,
 }
 
 impl Proof {
-    /// Joins what two shares of one check have proved.
+    /// Joins the numbers of two shares of one check.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             files: self.files + other.files,
@@ -143,13 +143,13 @@ impl Proof {
     }
 }
 
-/// Returns how many units the larger of the checks of an artifact's own files has.
+/// Returns the number of units of the largest check of an artifact's own files.
 pub(crate) fn units(manifest: &Manifest) -> usize {
     manifest.files().len().max(values::units(manifest))
 }
 
-/// Proves a share of an artifact, then of the artifact that it was made from where its rows read
-/// that, and so on. Bases name each other by checksum, so they cannot go round.
+/// Verifies a share of an artifact, then of its base if its rows read that, and so on. Bases name each
+/// other by checksum, so they cannot form a circle.
 pub(crate) fn prove(root: &Path, manifest: &Manifest, share: Share) -> Result<Proof, Ended> {
     let mut proof = Proof::default();
     let (mut root, mut manifest) = (root.to_owned(), manifest.clone());
@@ -168,7 +168,7 @@ pub(crate) fn prove(root: &Path, manifest: &Manifest, share: Share) -> Result<Pr
     Ok(proof)
 }
 
-/// Makes all checks of one artifact, one after the other, and returns what it was made from.
+/// Makes all checks of one artifact, one after the other, and returns its base.
 fn prove_one(
     root: &Path,
     manifest: &Manifest,

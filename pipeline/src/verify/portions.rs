@@ -1,8 +1,8 @@
-//! What the shares of a check have found, until a run joins it.
+//! The results of the shares of a check, until a run joins them.
 //!
 //! ```text
-//! OUT/.job/done/KEY-I-of-N.json  what share I of N has found; KEY stands for all that decides it
-//! OUT/report.json                what all of them found
+//! OUT/.job/done/KEY-I-of-N.json  the result of share I of N; KEY is a checksum of all that decides it
+//! OUT/report.json                the joined result
 //! ```
 
 use std::fs;
@@ -15,24 +15,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{Finding, Proof};
 
-/// What a share of a check has found.
+/// The result of a share of a check.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Portion {
     pub(crate) share: Share,
-    /// How much was proved.
+    /// How much was verified.
     pub(crate) proof: Proof,
-    /// Documents that were encoded again, where that was asked for.
+    /// Documents that were encoded again, if the user asked for it.
     pub(crate) documents: Option<u64>,
-    /// The first of what is not as recorded.
+    /// The first fault.
     pub(crate) finding: Option<Finding>,
-    /// The state of all files that the check reads; none where it may change unseen.
+    /// The state of all files that the check reads; `None` if a change might not show.
     #[serde(default)]
     pub(crate) seen: Option<Checksum>,
 }
 
 impl Portion {
-    /// A share that has looked at nothing yet.
+    /// A share that has checked nothing yet.
     pub(crate) fn new(share: Share) -> Self {
         Self { share, proof: Proof::default(), documents: None, finding: None, seen: None }
     }
@@ -51,7 +51,7 @@ impl Portion {
     }
 }
 
-/// The folder in which the portions of one check come together.
+/// The folder of the portions of one check.
 #[derive(Debug)]
 pub(crate) struct Portions {
     out: PathBuf,
@@ -64,7 +64,7 @@ impl Portions {
     ///
     /// # Errors
     ///
-    /// The folder cannot be written, or another run is at work in it.
+    /// The folder cannot be written, or another run works in it.
     pub(crate) fn open(out: &Path, of: &serde_json::Value) -> Result<Self, ArtifactError> {
         let key = format!("{:.16}", Checksum::of_value(of).as_str());
         Ok(Self { out: out.to_owned(), key, _lock: DirLock::take(out)? })
@@ -74,20 +74,20 @@ impl Portions {
         self.out.join(".job/done").join(format!("{}-{}.json", self.key, share.name()))
     }
 
-    /// Records what a share has found.
+    /// Stores the result of a share.
     pub(crate) fn record(&self, portion: &Portion) -> Result<(), ArtifactError> {
         write_json(&self.path(portion.share), portion)
     }
 
-    /// Returns the portions that are there of the cut of which the fewest are missing, and the shares
-    /// that are missing: the whole, where there is no portion. Those of another state of the files do
-    /// not count: what was touched is looked at again.
+    /// Returns the existing portions and the missing shares, for the number of shares of which the fewest
+    /// are missing. Without a portion, the whole is missing. Portions with another state of the files do
+    /// not count, because the files have to be checked again.
     pub(crate) fn known(&self, seen: Option<&Checksum>) -> (Vec<Portion>, Vec<Share>) {
         let mut portions: Vec<Portion> = Vec::new();
         for entry in fs::read_dir(self.out.join(".job/done")).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(&format!("{}-", self.key)) {
                 let text = fs::read(entry.path()).ok();
-                // One that does not parse is of another version: it is made again.
+                // A portion that does not parse is from another version; it is made again.
                 portions
                     .extend(text.and_then(|text| serde_json::from_slice::<Portion>(&text).ok()));
             }
@@ -108,13 +108,13 @@ impl Portions {
         (portions, missing)
     }
 
-    /// Writes the report of all portions, and forgets them.
+    /// Writes the report of all portions, and removes them.
     pub(crate) fn finish<R: Serialize>(&self, report: &R) -> Result<(), ArtifactError> {
         write_json(&self.out.join("report.json"), report)?;
         self.forget()
     }
 
-    /// Forgets what the portions found, so that the next check looks again.
+    /// Removes the portions, so that the next check reads everything again.
     pub(crate) fn forget(&self) -> Result<(), ArtifactError> {
         let path = self.out.join(".job");
         match fs::remove_dir_all(&path) {

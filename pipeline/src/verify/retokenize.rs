@@ -1,4 +1,4 @@
-//! Encodes randomly drawn source documents with the oracle and compares.
+//! Encodes randomly drawn source documents with the oracle, and compares the ids.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,18 +23,18 @@ pub(crate) struct Retokenize<'a> {
     pub(crate) tokenizer: &'a Tokenizer,
     /// The source files, found by name.
     pub(crate) files: &'a [SourceFile],
-    /// How many of the documents are drawn, from 0 to 1, and the seed with which they are.
+    /// The share of the documents that are drawn, from 0 to 1, and the seed of the draw.
     pub(crate) drawn: f64,
     pub(crate) seed: u64,
-    /// Which of those that are drawn are compared: by source where there are enough of them, and
-    /// by document where there are not.
+    /// Which of the drawn documents are compared: by source if there are enough sources, otherwise by
+    /// document.
     pub(crate) share: Share,
-    /// What is known of the files: each is read whole for the first split and not again.
+    /// The known checksums of files: each file is hashed for the first split and not again.
     pub(crate) known: &'a Known,
     pub(crate) interrupted: &'a AtomicBool,
 }
 
-/// Returns whether a document is drawn: by its place and the seed, so the same ones every time.
+/// Returns whether a document is drawn. Its position and the seed decide, so the draw is always the same.
 pub(crate) fn is_drawn(drawn: f64, seed: u64, source: usize, document: u32) -> bool {
     let key = format!("{seed} {source} {document}");
     let checksum = blake3::hash(key.as_bytes());
@@ -42,7 +42,7 @@ pub(crate) fn is_drawn(drawn: f64, seed: u64, source: usize, document: u32) -> b
     (word >> 11) as f64 / (1_u64 << 53) as f64 <= drawn
 }
 
-/// Compares; returns how many documents were compared.
+/// Compares the drawn documents, and returns how many were compared.
 pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     let mut compared = 0;
@@ -75,18 +75,18 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
 
 /// One source's documents in one split.
 struct Part<'a> {
-    /// The place of the split among all.
+    /// The number of the split.
     place: usize,
     split: &'a str,
-    /// The source's place in the manifest.
+    /// The number of the source in the manifest.
     number: usize,
 }
 
 impl Part<'_> {
-    /// An offence that was found at a row of the source.
+    /// Returns an offence at a row of the source.
     fn differs(&self, row: u64, file: &SourceFile, what: String, cause: Cause) -> Ended {
         let row = usize::try_from(row).unwrap_or(usize::MAX);
-        // After all that is proved without the sources.
+        // After all checks that do not need the sources.
         let place = [usize::MAX, self.place, self.number, row];
         let ended = Ended::differs(&file.path, what, cause);
         place.into_iter().rev().fold(ended, Ended::within)
@@ -114,7 +114,7 @@ impl Retokenize<'_> {
         else {
             return Ok(());
         };
-        // An older version recorded samples: they find the file, and the documents are compared.
+        // Older versions recorded samples: if they match, the file is accepted, and its documents are compared.
         if sampled(file).map_err(failed)? == source.fingerprint {
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl Retokenize<'_> {
     }
 }
 
-/// Compares the drawn documents of one source with what one split has of them.
+/// Compares the drawn documents of one source with those of one split.
 fn compare_source(
     check: &Retokenize<'_>,
     config: &JobConfig,
@@ -139,7 +139,7 @@ fn compare_source(
 ) -> Result<u64, Ended> {
     let number = part.number;
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
-    // Where each drawn document of the file stands in the split.
+    // The position of each drawn document of the file in the split.
     let mut wanted: Vec<Option<u64>> = vec![None; provenance.documents(number) as usize];
     for (place, document) in provenance.of_source(number) {
         if check.has(number, document) {
@@ -156,7 +156,7 @@ fn compare_source(
             .read_part(group, &stopped, &mut |rows| {
                 let mut drawn = Vec::new();
                 for (row, cell) in (rows.first..).zip(&rows.cells) {
-                    // A row without text was left out, and is no document.
+                    // A row without text was left out, so it is not a document.
                     let undecodable = config.on_bad_row.undecodable();
                     let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                     if !is_document(config, check.tokenizer, &text) {
@@ -200,7 +200,7 @@ fn compare_source(
     Ok(compared)
 }
 
-/// Why a document was not found to be as the oracle encodes it.
+/// Why a document differs from the oracle's encoding.
 enum Compared {
     /// It has other ids.
     Differs(String),

@@ -1,4 +1,4 @@
-//! What a check reads, as it is at one moment: what a share found counts while nothing was touched.
+//! The state of all files that a check reads: the result of a share is valid while it stays the same.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use ratdata_schemas::{Checksum, FileState, Manifest};
 use ratdata_tokenize::source::find_inputs;
 use serde_json::json;
 
-/// Returns what stands for the state of all files that a check reads; none where a file was changed
-/// so lately that another change might not show.
+/// Returns a checksum of the state of all files that a check reads; `None` if a file was changed so
+/// recently that another change might not show.
 ///
-/// Those are the files of the artifact, of those that it was made from, the sources, and the
-/// tokenizer. What cannot be looked at is told by the check itself.
+/// These are the files of the artifact and of its bases, the sources, and the tokenizer. Files that
+/// cannot be read are ignored here; the check itself reports them.
 pub(crate) fn state_of(
     root: &Path,
     manifest: &Manifest,
@@ -24,7 +24,7 @@ pub(crate) fn state_of(
         artifact = None;
         if let Some(base) = &manifest.base {
             folder = folder.join(&base.path);
-            // Bases name each other by checksum, so they cannot go round.
+            // Bases name each other by checksum, so they cannot form a circle.
             artifact = Manifest::read(&folder).ok();
         }
     }
@@ -46,7 +46,7 @@ pub(crate) fn state_of(
     Some(Checksum::of_value(&json!(states)))
 }
 
-/// Returns a file, or the files that lie in a folder.
+/// Returns a file, or the files in a folder.
 fn files_in(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];

@@ -1,4 +1,5 @@
-//! Values: every id below the vocabulary's size, every label an id or the one that does not count, every length within its row.
+//! Checks of values: ids are below the vocabulary's size, labels are ids or ignored, and lengths are
+//! within their rows.
 
 use std::ops::Range;
 use std::path::Path;
@@ -26,7 +27,7 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
     let mut read = 0;
     for (name, split) in &manifest.splits {
         let first = units;
-        // Opening first: lengths are those of the files, whatever the manifest says.
+        // Opened first: the lengths then come from the files, not from the manifest.
         if matches!(split, SplitRecord::Shards { .. }) {
             let set = BinSet::from_manifest(root, manifest, name.as_str())
                 .map_err(|wrong| Ended::at(root, wrong).within(first))?;
@@ -44,7 +45,7 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
         } else {
             let set = RowSet::open(root, name.as_str())
                 .map_err(|wrong| Ended::at(root, wrong).within(first))?;
-            // What fills a row up is written out in pairs alone; elsewhere it is the reader's.
+            // Only pairs store padding; for other rows the reader adds it.
             let fill = manifest.tokenizer.eos.filter(|_| matches!(split, SplitRecord::Pairs(_)));
             let rows = usize::try_from(set.num_rows()).unwrap_or(usize::MAX);
             for (unit, range) in ours(share, &mut units, rows, ROWS) {
@@ -57,7 +58,7 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
     Ok(read)
 }
 
-/// Returns how many units there are by the manifest.
+/// Returns the number of units, according to the manifest.
 pub(super) fn units(manifest: &Manifest) -> usize {
     let count = |len: u64, size: usize| usize::try_from(len).unwrap_or(usize::MAX).div_ceil(size);
     let of = |split: &SplitRecord| match split {
@@ -71,7 +72,7 @@ pub(super) fn units(manifest: &Manifest) -> usize {
     manifest.splits.values().map(of).fold(0, usize::saturating_add)
 }
 
-/// Cuts `len` things into units of `size`, counts them, and returns those of a share.
+/// Divides `len` things into units of `size`, counts the units, and returns those of a share.
 fn ours(share: Share, units: &mut usize, len: usize, size: usize) -> Vec<(usize, Range<usize>)> {
     let first = *units;
     let count = len.div_ceil(size);
@@ -92,7 +93,7 @@ fn first_beyond(shard: &Shard, range: Range<usize>, vocab_size: u32) -> Option<(
         }
         let stretch = tokens.slice(start..range.end.min(start + TAKEN))?;
         let beyond = match stretch {
-            // The largest first: looking for a place is only for what is wrong.
+            // The largest id is computed first; a position is searched only if it is too large.
             Tokens::U16(ids) => ids.iter().max().is_some_and(|&most| u32::from(most) >= vocab_size),
             Tokens::U32(ids) => ids.iter().max().is_some_and(|&most| most >= vocab_size),
         };

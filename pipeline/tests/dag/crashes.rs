@@ -10,7 +10,7 @@ use ratdata_schemas::{RunEventKind, RunOutcome};
 use super::support::{BRANCHES, command, events, ratdata, results, said, spawn, workshop, write};
 
 #[test]
-fn a_run_killed_at_any_moment_goes_on_to_the_same_bytes() {
+fn a_run_killed_at_any_moment_continues_to_the_same_bytes() {
     let folder = workshop(BRANCHES);
     let root = folder.path();
     fs::copy(root.join("sample/questions/task.toml"), root.join("task.toml")).unwrap();
@@ -72,7 +72,7 @@ outputs = ["file"]
 }
 
 #[test]
-fn an_interrupted_run_ends_cleanly_and_the_next_goes_on() {
+fn an_interrupted_run_ends_cleanly_and_the_next_continues() {
     let pipeline = r#"
 [steps.first]
 kind = "command"

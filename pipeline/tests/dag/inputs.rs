@@ -111,7 +111,7 @@ fn nothing_is_put_into_a_result_by_way_of_a_link() {
 }
 
 #[test]
-fn a_share_that_is_being_made_is_left_to_whoever_is_at_it() {
+fn a_share_that_another_process_makes_is_left_to_it() {
     use rustix::fs::{FlockOperation, flock};
     let folder = workshop(
         "[steps.tokens]\nkind = \"tokenize\"\ntokenizer = \"sample/tokenizer\"\ninput = \"sample/corpus\"\nname = \"t\"\n",

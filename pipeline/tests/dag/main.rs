@@ -30,7 +30,7 @@ fn states(folder: &Path, more: &[&str]) -> BTreeMap<String, (String, String)> {
 }
 
 #[test]
-fn a_changed_template_makes_its_branch_anew_and_nothing_else() {
+fn a_changed_template_makes_its_branch_again_and_nothing_else() {
     let folder = workshop(BRANCHES);
     let root = folder.path();
     let task = fs::read_to_string(root.join("sample/questions/task.toml")).unwrap();

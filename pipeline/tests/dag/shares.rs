@@ -268,7 +268,7 @@ fn what_a_share_of_a_check_finds_fails_the_run_that_joins_them() {
 }
 
 #[test]
-fn a_failed_check_fails_its_step_and_is_made_anew_once_mended() {
+fn a_failed_check_fails_its_step_and_is_made_again_after_a_repair() {
     let folder = shared_workshop();
     let root = folder.path();
     said(&run("store", &["tokens"]), root);

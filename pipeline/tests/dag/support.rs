@@ -31,7 +31,7 @@ pub(crate) fn write(path: &Path, content: &str) {
     fs::File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
 }
 
-/// Everything that the tests' pipelines take: the sample, laid out beside `pipeline.toml`.
+/// Everything that the tests' pipelines take: the sample, in the folder of `pipeline.toml`.
 pub(crate) fn workshop(pipeline: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     said(&["sample", "--out", "sample", "--quiet"], folder.path());

@@ -1,4 +1,4 @@
-//! How a run is told of: to whoever stops reading, and of steps that take long.
+//! How a run is reported: its events to a reader that stops reading, and the progress of long steps.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use ratdata_schemas::RunEventKind;
 use super::support::{command, events, made, ratdata, said, workshop};
 
 #[test]
-fn a_run_goes_on_when_nobody_reads_its_events() {
+fn a_run_continues_when_nobody_reads_its_events() {
     let pipeline = r#"
 [steps.a]
 kind = "command"
@@ -77,7 +77,7 @@ fn a_failed_steps_last_words_are_text_and_no_orders_to_the_terminal() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("\n    red\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
-    // Whoever takes the log elsewhere gets it as it is.
+    // Outside of a terminal the log is printed unchanged.
     assert!(said(&["logs", "a"], root).contains('\u{1b}'));
 }
 

@@ -102,9 +102,9 @@ messages = "messages"
 source = "chat.jsonl"
 "#;
 
-/// The template lies beside the tokenizer, and so do the names of its tokens.
+/// The template and the names of its tokens are in files next to the tokenizer.
 #[test]
-fn what_lies_beside_a_tokenizer_decides_conversations_too() {
+fn files_next_to_a_tokenizer_decide_conversations_too() {
     let workshop = Workshop::new();
     let turns = r#"[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]"#;
     workshop.write("chat.jsonl", format!("{{\"messages\": {turns}}}\n").as_bytes());

@@ -225,7 +225,7 @@ fn plain_texts_are_told_one_by_one() {
 }
 
 #[test]
-fn a_token_is_not_led_back_to_a_row_that_is_another_now() {
+fn a_token_is_not_traced_to_a_row_that_has_changed() {
     let workshop = two_inputs();
     ends(&workshop, &tokenize("out", &["--val-fraction", "0", "--order", "file"]), 0);
     let trace = ["trace", "out", "--token", "1", "--input", "in", "--tokenizer", "demo/tokenizer"];

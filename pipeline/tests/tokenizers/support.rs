@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long a run may take here, where other tests run beside it.
+/// How long a run may take here, while other tests run.
 const SOON: Duration = Duration::from_secs(20);
 
 /// A folder to run the program in.

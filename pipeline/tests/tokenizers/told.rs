@@ -117,7 +117,7 @@ fn what_is_left_to_tokenizers_is_said_with_the_reason() {
 }
 
 #[test]
-fn files_beside_a_tokenizer_that_are_no_objects_are_told() {
+fn files_next_to_a_tokenizer_that_are_not_objects_are_reported() {
     let folder = Folder::new();
     for name in ["tokenizer_config.json", "special_tokens_map.json"] {
         for (bytes, says) in [

@@ -82,7 +82,7 @@ fn a_pass_over_tokens_stops_when_the_user_asks() {
         kill_process(pid, Signal::INT).unwrap();
         let ended = ends(child, Duration::from_secs(20));
 
-        let output = ended.unwrap_or_else(|| panic!("{arguments:?} goes on"));
+        let output = ended.unwrap_or_else(|| panic!("{arguments:?} still runs"));
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(130), "{arguments:?}: {said}");
     }

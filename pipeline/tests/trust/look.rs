@@ -35,7 +35,7 @@ fn an_inspection_counts_what_numpy_would() {
     assert_eq!(train["ids"]["used"], counts.iter().filter(|&&count| count > 0).count());
     assert_eq!(train["ids"]["most"][0]["id"], most);
     assert_eq!(train["ids"]["most"][0]["count"], *count);
-    assert!(train["ids"]["most"][0]["piece"].is_string(), "the tokenizer lies beside it");
+    assert!(train["ids"]["most"][0]["piece"].is_string(), "the tokenizer is next to it");
     assert_eq!(train["stream"]["ended"], ends);
 }
 

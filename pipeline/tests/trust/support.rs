@@ -23,7 +23,7 @@ pub(crate) fn json(arguments: &[&str], folder: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A folder with the sample in it: `demo/tokens` and its tokenizer beside it.
+/// A folder with the sample in it: `demo/tokens` and, next to it, its tokenizer.
 pub(crate) fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [

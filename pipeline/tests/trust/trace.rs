@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::support::{json, ratdata, workshop, write};
 
 #[test]
-fn a_token_is_led_back_to_its_characters() {
+fn a_token_is_traced_to_its_characters() {
     let folder = workshop();
     let root = folder.path();
     assert!(
@@ -40,7 +40,7 @@ fn made(arguments: &[&str], root: &Path) {
 }
 
 #[test]
-fn a_token_of_joined_artifacts_is_led_back_to_the_first_ones_row() {
+fn a_token_of_joined_artifacts_is_traced_to_the_row_of_the_first_one() {
     let folder = workshop();
     let root = folder.path();
     made(&["merge", "--input", "demo/tokens", "demo/tokens", "--out", "demo/joined"], root);
@@ -89,7 +89,7 @@ fn text_of(artifact: &str, number: u64, root: &Path) -> String {
 }
 
 #[test]
-fn a_row_of_instruction_data_is_led_back_to_its_file_and_row() {
+fn a_row_of_instruction_data_is_traced_to_its_file_and_row() {
     let folder = workshop();
     let root = folder.path();
     questions(root, &[]);
@@ -110,7 +110,7 @@ fn a_row_of_instruction_data_is_led_back_to_its_file_and_row() {
 }
 
 #[test]
-fn packed_instruction_data_is_led_back_through_its_bins() {
+fn packed_instruction_data_is_traced_through_its_bins() {
     let folder = workshop();
     let root = folder.path();
     questions(root, &[]);

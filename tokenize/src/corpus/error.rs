@@ -99,6 +99,12 @@ pub enum JobError {
     /// The user stopped the job.
     #[error("interrupted; finished files are kept, the same command goes on")]
     Interrupted,
+    /// The system has no room for a thread of the job.
+    #[error("no thread can be started: {source}")]
+    Thread {
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A thread of the job panicked: a defect of this program.
     #[error("a worker thread panicked; please report this")]
     Panicked,
@@ -144,6 +150,7 @@ impl JobError {
             Self::Unfinished { .. } => Some(
                 "was something removed from the folder while the job ran? the same command makes what is missing",
             ),
+            Self::Thread { .. } => Some("allow more memory or more threads, or use fewer of them"),
             Self::Interrupted | Self::Panicked => None,
         }
     }

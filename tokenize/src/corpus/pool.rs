@@ -146,12 +146,18 @@ pub(crate) fn run<W: IdWidth>(
         let mut workers = Vec::new();
         for encoder in encoders {
             let (sender, shared) = (sender.clone(), &shared);
-            workers.push(scope.spawn(move || {
+            let worker = move || {
                 // A panic must not leave the others waiting for this worker's part.
                 let guard = StopOnPanic { shared };
                 work(shared, encoder, &sender);
                 std::mem::forget(guard);
-            }));
+            };
+            match std::thread::Builder::new().spawn_scoped(scope, worker) {
+                Ok(worker) => workers.push(worker),
+                // Fewer threads give the same bytes.
+                Err(_) if !workers.is_empty() => break,
+                Err(source) => return Err(JobError::Thread { source }),
+            }
         }
         drop(sender);
         let written = in_order(&shared, &receiver, &mut write);

@@ -102,7 +102,9 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
             self.join(first)?;
         }
         let (job, interrupted) = (self.job, self.interrupted);
-        let handle = self.scope.spawn(move || finish(job, staged, interrupted).map(drop));
+        let finish = move || finish(job, staged, interrupted).map(drop);
+        let handle = std::thread::Builder::new().spawn_scoped(self.scope, finish);
+        let handle = handle.map_err(|source| JobError::Thread { source })?;
         self.finishing.push_back(Finishing { held, handle });
         Ok(())
     }

@@ -273,7 +273,12 @@ impl<'p> Hub<'p> {
         let client = self.client.clone();
         let (sender, receiver) = mpsc::channel();
         // Nobody hears an answer that comes after the wait was stopped.
-        std::thread::spawn(move || drop(sender.send(request(client))));
+        let ask = move || drop(sender.send(request(client)));
+        std::thread::Builder::new().spawn(ask).map_err(|wrong| HubError::Unreachable {
+            what: "the hub".into(),
+            endpoint: self.endpoint(),
+            reason: format!("no thread can be started: {wrong}"),
+        })?;
         loop {
             if self.progress.stopped() {
                 return Err(HubError::Interrupted);

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_of_another_content_is_not_gone_on_with() {
+    fn a_partial_file_of_another_content_is_not_continued() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x.parquet");
 

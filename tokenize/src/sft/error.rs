@@ -200,6 +200,12 @@ pub enum SftError {
     /// The user stopped the run.
     #[error("interrupted; splits that were done stay done")]
     Interrupted,
+    /// The system has no room for a thread of the job.
+    #[error("no thread can be started: {source}")]
+    Thread {
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 impl SftError {
@@ -250,6 +256,7 @@ impl SftError {
             Self::NoEos
             | Self::Length { .. }
             | Self::Staging { .. }
+            | Self::Thread { .. }
             | Self::Interrupted => None,
         }
     }

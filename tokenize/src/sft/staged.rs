@@ -286,10 +286,12 @@ fn encode_file(
     let table = Table::open(file, &reading.rows.columns())?;
     std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel::<(u64, Vec<TableRow>)>(2);
-        let reader = scope.spawn(move || {
+        let read = move || {
             let wanted = |row| has_row(share, row);
             table.read_wanted(&wanted, &mut |first, rows| sender.send((first, rows)).is_ok())
-        });
+        };
+        let reader = std::thread::Builder::new().spawn_scoped(scope, read);
+        let reader = reader.map_err(|source| SftError::Thread { source })?;
         let mut count = 0;
         for (first, rows) in batches {
             if reading.interrupted.load(Ordering::Relaxed) {

@@ -4,6 +4,8 @@
 //! (cards, licences, notes of programs) is no document; a file that is named on the command line is
 //! always read.
 
+use std::path::Path;
+
 use super::streams::Compression;
 
 /// How a file is read.
@@ -148,6 +150,13 @@ pub(crate) fn names_ending(pattern: &str, name: &str) -> bool {
 /// Returns whether a file of this name is a plain text.
 pub(crate) fn is_text(name: &str) -> bool {
     matches!(ending(name), Some((_, Format::Text(_), _)))
+}
+
+/// Returns how a file is read, and its name without the ending.
+pub(super) fn format(path: &Path) -> Option<(Format, String)> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let (format, stem) = format_of(&name)?;
+    Some((format, stem.to_owned()))
 }
 
 #[cfg(test)]

@@ -39,6 +39,14 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Links between folders make more paths than anybody has data in.
+    #[error("{}: more than {most} folders below it", .path.display())]
+    TooManyFolders {
+        /// The folder.
+        path: PathBuf,
+        /// How many an input may have.
+        most: usize,
+    },
     /// A folder in which nothing is data.
     #[error("`{input}`: nothing here is data: found {}; expected {DATA}", there(.about, .unknown))]
     NoData {
@@ -186,6 +194,9 @@ impl SourceError {
             Self::Pattern { .. } => Some(
                 "write `[[]` for a `[` that stands for itself, and quote patterns, so that the shell leaves them alone",
             ),
+            Self::TooManyFolders { .. } => {
+                Some("name a folder further down; are there links from folder to folder?")
+            }
             Self::Touched { .. } => {
                 Some("let what writes it end, then give the same command again")
             }

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use globset::GlobBuilder;
-
-use super::data_files::{Format, format_of, is_own_folder};
+use super::data_files::{Format, format};
 use super::error::SourceError;
 use super::foreign::{check, check_kind};
 use super::sift::{Found, LeftOut, Sifted, SplitFiles};
 use super::streams::Compression;
+use super::walk::{FilePattern, below, utf8};
 
 /// One file of documents, found but not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +148,7 @@ pub(crate) fn find_files(input: &str, take: SplitFiles) -> Result<Found<FoundFil
     let path = Path::new(input);
     let none = || SourceError::NoInput { pattern: input.to_owned() };
     if path.is_dir() {
-        let sifted = Sifted::folder(below(path)?, take).checked(input, take)?;
+        let sifted = Sifted::folder(below(path, None)?, take).checked(input, take)?;
         return Ok(placed(sifted));
     }
     if path.exists() || !input.contains(['*', '?', '[']) {
@@ -158,22 +157,13 @@ pub(crate) fn find_files(input: &str, take: SplitFiles) -> Result<Found<FoundFil
         let files = vec![FoundFile { name, path: path.to_owned() }];
         return Ok(Found { files, left: LeftOut::default() });
     }
-    let glob = GlobBuilder::new(input)
-        .literal_separator(true)
-        .build()
-        .map_err(|wrong| SourceError::Pattern { pattern: input.into(), reason: wrong.to_string() })?
-        .compile_matcher();
-    // The walk begins at the last folder before the first wildcard.
-    let fixed = &input[..input.find(['*', '?', '[']).unwrap_or(0)];
-    let root = fixed.rfind('/').map_or(Path::new("."), |slash| Path::new(&fixed[..=slash]));
+    let pattern = FilePattern::new(input)?;
+    let root = &pattern.root;
     if !root.is_dir() {
         return Err(none());
     }
-    let dot = !fixed.contains('/');
-    let matches = |(name, path): &(String, PathBuf)| {
-        if dot { glob.is_match(name) } else { glob.is_match(path) }
-    };
-    let sifted = Sifted::pattern(below(root)?.into_iter().filter(matches), input);
+    let files = below(root, Some(&pattern))?.into_iter().filter(|file| pattern.matches(file));
+    let sifted = Sifted::pattern(files, input);
     if sifted.taken.is_empty() {
         // A pattern that matches nothing that is read may well be a wrong one.
         let unknown = sifted.left().unknown.first().map(|name| root.join(name));
@@ -187,41 +177,6 @@ fn placed(sifted: Sifted<PathBuf>) -> Found<FoundFile> {
     let left = sifted.left();
     let file = |(name, path)| FoundFile { name, path };
     Found { files: sifted.taken.into_iter().map(file).collect(), left }
-}
-
-/// Returns the files below a folder, each with its name there, without those of folders that hold no
-/// data.
-fn below(root: &Path) -> Result<Vec<(String, PathBuf)>, SourceError> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let io = |source| SourceError::Io { path: folder.clone(), source };
-        for entry in fs::read_dir(&folder).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            let own = path.file_name().is_some_and(|name| is_own_folder(&name.to_string_lossy()));
-            if !path.is_dir() {
-                let relative = path.strip_prefix(root).unwrap_or(&path);
-                if relative.to_str().is_some() || format(&path).is_some() {
-                    files.push((utf8(&path, relative)?, path));
-                }
-            } else if !own {
-                folders.push(path);
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// Returns the name of a file as a manifest says it: written otherwise it would name another.
-fn utf8(path: &Path, name: &Path) -> Result<String, SourceError> {
-    name.to_str().map(str::to_owned).ok_or_else(|| SourceError::NotUtf8 { path: path.to_owned() })
-}
-
-/// Returns how a file is read, and its name without the ending.
-fn format(path: &Path) -> Option<(Format, String)> {
-    let name = path.file_name()?.to_string_lossy().into_owned();
-    let (format, stem) = format_of(&name)?;
-    Some((format, stem.to_owned()))
 }
 
 /// Names each file's shards by its stem, or by its whole relative name where stems repeat.

@@ -17,6 +17,7 @@ mod split_names;
 mod streams;
 mod table;
 mod texts;
+mod walk;
 
 use std::path::PathBuf;
 

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_go_on_from_the_number_of_pieces_whatever_the_file_says() {
+    fn ids_continue_from_the_number_of_pieces_whatever_the_file_says() {
         let entries = [
             entry(70_000, "<far>", true),
             entry(1, "b", false),
