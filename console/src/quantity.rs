@@ -42,6 +42,6 @@ mod tests {
     fn a_size_has_the_unit_that_leaves_at_most_three_digits() {
         let sizes = [0, 999, 1_000, 999_499, 999_500, 2_500_000_000];
 
-        assert_eq!(sizes.map(sized), ["0 B", "1.0 kB", "1.0 kB", "999.5 kB", "1.0 MB", "2.5 GB"]);
+        assert_eq!(sizes.map(sized), ["0 B", "999 B", "1.0 kB", "999.5 kB", "1.0 MB", "2.5 GB"]);
     }
 }
