@@ -4,6 +4,27 @@
 //! `manifest.json` is written last. [`Manifest`] says what is in it, [`BinSet`] reads the tokens
 //! back through memory maps, [`ShardWriter`] writes them.
 //!
+//! ```
+//! use ratdata_schemas::{BinSet, Dtype, ShardFiles, ShardWriter, Tokens};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let mut writer = ShardWriter::create(ShardFiles { root: folder.path(), stem: "tiny" })?;
+//! // Two documents, of two tokens and of three.
+//! writer.append(Tokens::U16(&[1, 2, 3, 4, 5]), &[2, 3])?;
+//! let record = writer.finish(None)?;
+//! assert_eq!((record.documents, record.tokens), (2, 5));
+//!
+//! let bins = BinSet::open_bin(&folder.path().join("tiny.bin"), Dtype::U16)?;
+//! let mut third = [0];
+//! assert!(bins.copy_tokens(2, &mut third));
+//! assert_eq!(third, [3]);
+//! let index = bins.shards()[0].index().ok_or("no index")?;
+//! assert_eq!(index.range(1), Some(2..5));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Each name has one path: that of this crate. Only the layouts of other tools and layered
 //! configuration have modules of their own.
 

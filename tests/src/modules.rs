@@ -58,7 +58,8 @@ impl Modules {
             }
             for child in &module.children {
                 let (file, below) = child_file(&folder, child);
-                let path = path.as_ref().map(|path| [&path[..], &[child.clone()]].concat());
+                let path =
+                    path.as_ref().map(|path| [&path[..], std::slice::from_ref(child)].concat());
                 left.push((path, file, below));
             }
             match path {

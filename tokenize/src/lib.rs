@@ -71,6 +71,36 @@
 //! # }
 //! ```
 //!
+//! # Pack documents into rows
+//!
+//! A trainer reads rows of one length. A row is a list of spans over the tokens, so that packing copies no
+//! token:
+//!
+//! ```
+//! use ratdata_schemas::Span;
+//! use ratdata_tokenize::pack::{Algorithm, BestFit, Document, Long, PackConfig};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let config =
+//!     PackConfig { seq_len: 7, packing: Algorithm::BestFit, long: Long::Split, align: 1, seed: None };
+//! let mut packing = BestFit::new(config);
+//! let mut rows: Vec<Vec<Span>> = Vec::new();
+//! let mut sink = |row: &[Span]| -> std::io::Result<()> {
+//!     rows.push(row.to_vec());
+//!     Ok(())
+//! };
+//! // Three documents of five, three and eight tokens, one after the other in a bin.
+//! for (start, len) in [(0, 5), (5, 3), (8, 8)] {
+//!     packing.push(Document { start, len }, &mut sink)?;
+//! }
+//! let counts = packing.finish(&mut sink)?;
+//! assert_eq!((counts.rows, counts.tokens, counts.cut), (2, 16, 0));
+//! assert_eq!(rows[0].len(), 1, "the longest document fills a row of eight tokens");
+//! assert_eq!(rows[1].len(), 2, "the other two share a row");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The rooms
 //!
 //! - [`tokenizer`]: vocabularies, encoding, decoding.
