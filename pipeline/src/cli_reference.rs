@@ -1,6 +1,6 @@
-//! The command line's reference, `docs/cli.md`: made from the commands themselves, and held to them.
+//! The reference of the command line, `docs/cli.md`: generated from the commands, and compared with them.
 //!
-//! `RATDATA_REGENERATE=1 cargo test --workspace --bin ratdata reference` writes it anew.
+//! `RATDATA_REGENERATE=1 cargo test --workspace --bin ratdata reference` writes it again.
 
 use clap::{Arg, Command, CommandFactory};
 
@@ -122,7 +122,7 @@ fn the_reference_is_what_the_commands_say() {
     let held = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         held == text,
-        "docs/cli.md is out of date; write it anew: \
+        "docs/cli.md is out of date; generate it again: \
          RATDATA_REGENERATE=1 cargo test --workspace --bin ratdata reference"
     );
 }

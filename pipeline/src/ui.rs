@@ -79,7 +79,7 @@ impl Ui {
         Self::write(&plain_json(&text))
     }
 
-    /// Prints text that is the result itself, whoever wrote it: it cannot steer the terminal.
+    /// Prints an untrusted text that is the result: it cannot steer the terminal.
     pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Self::write(&plain(text))
     }

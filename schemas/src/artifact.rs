@@ -150,9 +150,9 @@ pub fn free_space(folder: &Path) -> Option<u64> {
     system.f_bavail.checked_mul(system.f_frsize)
 }
 
-/// Creates an empty file in the place of what is there: that may be a link, or a second name of
-/// another file, whose content is nobody's to change.
-pub(crate) fn create_anew(path: &Path) -> Result<File, ArtifactError> {
+/// Creates an empty file in the place of an existing one, which may be a link or a second name of
+/// another file, whose content must not change.
+pub(crate) fn create_new_file(path: &Path) -> Result<File, ArtifactError> {
     remove_file_if_exists(path)?;
     File::options().write(true).create_new(true).open(path).map_err(ArtifactError::io(path))
 }

@@ -1,4 +1,4 @@
-//! Files of an artifact that another is made from, held to what its manifest says of them.
+//! The files of an artifact that another one is made from, checked against its manifest.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -92,15 +92,16 @@ impl ArtifactInput {
     ///
     /// It is another, cannot be read or was touched since; or `stop` was set.
     pub fn check(&self, known: &Known, stop: &AtomicBool) -> Result<(), ArtifactInputError> {
-        let untrue = |what: String| ArtifactInputError::Mismatch { path: self.path.clone(), what };
+        let mismatch =
+            |what: String| ArtifactInputError::Mismatch { path: self.path.clone(), what };
         let bytes = self.state.identity.bytes();
         if bytes != self.bytes {
-            return Err(untrue(format!("{bytes} bytes, expected {}", self.bytes)));
+            return Err(mismatch(format!("{bytes} bytes, expected {}", self.bytes)));
         }
         let checksum = known.checksum(&self.path, &self.state, stop);
         let checksum = checksum.map_err(io_error(&self.path))?;
         if checksum != self.blake3 {
-            return Err(untrue(format!("BLAKE3 {checksum}, expected {}", self.blake3)));
+            return Err(mismatch(format!("BLAKE3 {checksum}, expected {}", self.blake3)));
         }
         if Identity::of(&self.path).map_err(io_error(&self.path))? != self.state.identity {
             return Err(ArtifactInputError::Touched { path: self.path.clone() });
@@ -128,10 +129,10 @@ mod tests {
 
     use super::*;
 
-    static GO_ON: AtomicBool = AtomicBool::new(false);
+    static NO_STOP: AtomicBool = AtomicBool::new(false);
 
     #[test]
-    fn a_file_is_held_to_its_record_and_read_once() {
+    fn a_file_is_compared_with_its_record_and_read_once() {
         let folder = tempfile::tempdir().unwrap();
         let put = |text: &[u8]| {
             File::create(folder.path().join("x")).unwrap().write_all(text).unwrap();
@@ -142,7 +143,7 @@ mod tests {
             blake3: Checksum::of(b"one"),
         };
         let known = Known::default();
-        let ask = || ArtifactInput::of(folder.path(), &record)?.check(&known, &GO_ON);
+        let ask = || ArtifactInput::of(folder.path(), &record)?.check(&known, &NO_STOP);
         put(b"one");
 
         ask().unwrap();
@@ -170,7 +171,7 @@ mod tests {
 
         File::create(&path).unwrap().write_all(b"one").unwrap();
 
-        let refused = held.check(&Known::default(), &GO_ON).unwrap_err();
+        let refused = held.check(&Known::default(), &NO_STOP).unwrap_err();
         assert!(matches!(refused, ArtifactInputError::Touched { .. }), "{refused}");
     }
 }

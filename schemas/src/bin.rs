@@ -75,7 +75,7 @@ pub struct TokenBin {
 }
 
 impl TokenBin {
-    /// Maps the bin at `path`, whoever wrote it: ours, nanoGPT's, the reference's.
+    /// Maps the bin at `path`, of any program: ours, nanoGPT, the reference.
     ///
     /// # Errors
     ///

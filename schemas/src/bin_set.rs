@@ -155,9 +155,9 @@ impl BinSet {
     /// A file cannot be read, or is not a whole number of ids.
     pub fn open_bin(path: &Path, dtype: Dtype) -> Result<Self, BinSetError> {
         let bin = TokenBin::open(path, dtype)?;
-        let beside = path.with_extension("idx");
-        let index = if beside.is_file() {
-            let index = DocIndex::open(&beside)?;
+        let idx = path.with_extension("idx");
+        let index = if idx.is_file() {
+            let index = DocIndex::open(&idx)?;
             index.check(bin.len())?;
             Some(index)
         } else {

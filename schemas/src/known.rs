@@ -167,14 +167,14 @@ mod tests {
 
     use super::*;
 
-    static GO_ON: AtomicBool = AtomicBool::new(false);
+    static NO_STOP: AtomicBool = AtomicBool::new(false);
 
     fn put(path: &Path, text: &[u8]) {
         File::create(path).unwrap().write_all(text).unwrap();
     }
 
     fn ask(known: &Known, path: &Path) -> Checksum {
-        known.checksum(path, &FileState::of(path).unwrap(), &GO_ON).unwrap()
+        known.checksum(path, &FileState::of(path).unwrap(), &NO_STOP).unwrap()
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
 
         put(&path, b"two");
 
-        let refused = Known::default().checksum(&path, &state, &GO_ON).unwrap_err();
+        let refused = Known::default().checksum(&path, &state, &NO_STOP).unwrap_err();
         assert_eq!(refused.to_string(), TOUCHED);
     }
 
@@ -236,7 +236,7 @@ mod tests {
         let state = FileState { certain: false, ..FileState::of(&path).unwrap() };
         let known = Known::default();
 
-        known.checksum(&path, &state, &GO_ON).unwrap();
+        known.checksum(&path, &state, &NO_STOP).unwrap();
 
         assert!(!known.has(&path, &state));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{StagedFile, create_anew, sync_folder_of};
+use crate::artifact::{StagedFile, create_new_file, sync_folder_of};
 use crate::artifact_error::ArtifactError;
 use crate::regular::open_regular;
 
@@ -43,7 +43,7 @@ impl PayloadFile {
     /// The system refuses the folder or the file.
     pub fn create(path: &Path) -> Result<Self, ArtifactError> {
         let staging = staging_of(path)?;
-        let file = create_anew(&staging)?;
+        let file = create_new_file(&staging)?;
         let writer = Some(BufWriter::with_capacity(1 << 18, file));
         Ok(Self { path: path.to_owned(), staging, writer, bytes: 0, stopped: || false })
     }

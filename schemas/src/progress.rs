@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// The environment variable that names the file. Where it is not set, progress is not reported.
-pub const PROGRESS_FILE: &str = "RATDATA_TALLY";
+pub const PROGRESS_FILE: &str = "RATDATA_PROGRESS";
 
 /// The width of the line: a shorter line that replaces a longer one covers all of it.
 const LINE: usize = 128;
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn what_was_told_last_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.tally");
+        let path = folder.path().join("x.progress");
         let file = ProgressFile::create(&path).unwrap();
 
         assert_eq!(StepProgress::read(&path), None);
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_program_may_tell_its_count_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.tally");
+        let path = folder.path().join("x.progress");
         io::Write::write_all(&mut File::create(&path).unwrap(), b"{\"done\": 3}").unwrap();
 
         let told = StepProgress { done: 3, total: None, unit: String::new() };

@@ -236,8 +236,8 @@ impl RowSet {
         size(labels, &second, rows * row_bytes)?;
         let name = inputs.file_name().map(|name| name.to_string_lossy().into_owned());
         let stem = name.as_deref().and_then(|name| name.strip_suffix("-inputs.bin"));
-        let beside = stem.map(|stem| inputs.with_file_name(format!("{stem}-lengths.bin")));
-        let lengths = match beside.filter(|path| path.is_file()) {
+        let sibling = stem.map(|stem| inputs.with_file_name(format!("{stem}-lengths.bin")));
+        let lengths = match sibling.filter(|path| path.is_file()) {
             None => None,
             Some(path) => {
                 let file = open(&path)?;

@@ -57,7 +57,7 @@ pub enum RunEventKind {
         /// Where it writes what it says.
         log: String,
     },
-    /// A step goes on: told every ten seconds while it runs on this machine.
+    /// A step makes progress: reported every ten seconds while it runs on this machine.
     StepProgress {
         /// The step.
         step: String,
@@ -67,7 +67,7 @@ pub enum RunEventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
         /// What is counted: `bytes` of input, `rows`, `iterations`; `bytes written` of a step that
-        /// does not tell.
+        /// does not report its progress.
         unit: String,
         /// Units a second, over the last seconds.
         rate: f64,

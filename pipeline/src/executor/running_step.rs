@@ -116,7 +116,7 @@ impl RunningStep {
 
 /// Returns where a step with this log tells how far it is.
 pub(crate) fn progress_file_of(log: &Path) -> PathBuf {
-    log.with_extension("tally")
+    log.with_extension("progress")
 }
 
 /// Says how much is done, how fast, and how long the rest takes; nothing where nothing is done.

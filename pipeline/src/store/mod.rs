@@ -158,9 +158,9 @@ impl Store {
         Known::from_note(&fs::read(self.root.join(KNOWN)).unwrap_or_default())
     }
 
-    /// Keeps what is known of files, beside what other runs have kept in the meantime.
+    /// Stores the known checksums of files, together with those that other runs have stored meanwhile.
     ///
-    /// Where that cannot be, as in a store that may only be read, files are read again next time.
+    /// If that fails, as in a read-only store, files are read again next time.
     pub(crate) fn keep_known(&self, known: &Known) {
         let write = || -> Result<(), ArtifactError> {
             let mut file = shared_file::create(&self.root.join(KNOWN))?;
@@ -243,7 +243,7 @@ impl Store {
         self.remove_shares(object)
     }
 
-    /// Removes the shares of a result, but those that are being made: whoever is at one finds its
+    /// Removes the shares of a result, except those that are being made: their process finds its
     /// folder where it was.
     fn remove_shares(&self, object: &str) -> Result<(), ArtifactError> {
         let folder = self.shares(object);
@@ -273,8 +273,8 @@ impl Store {
         publish.map_or(Ok(()), |path| self.link(path, object))
     }
 
-    /// Records what a pipeline refers to, for [`Store::unused`]; where only some of its steps were
-    /// planned, beside what it referred to before.
+    /// Records what a pipeline refers to, for [`Store::unused`]; if only some of its steps were
+    /// planned, together with what it referred to before.
     pub(crate) fn refer(
         &self,
         pipeline: &Path,

@@ -59,7 +59,7 @@ impl Store {
     }
 }
 
-/// Opens the record of a run, and holds it for as long as the run goes on.
+/// Opens the record of a run, and locks it until the run ends.
 pub(crate) fn record(run: &Path) -> io::Result<File> {
     let record = File::options().create(true).append(true).open(run.join(EVENTS))?;
     flock(&record, FlockOperation::NonBlockingLockExclusive)?;

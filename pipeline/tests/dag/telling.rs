@@ -44,7 +44,7 @@ fn how_far_a_step_is_is_told_every_ten_seconds() {
     let pipeline = r#"
 [steps.told]
 kind = "command"
-program = ["sh", "-c", "echo '{\"done\": 3, \"total\": 4, \"unit\": \"files\"}' > $RATDATA_TALLY; sleep 11"]
+program = ["sh", "-c", "echo '{\"done\": 3, \"total\": 4, \"unit\": \"files\"}' > $RATDATA_PROGRESS; sleep 11"]
 
 [steps.written]
 kind = "command"
@@ -63,7 +63,7 @@ program = ["sh", "-c", "head -c 5000 /dev/zero > $RATDATA_OUT/f; sleep 11"]
     assert!(text.contains("written: 5.0 kB written"), "{text}");
     assert!(record.iter().any(|event| matches!(event,
         RunEventKind::StepProgress { step, done: 3, total: Some(4), .. } if step == "told")));
-    assert!(!run.join("told.tally").exists());
+    assert!(!run.join("told.progress").exists());
 }
 
 #[test]
