@@ -5,37 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use crate::ui::Ui;
-
-/// The kinds of failure, each an exit status of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Something went wrong while working: status 1.
-    Failed,
-    /// The command line or a configuration is wrong: status 2.
-    Usage,
-    /// An artifact is not what its manifest says: status 3.
-    Mismatch,
-    /// Steps of a plan are stale, and the user asked: status 4.
-    Stale,
-    /// The user interrupted the run: status 130.
-    Interrupted,
-    /// The reader of our output closed the pipe: status 0.
-    ClosedPipe,
-}
-
-impl Kind {
-    fn status(self) -> u8 {
-        match self {
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::Mismatch => 3,
-            Self::Stale => 4,
-            Self::Interrupted => 130,
-            Self::ClosedPipe => 0,
-        }
-    }
-}
+pub(crate) use ratdata_console::FailureKind as Kind;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -79,9 +49,7 @@ impl Failure {
 
     /// The failure of writing to stdout: a closed pipe is none.
     pub(crate) fn stdout(error: &io::Error) -> Self {
-        let kind =
-            if error.kind() == io::ErrorKind::BrokenPipe { Kind::ClosedPipe } else { Kind::Failed };
-        Self::message(kind, format!("stdout: cannot write: {error}"))
+        Self::message(Kind::of_stdout(error), format!("stdout: cannot write: {error}"))
     }
 
     /// Returns what the user can do about it.
@@ -102,19 +70,5 @@ impl Failure {
     /// Returns the exit status as a number.
     pub(crate) fn status(&self) -> u8 {
         self.kind.status()
-    }
-}
-
-/// Tells what is wrong with the command line; help and version that were asked for are no failure,
-/// unless nobody takes them.
-pub(crate) fn report_usage(ui: &Ui, usage: &clap::Error) -> ExitCode {
-    match usage.print() {
-        _ if usage.use_stderr() => ExitCode::from(Kind::Usage.status()),
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let failure = Failure::stdout(&error);
-            ui.failure(&failure);
-            failure.exit_code()
-        }
     }
 }

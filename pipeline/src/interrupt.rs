@@ -1,37 +1,11 @@
-//! Ctrl-C and SIGTERM: the first asks the work to stop cleanly, the second ends the program.
+//! Ctrl-C and SIGTERM: where work of this program checks for them, and how it ends.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+pub(crate) use ratdata_console::interrupt::{asked, flag, watch};
 
 use crate::failure::{Failure, Kind};
 use crate::ui::Ui;
-
-static ASKED: AtomicBool = AtomicBool::new(false);
-
-/// Watches for signals from now on.
-pub(crate) fn watch() {
-    let set = ctrlc::set_handler(|| {
-        if ASKED.swap(true, Ordering::SeqCst) {
-            // The user asked twice: staged files are left behind and the next run clears them.
-            let own = rustix::process::getpid();
-            if rustix::process::kill_process(own, rustix::process::Signal::KILL).is_err() {
-                std::process::abort();
-            }
-        }
-    });
-    // Without a handler the system's own default ends the program, which every writer survives.
-    drop(set);
-}
-
-/// The flag that work looks at between two pieces.
-pub(crate) fn flag() -> &'static AtomicBool {
-    &ASKED
-}
-
-/// Returns whether the user asked to stop.
-pub(crate) fn asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
-}
 
 /// How long work has to end by itself, which leaves less to clear for the next run.
 const GRACE: Duration = Duration::from_millis(300);

@@ -30,6 +30,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
+use crate::failure::{Failure, Kind};
 use crate::ui::Ui;
 
 fn main() -> ExitCode {
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     drop(ratdata_schemas::tell_file_limit());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return failure::report_usage(&Ui::new(false, false), &usage),
+        Err(usage) => return report_usage(&Ui::new(false, false), &usage),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet);
     interrupt::watch();
@@ -48,4 +49,18 @@ fn main() -> ExitCode {
         },
         |()| ExitCode::SUCCESS,
     )
+}
+
+/// Prints what is wrong with the command line. Help and version are no failure, unless they cannot
+/// be printed.
+fn report_usage(ui: &Ui, usage: &clap::Error) -> ExitCode {
+    match usage.print() {
+        _ if usage.use_stderr() => ExitCode::from(Kind::Usage.status()),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::stdout(&error);
+            ui.failure(&failure);
+            failure.exit_code()
+        }
+    }
 }

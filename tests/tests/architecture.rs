@@ -40,11 +40,13 @@ fn crates_depend_in_one_direction() {
     }
 
     let allowed = BTreeSet::from([
+        ("ratdata", "ratdata-console"),
         ("ratdata", "ratdata-schemas"),
         ("ratdata", "ratdata-tokenize"),
         ("ratdata-fuzz", "ratdata-schemas"),
         ("ratdata-fuzz", "ratdata-tokenize"),
         ("ratdata-tokenize", "ratdata-schemas"),
+        ("ratdata-train", "ratdata-console"),
         ("ratdata-train", "ratdata-schemas"),
     ]);
     assert_eq!(edges, allowed);
@@ -76,15 +78,12 @@ fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
 
 /// The circles of modules that stand today, by crate. The list only gets shorter: a circle that is
 /// gone leaves it, and a new circle is not written into it but opened.
-const CIRCLES: [(&str, &[&str]); 6] = [
+const CIRCLES: [(&str, &[&str]); 7] = [
+    ("console", &[]),
     ("fuzz", &[]),
     (
         "pipeline",
-        &[
-            "crate: failure, ui",
-            "transcode: bins, rows, self, text",
-            "verify: base, counts, files, self, values",
-        ],
+        &["transcode: bins, rows, self, text", "verify: base, counts, files, self, values"],
     ),
     ("schemas", &[]),
     ("tests", &[]),

@@ -12,6 +12,30 @@
 //! device.rs      the CPU or a GPU
 //! convert.rs     conversions of numbers
 //! ```
+//!
+//! # Examples
+//!
+//! The loss of an untrained model:
+//!
+//! ```
+//! use burn::tensor::{Device, Int, Tensor};
+//! use ratdata_train::documents::Documents;
+//! use ratdata_train::experiment::find;
+//!
+//! let sets = ["model.vocab_size=50", "model.seq_len=32"].map(str::to_owned);
+//! let experiment = find("tiny-rat", &sets)?.experiment;
+//! let device = Device::flex();
+//! let model = experiment.model.init(&device, experiment.training.seed);
+//!
+//! let tokens = Tensor::<1, Int>::arange(0..32, &device).reshape([1, 32]);
+//! let labels = Tensor::<1, Int>::arange(1..33, &device).reshape([1, 32]);
+//! let output = model.loss(tokens, labels, &Documents::OnePerRow);
+//!
+//! // The loss is a sum over the labels. Without training, all 50 ids are about equally likely.
+//! let loss = output.nll.into_scalar::<f32>() / 32.0;
+//! assert!((loss - 50_f32.ln()).abs() < 0.5);
+//! # Ok::<(), ratdata_train::experiment::ExperimentError>(())
+//! ```
 
 mod convert;
 pub mod data;

@@ -3,18 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 
+use ratdata_console::FailureKind;
 use ratdata_train::device::DeviceError;
 use ratdata_train::experiment::ExperimentError;
 use ratdata_train::train::TrainError;
-
-/// The kinds of failures, which have the exit statuses of `ratdata`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FailureKind {
-    Failed,
-    Usage,
-    Interrupted,
-    ClosedPipe,
-}
 
 /// Why the program ends early.
 #[derive(Clone, Debug)]
@@ -45,8 +37,7 @@ impl Failure {
 
     /// The failure of writing to stdout. A closed pipe is no failure.
     pub(crate) fn stdout(wrong: &io::Error) -> Self {
-        let closed = wrong.kind() == io::ErrorKind::BrokenPipe;
-        let kind = if closed { FailureKind::ClosedPipe } else { FailureKind::Failed };
+        let kind = FailureKind::of_stdout(wrong);
         Self { kind, message: format!("stdout: cannot write: {wrong}"), hint: None }
     }
 
@@ -57,12 +48,7 @@ impl Failure {
 
     /// Returns the exit status.
     pub(crate) fn status(&self) -> ExitCode {
-        ExitCode::from(match self.kind {
-            FailureKind::Failed => 1,
-            FailureKind::Usage => 2,
-            FailureKind::Interrupted => 130,
-            FailureKind::ClosedPipe => 0,
-        })
+        ExitCode::from(self.kind.status())
     }
 }
 

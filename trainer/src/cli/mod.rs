@@ -3,7 +3,6 @@
 mod args;
 mod device_panics;
 mod failure;
-mod interrupt;
 mod terminal;
 
 use std::fmt;
@@ -11,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ratdata_console::{grouped, interrupt};
 use serde::Serialize;
 
 use self::args::{Args, Wanted};
@@ -19,7 +19,7 @@ use self::terminal::Terminal;
 use ratdata_train::data::SequenceLocation;
 use ratdata_train::device::{DeviceChoice, gpus};
 use ratdata_train::experiment::{NamedExperiment, find, names};
-use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, Summary, grouped};
+use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, Summary};
 
 /// Does what the command line asks for and returns the exit status.
 pub(crate) fn main() -> ExitCode {

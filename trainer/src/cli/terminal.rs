@@ -4,8 +4,9 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_console::grouped;
 use ratdata_schemas::ProgressFile;
-use ratdata_train::train::{Progress, Report, Validated, grouped};
+use ratdata_train::train::{Progress, Report, Validated};
 use serde::Serialize;
 
 use super::failure::Failure;

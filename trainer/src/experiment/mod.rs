@@ -1,6 +1,5 @@
 //! An experiment: everything that decides a run except the content of its data and the device.
 
-mod embedded;
 mod provenance;
 mod read;
 
@@ -10,7 +9,6 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use embedded::{EXPERIMENTS, embedded};
 pub use read::{ExperimentError, NamedExperiment, PROJECT_FILE, find, names};
 
 use crate::convert::non_zero;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use ratdata_console::{EXPERIMENTS, experiment, experiment_name};
 use ratdata_schemas::layered::{LayerError, Layered, nearest, overlay, parse_set};
 use ratdata_schemas::{PathError, RelativePath};
 use schemars::schema_for;
@@ -12,7 +13,6 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 use super::Experiment;
-use super::embedded::{EXPERIMENTS, embedded, plain};
 use super::provenance::Provenance;
 use crate::model::ModelConfigError;
 
@@ -123,22 +123,22 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// Returns [`ExperimentError`] where there is none, a key is unknown or a value does not fit.
 pub fn find(wanted: &str, sets: &[String]) -> Result<NamedExperiment, ExperimentError> {
-    let name = plain(wanted).to_owned();
+    let name = experiment_name(wanted).to_owned();
     let layers = if Path::new(wanted).is_file() {
         // A file on disk extends files in its folder, or one that is compiled in, by its name without
         // `.toml`; from there on all are compiled in.
         let inside = Cell::new(false);
         Layered::read(Path::new(wanted), &|name| {
             let found =
-                embedded(name).filter(|_| inside.get() || Path::new(name).extension().is_none());
+                experiment(name).filter(|_| inside.get() || Path::new(name).extension().is_none());
             inside.set(inside.get() || found.is_some());
             found
         })?
-    } else if let Some(text) = embedded(wanted) {
-        Layered::read_embedded(wanted, text, &embedded)?
+    } else if let Some(text) = experiment(wanted) {
+        Layered::read_embedded(wanted, text, &experiment)?
     } else if Path::new(wanted).exists() {
         // A folder or a device, which says so when it is read.
-        Layered::read(Path::new(wanted), &embedded)?
+        Layered::read(Path::new(wanted), &experiment)?
     } else {
         let nearest = nearest(&name, names());
         return Err(ExperimentError::Unknown { name: wanted.to_owned(), nearest });
@@ -174,7 +174,7 @@ pub fn find(wanted: &str, sets: &[String]) -> Result<NamedExperiment, Experiment
 /// A file anywhere gives its stem; a compiled-in name keeps its folder.
 fn run_name(name: &str) -> Result<RelativePath, PathError> {
     let stem = Path::new(name).file_name().and_then(|stem| stem.to_str());
-    RelativePath::new(if embedded(name).is_some() { name } else { stem.unwrap_or(name) })
+    RelativePath::new(if experiment(name).is_some() { name } else { stem.unwrap_or(name) })
 }
 
 impl Experiment {

@@ -32,7 +32,7 @@ pub use error::TrainError;
 pub use iteration::{IterationOptions, Measured, Outcome, forward, iterate};
 pub use job::{CHECKED_TOKENS, Job};
 pub use metrics::{METRICS_FILE, MetricsLine, read as read_metrics};
-pub use plan::{Plan, grouped};
+pub use plan::Plan;
 pub use report::{Progress, Report, Summary};
 pub use run_files::{BAD_BATCH_FILE, CURVE_FILE, RESOLVED_FILE};
 pub use training_loop::RunOptions;

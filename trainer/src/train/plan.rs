@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+use ratdata_console::grouped;
 use serde::Serialize;
 
 use super::error::TrainError;
@@ -184,19 +185,6 @@ impl fmt::Display for Plan {
         writeln!(f, "tokens       {} ({:.2} epochs)", grouped(self.tokens), self.epochs)?;
         write!(f, "operations   {:.3e}", self.flops)
     }
-}
-
-/// Writes a number with commas between its thousands.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

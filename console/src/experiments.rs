@@ -6,7 +6,7 @@ macro_rules! experiments {
         ///
         /// Those without a model's mixers are what others extend.
         pub const EXPERIMENTS: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../../../configs/experiment/", $name, ".toml")))),*
+            $(($name, include_str!(concat!("../../configs/experiment/", $name, ".toml")))),*
         ];
     };
 }
@@ -33,13 +33,13 @@ experiments![
 ];
 
 /// Returns the text of an experiment by its name, with or without folders above and `.toml`.
-pub fn embedded(name: &str) -> Option<&'static str> {
-    let name = plain(name);
+pub fn experiment(name: &str) -> Option<&'static str> {
+    let name = experiment_name(name);
     EXPERIMENTS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// Takes a name as the table has it: `../xl.toml` and `configs/experiment/xl.toml` are `xl`.
-pub(crate) fn plain(name: &str) -> &str {
+/// Returns a name as [`EXPERIMENTS`] has it: `../xl.toml` and `configs/experiment/xl.toml` are `xl`.
+pub fn experiment_name(name: &str) -> &str {
     let name = name.trim_start_matches("./").trim_start_matches("../");
     let name = name.strip_prefix("configs/experiment/").unwrap_or(name);
     name.strip_suffix(".toml").unwrap_or(name)

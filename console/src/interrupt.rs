@@ -1,14 +1,14 @@
-//! Ctrl-C and SIGTERM: the first signal asks for a checkpoint and an end, the second ends at once.
+//! Ctrl-C and SIGTERM: the first signal asks the work to stop cleanly, the second ends the program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Handles signals from now on.
-pub(crate) fn watch() {
+pub fn watch() {
     let set = ctrlc::set_handler(|| {
         if ASKED.swap(true, Ordering::SeqCst) {
-            // The second signal. The next run removes what was staged.
+            // The second signal: staged files stay, and the next run removes them.
             let own = rustix::process::getpid();
             if rustix::process::kill_process(own, rustix::process::Signal::KILL).is_err() {
                 std::process::abort();
@@ -19,7 +19,12 @@ pub(crate) fn watch() {
     drop(set);
 }
 
-/// The flag that the training loop checks between two micro-batches.
-pub(crate) fn flag() -> &'static AtomicBool {
+/// The flag that work checks between two units.
+pub fn flag() -> &'static AtomicBool {
     &ASKED
+}
+
+/// Returns whether the user asked to stop.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
 }
