@@ -28,12 +28,11 @@ const EMPTY: Slot = Slot { key: 0, ids: [NO_ID; IDS] };
 pub(super) struct Units {
     lines: Vec<[Slot; 2]>,
     long: LongUnits,
-    turn: usize,
 }
 
 impl Default for Units {
     fn default() -> Self {
-        Self { lines: vec![[EMPTY; 2]; LINES], long: LongUnits::default(), turn: 0 }
+        Self { lines: vec![[EMPTY; 2]; LINES], long: LongUnits::default() }
     }
 }
 
@@ -53,18 +52,19 @@ impl Units {
     }
 
     /// Remembers the ids of a unit.
+    ///
+    /// A line that is full takes no more, so the units that came first stay, which in any text are mostly the
+    /// frequent ones; later ones go to the long units, which are emptied when they are full.
     pub(super) fn insert(&mut self, bytes: &[u8], start: usize, end: usize, ids: &[u32]) {
-        match key_of(bytes, start, end) {
-            Some(key) if ids.len() <= IDS => {
-                let mut slot = Slot { key, ..EMPTY };
+        if let Some(key) = key_of(bytes, start, end).filter(|_| ids.len() <= IDS) {
+            let line = &mut self.lines[line_of(key)];
+            if let Some(slot) = line.iter_mut().find(|slot| slot.key == 0) {
+                slot.key = key;
                 slot.ids[..ids.len()].copy_from_slice(ids);
-                self.turn = self.turn.wrapping_add(1);
-                let line = &mut self.lines[line_of(key)];
-                let way = usize::from(line[0].key != 0 && (line[1].key == 0 || self.turn % 2 == 1));
-                line[way] = slot;
+                return;
             }
-            _ => self.long.insert(&bytes[start..end], ids),
         }
+        self.long.insert(&bytes[start..end], ids);
     }
 
     /// Returns how much memory the tables take, in bytes.

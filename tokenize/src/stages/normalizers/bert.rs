@@ -5,6 +5,8 @@
 //! decomposition looks at more than one character, and only at a stretch of characters that it changes or
 //! may move.
 
+use unicode_normalization_alignments::UnicodeNormalization;
+
 use super::super::traits::Traits;
 use super::form::Form;
 use super::local;
@@ -46,6 +48,12 @@ impl Bert {
                 let end = same.map_or(bytes.len(), |len| at + len);
                 out.push_str(&text[at..end]);
                 at = end;
+                continue;
+            }
+            if byte.is_ascii_uppercase() {
+                self.release(&mut held, out);
+                out.push(char::from(byte.to_ascii_lowercase()));
+                at += 1;
                 continue;
             }
             let Some(character) = text[at..].chars().next() else { break };
@@ -97,9 +105,7 @@ impl Bert {
         if held.is_empty() {
             return;
         }
-        let mut decomposed = String::new();
-        Form::Nfd.write(held, &mut decomposed);
-        for character in decomposed.chars() {
+        for (character, _) in held.nfd() {
             self.write(character, out);
         }
         held.clear();

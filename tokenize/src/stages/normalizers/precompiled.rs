@@ -89,6 +89,13 @@ impl Precompiled {
             let odd = plain.map_or(bytes.len(), |len| at + len);
             let Some(character) = text[odd..].chars().next() else { break };
             let end = odd + character.len_utf8();
+            if matches!(character, '\n' | '\r') {
+                // A line end has a boundary on both sides, and none between the two characters of `\r\n`.
+                let is_pair = character == '\r' && bytes.get(end) == Some(&b'\n');
+                at = if is_pair { end + 1 } else { end };
+                self.cluster(odd, &text[odd..at], &mut put)?;
+                continue;
+            }
             if is_alone(character) && text[end..].chars().next().is_none_or(is_alone) {
                 if let Some(becomes) = self.find(&text[odd..end])? {
                     put(odd, end, becomes);

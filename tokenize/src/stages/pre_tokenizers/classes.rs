@@ -62,24 +62,27 @@ fn cut(
     alone: bool,
 ) {
     let bytes = text.as_bytes();
-    let (mut class, mut start, mut at) = (Class::Gap, 0, 0);
-    while let Some(&byte) = bytes.get(at) {
-        let (this, len) = match ascii.get(usize::from(byte)) {
-            Some(class) => (*class, 1),
-            None => match text[at..].chars().next() {
-                Some(character) => (beyond(character), character.len_utf8()),
-                None => break,
-            },
-        };
-        if this != class || alone && this == Class::Other {
-            if class != Class::Gap {
-                out.push(Piece::new(base + start, base + at));
-            }
-            (class, start) = (this, at);
+    let class_at = |at: usize| {
+        let byte = *bytes.get(at)?;
+        if let Some(class) = ascii.get(usize::from(byte)) {
+            return Some((*class, 1));
         }
+        let character = text[at..].chars().next()?;
+        Some((beyond(character), character.len_utf8()))
+    };
+    let mut at = 0;
+    while let Some((class, len)) = class_at(at) {
+        let start = at;
         at += len;
-    }
-    if class != Class::Gap {
-        out.push(Piece::new(base + start, base + at));
+        if !(alone && class == Class::Other) {
+            while let Some((next, len)) = class_at(at)
+                && next == class
+            {
+                at += len;
+            }
+        }
+        if class != Class::Gap {
+            out.push(Piece::new(base + start, base + at));
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! The pre-tokenizer `Metaspace`: spaces are written as another character, mostly `▁`, and a piece begins at
 //! each.
 
-use memchr::memmem::Finder;
-
 use super::super::stop::Stop;
 use super::{Piece, Pieces};
 
@@ -19,7 +17,6 @@ pub(in super::super) enum PrependScheme {
 #[derive(Debug)]
 pub(in super::super) struct Metaspace {
     replacement: Box<str>,
-    finder: Finder<'static>,
     scheme: PrependScheme,
     split: bool,
 }
@@ -27,9 +24,7 @@ pub(in super::super) struct Metaspace {
 impl Metaspace {
     /// Makes the step.
     pub(in super::super) fn new(replacement: char, scheme: PrependScheme, split: bool) -> Self {
-        let replacement: Box<str> = replacement.to_string().into();
-        let finder = Finder::new(replacement.as_bytes()).into_owned();
-        Self { replacement, finder, scheme, split }
+        Self { replacement: replacement.to_string().into(), scheme, split }
     }
 
     /// Returns whether the step asks which piece stands for the first character.
@@ -51,39 +46,37 @@ impl Metaspace {
             if wants && !is_marked {
                 out.push_str(mark);
             }
-            self.write(&text[..of_first], out);
+            let mut piece = begin;
+            self.write(&text[..of_first], out, &mut piece, pieces);
             let kept = out.len();
-            self.write(&text[of_first..], out);
-            self.cut(out, begin, pieces);
+            self.write(&text[of_first..], out, &mut piece, pieces);
+            if piece < out.len() {
+                pieces.push(Piece::new(piece, out.len()));
+            }
             kept
         })
     }
 
-    /// Appends a text with each space written as the mark.
-    fn write(&self, text: &str, out: &mut String) {
+    /// Appends a text with each space written as the mark, and adds the pieces that end before a mark;
+    /// `start` is where the piece begins that has not ended.
+    fn write(&self, text: &str, out: &mut String, start: &mut usize, pieces: &mut Vec<Piece>) {
+        let mark = &*self.replacement;
+        let lead = mark.as_bytes().first().copied().unwrap_or(b' ');
         let mut done = 0;
-        for space in memchr::memchr_iter(b' ', text.as_bytes()) {
-            out.push_str(&text[done..space]);
-            out.push_str(&self.replacement);
-            done = space + 1;
+        for place in memchr::memchr2_iter(b' ', lead, text.as_bytes()) {
+            let len = match text.as_bytes()[place] {
+                b' ' => 1,
+                _ if text[place..].starts_with(mark) => mark.len(),
+                _ => continue,
+            };
+            out.push_str(&text[done..place]);
+            done = place + len;
+            if self.split && out.len() > *start {
+                pieces.push(Piece::new(*start, out.len()));
+                *start = out.len();
+            }
+            out.push_str(mark);
         }
         out.push_str(&text[done..]);
-    }
-
-    /// Adds the pieces of what was written from `begin` on.
-    fn cut(&self, out: &str, begin: usize, pieces: &mut Vec<Piece>) {
-        let mut start = begin;
-        if self.split {
-            for place in self.finder.find_iter(&out.as_bytes()[begin..]) {
-                let place = begin + place;
-                if place > start {
-                    pieces.push(Piece::new(start, place));
-                }
-                start = place;
-            }
-        }
-        if start < out.len() {
-            pieces.push(Piece::new(start, out.len()));
-        }
     }
 }
