@@ -291,7 +291,7 @@ mod tests {
         };
 
         assert_eq!(paths("tokenize"), ["tokenizer", "input"]);
-        assert_eq!(paths("pack"), ["artifact"]);
-        assert_eq!(paths("merge"), ["artifacts"]);
+        assert_eq!(paths("pack"), ["input"]);
+        assert_eq!(paths("merge"), ["input"]);
     }
 }

@@ -159,7 +159,7 @@ mod tests {
     fn touch(root: &Path, name: &str) {
         let path = root.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "x").unwrap();
+        std::io::Write::write_all(&mut fs::File::create(path).unwrap(), b"x").unwrap();
     }
 
     fn names(files: Vec<NamedFile>) -> Vec<String> {
