@@ -43,7 +43,7 @@ pub enum SplitRecord {
     },
     /// Fixed rows of `i16` inputs and labels: what `sft` writes for the reference's tasks.
     Pairs(PairsRecord),
-    /// Rows as spans over the token bins of [`Manifest::base`].
+    /// Rows as spans over the token bins of `Manifest::base`.
     Pack(PackRecord),
     /// Rows written out: a pack made plain for other readers.
     Rows(RowsRecord),
@@ -53,7 +53,7 @@ pub enum SplitRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShardRecord {
-    /// The place in [`Manifest::sources`] of the file it was made from; none when merged from many.
+    /// The place in `Manifest::sources` of the file it was made from; none when merged from many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<u32>,
     /// How many documents it holds.

@@ -46,9 +46,9 @@ pub struct SequenceShape {
 /// The memory that one sequence is read into.
 #[derive(Debug)]
 pub struct SequenceMut<'a> {
-    /// Ids: [`seq_len`].
+    /// Ids, of shape `[seq_len]`.
     pub inputs: &'a mut [i32],
-    /// Labels, shifted by one: [`seq_len`].
+    /// Labels, shifted by one, of shape `[seq_len]`.
     pub labels: &'a mut [i32],
     /// The columns where documents begin that must not see each other; the first of them is 0.
     pub starts: &'a mut Vec<usize>,
