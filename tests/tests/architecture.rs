@@ -42,6 +42,7 @@ fn crates_depend_in_one_direction() {
     let allowed = BTreeSet::from([
         ("ratdata", "ratdata-console"),
         ("ratdata", "ratdata-schemas"),
+        ("ratdata", "ratdata-score"),
         ("ratdata", "ratdata-tokenize"),
         ("ratdata-fuzz", "ratdata-schemas"),
         ("ratdata-fuzz", "ratdata-tokenize"),
