@@ -173,7 +173,12 @@ fn classes_have_the_characters_that_they_have_for_the_oracle() {
     let properties = PROPERTIES.map(|name| format!("\\p{{{name}}}"));
     let others = ["\\s", "\\S", "\\d", "\\D", "\\w", "\\W", "\\p{Alnum}", "\\P{Upper}"];
     for class in properties.into_iter().chain(others.map(str::to_owned)) {
-        for class in [class.clone(), format!("[{class}]"), format!("[^{class}]"), format!("[a{class}&&[^b]]")] {
+        for class in [
+            class.clone(),
+            format!("[{class}]"),
+            format!("[^{class}]"),
+            format!("[a{class}&&[^b]]"),
+        ] {
             let Ok(Node::Class(set)) = parse(&class) else { panic!("{class}") };
             assert!(members(&set) == characters(&class), "{class}");
         }
