@@ -88,14 +88,7 @@ const CIRCLES: [(&str, &[&str]); 7] = [
     ),
     ("schemas", &[]),
     ("tests", &[]),
-    (
-        "tokenize",
-        &[
-            "source: parquet, self, texts",
-            "stages::normalizers: byte_level, local, self",
-            "stages::pre_tokenizers: behaviour, classes, scripts, self",
-        ],
-    ),
+    ("tokenize", &["source: parquet, self, texts"]),
     ("trainer", &[]),
 ];
 
