@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{
-    Carried, DirLock, Manifest, PayloadFile, RelativePath, SplitRecord, TokenId, carry_unless,
-    manifest_checksum, resting_place,
+    Carried, DirLock, Manifest, PayloadFile, RelativePath, Semantics, SplitRecord, TokenId,
+    carry_unless, manifest_checksum, resting_place,
 };
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
@@ -29,7 +29,7 @@ use note::{FileNote, JobNote};
 use crate::interrupt;
 
 pub(crate) use error::TranscodeError;
-pub(crate) use import::{Documents, ImportJob, ImportLayout, beside, import};
+pub(crate) use import::{Documents, ImportJob, beside, import};
 pub(crate) use merge::{MergeJob, merge};
 
 /// The layouts that are written.
@@ -153,7 +153,7 @@ impl ExportJob<'_> {
         let Some(id) = self.eos else { return Ok(()) };
         let (tokenizer, dtype) = (&self.manifest.tokenizer, self.manifest.dtype);
         // Of a vocabulary that is not known no more is known than which ids were seen.
-        if id >= tokenizer.vocab_size && tokenizer.semantics != UNKNOWN {
+        if id >= tokenizer.vocab_size && tokenizer.semantics != Semantics::Unknown {
             return Err(TranscodeError::Eos { id, vocab_size: tokenizer.vocab_size });
         }
         // The artifact's own matters where it is written alone.
