@@ -36,7 +36,7 @@ pub enum Long {
     Drop,
 }
 
-/// What decides a pack's rows, beside the documents.
+/// What decides a pack's rows, apart from the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PackConfig {
