@@ -10,7 +10,7 @@ use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{
     Recorded, RowText, Source, SourceError, SourceFile, Undecodable, changed, sampled,
 };
-use ratdata_tokenize::tokenizer::{EncodeError, SpecialInText, Tokenizer};
+use ratdata_tokenize::tokenizer::{EncodeError, Tokenizer};
 use rayon::prelude::*;
 
 use super::{Cause, Ended};
@@ -216,7 +216,7 @@ fn compare(
     document: u64,
     text: &str,
 ) -> Result<(), Compared> {
-    let specials = SpecialInText::from(config.special_in_text);
+    let specials = config.special_in_text;
     let mut expected: Vec<TokenId> = Vec::new();
     let record = &check.manifest.tokenizer;
     expected.extend(record.bos.filter(|_| config.bos.is_on()));
