@@ -17,6 +17,7 @@ pub struct Pack {
 
 /// How documents are put into rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
     /// One after the other, cut wherever a row is full: the reference's windows.
@@ -27,6 +28,7 @@ pub enum Algorithm {
 
 /// What becomes of a document longer than a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Long {
     /// It is split over rows.

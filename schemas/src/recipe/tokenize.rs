@@ -80,9 +80,10 @@ impl Edge {
 
 /// The order of documents within a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// The reference's: that of the permutation which also makes the split.
+    /// That of the permutation which makes the split.
     Reference,
     /// That of the file.
     File,
@@ -90,45 +91,49 @@ pub enum Order {
 
 /// What becomes of rows that hold no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadRow {
     /// The job fails at the first.
     Fail,
     /// They are left out and counted.
     Skip,
-    /// U+FFFD takes the place of bytes and escapes that stand for no character, and the job fails
-    /// at the first row that has no text even so.
+    /// U+FFFD takes the place of wrong bytes and of lone halves of surrogate pairs, and such rows are
+    /// counted; the job fails at rows that have no text even so.
     Replace,
 }
 
 /// The width of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum DtypeChoice {
     /// The narrowest that holds the vocabulary.
     Auto,
-    /// Two bytes, or an error.
+    /// Two bytes.
     U16,
     /// Four bytes.
     U32,
 }
 
-/// How a special token that is written in the text is read.
+/// What becomes of special tokens that are written in the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum SpecialInText {
-    /// It becomes its id, as in the reference.
+    /// They become their ids.
     #[default]
     Parse,
-    /// It is plain text.
+    /// They are plain text.
     Plain,
-    /// It is an error.
+    /// They are an error.
     Error,
 }
 
 /// Which files of a folder, or of a data set on the hub, are read, by the split that their names
 /// say. A file that is named by itself or by a pattern is read in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum SplitFiles {
     /// The files of `train`, and those whose names say no split.
