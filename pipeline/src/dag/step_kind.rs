@@ -18,6 +18,7 @@ use super::step_key::{Key, Role};
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StepKind {
     Command,
+    Count,
     Export,
     Import,
     Merge,
@@ -89,6 +90,14 @@ const COMMAND: Facts = Facts {
         Key::word(key::OUTPUTS, Role::Setting),
         Key::word(key::PROGRAM, Role::Program),
     ],
+};
+
+const COUNT: Facts = Facts {
+    name: "count",
+    version: 1,
+    resumes: false,
+    sharing: Sharing::Nothing,
+    keys: &[Key::word("artifacts", Role::Input)],
 };
 
 const EXPORT: Facts = Facts {
@@ -230,6 +239,7 @@ impl StepKind {
     const fn facts(self) -> &'static Facts {
         match self {
             Self::Command => &COMMAND,
+            Self::Count => &COUNT,
             Self::Export => &EXPORT,
             Self::Import => &IMPORT,
             Self::Merge => &MERGE,
