@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::recipe::{Merge, MergedInput, Recipe};
 use ratdata_schemas::{
-    ArtifactInput, ArtifactInputError, BinSet, Checksum, DirLock, FORMAT_VERSION, FileRecord,
-    Known, MANIFEST_FILE, Manifest, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord,
+    ArtifactInput, ArtifactInputError, ArtifactJob, BinSet, FORMAT_VERSION, FileRecord, Manifest,
+    Opened, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord, Workspace, difference,
+    manifest_checksum,
 };
+
+use serde_json::json;
 
 use super::{TranscodeError, check_apart};
 use crate::interrupt;
@@ -67,23 +70,17 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     }
     let name = job.name.unwrap_or(&first.name);
     let recipe = Recipe::Merge(Merge { inputs: inputs_of(job.inputs, &manifests)? });
-    let lock = DirLock::take(job.out)?;
-    let known = Known::from_note(&lock.note());
+    let workspace = Workspace::lock(job.out)?;
     let held = held(job.inputs, &manifests)?;
-    let check = || -> Result<(), ArtifactInputError> {
-        held.iter().try_for_each(|held| held.check(&known, job.stop))?;
-        lock.leave(&known.to_note());
-        Ok(())
+    let compared = Compared { job, name, recipe: &recipe, held: &held };
+    let mut workspace = match workspace.look(&compared, job.force)? {
+        Opened::Done(manifest, _) => return Ok(Merged { manifest: *manifest, made: false }),
+        Opened::Open(workspace) => workspace,
     };
-    let there = job.there(name, &recipe)?;
-    let own = there.is_some();
-    let whole = |manifest: &Manifest| manifest.files().iter().all(|file| file.is_whole(job.out));
-    if let Some(manifest) = there.filter(whole) {
-        check()?;
-        return Ok(Merged { manifest, made: false });
-    }
     // What is this job's own and was lost in part is made again.
-    super::import::clear(job.out, job.force || own)?;
+    if job.force || workspace.take_lost().is_some() {
+        workspace.remove_artifact()?;
+    }
     let mut records = BTreeMap::new();
     for (split, sets) in splits {
         let shards: Vec<&Shard> = sets.iter().flat_map(BinSet::shards).collect();
@@ -99,12 +96,42 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         splits: records,
         sources: manifests.iter().flat_map(|manifest| manifest.sources.clone()).collect(),
         base: None,
-        recipe,
+        recipe: recipe.clone(),
     };
     // Only now, since what was just read need not be fetched from the disk again.
-    check()?;
-    manifest.write(job.out)?;
+    compared.check_held(&workspace)?;
+    workspace.finish(&manifest)?;
     Ok(Merged { manifest, made: true })
+}
+
+/// A merge as it is compared with what is in its folder.
+struct Compared<'a> {
+    job: &'a MergeJob<'a>,
+    name: &'a PlainName,
+    recipe: &'a Recipe,
+    held: &'a [ArtifactInput],
+}
+
+impl Compared<'_> {
+    fn check_held(&self, workspace: &Workspace) -> Result<(), TranscodeError> {
+        let known = workspace.known();
+        self.held.iter().try_for_each(|held| held.check(known, self.job.stop))?;
+        workspace.keep_known();
+        Ok(())
+    }
+}
+
+impl ArtifactJob for Compared<'_> {
+    type Error = TranscodeError;
+
+    fn difference(&self, there: &Manifest) -> Option<String> {
+        let described = |name, recipe| json!({ "name": name, "recipe": recipe });
+        difference(&described(&there.name, &there.recipe), &described(self.name, self.recipe))
+    }
+
+    fn check_inputs(&self, _: &Manifest, workspace: &Workspace) -> Result<(), TranscodeError> {
+        self.check_held(workspace)
+    }
 }
 
 /// Looks at the files of all inputs, which decide the result's bytes.
@@ -123,10 +150,6 @@ fn inputs_of(
     roots: &[PathBuf],
     manifests: &[Manifest],
 ) -> Result<Vec<MergedInput>, TranscodeError> {
-    let fingerprint = |root: &PathBuf| {
-        let path = root.join(MANIFEST_FILE);
-        Checksum::of_file(&path).map_err(TranscodeError::io(&path))
-    };
     let mut inputs = Vec::new();
     for (root, manifest) in roots.iter().zip(manifests) {
         let documents = |split: &SplitRecord| match split {
@@ -136,7 +159,7 @@ fn inputs_of(
         let counted =
             manifest.splits.iter().map(|(name, split)| (name.to_string(), documents(split)));
         inputs.push(MergedInput {
-            manifest: fingerprint(root)?,
+            manifest: manifest_checksum(root)?,
             name: manifest.name.to_string(),
             sources: manifest.sources.len(),
             documents: counted.collect(),
@@ -166,15 +189,6 @@ fn check_alike(
 }
 
 impl MergeJob<'_> {
-    /// Returns the result of the same merge, where the folder holds it and it may stay.
-    fn there(&self, name: &PlainName, recipe: &Recipe) -> Result<Option<Manifest>, TranscodeError> {
-        if self.force || !self.out.join(MANIFEST_FILE).exists() {
-            return Ok(None);
-        }
-        let there = Manifest::read(self.out)?;
-        Ok((there.name == *name && there.recipe == *recipe).then_some(there))
-    }
-
     /// Joins the shards of one split.
     fn join(&self, stem: &str, shards: &[&Shard]) -> Result<ShardRecord, TranscodeError> {
         let with_mask = shards.iter().filter(|shard| shard.mask().is_some()).count();
@@ -240,7 +254,7 @@ impl MergeJob<'_> {
     ) -> Result<FileRecord, TranscodeError> {
         file.commit()?;
         let path = self.out.join(format!("{stem}.{ending}"));
-        Ok(FileRecord::of_file_unless(self.out, &path, self.stop)?)
+        Ok(FileRecord::of_file(self.out, &path, self.stop)?)
     }
 }
 
