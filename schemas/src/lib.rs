@@ -94,6 +94,6 @@ pub use shard_writer::{ShardFiles, ShardWriter};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};
 pub use toml_place::{TomlPlace, TomlText};
 pub use workspace::{
-    ArtifactJob, JOB_FOLDER, Opened, OtherJob, Receipts, Workspace, difference, read_json,
-    write_json,
+    ArtifactJob, Finished, JOB_FOLDER, Opened, OtherJob, Receipts, Workspace, difference,
+    read_json, write_json,
 };

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::recipe::{Import, ImportLayout, Recipe};
 use ratdata_schemas::{
-    ArtifactJob, Checksum, Dtype, FORMAT_VERSION, FileRecord, FileState, Identity, MANIFEST_FILE,
-    Manifest, Opened, PayloadFile, PlainName, RelativePath, Semantics, ShardRecord, SourceRecord,
-    SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, Workspace, carry_unless,
-    difference, open_regular, resting_place,
+    ArtifactJob, Checksum, Dtype, FORMAT_VERSION, FileRecord, FileState, Finished, Identity,
+    MANIFEST_FILE, Manifest, Opened, PayloadFile, PlainName, RelativePath, Semantics, ShardRecord,
+    SourceRecord, SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, Workspace,
+    carry_unless, difference, open_regular, resting_place,
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -80,9 +80,7 @@ pub(crate) struct ImportJob<'a> {
 /// What an import has made; it is an import in work until it is [finished](Imported::finish).
 pub(crate) struct Imported {
     /// The artifact.
-    pub(crate) manifest: Manifest,
-    /// Whether this run made it; otherwise it was there.
-    pub(crate) made: bool,
+    pub(crate) artifact: Finished,
     note: Option<JobNote>,
     _workspace: Workspace,
 }
@@ -132,7 +130,11 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Imported, TranscodeError> {
             let note = is_begun(job.out, &described)?
                 .then(|| JobNote::open(job.out, &described, false))
                 .transpose()?;
-            return Ok(Imported { manifest: *manifest, made: false, note, _workspace: workspace });
+            return Ok(Imported {
+                artifact: Finished::found(*manifest),
+                note,
+                _workspace: workspace,
+            });
         }
         Opened::Open(workspace) => workspace,
     };
@@ -147,7 +149,8 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Imported, TranscodeError> {
     });
     match made {
         Ok(manifest) => {
-            Ok(Imported { manifest, made: true, note: Some(note), _workspace: workspace })
+            let artifact = Finished::made(manifest);
+            Ok(Imported { artifact, note: Some(note), _workspace: workspace })
         }
         Err(wrong) => {
             note.take_back()?;

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::recipe::{Merge, MergedInput, Recipe};
 use ratdata_schemas::{
-    ArtifactInput, ArtifactInputError, ArtifactJob, BinSet, FORMAT_VERSION, FileRecord, Manifest,
-    Opened, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord, Workspace, difference,
-    manifest_checksum,
+    ArtifactInput, ArtifactInputError, ArtifactJob, BinSet, FORMAT_VERSION, FileRecord, Finished,
+    Manifest, Opened, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord, Workspace,
+    difference, manifest_checksum,
 };
 
 use serde_json::json;
@@ -34,14 +34,6 @@ pub(crate) struct MergeJob<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// The artifact of a merge.
-pub(crate) struct Merged {
-    /// Its manifest.
-    pub(crate) manifest: Manifest,
-    /// Whether this run made it; otherwise it was there.
-    pub(crate) made: bool,
-}
-
 /// Joins the splits of all inputs, unless the same merge is there.
 ///
 /// Each becomes one bin with its index and, where they have them, its loss mask. A split that only
@@ -51,7 +43,7 @@ pub(crate) struct Merged {
 ///
 /// An input is no artifact of token bins, inputs differ in their tokenizer or the width of their
 /// ids, only some shards of a split have masks, or the result cannot be written.
-pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
+pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Finished, TranscodeError> {
     job.inputs.iter().try_for_each(|root| check_apart(job.out, root))?;
     let manifests =
         job.inputs.iter().map(|root| Manifest::read(root)).collect::<Result<Vec<_>, _>>()?;
@@ -74,7 +66,7 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     let held = held(job.inputs, &manifests)?;
     let compared = Compared { job, name, recipe: &recipe, held: &held };
     let mut workspace = match workspace.look(&compared, job.force)? {
-        Opened::Done(manifest, _) => return Ok(Merged { manifest: *manifest, made: false }),
+        Opened::Done(manifest, _) => return Ok(Finished::found(*manifest)),
         Opened::Open(workspace) => workspace,
     };
     // What is this job's own and was lost in part is made again.
@@ -101,7 +93,7 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     // Only now, since what was just read need not be fetched from the disk again.
     compared.check_held(&workspace)?;
     workspace.finish(&manifest)?;
-    Ok(Merged { manifest, made: true })
+    Ok(Finished::made(manifest))
 }
 
 /// A merge as it is compared with what is in its folder.

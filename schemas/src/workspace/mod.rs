@@ -69,6 +69,27 @@ pub enum Opened {
     Open(Workspace),
 }
 
+/// The artifact that a job was asked for.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Whether this run made it, or part of it; otherwise it was there.
+    pub made: bool,
+}
+
+impl Finished {
+    /// An artifact that was there.
+    pub fn found(manifest: Manifest) -> Self {
+        Self { manifest, made: false }
+    }
+
+    /// An artifact that this run made.
+    pub fn made(manifest: Manifest) -> Self {
+        Self { manifest, made: true }
+    }
+}
+
 /// An output folder that this process alone writes into.
 #[derive(Debug)]
 pub struct Workspace {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ratdata_schemas::recipe::{Pack, Recipe};
 use ratdata_schemas::{
     ArtifactInput, ArtifactInputError, ArtifactJob, BaseRecord, BinSet, DocIndex, FORMAT_VERSION,
-    FileRecord, Manifest, ManifestError, Opened, PackCounts, PlainName, SplitRecord, Workspace,
-    difference, manifest_checksum, resting_place,
+    FileRecord, Finished, Manifest, ManifestError, Opened, PackCounts, PlainName, SplitRecord,
+    Workspace, difference, manifest_checksum, resting_place,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -37,17 +37,6 @@ pub struct PackJob {
     pub force: bool,
 }
 
-/// A finished pack.
-#[derive(Debug)]
-pub struct PackOutcome {
-    /// The artifact.
-    pub manifest: Manifest,
-    /// What was done for each split, by this run or by the one that made the pack.
-    pub packed: Vec<SplitPacked>,
-    /// Whether this run made it; otherwise it was there.
-    pub made: bool,
-}
-
 /// What packing one split did.
 #[derive(Clone, Debug, Serialize)]
 pub struct SplitPacked {
@@ -61,6 +50,11 @@ pub struct SplitPacked {
 }
 
 impl SplitPacked {
+    /// Returns what was done for each split of a pack, as far as its writer recorded it.
+    pub fn all(manifest: &Manifest) -> Vec<Self> {
+        manifest.splits.iter().filter_map(Self::of).collect()
+    }
+
     /// Reads what was done from a manifest; none where its writer did not say.
     fn of((split, record): (&PlainName, &SplitRecord)) -> Option<Self> {
         let pack = match record {
@@ -119,7 +113,7 @@ impl PackJob {
     /// # Errors
     ///
     /// See [`PackError`]; the manifest is written last, so what was stopped is no artifact.
-    pub fn run(&self, interrupted: &AtomicBool) -> Result<PackOutcome, PackError> {
+    pub fn run(&self, interrupted: &AtomicBool) -> Result<Finished, PackError> {
         check_config(self.config)?;
         let base = Manifest::read(&self.input)?;
         self.check_folders(&base)?;
@@ -142,10 +136,7 @@ impl PackJob {
         };
         let compared = Compared { job: self, base: &base, ours: &manifest, interrupted };
         let workspace = match workspace.look(&compared, self.force)? {
-            Opened::Done(there, _) => {
-                let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
-                return Ok(PackOutcome { manifest: *there, packed, made: false });
-            }
+            Opened::Done(there, _) => return Ok(Finished::found(*there)),
             Opened::Open(workspace) => workspace,
         };
         // What cannot be packed is told before what is there is removed.
@@ -153,18 +144,15 @@ impl PackJob {
         let splits: Vec<PlainName> = wanted.iter().map(|(split, _)| split.clone()).collect();
         let held = self.held(&base, &splits)?;
         workspace.remove_manifest()?;
-        let mut packed = Vec::new();
         for (split, bins) in &wanted {
-            let (record, counts) = self.pack_split(&base, split.as_str(), bins, interrupted)?;
+            let record = self.pack_split(&base, split.as_str(), bins, interrupted)?;
             manifest.splits.insert(split.clone(), record);
-            let (split, row_len) = (split.to_string(), self.config.row_len());
-            packed.push(SplitPacked { split, row_len, counts });
         }
         // Only now, since what was just read need not be fetched from the disk again.
         held.iter().try_for_each(|held| held.check(workspace.known(), interrupted))?;
         self.keep_known(&workspace);
         workspace.finish(&manifest)?;
-        Ok(PackOutcome { manifest, packed, made: true })
+        Ok(Finished::made(manifest))
     }
 
     /// Keeps what is known of the bins, where rows were written out of them. Indexes are small, so they
@@ -246,7 +234,7 @@ impl PackJob {
         split: &str,
         bins: &BinSet,
         interrupted: &AtomicBool,
-    ) -> Result<(SplitRecord, Counts), PackError> {
+    ) -> Result<SplitRecord, PackError> {
         let nothing = || PackError::Nothing { root: self.input.clone(), split: split.to_owned() };
         let fill = base.tokenizer.pad.or(base.tokenizer.eos).unwrap_or(0);
         let stem = format!("{}-{split}-{}", base.name, self.config.seq_len);
@@ -272,7 +260,7 @@ impl PackJob {
         if counts.rows == 0 {
             return Err(nothing());
         }
-        Ok((writer.finish(counts)?, counts))
+        Ok(writer.finish(counts)?)
     }
 
     /// Calls `each` for every document of the stream, in the order of the pack.

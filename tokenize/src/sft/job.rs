@@ -9,8 +9,8 @@ use ratdata_schemas::recipe::{
     Form, MadeFrom, MadeSplit, Recipe, Sft, Split, Task, Truncate, artifact_split,
 };
 use ratdata_schemas::{
-    Checksum, Dtype, FORMAT_VERSION, Manifest, PlainName, SourceRecord, SplitRecord, TokenId,
-    TokenizerRecord, Workspace, difference,
+    Checksum, Dtype, FORMAT_VERSION, Finished, Manifest, PlainName, SourceRecord, SplitRecord,
+    TokenId, TokenizerRecord, Workspace, difference,
 };
 use serde_json::{Value, json};
 
@@ -57,15 +57,6 @@ pub struct SftJob {
     pub share: Option<Share>,
 }
 
-/// What a job has done.
-#[derive(Debug)]
-pub struct SftOutcome {
-    /// The artifact.
-    pub manifest: Manifest,
-    /// The parts made by this run; the others were there.
-    pub made: Vec<String>,
-}
-
 impl SftJob {
     /// Makes the splits that are not there yet, or encodes its share of them; `name` is what the
     /// user calls the tokenizer.
@@ -80,7 +71,7 @@ impl SftJob {
         fetch: &dyn FetchProgress,
         progress: &SftProgress,
         interrupted: &AtomicBool,
-    ) -> Result<SftOutcome, SftError> {
+    ) -> Result<Finished, SftError> {
         let record = tokenizer.record(name);
         let eos = record.eos.ok_or(SftError::NoEos)?;
         if self.form == Form::Pairs && record.vocab_size > MOST_IDS {
@@ -103,7 +94,7 @@ impl SftJob {
             },
         )?;
         let portions = Portions::of(out, described(&recipe, &record))?;
-        let mut made = Vec::new();
+        let mut made = false;
         for SplitFiles { name, split, files, left_out, .. } in self.files(fetch)? {
             progress.tell_left_out(name, &left_out);
             if let Some(made) = recipe.made(name) {
@@ -129,7 +120,7 @@ impl SftJob {
             };
             if let Some(share) = self.share {
                 encode_share(&reading, &files, share)?;
-                made.push(name.to_owned());
+                made = true;
                 continue;
             }
             let look = |file| Input::of(file, known, interrupted);
@@ -150,13 +141,13 @@ impl SftJob {
             manifest.recipe = Recipe::Sft(recipe.clone());
             workspace.keep_known();
             workspace.finish(&manifest)?;
-            made.push(name.to_owned());
+            made = true;
         }
         workspace.keep_known();
         if self.share.is_none() {
             workspace.end_job()?;
         }
-        Ok(SftOutcome { manifest, made })
+        Ok(Finished { manifest, made })
     }
 
     /// Checks that a split that was made is there, and was made of the files as they are.
