@@ -81,16 +81,12 @@ fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
 const CIRCLES: [(&str, &[&str]); 7] = [
     ("console", &[]),
     ("fuzz", &[]),
-    (
-        "pipeline",
-        &["transcode: bins, rows, self, text", "verify: base, counts, files, self, values"],
-    ),
+    ("pipeline", &[]),
     ("schemas", &[]),
     ("tests", &[]),
     (
         "tokenize",
         &[
-            "source: parquet, self, texts",
             "stages::normalizers: byte_level, local, self",
             "stages::pre_tokenizers: behaviour, classes, scripts, self",
         ],

@@ -12,7 +12,7 @@ use ratdata_schemas::layouts::npy::NpyHeader;
 use ratdata_schemas::layouts::{LayoutError, llmc, olmo, parse_ends};
 use ratdata_schemas::{Dtype, open_regular, read_regular};
 
-use super::TranscodeError;
+use super::error::TranscodeError;
 
 /// The layouts that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -17,9 +17,10 @@ use ratdata_schemas::{
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::error::TranscodeError;
+use super::export_job::UNKNOWN;
 use super::foreign_file::{ForeignFile, find, open};
 use super::note::{JobNote, is_begun, sweep};
-use super::{TranscodeError, UNKNOWN};
 use crate::interrupt;
 
 pub(crate) use super::foreign_file::{ImportLayout, beside};

@@ -15,7 +15,8 @@ use ratdata_schemas::{
 use ratdata_tokenize::provenance::MergedInput;
 use serde_json::{Value, json};
 
-use super::{TranscodeError, check_apart};
+use super::error::TranscodeError;
+use super::export_job::check_apart;
 use crate::interrupt;
 
 /// One merge: what is joined, and where to.

@@ -17,7 +17,7 @@ use ratdata_tokenize::difference;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::TranscodeError;
+use super::error::TranscodeError;
 
 /// The folder of a job that is not finished, whatever its command.
 const FOLDER: &str = ".job";

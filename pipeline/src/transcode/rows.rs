@@ -8,8 +8,10 @@ use ratdata_schemas::{
 use serde::Serialize;
 
 use super::bins::{descr, metadata};
+use super::error::TranscodeError;
+use super::export_files::{Export, ExportedFile, NewFile};
+use super::export_job::{ExportJob, ExportLayout};
 use super::text::{Lines, decode, write_lines};
-use super::{Export, ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
 
 /// Writes the pairs of one split: the same arrays, with headers that say their shapes.
 pub(super) fn export_pairs(

@@ -5,7 +5,8 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Export, ExportedFile, TranscodeError};
+use super::error::TranscodeError;
+use super::export_files::{Export, ExportedFile};
 
 /// How many documents, and about how many tokens, are decoded at a time, on all threads.
 const BATCH: (usize, u64) = (4096, 1 << 22);

@@ -6,7 +6,7 @@ use ratdata_schemas::{Manifest, Row, RowSet, SplitRecord, manifest_checksum};
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::Ended;
+use super::finding::Ended;
 use crate::interrupt;
 
 /// How many rows are one unit of a share.

@@ -10,7 +10,7 @@ use ratdata_schemas::{
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::Ended;
+use super::finding::Ended;
 use crate::interrupt;
 
 /// How many tokens a thread takes at a time.
