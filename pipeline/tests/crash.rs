@@ -1,15 +1,14 @@
 //! A run that is killed, stopped or out of space goes on and ends with the same bytes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod content;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use content::content;
 use ratdata_schemas::DirLock;
+use ratdata_tests::files::content;
+use ratdata_tests::program::write_sample;
 
 fn command(folder: &Path, out: &str) -> Command {
     with_threads(folder, out, "2")
@@ -29,13 +28,7 @@ fn with_threads(folder: &Path, out: &str, threads: &str) -> Command {
 /// The demo's corpus, several times over, so that a run takes a while.
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let demo = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(["sample", "--quiet", "--out", "demo"])
-        .current_dir(folder.path())
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(demo.success());
+    write_sample(folder.path());
     fs::create_dir(folder.path().join("corpus")).unwrap();
     for copy in 0..4 {
         for file in 0..3 {

@@ -106,6 +106,22 @@ pub struct Row {
     pub document_ends: Vec<u32>,
 }
 
+impl Row {
+    /// Returns the inputs without padding.
+    pub fn text(&self) -> &[TokenId] {
+        let end = self.document_ends.last().map_or(0, |&end| end as usize);
+        &self.inputs[..end.min(self.inputs.len())]
+    }
+
+    /// Returns which tokens of [`text`](Self::text) are trained on: those that the position before
+    /// has as its label. The first token is the label of no position.
+    pub fn trained(&self) -> Vec<bool> {
+        let end = self.text().len();
+        let before = self.labels[..end].iter().map(|&label| label != IGNORE_INDEX);
+        std::iter::once(false).chain(before).take(end).collect()
+    }
+}
+
 /// The rows of one split.
 #[derive(Debug)]
 pub struct RowSet {

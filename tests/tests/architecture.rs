@@ -45,6 +45,7 @@ fn crates_depend_in_one_direction() {
         ("ratdata", "ratdata-tokenize"),
         ("ratdata-fuzz", "ratdata-schemas"),
         ("ratdata-fuzz", "ratdata-tokenize"),
+        ("ratdata-tests", "ratdata-schemas"),
         ("ratdata-tokenize", "ratdata-schemas"),
         ("ratdata-train", "ratdata-console"),
         ("ratdata-train", "ratdata-schemas"),

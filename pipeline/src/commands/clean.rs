@@ -12,9 +12,9 @@ use crate::dag::embedded::embedded;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::store_failure;
-use crate::quantity::sized;
 use crate::store::{Store, Unused, remove};
 use crate::ui::Ui;
+use ratdata_console::sized;
 
 /// Remove results that no pipeline refers to, after showing them
 ///

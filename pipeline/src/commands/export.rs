@@ -13,9 +13,9 @@ use crate::inspect::find_tokenizer;
 use crate::interrupt;
 use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
-use crate::quantity::sized;
 use crate::transcode::{self, ExportJob, ExportLayout, Exported, ExportedFile};
 use crate::ui::Ui;
+use ratdata_console::sized;
 
 /// Write an artifact in the layout of another tool
 ///

@@ -12,9 +12,9 @@ use crate::arguments::Width;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{Subject, find_tokenizer};
 use crate::interrupt;
-use crate::quantity::sized;
 use crate::report::{Report, Wanted, artifact_of, is_run};
 use crate::ui::Ui;
+use ratdata_console::sized;
 
 /// Write a page with plots about an artifact
 ///

@@ -19,9 +19,9 @@ use crate::interrupt;
 use crate::library_failures::{hub_failure, pack_failure};
 use crate::number::{thread_count, threads_of};
 use crate::progress::{FetchBars, RowProgress};
-use crate::quantity::{grouped, sized};
 use crate::summary::PackSummary;
 use crate::ui::Ui;
+use ratdata_console::{grouped, sized};
 
 /// Turn instruction data into rows that say what is learnt
 ///

@@ -21,9 +21,9 @@ use crate::interrupt;
 use crate::library_failures::hub_failure;
 use crate::number::{count, thread_count, threads_of, whole};
 use crate::progress::{FetchBars, JobProgress};
-use crate::quantity::grouped;
 use crate::summary::{BinsSummary, EstimateSummary};
 use crate::ui::Ui;
+use ratdata_console::grouped;
 
 /// Turn text into memory-mapped token bins
 ///

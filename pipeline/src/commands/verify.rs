@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, Kind};
 use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
-use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 use crate::verify::{
     Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
 };
+use ratdata_console::{grouped, sized};
 
 /// Prove that an artifact is what its manifest says
 ///

@@ -14,10 +14,10 @@ use ratdata_schemas::{ArtifactError, RunEvent, RunEventKind, RunOutcome};
 use super::running_step::{RunningStep, tail, words_of};
 use crate::failure::Failure;
 use crate::library_failures::store_failure;
-use crate::quantity::sized;
 use crate::store::runs::{EVENTS, record};
 use crate::ui::Ui;
 use crate::watcher::work_and_show;
+use ratdata_console::sized;
 
 /// How often it is told how far the running steps are.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lineage::Node;
 use super::plot::{Plot, Scale, Series, amount};
-use crate::quantity::grouped;
+use ratdata_console::grouped;
 
 /// The measurements of a run, one JSON object a line, and the configuration that it ran with.
 const METRICS: &str = "metrics.jsonl";

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::plot::{Plot, Scale, Series, amount};
 use super::samples::visible;
 use crate::inspect::{IdCount, Inspection, SplitView};
-use crate::quantity::{grouped, sized};
+use ratdata_console::{grouped, sized};
 
 /// The most lines of a table; a longer one is cut, with a note.
 const MOST_ROWS: usize = 2000;

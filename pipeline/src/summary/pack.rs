@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ratdata_tokenize::pack::{PackOutcome, SplitPacked};
 use serde::Serialize;
 
-use crate::quantity::grouped;
+use ratdata_console::grouped;
 
 /// What a pack holds.
 #[derive(Debug, Serialize)]

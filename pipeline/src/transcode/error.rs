@@ -101,7 +101,7 @@ impl TranscodeError {
                 Some("let what writes it end, then give the same command again")
             }
             Self::Layout { source, .. } => source.hint(),
-            Self::InInput { .. } => Some("choose an `--out` beside what is read"),
+            Self::InInput { .. } => Some("choose an `--out` outside what is read"),
             Self::SameName { .. } => Some("give the artifact's files names of their own: merge it"),
             Self::NotUtf8 { .. } => Some("rename the file"),
             Self::Eos { .. } | Self::EosWidth { .. } => {

@@ -23,7 +23,7 @@ use super::foreign_file::{ForeignFile, find, open};
 use super::note::{JobNote, is_begun, sweep};
 use crate::interrupt;
 
-pub(crate) use super::foreign_file::{ImportLayout, beside};
+pub(crate) use super::foreign_file::{ImportLayout, companions};
 
 /// The folder of shards within an artifact.
 const SHARDS: &str = "shards";
@@ -263,9 +263,9 @@ fn there(
     Ok(if whole { There::Done(Box::new(manifest)) } else { There::Lost })
 }
 
-/// Looks at the foreign files and those beside them.
+/// Looks at the foreign files and their companions.
 fn look(paths: &[PathBuf]) -> Vec<(PathBuf, Identity)> {
-    let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(beside(path)));
+    let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(companions(path)));
     // What cannot be looked at is told by whoever reads it.
     let look = |path: PathBuf| {
         let state = FileState::of(&path).ok()?;
