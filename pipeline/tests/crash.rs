@@ -1,4 +1,4 @@
-//! A run that is killed, stopped or out of space goes on and ends with the same bytes.
+//! A run that is killed, stopped or out of space continues and ends with the same bytes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -41,7 +41,7 @@ fn workshop() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_run_killed_at_any_moment_goes_on_to_the_same_bytes() {
+fn a_run_killed_at_any_moment_continues_to_the_same_bytes() {
     let folder = workshop();
     assert!(command(folder.path(), "whole").status().unwrap().success());
     let whole = content(&folder.path().join("whole"));
@@ -72,7 +72,7 @@ fn a_run_killed_at_any_moment_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn ctrl_c_ends_with_status_130_and_the_next_run_goes_on() {
+fn ctrl_c_ends_with_status_130_and_the_next_run_continues() {
     let folder = workshop();
     let mut interrupted = false;
     for delay in [20, 30, 40, 60, 80, 100, 120] {
@@ -102,7 +102,7 @@ fn a_second_run_into_one_folder_is_refused() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_the_next_run_goes_on() {
+fn a_full_disk_is_told_and_the_next_run_continues() {
     let folder = workshop();
     // A limit on the size of files is a full disk to the program, and needs no disk of our own.
     let limited = format!(

@@ -13,7 +13,7 @@ use ratdata_tests::draws::Draws;
 use ratdata_tests::files::{content, write};
 use ratdata_tests::program::{self, succeed, write_sample};
 
-/// How often each job is begun anew.
+/// How often each job starts from nothing.
 const ROUNDS: u32 = 5;
 
 /// Returns the command of a job whose output nobody reads.

@@ -16,7 +16,7 @@ use ratdata_tests::program::stderr;
 use ratdata_tests::workshop::Workshop;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How often each job is begun anew.
+/// How often each job starts from nothing.
 const ROUNDS: u32 = 6;
 
 /// How often each of them is stopped before it may end.

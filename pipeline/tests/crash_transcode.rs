@@ -1,4 +1,4 @@
-//! An export or import that is killed or out of space goes on when the same command is given again,
+//! An export or import that is killed or out of space continues when the same command is given again,
 //! ends with the same bytes, and touches nobody else's files.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,7 +30,7 @@ fn to<'a>(job: &[&'a str], out: &'a str) -> Vec<&'a str> {
 }
 
 #[test]
-fn what_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
+fn what_is_killed_at_any_moment_continues_to_the_same_bytes() {
     let folder = workshop();
     let root = folder.path();
     succeed(root, &["export", "demo/tokens", "--to", "llmc", "--out", "llmc"]);
@@ -75,7 +75,7 @@ fn what_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_the_same_command_goes_on() {
+fn a_full_disk_is_told_and_the_same_command_continues() {
     let folder = workshop();
     let root = folder.path();
     for (number, job) in JOBS[..3].iter().enumerate() {
@@ -108,7 +108,7 @@ fn a_full_disk_is_told_and_the_same_command_goes_on() {
 fn the_files_of_others_and_the_work_of_other_jobs_are_left_alone() {
     let folder = workshop();
     let root = folder.path();
-    let bin = "demo/tokens/shards/tokenizer-train-000_00000.bin";
+    let bin = "demo/tokens/shards/demo-train-000_00000.bin";
     let export = ["export", "demo/tokens", "--to", "npy", "--out", "out"];
     let import = ["import", bin, "--from", "raw", "--eos", "2", "--out", "out"];
     let put = |path: &str, bytes: &[u8]| {
@@ -118,8 +118,8 @@ fn the_files_of_others_and_the_work_of_other_jobs_are_left_alone() {
     };
 
     for (command, file) in [
-        (&export[..], "out/train/tokenizer-train-000_00000.npy"),
-        (&import, "out/shards/imported-train-tokenizer-train-000_00000.bin"),
+        (&export[..], "out/train/demo-train-000_00000.npy"),
+        (&import, "out/shards/imported-train-demo-train-000_00000.bin"),
     ] {
         put(file, b"theirs");
 
@@ -152,7 +152,7 @@ fn the_files_of_others_and_the_work_of_other_jobs_are_left_alone() {
 fn an_import_that_is_there_is_done() {
     let folder = workshop();
     let root = folder.path();
-    let bin = "demo/tokens/shards/tokenizer-train-000_00000.bin";
+    let bin = "demo/tokens/shards/demo-train-000_00000.bin";
     let import = ["import", bin, "--from", "raw", "--eos", "2", "--out", "out"];
     succeed(root, &import);
     let made = content(&root.join("out"));
@@ -168,7 +168,7 @@ fn an_import_that_is_there_is_done() {
     assert_eq!(other.status.code(), Some(1));
     assert!(stderr(&other).contains("there is an artifact already"), "{}", stderr(&other));
     // What was lost of it is made again.
-    let lost = root.join("out/shards/imported-train-tokenizer-train-000_00000.bin");
+    let lost = root.join("out/shards/imported-train-demo-train-000_00000.bin");
     fs::remove_file(&lost).unwrap();
     succeed(root, &import);
     assert!(content(&root.join("out")) == made);
@@ -193,7 +193,7 @@ fn nothing_is_written_where_what_is_read_lies() {
         "./demo/../demo/tokens",
         "above",
     ];
-    let bin = "demo/tokens/shards/tokenizer-train-000_00000.bin";
+    let bin = "demo/tokens/shards/demo-train-000_00000.bin";
     for out in outs {
         let export = ["export", "demo/tokens", "--to", "npy", "--out", out, "--force"];
         let merge = ["merge", "--input", "demo/tokens", "--out", out, "--force"];

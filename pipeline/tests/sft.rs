@@ -49,7 +49,7 @@ fn rows(folder: &Path) -> Vec<Row> {
     (0..set.num_rows()).map(read).collect()
 }
 
-fn learnt(rows: &[Row]) -> usize {
+fn num_trained(rows: &[Row]) -> usize {
     rows.iter().flat_map(|row| &row.labels).filter(|&&label| label != IGNORE_INDEX).count()
 }
 
@@ -76,7 +76,7 @@ fn a_task_of_ones_own_learns_its_answers_packed_or_not() {
     assert_eq!(apart.len(), 40);
     for rows in &packed {
         assert!(rows.len() < 40);
-        assert_eq!(learnt(rows), learnt(&apart));
+        assert_eq!(num_trained(rows), num_trained(&apart));
     }
 }
 
@@ -279,7 +279,7 @@ fn a_template_at_fault_is_no_reason_to_leave_rows_out() {
 }
 
 #[test]
-fn rows_are_shown_with_what_is_learnt_without_being_asked() {
+fn rows_are_shown_with_what_is_trained_on_without_being_asked() {
     let folder = workshop();
     let root = folder.path();
     write(&root.join("data/x.jsonl"), "{\"q\": \"why so?\", \"a\": \"because of that\"}\n");
@@ -292,8 +292,8 @@ fn rows_are_shown_with_what_is_learnt_without_being_asked() {
 
         let text = String::from_utf8(shown.stdout).unwrap();
         assert!(text.contains("why so?") && text.contains('⟦'), "{packing}: {text}");
-        let learnt = text.split('⟦').nth(1).and_then(|rest| rest.split('⟧').next()).unwrap();
-        assert!(learnt.contains("because of that") && !learnt.contains("why"), "{learnt}");
+        let trained = text.split('⟦').nth(1).and_then(|rest| rest.split('⟧').next()).unwrap();
+        assert!(trained.contains("because of that") && !trained.contains("why"), "{trained}");
         let json = run(root, &["inspect", "out", "--json"]).stdout;
         assert_eq!(String::from_utf8(json).unwrap().lines().count(), 1);
     }
@@ -380,8 +380,8 @@ fn chat(root: &Path, template: &str, lines: &str) {
     write(&root.join("talk.jsonl"), lines);
 }
 
-/// What is learnt of each row.
-fn learnt_text(root: &Path) -> Vec<String> {
+/// The text of each row that is trained on.
+fn trained_text(root: &Path) -> Vec<String> {
     let tokenizer =
         ratdata_tokenize::tokenizer::Tokenizer::load(root.join("demo/tokenizer")).unwrap();
     let text = |row: &Row| {
@@ -393,7 +393,7 @@ fn learnt_text(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_flagged_turn_is_not_learnt_and_a_wrong_flag_is_told_by_its_line() {
+fn a_flagged_turn_is_not_trained_on_and_a_wrong_flag_is_told_by_its_line() {
     let folder = workshop();
     let root = folder.path();
     let talk = |flag: &str| {
@@ -405,8 +405,8 @@ fn a_flagged_turn_is_not_learnt_and_a_wrong_flag_is_told_by_its_line() {
     chat(root, CHATML, &(talk("\"weight\": 0") + &talk("\"train\": false")));
     let (status, said) = sft(root, "chat.toml", &["--max-length", "256"]);
     assert_eq!(status, Some(0), "{said}");
-    for learnt in learnt_text(root) {
-        assert!(learnt.contains("but this") && !learnt.contains("not this"), "{learnt}");
+    for trained in trained_text(root) {
+        assert!(trained.contains("but this") && !trained.contains("not this"), "{trained}");
     }
 
     for (flag, says) in [

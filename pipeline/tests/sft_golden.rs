@@ -1,6 +1,6 @@
 //! Small goldens of our own: a task and a conversation, made by code, give the bytes they gave.
 //!
-//! `RATDATA_REGENERATE=1 cargo test --workspace --test sft_golden` writes them anew, after a change
+//! `RATDATA_REGENERATE=1 cargo test --workspace --test sft_golden` writes them again, after a change
 //! that is meant to change bytes.
 
 use std::fs;

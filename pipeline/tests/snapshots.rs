@@ -1,7 +1,7 @@
 //! What commands print and how they end, to the letter: stdout, stderr and exit status together.
 //!
-//! `INSTA_UPDATE=always cargo test --workspace --test snapshots` writes the snapshots anew, after a change that is
-//! meant to change words; what is left to do is to read the difference.
+//! `INSTA_UPDATE=always cargo test --workspace --test snapshots` writes the snapshots again, after a change that is
+//! meant to change words. Then read the difference.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

@@ -64,7 +64,7 @@ pub struct ShardRecord {
     pub bin: FileRecord,
     /// The end of every document, `u64` each.
     pub idx: FileRecord,
-    /// One bit a token, lowest bit first: set where the token is learnt. None: every token is.
+    /// One bit a token, lowest bit first: set where the token is trained on. None: every token is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<FileRecord>,
 }
@@ -132,7 +132,7 @@ pub struct RowsRecord {
     pub pack: PackRecord,
     /// `[rows, row_len]` ids; padding is the pad id, or EOS where there is none.
     pub bin: FileRecord,
-    /// `[rows, ceil(row_len / 8)]` bytes, lowest bit first: set where the token is learnt.
+    /// `[rows, ceil(row_len / 8)]` bytes, lowest bit first: set where the token is trained on.
     pub mask: FileRecord,
 }
 

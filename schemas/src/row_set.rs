@@ -8,6 +8,7 @@ use crate::bin_error::BinError;
 use crate::bin_set::{BinSet, BinSetError, manifest_checksum};
 use crate::manifest::{Manifest, ManifestError};
 use crate::mmap::MappedFile;
+use crate::narrow::narrow;
 use crate::records::{PackRecord, PairsRecord, RowsRecord, Span, SplitRecord};
 use crate::token::{Dtype, IGNORE_INDEX, TokenId};
 
@@ -342,7 +343,7 @@ impl RowSet {
                         .rposition(|&label| label != IGNORE_INDEX)
                         .map_or(self.seq_len, |last| last + 1),
                 };
-                let end = u32::try_from(len.min(self.seq_len)).unwrap_or(u32::MAX);
+                let end = narrow(len.min(self.seq_len));
                 into.document_ends.push(end);
             }
             Store::Pack { spans, base } => {
@@ -395,7 +396,7 @@ impl RowSet {
             }
             let end = range.end.min(self.seq_len);
             if range.start < end {
-                into.document_ends.push(u32::try_from(end).unwrap_or(u32::MAX));
+                into.document_ends.push(narrow(end));
             }
         }
         into.inputs.truncate(self.seq_len);
@@ -475,5 +476,5 @@ impl Spans {
 
 /// Converts a position in a mapped file: all mapped bytes are within the address space.
 fn place(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+    narrow(number)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
+use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord, narrow};
 use ratdata_tokenize::corpus::{JobConfig, is_document};
 use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, text_at};
@@ -384,7 +384,7 @@ fn url_of(file: &SourceFile, row: u64) -> Option<String> {
     let mut before = 0;
     table
         .read(&mut |rows| {
-            let place = usize::try_from(row - before).unwrap_or(usize::MAX);
+            let place: usize = narrow(row - before);
             let Some(found) = rows.get(place) else {
                 before += rows.len() as u64;
                 return true;

@@ -1,7 +1,7 @@
 //! Where there is something to show in a stream: its documents by the index or by EOS, and where
 //! neither is known, windows of it.
 
-use ratdata_schemas::{BinSet, TokenId};
+use ratdata_schemas::{BinSet, TokenId, narrow};
 use ratdata_tokenize::order::permutation;
 
 use crate::interrupt;
@@ -38,7 +38,7 @@ pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) 
 
 /// Draws some of `all` numbers, spread over all of them, until the user asks to stop.
 pub(crate) fn numbers(all: u64, count: usize, seed: u64) -> impl Iterator<Item = u64> {
-    let few = u32::try_from(all.min(1 << 20)).unwrap_or(u32::MAX);
+    let few: u32 = narrow(all.min(1 << 20));
     let spread = all / u64::from(few.max(1));
     let drawn = permutation(seed, few).into_iter().take(count);
     drawn.take_while(|_| !interrupt::asked()).map(move |number| u64::from(number) * spread)
@@ -91,7 +91,7 @@ fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Excerpt>
 
 /// Returns at most `most` tokens from a position; `None` past the end.
 pub(super) fn ids_from(set: &BinSet, start: u64, most: usize) -> Option<Vec<TokenId>> {
-    let left = usize::try_from(set.num_tokens().checked_sub(start)?).unwrap_or(usize::MAX);
+    let left = narrow(set.num_tokens().checked_sub(start)?);
     let mut ids = vec![0; most.min(left)];
     (!ids.is_empty() && set.copy_tokens(start, &mut ids)).then_some(ids)
 }

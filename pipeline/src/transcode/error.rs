@@ -107,7 +107,7 @@ impl TranscodeError {
             Self::Eos { .. } | Self::EosWidth { .. } => {
                 Some("is it the EOS of this tokenizer? `--eos ID` says which id it is")
             }
-            Self::Interrupted => Some("the same command goes on"),
+            Self::Interrupted => Some("the same command continues"),
             Self::Exists { .. } | Self::OtherJob { .. } | Self::ArtifactExists { .. } => {
                 Some("choose another `--out`, or replace it with `--force`")
             }

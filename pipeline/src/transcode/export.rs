@@ -28,8 +28,8 @@ impl Exported {
     }
 }
 
-/// Writes the parts of an artifact in another layout, each in a folder of its own, or goes on with
-/// what the same export has left.
+/// Writes the splits of an artifact in another layout, each into its own folder. An export that was
+/// stopped continues.
 ///
 /// # Errors
 ///

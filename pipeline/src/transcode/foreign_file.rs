@@ -70,9 +70,9 @@ pub(super) struct ForeignFile {
     pub(super) tokens: u64,
     /// The documents' ends; none where only an EOS id says them.
     pub(super) ends: Option<Vec<u64>>,
-    /// A file that is our document index as it lies.
+    /// A file whose bytes are those of our document index.
     pub(super) index: Option<PathBuf>,
-    /// A file with one byte a token, set where it is learnt, and the byte where those begin.
+    /// A file with one byte a token, set where the token is trained on, and the byte where those begin.
     pub(super) mask: Option<(PathBuf, u64)>,
 }
 

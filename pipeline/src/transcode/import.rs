@@ -1,4 +1,4 @@
-//! Makes an artifact of foreign files: payloads carried, ids held to the vocabulary, a manifest.
+//! Makes an artifact of foreign files: payloads carried over, ids checked against the vocabulary, a manifest.
 //!
 //! Longer than 500 lines because an import is one pass, whose checks, shards and indexes share one job.
 
@@ -266,7 +266,7 @@ fn there(
 /// Looks at the foreign files and their companions.
 fn look(paths: &[PathBuf]) -> Vec<(PathBuf, Identity)> {
     let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(companions(path)));
-    // What cannot be looked at is told by whoever reads it.
+    // A file that cannot be read is reported where it is read.
     let look = |path: PathBuf| {
         let state = FileState::of(&path).ok()?;
         Some((path, state.identity))
@@ -399,7 +399,7 @@ impl Shard<'_> {
             let (mut first, mut tokens, mut closing) = (from, self.file.tokens, None);
             if let (ImportLayout::Llmc, Documents::Eos(eos)) = (self.job.from, self.job.documents) {
                 // EOS begins a document there and ends it here: it moves to the end of the file,
-                // unless the next file goes on with the same document.
+                // unless the next file continues the same document.
                 if begins_with(self.file, eos)? {
                     (first, tokens) = (from + width, tokens - 1);
                 }
@@ -473,7 +473,7 @@ impl Shard<'_> {
             let bits: Vec<u8> = block
                 .chunks(8)
                 .map(|eight| {
-                    eight.iter().rev().fold(0, |byte, &learnt| byte << 1 | u8::from(learnt != 0))
+                    eight.iter().rev().fold(0, |byte, &trained| byte << 1 | u8::from(trained != 0))
                 })
                 .collect();
             file.write(&bits)?;
@@ -497,7 +497,7 @@ fn begins_with(file: &ForeignFile, eos: TokenId) -> Result<bool, TranscodeError>
 /// How many ids are looked at between two looks at whether the user has stopped it.
 const PIECE: usize = 1 << 20;
 
-/// Returns the largest id, held to the vocabulary where that is known.
+/// Returns the largest id, checked against the vocabulary where that is known.
 fn check_ids(
     job: &ImportJob<'_>,
     file: &ForeignFile,

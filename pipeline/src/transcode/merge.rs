@@ -200,9 +200,9 @@ impl MergeJob<'_> {
                 let moved = ends.iter().flat_map(|end| (end + tokens).to_le_bytes());
                 idx.write(&moved.collect::<Vec<u8>>())?;
             }
-            if let (Some(file), Some(learnt)) = (&mut mask, shard.mask()) {
+            if let (Some(file), Some(trained)) = (&mut mask, shard.mask()) {
                 let mut left = shard.bin().len();
-                for piece in learnt.chunks(1 << 20) {
+                for piece in trained.chunks(1 << 20) {
                     self.check_stop()?;
                     let here = left.min(piece.len() as u64 * 8);
                     file.write(&bits.append(piece, here))?;

@@ -156,7 +156,7 @@ fn more_mistakes(root: &Path) -> Vec<Mistake> {
     let b = || a.replace("steps.a", "steps.b");
     let train = |keys: &str| format!("[steps.a]\nkind = \"train\"\n{keys}\n");
     vec![
-        (format!("{a}publish = \"p\"\n{}publish = \"p/x\"\n", b()), ":8", "inside `p`", "beside"),
+        (format!("{a}publish = \"p\"\n{}publish = \"p/x\"\n", b()), ":8", "inside `p`", "outside"),
         (format!("{a}publish = \"{}/../{}/p\"\n{}publish = \"p\"\n", root.display(), root.file_name().unwrap().display(), b()), ":8", "steps `a` and `b` both write", "another path"),
         (format!("{a}outputs = [\"/etc/passwd\"]\n"), ":4", "own folder", ""),
         (format!("{a}outputs = [\"../x\"]\n"), ":4", "own folder", ""),

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ratdata_schemas::TokenId;
+use ratdata_schemas::narrow;
 
 use super::block::Block;
 use super::config::OnBadRow;
@@ -386,7 +387,7 @@ fn encode<W: IdWidth, I>(
             block.replaced.push((row - first, place()));
         }
         block.ids.extend(frame.eos.map(W::of));
-        block.lens.push(u32::try_from(block.ids.len() - before).unwrap_or(u32::MAX));
+        block.lens.push(narrow(block.ids.len() - before));
         block.text_lens.push(text.len() as u64);
     }
     Ok(block)

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use ratdata_schemas::ArtifactError;
+use ratdata_schemas::narrow;
 
 use super::block::Block;
 use super::context::JobContext;
@@ -137,6 +138,6 @@ fn staged_source<W: IdWidth>(number: usize) -> StagedSource<W> {
 /// Cuts a block where the limit of documents is reached.
 fn limit<W>(left: &mut Option<u64>, block: &mut Block<W>) {
     let Some(left) = left else { return };
-    block.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+    block.truncate(narrow(*left));
     *left -= block.lens.len() as u64;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ratdata_schemas::{Checksum, Manifest, ShardRecord, SourceRecord, SplitRecord};
+use ratdata_schemas::{Checksum, Manifest, ShardRecord, SourceRecord, SplitRecord, narrow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -146,8 +146,7 @@ impl SplitProvenance {
             let examples = Examples::of(config, sources, split, found).map_err(unknown)?;
             let rows = examples.rows();
             let kept = |number: usize| rows.get(&number).copied().unwrap_or(0);
-            let kept =
-                (0..sources.len()).map(|number| u32::try_from(kept(number)).unwrap_or(u32::MAX));
+            let kept = (0..sources.len()).map(|number| narrow(kept(number)));
             let of_source = |documents| SourceDocuments { documents, ..SourceDocuments::default() };
             self.sources.extend(kept.map(of_source));
             self.push(before, found, RunOrder::Examples(examples));

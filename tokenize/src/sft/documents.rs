@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{ShardFiles, ShardRecord, ShardWriter};
+use ratdata_schemas::{ShardFiles, ShardRecord, ShardWriter, narrow};
 
 use super::error::SftError;
 use super::staged::Staged;
@@ -29,7 +29,7 @@ pub(crate) fn write_documents<W: IdWidth>(
             example.learnt.push(true);
         }
         let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).collect();
-        let len = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let len = narrow(ids.len());
         writer.append(W::tokens(&ids), &[len])?;
         writer.append_mask(&example.learnt)?;
     }

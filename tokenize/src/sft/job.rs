@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::{
     Checksum, DirLock, Dtype, FORMAT_VERSION, Known, MANIFEST_FILE, Manifest, PlainName,
-    SourceRecord, SplitRecord, TokenId, TokenizerRecord,
+    SourceRecord, SplitRecord, TokenId, TokenizerRecord, narrow,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -359,7 +359,7 @@ pub fn most_shares(files: &[SourceFile]) -> usize {
     };
     let blocks = |file: &SourceFile| rows(file).map_or(u64::MAX, |rows| rows.div_ceil(BLOCK));
     let blocks = files.iter().map(blocks).max().unwrap_or(0);
-    files.len().max(usize::try_from(blocks).unwrap_or(usize::MAX))
+    files.len().max(narrow(blocks))
 }
 
 /// Returns what decides a job's rows beside its inputs.

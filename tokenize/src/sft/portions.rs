@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{ArtifactError, Checksum, StagedFile, TokenId};
+use ratdata_schemas::{ArtifactError, Checksum, StagedFile, TokenId, narrow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ struct Receipt {
 
 /// Returns the share of a file that has a row.
 fn holder(row: u64, count: usize) -> usize {
-    usize::try_from(row / BLOCK % count as u64).unwrap_or(0)
+    narrow(row / BLOCK % count as u64)
 }
 
 /// Returns whether a share of a file has a row.
@@ -296,7 +296,7 @@ fn take_bytes(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
 }
 
 fn size(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    narrow(count)
 }
 
 #[cfg(test)]

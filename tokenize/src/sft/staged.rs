@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
-use ratdata_schemas::{Checksum, Known, SourceRecord};
+use ratdata_schemas::{Checksum, Known, SourceRecord, narrow};
 use rayon::prelude::*;
 
 use super::clip::{Cut, Example};
@@ -386,5 +386,5 @@ impl SftProgress {
 
 /// The count of something that fits memory many times over.
 fn small(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    narrow(count)
 }
