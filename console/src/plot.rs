@@ -191,6 +191,7 @@ impl Plot {
     }
 
     /// Adds a remark to the title.
+    #[must_use]
     pub fn noted(mut self, note: &str) -> Self {
         note.clone_into(&mut self.note);
         self
