@@ -22,8 +22,8 @@ class Tokens:
     def __init__(self, root, split="train"):
         with open(os.path.join(root, "manifest.json"), encoding="utf-8") as file:
             self.manifest = json.load(file)
-        if self.manifest["format_version"] != 1:
-            raise ValueError(f"format version {self.manifest['format_version']}, expected 1")
+        if self.manifest["format_version"] not in (1, 2):
+            raise ValueError(f"format version {self.manifest['format_version']}, expected 1 or 2")
         record = self.manifest["splits"][split]
         if record["layout"] != "shards":
             raise ValueError(f"split {split} holds {record['layout']}, expected shards")

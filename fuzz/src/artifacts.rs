@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo};
 use ratdata_schemas::{DirLock, Dtype, PlainName};
-use ratdata_tokenize::corpus::{Job, JobConfig, Outcome, Progress};
+use ratdata_tokenize::corpus::{Job, Outcome, Progress, Tokenize};
 use ratdata_tokenize::pack::{Algorithm, Long, PackConfig, PackJob};
 use ratdata_tokenize::source::find_inputs;
 use ratdata_tokenize::tokenizer::Tokenizer;
@@ -49,8 +49,7 @@ fn made() -> Option<Vec<(String, Vec<u8>)>> {
     let tokenizer = Tokenizer::load(&vocabulary).ok()?;
     let files = find_inputs(&[input.display().to_string()]).ok()?;
     let (stop, tokens) = (AtomicBool::new(false), root.join("tokens"));
-    let config =
-        JobConfig { name: PlainName::near("x"), val_fraction: 0.0, ..JobConfig::default() };
+    let config = Tokenize { name: PlainName::near("x"), val_fraction: 0.0, ..Tokenize::default() };
     let Ok(Outcome::Open(job)) = Job::open(config, tokenizer, "x", files, &tokens, false) else {
         return None;
     };

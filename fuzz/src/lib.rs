@@ -10,8 +10,8 @@ mod vocabularies;
 use std::path::{Component, Path};
 
 use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo, parse_ends};
+use ratdata_schemas::recipe::{Task, Template};
 use ratdata_schemas::{BinSet, Dtype, Manifest, Row, RowSet};
-use ratdata_tokenize::sft::{Task, Template};
 use ratdata_tokenize::source::{Source, Undecodable, find_inputs};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 

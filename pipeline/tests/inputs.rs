@@ -67,7 +67,7 @@ fn held_out_files_are_left_out_of_a_folder_unless_they_are_asked_for() {
             && told.contains("--split-files all|train|validation|test"),
         "{told}"
     );
-    assert!(made("train")["config"].get("split_files").is_none());
+    assert!(made("train")["recipe"].get("split_files").is_none());
 
     for (out, arguments, files) in [
         ("all", &["--input", "d", "--split-files", "all"][..], 4),
@@ -81,7 +81,7 @@ fn held_out_files_are_left_out_of_a_folder_unless_they_are_asked_for() {
         assert!(output.status.success(), "{out}: {}", stderr(&output));
         assert_eq!(sources(&made(out)).len(), files, "{out}");
     }
-    assert_eq!(made("all")["config"]["split_files"], "all");
+    assert_eq!(made("all")["recipe"]["split_files"], "all");
     let again = run("all", &["--input", "d", "--split-files", "all"]);
     assert!(stderr(&again).contains("already done"), "{}", stderr(&again));
     let other = run("all", &["--input", "d"]);

@@ -114,7 +114,7 @@ fn every_layout_comes_back_as_it_was() {
     assert_eq!(content(&root.join("raw"))[0], content(&root.join("demo/tokens"))[0]);
     let manifest = Manifest::read(&root.join("raw")).unwrap();
     assert_eq!(
-        (manifest.tokenizer.semantics.as_str(), manifest.tokenizer.eos),
+        (manifest.tokenizer.semantics.to_string().as_str(), manifest.tokenizer.eos),
         ("unknown", Some(2))
     );
 }

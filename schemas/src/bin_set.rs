@@ -278,7 +278,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{PlainName, ShardFiles, ShardWriter, TokenizerRecord};
+    use crate::recipe::{Import, ImportLayout, Recipe};
+    use crate::{PlainName, Semantics, ShardFiles, ShardWriter, TokenizerRecord};
 
     fn artifact(root: &Path, shards: &[Vec<u16>]) {
         let records = shards
@@ -293,7 +294,7 @@ mod tests {
             .collect();
         let tokenizer = TokenizerRecord {
             name: "x".into(),
-            semantics: "tokenizers".into(),
+            semantics: Semantics::Tokenizers,
             fingerprint: Checksum::of(b"x"),
             vocab_size: 65_536,
             bos: None,
@@ -312,7 +313,11 @@ mod tests {
             )]),
             sources: Vec::new(),
             base: None,
-            config: serde_json::Value::Null,
+            recipe: Recipe::Import(Import {
+                from: ImportLayout::Raw,
+                split: PlainName::near("train"),
+                eos: None,
+            }),
         };
         manifest.write(root).unwrap();
     }

@@ -49,6 +49,7 @@ mod narrow;
 mod payload;
 mod plain_name;
 mod progress;
+pub mod recipe;
 mod records;
 mod refusal;
 mod regular;
@@ -80,8 +81,8 @@ pub use payload::{Carried, PayloadFile, carry, carry_unless};
 pub use plain_name::{NameError, PlainName};
 pub use progress::{PROGRESS_FILE, ProgressFile, StepProgress};
 pub use records::{
-    BaseRecord, MAX_ROW_LEN, PackCounts, PackRecord, PairsRecord, RowsRecord, ShardRecord,
-    SourceRecord, Span, SplitRecord, TokenizerRecord,
+    BaseRecord, MAX_ROW_LEN, PackCounts, PackRecord, PairsRecord, RowsRecord, Semantics,
+    ShardRecord, SourceRecord, Span, SplitRecord, TokenizerRecord,
 };
 pub use refusal::{refusal_hint, refusal_hint_in, tell_file_limit};
 pub use regular::{open_regular, read_regular};

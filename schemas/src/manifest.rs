@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::artifact::StagedFile;
@@ -16,6 +17,7 @@ use crate::artifact_error::ArtifactError;
 use crate::file_record::FileRecord;
 use crate::manifest_check::{check, check_names, wrong_part};
 use crate::plain_name::PlainName;
+use crate::recipe::{Recipe, recipe_of_format_1};
 use crate::records::{BaseRecord, SourceRecord, SplitRecord, TokenizerRecord};
 use crate::regular::read_regular;
 use crate::token::Dtype;
@@ -23,8 +25,11 @@ use crate::token::Dtype;
 /// The name of the manifest in an artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
-/// The format version that this program writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format version that this program writes; it also reads [`FORMAT_1`].
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The first format, whose `config` does not name the step that made the artifact.
+const FORMAT_1: u32 = 1;
 
 /// What an artifact folder holds, and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,8 +50,8 @@ pub struct Manifest {
     /// The artifact that a pack indexes, or that rows were cut from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseRecord>,
-    /// The resolved configuration of the step that made the artifact.
-    pub config: serde_json::Value,
+    /// The step that made the artifact, with its settings.
+    pub recipe: Recipe,
 }
 
 /// Why a manifest was refused.
@@ -70,7 +75,7 @@ pub enum ManifestError {
         source: serde_json::Error,
     },
     /// Another version of the format.
-    #[error("{}: format version {found}, this program reads {FORMAT_VERSION}", .path.display())]
+    #[error("{}: format version {found}, this program reads {FORMAT_1} and {FORMAT_VERSION}", .path.display())]
     Version {
         /// The manifest.
         path: PathBuf,
@@ -133,14 +138,19 @@ impl Manifest {
     /// It is not a manifest, is of another format version, or names no split.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ManifestError> {
         let parse = |source| ManifestError::Parse { path: path.to_owned(), source };
-        let value: serde_json::Value = serde_json::from_slice(text).map_err(parse)?;
-        let version = value.get("format_version").and_then(serde_json::Value::as_u64);
-        if let Some(found) = version.filter(|&found| found != u64::from(FORMAT_VERSION)) {
+        let mut value: Value = serde_json::from_slice(text).map_err(parse)?;
+        let version = value.get("format_version").and_then(Value::as_u64);
+        let is_old = version == Some(u64::from(FORMAT_1));
+        if let Some(found) = version.filter(|&found| !is_old && found != u64::from(FORMAT_VERSION))
+        {
             return Err(ManifestError::Version { path: path.to_owned(), found });
         }
         let wrong = |what| ManifestError::Value { path: path.to_owned(), what };
         // The types refuse these names, too, and cannot tell under which key they stand.
         check_names(&value).map_err(wrong)?;
+        if is_old {
+            from_format_1(&mut value).map_err(wrong)?;
+        }
         let manifest = Self::deserialize(&value).map_err(|source| match wrong_part(&value) {
             Some(key) => wrong(format!("`{key}`: {source}")),
             None => parse(source),
@@ -169,6 +179,17 @@ impl Manifest {
     pub fn files(&self) -> Vec<&FileRecord> {
         self.splits.values().flat_map(SplitRecord::files).collect()
     }
+}
+
+/// Gives a manifest of format 1 the form of today's.
+fn from_format_1(manifest: &mut Value) -> Result<(), String> {
+    let Some(fields) = manifest.as_object_mut() else { return Ok(()) };
+    let config = fields.remove("config").unwrap_or_default();
+    let recipe = recipe_of_format_1(&config)?;
+    let recipe = serde_json::to_value(recipe).map_err(|wrong| wrong.to_string())?;
+    fields.insert("recipe".into(), recipe);
+    fields.insert("format_version".into(), FORMAT_VERSION.into());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::plain_name::{PlainName, shown};
+use crate::recipe::Recipe;
 use crate::records::{
     MAX_ROW_LEN, PackRecord, ShardRecord, SourceRecord, SplitRecord, TokenizerRecord,
 };
@@ -67,7 +68,10 @@ pub(crate) fn wrong_part(manifest: &Value) -> Option<String> {
     }
     let mut sources = manifest["sources"].as_array().into_iter().flatten();
     let wrong = sources.position(|source| !fits::<SourceRecord>(source));
-    wrong.map(|number| format!("sources[{number}]"))
+    if let Some(number) = wrong {
+        return Some(format!("sources[{number}]"));
+    }
+    (!fits::<Recipe>(&manifest["recipe"])).then(|| "recipe".into())
 }
 
 /// Tells of the first number that does not fit the others, and of a file that is named twice.
@@ -178,7 +182,7 @@ mod tests {
     fn whole() -> Value {
         let counts = json!({ "documents": 1, "cut": 0, "dropped": 0, "empty": 0 });
         json!({
-            "format_version": 1, "name": "x", "dtype": "u16",
+            "format_version": 2, "name": "x", "dtype": "u16",
             "tokenizer": {
                 "name": "x", "semantics": "tokenizers", "fingerprint": Checksum::of(b""),
                 "vocab_size": 100, "bos": null, "eos": 2, "unk": null, "pad": null,
@@ -194,7 +198,7 @@ mod tests {
                 { "name": "a", "bytes": 1, "rows": 1, "text_bytes": 1, "fingerprint": Checksum::of(b"") },
                 { "name": "b", "bytes": 1, "rows": 1, "text_bytes": 1, "fingerprint": Checksum::of(b"") },
             ],
-            "config": null,
+            "recipe": { "kind": "import", "from": "raw", "split": "train", "eos": null },
         })
     }
 
@@ -234,6 +238,8 @@ mod tests {
             ("/splits/train/shards/1/source", u64::MAX, "`splits.train.shards[1]`: invalid value"),
             ("/splits/train/shards", 1, "`splits.train`: invalid type"),
             ("/sources/1/fingerprint", 1, "`sources[1]`: invalid type"),
+            ("/recipe/kind", 7, "`recipe`: "),
+            ("/recipe/eos", u64::MAX, "`recipe`: invalid value"),
         ] {
             let said = said(at, value);
 

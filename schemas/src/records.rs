@@ -1,5 +1,7 @@
 //! What a manifest records: the tokenizer, the layouts of splits, their files, and sources.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +12,36 @@ use crate::token::TokenId;
 /// The most tokens that a row has: a reader makes room for one before it has read any.
 pub const MAX_ROW_LEN: u32 = 1 << 24;
 
+/// Whose results the ids of a tokenizer equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Semantics {
+    /// Hugging Face `tokenizers`, from a `tokenizer.json`.
+    Tokenizers,
+    /// SentencePiece, from a `.model`.
+    SentencePiece,
+    /// Not known: another tool wrote the ids.
+    Unknown,
+}
+
+impl fmt::Display for Semantics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tokenizers => "tokenizers",
+            Self::SentencePiece => "sentencepiece",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
 /// The tokenizer that made an artifact's ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerRecord {
     /// What the user called it: an alias, a hub id or a file name (never a path of the machine).
     pub name: String,
-    /// Whose results the ids equal: `tokenizers` (JSON) or `sentencepiece` (`.model`).
-    pub semantics: String,
+    /// Whose results the ids equal.
+    pub semantics: Semantics,
     /// The checksum of the tokenizer file and its semantics.
     pub fingerprint: Checksum,
     /// The largest id plus one.

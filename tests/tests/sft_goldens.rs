@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use ratdata_schemas::recipe::{Form, TASKS, Task, Truncate};
 use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
 use ratdata_tests::shared;
 use ratdata_tokenize::hub::FetchProgress;
-use ratdata_tokenize::sft::{Form, SftJob, SftOutcome, SftProgress, TASKS, Task, Truncate};
+use ratdata_tokenize::sft::{SftJob, SftOutcome, SftProgress};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::{DocIndex, Manifest, SplitRecord};
 use ratdata_tests::{shared, skipped};
-use ratdata_tokenize::corpus::{Job, JobConfig, Outcome, Progress};
+use ratdata_tokenize::corpus::{Job, Outcome, Progress, Tokenize};
 use ratdata_tokenize::source::find_inputs;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde_json::Value;
@@ -19,7 +19,7 @@ const SEMANTICS: [(&str, &str); 2] =
 fn run(tokenizer: &Path, input: &Path, out: &Path, merge: bool, threads: usize) -> Manifest {
     let tokenizer = Tokenizer::load(tokenizer).unwrap();
     let files = find_inputs(&[input.display().to_string()]).unwrap();
-    let config = JobConfig { merge, ..JobConfig::default() };
+    let config = Tokenize { merge, ..Tokenize::default() };
     let Outcome::Open(job) = Job::open(config, tokenizer, "llama", files, out, false).unwrap()
     else {
         unreachable!("the folder is new")
@@ -96,7 +96,7 @@ fn a_share_of_the_files_at_a_time_gives_the_same_bytes() {
     let shares = folder.path().join("shares");
     for share in [2, 0, 1] {
         let opened = Job::open(
-            JobConfig::default(),
+            Tokenize::default(),
             tokenizer.clone(),
             "llama",
             files.clone(),

@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use ratdata_schemas::{Manifest, PlainName};
-use ratdata_tokenize::corpus::{Edge, Job, JobConfig, Order, Outcome, Progress, Specials};
+use ratdata_tokenize::corpus::{Edge, Job, Order, Outcome, Progress, SpecialInText, Tokenize};
 use ratdata_tokenize::source::find_inputs;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde_json::json;
@@ -30,7 +30,7 @@ const JSON: [&str; 5] = ["llama.json", "gpt2.json", "llama3.json", "qwen2.json",
 const MODEL: &str = "llama.model";
 
 /// What a variant changes of the reference's settings.
-type Change = fn(&mut JobConfig);
+type Change = fn(&mut Tokenize);
 
 /// The variants by name.
 const VARIANTS: [(&str, Change); 9] = [
@@ -40,7 +40,7 @@ const VARIANTS: [(&str, Change); 9] = [
     ("bos", |config| (config.bos, config.eos) = (Edge::Switch(true), Edge::Switch(false))),
     ("bos-eos", |config| config.bos = Edge::Switch(true)),
     ("bare", |config| config.eos = Edge::Switch(false)),
-    ("plain", |config| config.special_in_text = Specials::Plain),
+    ("plain", |config| config.special_in_text = SpecialInText::Plain),
     ("merged", |config| config.merge = true),
     ("merged-file", |config| (config.merge, config.order) = (true, Order::File)),
 ];
@@ -132,7 +132,7 @@ fn inputs(root: &Path) {
 fn run(root: &Path, tokenizer: &str, change: Change, out: &Path) -> Manifest {
     let files = find_inputs(&[root.join("corpus").display().to_string()]).unwrap();
     let mut config =
-        JobConfig { name: PlainName::near("t"), val_fraction: 0.1, ..JobConfig::default() };
+        Tokenize { name: PlainName::near("t"), val_fraction: 0.1, ..Tokenize::default() };
     change(&mut config);
     let tokenizer = Tokenizer::load(root.join(tokenizer)).unwrap();
     let Outcome::Open(job) = Job::open(config, tokenizer, "t", files, out, false).unwrap() else {

@@ -7,7 +7,8 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use ratdata_tokenize::sft::{ChatTemplate, Date, RenderError};
+use ratdata_schemas::recipe::Date;
+use ratdata_tokenize::sft::{ChatTemplate, RenderError};
 use serde_json::Value;
 
 /// Conversations of which cannot be told what is learnt.

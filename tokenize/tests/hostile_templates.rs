@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use ratdata_tokenize::sft::{ChatTemplate, Date, RenderError};
+use ratdata_schemas::recipe::Date;
+use ratdata_tokenize::sft::{ChatTemplate, RenderError};
 use serde_json::json;
 
 /// Compiles and writes a template, and returns the error that it ends in.

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
+use ratdata_schemas::recipe::{Import, ImportLayout, Recipe};
 use ratdata_schemas::{
-    BinSet, Checksum, Dtype, IGNORE_INDEX, Manifest, PlainName, Row, RowSet, ShardFiles,
-    ShardWriter, Span, SplitRecord, TokenizerRecord,
+    BinSet, Checksum, Dtype, FORMAT_VERSION, IGNORE_INDEX, Manifest, PlainName, Row, RowSet,
+    Semantics, ShardFiles, ShardWriter, Span, SplitRecord, TokenizerRecord,
 };
 use ratdata_tokenize::pack::{
     Algorithm, BestFit, Document, Long, PackConfig, PackJob, PackOutcome, best_fit_plainly,
@@ -37,12 +38,12 @@ fn write_bins(root: &Path, shards: &[Vec<LossMask>]) {
         })
         .collect();
     let manifest = Manifest {
-        format_version: 1,
+        format_version: FORMAT_VERSION,
         name: PlainName::near("x"),
         dtype: Dtype::U16,
         tokenizer: TokenizerRecord {
             name: "x".into(),
-            semantics: "tokenizers".into(),
+            semantics: Semantics::Tokenizers,
             fingerprint: Checksum::of(b"x"),
             vocab_size: 65_536,
             bos: None,
@@ -56,7 +57,11 @@ fn write_bins(root: &Path, shards: &[Vec<LossMask>]) {
         )]),
         sources: Vec::new(),
         base: None,
-        config: serde_json::Value::Null,
+        recipe: Recipe::Import(Import {
+            from: ImportLayout::Raw,
+            split: PlainName::near("train"),
+            eos: None,
+        }),
     };
     manifest.write(root).unwrap();
 }

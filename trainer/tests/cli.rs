@@ -268,9 +268,10 @@ fn a_run_that_is_terminated_resumes() {
 
 /// Writes an artifact of one bin with its index, and returns its manifest.
 fn artifact(root: &Path) -> serde_json::Value {
-    use ratdata_schemas::FORMAT_VERSION;
+    use ratdata_schemas::recipe::{Import, ImportLayout, Recipe};
     use ratdata_schemas::{
-        Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+        Checksum, Dtype, FORMAT_VERSION, Manifest, PlainName, Semantics, ShardFiles, ShardWriter,
+        SplitRecord, TokenizerRecord,
     };
     let mut writer = ShardWriter::create(ShardFiles { root, stem: "shards/x-train" }).unwrap();
     let ids: Vec<u16> = (0..4_000_u32).map(|i| u16::try_from(i * i % 61).unwrap()).collect();
@@ -278,7 +279,7 @@ fn artifact(root: &Path) -> serde_json::Value {
     let shards = vec![writer.finish(None).unwrap()];
     let tokenizer = TokenizerRecord {
         name: "x".into(),
-        semantics: "tokenizers".into(),
+        semantics: Semantics::Tokenizers,
         fingerprint: Checksum::of(b"x"),
         vocab_size: 61,
         bos: None,
@@ -294,7 +295,11 @@ fn artifact(root: &Path) -> serde_json::Value {
         splits: [(PlainName::near("train"), SplitRecord::Shards { shards })].into(),
         sources: Vec::new(),
         base: None,
-        config: serde_json::Value::Null,
+        recipe: Recipe::Import(Import {
+            from: ImportLayout::Raw,
+            split: PlainName::near("train"),
+            eos: None,
+        }),
     };
     manifest.write(root).unwrap();
     serde_json::to_value(manifest).unwrap()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::{Carried, Manifest, SplitRecord, TokenId};
+use ratdata_schemas::{Carried, Manifest, Semantics, SplitRecord, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
@@ -127,7 +127,7 @@ fn own_tokenizer(ui: &Ui, args: &ExportArgs, manifest: &Manifest) -> Result<Toke
     let hint = args.tokenizer.is_none().then_some(hint);
     let found = tokenizer::resolve(wanted, &FetchBars::new(ui)).map_err(|f| f.hinted(hint))?;
     let tokenizer = tokenizer::load(&found).map_err(|failure| failure.hinted(hint))?;
-    if record.semantics != "unknown" && tokenizer.fingerprint() != &record.fingerprint {
+    if record.semantics != Semantics::Unknown && tokenizer.fingerprint() != &record.fingerprint {
         let message = format!(
             "{}: not the tokenizer of {}: fingerprint {:.12}, expected {:.12}",
             found.path.display(),

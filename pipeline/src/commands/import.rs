@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ratdata_schemas::recipe::ImportLayout;
 use ratdata_schemas::{Dtype, PlainName, TokenId};
 
 use crate::arguments::{Width, tokenizer};
@@ -10,7 +11,7 @@ use crate::interrupt;
 use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
 use crate::summary::BinsSummary;
-use crate::transcode::{self, Documents, ImportJob, ImportLayout};
+use crate::transcode::{self, Documents, ImportJob};
 use crate::ui::Ui;
 
 /// Make an artifact of token bins that another tool wrote

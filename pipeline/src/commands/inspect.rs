@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ratdata_schemas::recipe::Recipe;
 use ratdata_schemas::{MANIFEST_FILE, Manifest, SplitRecord};
 
 use crate::arguments::Width;
@@ -94,7 +95,7 @@ pub(crate) fn inspect(ui: &Ui, args: &InspectArgs) -> Result<(), Failure> {
 
 /// Returns whether a subject is instruction data: made by a task, packed of what was, or a pair.
 fn is_instructions(subject: &Subject) -> bool {
-    let of_a_task = |manifest: &Manifest| manifest.config.get("task").is_some();
+    let of_a_task = |manifest: &Manifest| matches!(manifest.recipe, Recipe::Sft(_));
     let Some(manifest) = subject.manifest() else {
         return matches!(subject, Subject::Pair { .. });
     };

@@ -14,6 +14,7 @@ pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sample;
+pub(crate) mod score;
 pub(crate) mod sft;
 pub(crate) mod status;
 pub(crate) mod tokenize;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     #[command(hide = true)]
     Sample(sample::SampleArgs),
+    Score(score::ScoreArgs),
     Sft(Box<sft::SftArgs>),
     Status(status::StatusArgs),
     Tokenize(Box<tokenize::TokenizeArgs>),
@@ -68,6 +70,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Report(args) => report::report(ui, args),
         Command::Run(args) => run::run(ui, args, program),
         Command::Sample(args) => sample::sample(ui, args),
+        Command::Score(args) => score::score(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Status(args) => status::status(ui, args, program),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),

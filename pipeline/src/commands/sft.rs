@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use ratdata_schemas::recipe::{Form, Task, Truncate};
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config};
-use ratdata_tokenize::pack::PackJob;
-use ratdata_tokenize::sft::{Form, MOST_ROW, SftError, SftJob, SftProgress, Task, Truncate};
+use ratdata_tokenize::pack::{PackJob, check_config};
+use ratdata_tokenize::sft::{MOST_ROW, SftError, SftJob, SftProgress};
 use serde::Serialize;
 
 use crate::arguments::{PackingArg, PackingArgs, tokenizer};
@@ -203,7 +204,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
 fn check_packing(args: &SftArgs) -> Result<(), Failure> {
     if args.packing != SftPacking::None {
         let config = args.pack.config(args.max_length, args.packing.into());
-        return config.check().map_err(|wrong| pack_failure(&wrong));
+        return check_config(config).map_err(|wrong| pack_failure(&wrong));
     }
     args.pack.given().map_or(Ok(()), |option| {
         let message = format!(

@@ -8,8 +8,8 @@ use clap::ValueEnum;
 use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
-    self, DtypeChoice, Edge, Job, JobConfig, JobError, OnBadRow, Order, Outcome, Progress,
-    RowTally, Specials, count_documents,
+    self, DtypeChoice, Edge, Job, JobError, OnBadRow, Order, Outcome, Progress, RowTally,
+    SpecialInText, Tokenize, count_documents,
 };
 use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
 use ratdata_tokenize::source::{LeftOut, SourceFile, SplitFiles};
@@ -209,8 +209,8 @@ fn edge(text: &str) -> Result<Edge, String> {
 }
 
 impl TokenizeArgs {
-    fn config(&self, name: PlainName) -> JobConfig {
-        JobConfig {
+    fn config(&self, name: PlainName) -> Tokenize {
+        Tokenize {
             name,
             text_column: self.text_column.clone(),
             val_fraction: self.val_fraction,
@@ -223,9 +223,9 @@ impl TokenizeArgs {
             eos: self.eos.clone(),
             bos: self.bos.clone(),
             special_in_text: match self.special_in_text {
-                SpecialsArg::Parse => Specials::Parse,
-                SpecialsArg::Plain => Specials::Plain,
-                SpecialsArg::Error => Specials::Error,
+                SpecialsArg::Parse => SpecialInText::Parse,
+                SpecialsArg::Plain => SpecialInText::Plain,
+                SpecialsArg::Error => SpecialInText::Error,
             },
             dtype: match self.dtype {
                 DtypeArg::Auto => DtypeChoice::Auto,

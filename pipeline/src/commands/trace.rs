@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord, narrow};
-use ratdata_tokenize::corpus::{JobConfig, is_document};
+use ratdata_tokenize::corpus::{Tokenize, is_document};
 use ratdata_tokenize::provenance::SplitProvenance;
-use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, text_at};
+use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, Undecodable, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
@@ -309,7 +309,7 @@ fn locate(split: &str, manifest: &Manifest, set: &BinSet, token: u64) -> Result<
 /// Finds the document in its file: its row, its url, and the bytes that the token stands for.
 fn read_source(
     traced: &mut Traced,
-    config: &JobConfig,
+    config: &Tokenize,
     file: &SourceFile,
     document: u32,
     tokenizer: Option<&Tokenizer>,
@@ -321,7 +321,7 @@ fn read_source(
     for part in 0..source.num_parts() {
         let read = source.read_part(part, &interrupt::asked, &mut |rows| {
             for (row, cell) in (rows.first..).zip(&rows.cells) {
-                let undecodable = config.on_bad_row.undecodable();
+                let undecodable = Undecodable::from(config.on_bad_row);
                 let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                 if tokenizer.is_some_and(|tokenizer| !is_document(config, tokenizer, &text)) {
                     continue;
@@ -354,7 +354,7 @@ fn read_source(
     traced.row = Some(row);
     traced.url = url_of(file, row);
     if let Some(tokenizer) = tokenizer {
-        let specials = config.special_in_text.into();
+        let specials = config.special_in_text;
         let ids = tokenizer.oracle().encode(&text, specials).map_err(|wrong| failed(&wrong))?;
         let skipped = usize::from(config.bos.is_on());
         let place = usize::try_from(traced.position).ok().and_then(|p| p.checked_sub(skipped));

@@ -23,12 +23,12 @@ struct Ours {
 
 const OURS: [Ours; 9] = [
     Ours { name: "export", version: 1, resumes: false },
-    Ours { name: "import", version: 1, resumes: false },
-    Ours { name: "merge", version: 2, resumes: false },
-    Ours { name: "pack", version: 1, resumes: false },
+    Ours { name: "import", version: 2, resumes: false },
+    Ours { name: "merge", version: 3, resumes: false },
+    Ours { name: "pack", version: 2, resumes: false },
     Ours { name: "sample", version: 1, resumes: false },
-    Ours { name: "sft", version: 2, resumes: true },
-    Ours { name: "tokenize", version: 2, resumes: true },
+    Ours { name: "sft", version: 3, resumes: true },
+    Ours { name: "tokenize", version: 3, resumes: true },
     Ours { name: "train", version: 1, resumes: true },
     Ours { name: "verify", version: 2, resumes: false },
 ];

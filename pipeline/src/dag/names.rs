@@ -2,8 +2,8 @@
 
 use ratdata_console::{EXPERIMENTS, experiment, experiment_name};
 use ratdata_schemas::layered::nearest;
+use ratdata_schemas::recipe::TASKS;
 use ratdata_tokenize::hub::is_tokenizer_name;
-use ratdata_tokenize::sft::TASKS;
 
 /// The names that values of a key can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use ratdata_schemas::recipe::Task;
 use ratdata_schemas::{
     Checksum, FileState, FoldersAbove, Identity, Known, MANIFEST_FILE, Manifest,
 };
-use ratdata_tokenize::sft::Task;
 use ratdata_tokenize::tokenizer::CONFIG_FILES;
 use rayon::prelude::*;
 use serde_json::Value;

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Manifest;
-use ratdata_tokenize::sft::{self, Task};
+use ratdata_schemas::recipe::Task;
+use ratdata_tokenize::sft::{self};
 use ratdata_tokenize::source::{SourceFile, find_inputs};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::TokenizerRecord;
+use ratdata_schemas::{Semantics, TokenizerRecord};
 use ratdata_tokenize::hub::cached_tokenizer;
 use ratdata_tokenize::tokenizer::Tokenizer;
 
@@ -61,7 +61,7 @@ pub(crate) fn find(
 /// A manifest contains no path of the machine. So a tokenizer that was given by its path is searched
 /// by its name, in the folders around the artifact and around the working folder.
 fn candidates(record: &TokenizerRecord, root: &Path) -> Vec<PathBuf> {
-    let model = record.semantics == "sentencepiece";
+    let model = record.semantics == Semantics::SentencePiece;
     let (file, ending) =
         if model { ("tokenizer.model", "model") } else { ("tokenizer.json", "json") };
     let named = format!("{}.{ending}", record.name);
@@ -104,7 +104,11 @@ pub(crate) fn missing(record: Option<&TokenizerRecord>) -> (String, String) {
             ),
             format!(
                 "give the {} that made the artifact: `--tokenizer PATH`",
-                if record.semantics == "sentencepiece" { "`.model`" } else { "`tokenizer.json`" }
+                if record.semantics == Semantics::SentencePiece {
+                    "`.model`"
+                } else {
+                    "`tokenizer.json`"
+                }
             ),
         ),
     }

@@ -1,6 +1,7 @@
 //! Finds the input files of an artifact by their names in its manifest.
 
 use ratdata_schemas::Manifest;
+use ratdata_schemas::recipe::Recipe;
 use ratdata_tokenize::hub::{HubError, resolve_splits};
 use ratdata_tokenize::source::{SourceError, SourceFile, SplitFiles};
 
@@ -17,8 +18,10 @@ pub(crate) fn find(
     manifest: &Manifest,
 ) -> Result<Vec<SourceFile>, Failure> {
     let bars = FetchBars::new(ui);
-    let recorded = manifest.config.get("split_files").cloned().unwrap_or_default();
-    let take: SplitFiles = serde_json::from_value(recorded).unwrap_or_default();
+    let take = match &manifest.recipe {
+        Recipe::Tokenize(config) => config.split_files,
+        _ => SplitFiles::default(),
+    };
     let mut files = match resolve_splits(inputs, take, &bars) {
         Err(HubError::Source(SourceError::NoSplit { .. })) => Vec::new(),
         found => found.map_err(|wrong| hub_failure(&wrong))?.files,

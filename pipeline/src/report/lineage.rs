@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
+use ratdata_schemas::recipe::{MergedInput, Recipe};
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
-use serde_json::Value;
 
 use ratdata_console::{grouped, sized};
 
@@ -49,8 +49,8 @@ pub(crate) fn levels_of(root: &Path, manifest: &Manifest) -> Vec<Vec<Node>> {
         levels.push(vec![artifact(&root, &read)]);
         manifest = read;
     }
-    if let Some(inputs) = manifest.config.get("merge").and_then(Value::as_array) {
-        levels.push(merged(inputs));
+    if let Recipe::Merge(merge) = &manifest.recipe {
+        levels.push(merged(&merge.inputs));
     }
     let mut first = sources(&manifest);
     let record = &manifest.tokenizer;
@@ -76,26 +76,19 @@ fn sources(manifest: &Manifest) -> Vec<Node> {
 }
 
 /// Returns the artifacts that were joined.
-fn merged(inputs: &[Value]) -> Vec<Node> {
+fn merged(inputs: &[MergedInput]) -> Vec<Node> {
     if inputs.len() > APART {
         let name = format!("{} artifacts", grouped(inputs.len() as u64));
         return vec![Node::plain("artifact", name, "joined in their order".into())];
     }
-    let node = |input: &Value| {
-        let name = input.get("name").and_then(Value::as_str).unwrap_or("an artifact");
-        let config = input.get("config").unwrap_or(&Value::Null);
-        let of = |documents: &serde_json::Map<String, Value>| {
-            let told = documents.iter().map(|(split, count)| {
-                format!("{split}: {} documents", count.as_u64().map_or_else(String::new, grouped))
-            });
-            told.collect::<Vec<_>>().join(", ")
-        };
-        let about = input.get("documents").and_then(Value::as_object).map(of).unwrap_or_default();
+    let node = |input: &MergedInput| {
+        let counted =
+            |(split, count): (&String, &u64)| format!("{split}: {} documents", grouped(*count));
         Node {
             kind: "artifact",
-            name: format!("{} → {name}", step_of(config)),
-            about,
-            settings: serde_json::to_string_pretty(config).unwrap_or_default(),
+            name: format!("{} → {}", input.recipe, input.name),
+            about: input.documents.iter().map(counted).collect::<Vec<_>>().join(", "),
+            settings: settings(&input.recipe),
         }
     };
     inputs.iter().map(node).collect()
@@ -127,16 +120,13 @@ fn artifact(root: &Path, manifest: &Manifest) -> Node {
         .collect();
     Node {
         kind: "artifact",
-        name: format!("{} → {name}", step_of(&manifest.config)),
+        name: format!("{} → {name}", manifest.recipe),
         about: splits.join(", "),
-        settings: serde_json::to_string_pretty(&manifest.config).unwrap_or_default(),
+        settings: settings(&manifest.recipe),
     }
 }
 
-/// Returns the command that made an artifact, by what its configuration has.
-fn step_of(config: &Value) -> &'static str {
-    let steps =
-        [("pack", "pack"), ("task", "sft"), ("text_column", "tokenize"), ("merge", "merge")];
-    let made = steps.into_iter().find(|(key, _)| config.get(key).is_some());
-    made.map_or("import", |(_, step)| step)
+/// Returns the settings of a step as they are shown.
+fn settings(recipe: &Recipe) -> String {
+    serde_json::to_string_pretty(recipe).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use ratdata_schemas::{Manifest, TokenId, manifest_checksum, resting_place};
+use ratdata_schemas::{Manifest, Semantics, TokenId, manifest_checksum, resting_place};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -48,9 +48,6 @@ impl ExportLayout {
     }
 }
 
-/// What manifests call a vocabulary of which nothing is known but the ids that were seen.
-pub(super) const UNKNOWN: &str = "unknown";
-
 /// One export: what is written, where, and how.
 pub(crate) struct ExportJob<'a> {
     /// The artifact.
@@ -79,7 +76,7 @@ impl ExportJob<'_> {
         let Some(id) = self.eos else { return Ok(()) };
         let (tokenizer, dtype) = (&self.manifest.tokenizer, self.manifest.dtype);
         // Of a vocabulary that is not known no more is known than which ids were seen.
-        if id >= tokenizer.vocab_size && tokenizer.semantics != UNKNOWN {
+        if id >= tokenizer.vocab_size && tokenizer.semantics != Semantics::Unknown {
             return Err(TranscodeError::Eos { id, vocab_size: tokenizer.vocab_size });
         }
         // The artifact's own matters where it is written alone.

@@ -10,49 +10,10 @@ use ratdata_schemas::layouts::llmc::LlmcHeader;
 use ratdata_schemas::layouts::megatron::MegatronIndex;
 use ratdata_schemas::layouts::npy::NpyHeader;
 use ratdata_schemas::layouts::{LayoutError, llmc, olmo, parse_ends};
+use ratdata_schemas::recipe::ImportLayout;
 use ratdata_schemas::{Dtype, open_regular, read_regular};
 
 use super::error::TranscodeError;
-
-/// The layouts that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum ImportLayout {
-    /// Headerless ids, as nanoGPT and the reference write them
-    Raw,
-    /// Megatron-LM: `.bin` with an `MMIDIDX` `.idx`
-    Megatron,
-    /// llm.c and modded-nanogpt: a header of 256 `i32`, EOS before each document
-    Llmc,
-    /// datatrove and nanotron: `.ds` with `.ds.index`
-    Datatrove,
-    /// dolma and `OLMo`: headerless `.npy` with `.csv.gz`
-    Olmo,
-    /// `NumPy`: flat `.npy` of 16- or 32-bit ids
-    Npy,
-}
-
-impl ImportLayout {
-    /// Returns the name that the command line has.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Megatron => "megatron",
-            Self::Llmc => "llmc",
-            Self::Datatrove => "datatrove",
-            Self::Olmo => "olmo",
-            Self::Npy => "npy",
-        }
-    }
-
-    /// Returns the ending of the files that hold ids.
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Raw | Self::Megatron | Self::Llmc => ".bin",
-            Self::Datatrove => ".ds",
-            Self::Olmo | Self::Npy => ".npy",
-        }
-    }
-}
 
 /// A foreign file of ids, and what is known of it.
 #[derive(Debug)]
@@ -85,7 +46,7 @@ pub(super) fn find(inputs: &[PathBuf], from: ImportLayout) -> Result<Vec<PathBuf
     let mut found = Vec::new();
     for input in inputs {
         // Megatron's users give the prefix that both files share.
-        let prefixed = with_ending(input, from.ending());
+        let prefixed = with_ending(input, ending(from));
         if input.is_dir() {
             let before = found.len();
             let entries = fs::read_dir(input).map_err(TranscodeError::io(input))?;
@@ -96,7 +57,7 @@ pub(super) fn find(inputs: &[PathBuf], from: ImportLayout) -> Result<Vec<PathBuf
                 }
             }
             if found.len() == before {
-                let (path, expected) = (input.clone(), from.ending());
+                let (path, expected) = (input.clone(), ending(from));
                 return Err(TranscodeError::NoFiles { path, expected });
             }
             found[before..].sort();
@@ -130,11 +91,20 @@ pub(crate) fn companions(path: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Returns the ending of the files that hold ids.
+fn ending(layout: ImportLayout) -> &'static str {
+    match layout {
+        ImportLayout::Raw | ImportLayout::Megatron | ImportLayout::Llmc => ".bin",
+        ImportLayout::Datatrove => ".ds",
+        ImportLayout::Olmo | ImportLayout::Npy => ".npy",
+    }
+}
+
 fn is_payload(path: &Path, from: ImportLayout) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let ends = |ending: &str| name.ends_with(ending.as_bytes());
     let endings = [".ends.npy", ".mask.npy"];
-    ends(from.ending()) && !(from == ImportLayout::Npy && endings.into_iter().any(ends))
+    ends(ending(from)) && !(from == ImportLayout::Npy && endings.into_iter().any(ends))
 }
 
 /// Returns a path with an ending behind its name, whatever letters it has.
@@ -158,7 +128,7 @@ pub(super) fn open(
     // The artifact's files and manifest have the name, and another spelling is another name.
     let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let name = name.ok_or_else(|| TranscodeError::NotUtf8 { path: path.to_owned() })?;
-    let stem = name.strip_suffix(from.ending()).unwrap_or(&name).to_owned();
+    let stem = name.strip_suffix(ending(from)).unwrap_or(&name).to_owned();
     let plain = |dtype: Dtype| -> Result<ForeignFile, TranscodeError> {
         let width = dtype.width() as u64;
         let tokens = bytes / width;

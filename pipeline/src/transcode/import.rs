@@ -8,22 +8,25 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ratdata_schemas::recipe::{Import, ImportLayout, Recipe};
 use ratdata_schemas::{
     Checksum, DirLock, Dtype, FORMAT_VERSION, FileRecord, FileState, Identity, MANIFEST_FILE,
-    Manifest, PayloadFile, PlainName, RelativePath, ShardRecord, SourceRecord, SplitRecord,
-    StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, carry_unless, open_regular,
-    resting_place,
+    Manifest, PayloadFile, PlainName, RelativePath, Semantics, ShardRecord, SourceRecord,
+    SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, carry_unless,
+    open_regular, resting_place,
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::error::TranscodeError;
-use super::export_job::UNKNOWN;
 use super::foreign_file::{ForeignFile, find, open};
 use super::note::{JobNote, is_begun, sweep};
 use crate::interrupt;
 
-pub(crate) use super::foreign_file::{ImportLayout, companions};
+pub(crate) use super::foreign_file::companions;
+
+/// What manifests call a vocabulary of which nothing is known but the ids that were seen.
+const UNKNOWN: &str = "unknown";
 
 /// The folder of shards within an artifact.
 const SHARDS: &str = "shards";
@@ -207,7 +210,7 @@ fn described(
         inputs.push(json!({ "name": file.name, "bytes": bytes }));
     }
     Ok(json!({
-        "import": config(job),
+        "import": note_of(job),
         "name": job.name,
         "dtype": dtype,
         "tokenizer": job.tokenizer,
@@ -216,7 +219,13 @@ fn described(
     }))
 }
 
-fn config(job: &ImportJob<'_>) -> Value {
+/// Returns the settings that the manifest records.
+fn recipe(job: &ImportJob<'_>) -> Recipe {
+    let (from, split, eos) = (job.from, job.split.clone(), job.documents.eos());
+    Recipe::Import(Import { from, split, eos })
+}
+
+fn note_of(job: &ImportJob<'_>) -> Value {
     json!({ "import": job.from.name(), "split": job.split, "eos": job.documents.eos() })
 }
 
@@ -243,11 +252,11 @@ fn there(
     let manifest = Manifest::read(job.out)?;
     let vocabulary = match &job.tokenizer {
         Some(tokenizer) => manifest.tokenizer == *tokenizer,
-        None => manifest.tokenizer.semantics == UNKNOWN,
+        None => manifest.tokenizer.semantics == Semantics::Unknown,
     };
     let mut same = vocabulary
         && (&manifest.name, manifest.dtype) == (job.name, dtype)
-        && manifest.config == config(job)
+        && manifest.recipe == recipe(job)
         && manifest.sources.len() == found.len();
     // A run that was killed when all was done has left its note, and reads nothing again.
     if same && !is_begun(job.out, described)? {
@@ -352,7 +361,7 @@ fn shards(
     let eos = job.documents.eos();
     let tokenizer = job.tokenizer.clone().unwrap_or_else(|| TokenizerRecord {
         name: UNKNOWN.into(),
-        semantics: UNKNOWN.into(),
+        semantics: Semantics::Unknown,
         fingerprint: Checksum::of(UNKNOWN.as_bytes()),
         vocab_size: largest.max(eos).map_or(0, |id| id.saturating_add(1)),
         bos: None,
@@ -368,7 +377,7 @@ fn shards(
         splits: BTreeMap::from([(job.split.clone(), SplitRecord::Shards { shards: records })]),
         sources,
         base: None,
-        config: config(job),
+        recipe: recipe(job),
     })
 }
 

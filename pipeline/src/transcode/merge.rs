@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ratdata_schemas::recipe::{Merge, MergedInput, Recipe};
 use ratdata_schemas::{
     ArtifactInput, ArtifactInputError, BinSet, Checksum, DirLock, FORMAT_VERSION, FileRecord,
     Known, MANIFEST_FILE, Manifest, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord,
 };
-use ratdata_tokenize::provenance::MergedInput;
-use serde_json::{Value, json};
 
 use super::error::TranscodeError;
 use super::export_job::check_apart;
@@ -68,7 +67,7 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         }
     }
     let name = job.name.unwrap_or(&first.name);
-    let config = json!({ "merge": inputs_of(job.inputs, &manifests)? });
+    let recipe = Recipe::Merge(Merge { inputs: inputs_of(job.inputs, &manifests)? });
     let lock = DirLock::take(job.out)?;
     let known = Known::from_note(&lock.note());
     let held = held(job.inputs, &manifests)?;
@@ -77,7 +76,7 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         lock.leave(&known.to_note());
         Ok(())
     };
-    let there = job.there(name, &config)?;
+    let there = job.there(name, &recipe)?;
     let own = there.is_some();
     let whole = |manifest: &Manifest| manifest.files().iter().all(|file| file.is_whole(job.out));
     if let Some(manifest) = there.filter(whole) {
@@ -101,7 +100,7 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         splits: records,
         sources: manifests.iter().flat_map(|manifest| manifest.sources.clone()).collect(),
         base: None,
-        config,
+        recipe,
     };
     // Only now, since what was just read need not be fetched from the disk again.
     check()?;
@@ -142,7 +141,7 @@ fn inputs_of(
             name: manifest.name.to_string(),
             sources: manifest.sources.len(),
             documents: counted.collect(),
-            config: manifest.config.clone(),
+            recipe: manifest.recipe.clone(),
         });
     }
     Ok(inputs)
@@ -169,12 +168,12 @@ fn check_alike(
 
 impl MergeJob<'_> {
     /// Returns the result of the same merge, where the folder holds it and it may stay.
-    fn there(&self, name: &PlainName, config: &Value) -> Result<Option<Manifest>, TranscodeError> {
+    fn there(&self, name: &PlainName, recipe: &Recipe) -> Result<Option<Manifest>, TranscodeError> {
         if self.force || !self.out.join(MANIFEST_FILE).exists() {
             return Ok(None);
         }
         let there = Manifest::read(self.out)?;
-        Ok((there.name == *name && there.config == *config).then_some(there))
+        Ok((there.name == *name && there.recipe == *recipe).then_some(there))
     }
 
     /// Joins the shards of one split.

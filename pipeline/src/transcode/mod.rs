@@ -20,5 +20,5 @@ pub(crate) use error::TranscodeError;
 pub(crate) use export::{Exported, export};
 pub(crate) use export_files::ExportedFile;
 pub(crate) use export_job::{ExportJob, ExportLayout};
-pub(crate) use import::{Documents, ImportJob, ImportLayout, companions, import};
+pub(crate) use import::{Documents, ImportJob, companions, import};
 pub(crate) use merge::{MergeJob, merge};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ratdata_schemas::{BinSet, Manifest, Shard, ShardRecord, SplitRecord, TokenId};
-use ratdata_tokenize::corpus::JobConfig;
+use ratdata_tokenize::corpus::Tokenize;
 use ratdata_tokenize::provenance::{ProvenanceError, SplitProvenance};
 use rayon::prelude::*;
 
@@ -22,12 +22,12 @@ pub(super) fn check_counts(root: &Path, manifest: &Manifest) -> Result<(), Ended
         };
         let SplitRecord::Shards { shards } = split else { continue };
         check_sources(root, manifest, (name.as_str(), shards), &provenance)?;
-        let jobs: Option<Vec<&JobConfig>> =
+        let jobs: Option<Vec<&Tokenize>> =
             (0..manifest.sources.len()).map(|number| provenance.job(number)).collect();
         let Some(jobs) = jobs else { continue };
         let set = BinSet::from_manifest(root, manifest, name.as_str())
             .map_err(|wrong| Ended::at(root, wrong))?;
-        let every = |has: fn(&JobConfig) -> bool| jobs.iter().all(|job| has(job));
+        let every = |has: fn(&Tokenize) -> bool| jobs.iter().all(|job| has(job));
         let bos = manifest.tokenizer.bos.filter(|_| every(|job| job.bos.is_on()));
         let eos = manifest.tokenizer.eos.filter(|_| every(|job| job.eos.is_on()));
         if every(|job| job.eos.is_on()) && eos.is_none() {

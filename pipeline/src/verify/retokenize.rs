@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, Known, Manifest, PlainName, SourceRecord, TokenId, narrow};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::corpus::{JobConfig, is_document};
+use ratdata_tokenize::corpus::{Tokenize, is_document};
 use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{
-    Recorded, RowText, Source, SourceError, SourceFile, changed, sampled,
+    Recorded, RowText, Source, SourceError, SourceFile, Undecodable, changed, sampled,
 };
-use ratdata_tokenize::tokenizer::{EncodeError, SpecialInText, Tokenizer};
+use ratdata_tokenize::tokenizer::{EncodeError, Tokenizer};
 use rayon::prelude::*;
 
 use super::{Cause, Ended};
@@ -131,7 +131,7 @@ impl Retokenize<'_> {
 /// Compares the drawn documents of one source with those of one split.
 fn compare_source(
     check: &Retokenize<'_>,
-    config: &JobConfig,
+    config: &Tokenize,
     provenance: &SplitProvenance,
     set: &BinSet,
     part: &Part<'_>,
@@ -157,7 +157,7 @@ fn compare_source(
                 let mut drawn = Vec::new();
                 for (row, cell) in (rows.first..).zip(&rows.cells) {
                     // A row without text was left out, so it is not a document.
-                    let undecodable = config.on_bad_row.undecodable();
+                    let undecodable = Undecodable::from(config.on_bad_row);
                     let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
                     if !is_document(config, check.tokenizer, &text) {
                         continue;
@@ -211,12 +211,12 @@ enum Compared {
 /// Compares a document with the oracle's ids of its text.
 fn compare(
     check: &Retokenize<'_>,
-    config: &JobConfig,
+    config: &Tokenize,
     set: &BinSet,
     document: u64,
     text: &str,
 ) -> Result<(), Compared> {
-    let specials = SpecialInText::from(config.special_in_text);
+    let specials = config.special_in_text;
     let mut expected: Vec<TokenId> = Vec::new();
     let record = &check.manifest.tokenizer;
     expected.extend(record.bos.filter(|_| config.bos.is_on()));

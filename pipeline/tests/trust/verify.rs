@@ -42,7 +42,7 @@ fn whatever_is_changed_is_found_and_named() {
         (index, "bytes, expected", Box::new(Vec::clear)),
         (manifest, "not a manifest", Box::new(|bytes| bytes.truncate(200))),
         (manifest, "not inside the artifact", replace("shards/demo-train", "../../demo-train")),
-        (manifest, "format version", replace("\"format_version\": 1", "\"format_version\": 9")),
+        (manifest, "format version", replace("\"format_version\": 2", "\"format_version\": 9")),
         (manifest, "", replace("\"documents\": ", "\"documents\": 9999999999")),
         (manifest, "", replace("\"tokens\": ", "\"tokens\": 18446744073")),
     ];

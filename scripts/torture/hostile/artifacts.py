@@ -220,7 +220,7 @@ def _nested(file, _):
     inner = {}
     for _ in range(100):
         inner = {"a": [inner]}
-    file["config"] = inner
+    file["recipe"]["more"] = inner
 
 
 HUGE = {
@@ -284,7 +284,7 @@ MANIFESTS = {
     "dtype-u8": _top("dtype", "u8"),
     "dtype-case": _top("dtype", "U16"),
     "version-0": _top("format_version", 0),
-    "version-2": _top("format_version", 2),
+    "version-3": _top("format_version", 3),
     "version-huge": _top("format_version", 1 << 70),
     "splits-none": _top("splits", {}),
     "splits-no-shards": _top("splits", {"train": {"layout": "shards", "shards": []}}),
@@ -292,8 +292,9 @@ MANIFESTS = {
     "base-climbs": _top("base", {"path": "../../..", "manifest": "0" * 64}),
     "unknown-key": _top("more", 1),
     "many-shards": _many_shards,
-    "config-nested": _nested,
-    "config-long": _top("config", {"a": "b" * 5_000_000}),
+    "recipe-nested": _nested,
+    "recipe-kind": _top("recipe", {"kind": "bake"}),
+    "recipe-none": _top("recipe", None),
 }
 
 REFUSED = (
@@ -310,6 +311,7 @@ REFUSED = (
     "splits-none",
     "splits-layout",
     "unknown-key",
+    "recipe-",
     "eos-",
     "name-climbs",
     "name-absolute",
@@ -453,10 +455,10 @@ RAW_MANIFESTS = {
     "utf16": lambda text: text.decode().encode("utf-16"),
     "cut": lambda text: text[: len(text) // 2],
     "twice": lambda text: text + text,
-    "deep": lambda text: b'{"format_version": 1, "config": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "deep": lambda text: b'{"format_version": 2, "recipe": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
     "deep-objects": lambda text: b'{"a":' * 200_000,
-    "no-number": lambda text: text.replace(b'"format_version": 1', b'"format_version": NaN'),
-    "long-number": lambda text: text.replace(b'"format_version": 1', b'"format_version": ' + b"1" * 100_000),
+    "no-number": lambda text: text.replace(b'"format_version": 2', b'"format_version": NaN'),
+    "long-number": lambda text: text.replace(b'"format_version": 2', b'"format_version": ' + b"1" * 100_000),
     "long-key": lambda text: b'{"' + b"a" * 5_000_000 + b'": 1}',
     "zeros": lambda text: bytes(1 << 20),
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::config::JobConfig;
 use super::inputs::Inputs;
 use super::state::JobState;
 use crate::source::SourceFile;
+use ratdata_schemas::recipe::Tokenize;
 
 /// What a job and those that write for it share.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct JobContext {
     /// The output folder.
     pub(super) out: PathBuf,
     /// The settings.
-    pub(super) config: JobConfig,
+    pub(super) config: Tokenize,
     /// The input files, as they are and as they were.
     pub(super) inputs: Inputs,
     /// The receipts of what is done.

@@ -1,9 +1,9 @@
 //! Tells which rows are documents, and counts those of a file, so that no more files are fetched
 //! than a limit needs.
 
-use super::config::{JobConfig, OnBadRow};
 use crate::source::{Cell, Source, SourceError, SourceFile};
 use crate::tokenizer::Tokenizer;
+use ratdata_schemas::recipe::{OnBadRow, Tokenize};
 
 /// Returns how many documents a job takes of a file, counted up to `most`.
 ///
@@ -11,7 +11,7 @@ use crate::tokenizer::Tokenizer;
 ///
 /// The file cannot be read or is damaged.
 pub fn count_documents(
-    config: &JobConfig,
+    config: &Tokenize,
     tokenizer: &Tokenizer,
     file: &SourceFile,
     most: u64,
@@ -23,7 +23,7 @@ pub fn count_documents(
     if let (Some(rows), false, false) = (source.num_rows(), skips, texts) {
         return Ok(rows.min(most));
     }
-    let taken = |cell: &Cell| match source.text(cell, config.on_bad_row.undecodable()) {
+    let taken = |cell: &Cell| match source.text(cell, config.on_bad_row.into()) {
         Ok(read) => is_document(config, tokenizer, &read.text),
         // The job will fail at it, wherever it is counted.
         Err(bad) => !skips && !bad.is_empty(),
@@ -45,9 +45,7 @@ pub fn count_documents(
 
 /// Returns whether a job makes a document of a row's text: not where it leaves bad rows out and the
 /// text is refused, as for a special token in it.
-pub fn is_document(config: &JobConfig, tokenizer: &Tokenizer, text: &str) -> bool {
+pub fn is_document(config: &Tokenize, tokenizer: &Tokenizer, text: &str) -> bool {
     config.on_bad_row != OnBadRow::Skip
-        || !tokenizer
-            .check(text, config.special_in_text.into())
-            .is_err_and(|wrong| wrong.is_of_row())
+        || !tokenizer.check(text, config.special_in_text).is_err_and(|wrong| wrong.is_of_row())
 }

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::config::{JobConfig, OnBadRow};
 use super::error::JobError;
 use crate::source::{
     Cell, LinesSource, ParquetSource, Rows, SampleFile, Source, SourceError, SourceFile, Stopped,
 };
 use crate::tokenizer::{Encoder, Tokenizer};
 use ratdata_schemas::narrow;
+use ratdata_schemas::recipe::{OnBadRow, Tokenize};
 
 /// How much text is encoded for an estimate, about.
 const SAMPLE_BYTES: u64 = 64 << 20;
@@ -59,7 +59,7 @@ pub struct Estimate {
 /// As of the job itself, for the rows of the sample; [`JobError::Interrupted`] as soon as
 /// `interrupted` is set.
 pub fn estimate(
-    config: &JobConfig,
+    config: &Tokenize,
     tokenizer: &Tokenizer,
     files: &[SampleFile],
     threads: usize,
@@ -71,7 +71,7 @@ pub fn estimate(
     let count = files.len().max(1) as u64;
     let mut sampler = Sampler {
         config,
-        encoder: tokenizer.encoder(config.special_in_text.into()),
+        encoder: tokenizer.encoder(config.special_in_text),
         framed: u64::from(config.bos.is_on()) + u64::from(config.eos.is_on()),
         interrupted,
         encode_budget: SAMPLE_BYTES / count,
@@ -163,7 +163,7 @@ type Reading<'a> =
 
 /// Draws rows and encodes them.
 struct Sampler<'a> {
-    config: &'a JobConfig,
+    config: &'a Tokenize,
     encoder: Encoder,
     framed: u64,
     interrupted: &'a AtomicBool,
@@ -343,7 +343,7 @@ impl Sampler<'_> {
     ) -> Result<Option<u64>, JobError> {
         let skips = self.config.on_bad_row == OnBadRow::Skip;
         let path = || file.path.clone();
-        let text = match source.text(cell, self.config.on_bad_row.undecodable()) {
+        let text = match source.text(cell, self.config.on_bad_row.into()) {
             Ok(read) => read.text,
             Err(bad) if skips || bad.is_empty() => return Ok(None),
             Err(bad) => {

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use ratdata_schemas::recipe::{Edge, Recipe, Tokenize};
 use ratdata_schemas::{
     DirLock, Dtype, FORMAT_VERSION, MANIFEST_FILE, Manifest, PlainName, ShardRecord, SourceRecord,
     SplitRecord, TokenId, TokenizerRecord, remove_file_if_exists,
 };
 use serde_json::{Value, json};
 
-use super::config::{Edge, JobConfig};
 use super::context::JobContext;
 use super::error::JobError;
 use super::inputs::Inputs;
@@ -56,7 +56,7 @@ impl Job {
     /// The settings do not fit the tokenizer, the inputs cannot be read, another run is at work in
     /// the folder, or it holds another job.
     pub fn open(
-        config: JobConfig,
+        config: Tokenize,
         tokenizer: Tokenizer,
         name: &str,
         files: Vec<SourceFile>,
@@ -73,7 +73,7 @@ impl Job {
     ///
     /// As of [`Job::open`], and [`JobError::Interrupted`].
     pub fn open_unless(
-        config: JobConfig,
+        config: Tokenize,
         tokenizer: Tokenizer,
         name: &str,
         files: Vec<SourceFile>,
@@ -178,7 +178,7 @@ impl Job {
     }
 
     /// Returns the settings.
-    pub fn config(&self) -> &JobConfig {
+    pub fn config(&self) -> &Tokenize {
         &self.context.config
     }
 
@@ -233,7 +233,7 @@ impl Job {
             eos: self.record.eos.filter(|_| self.context.config.eos.is_on()),
             on_bad_row: self.context.config.on_bad_row,
         };
-        let encoder = self.tokenizer.encoder(self.context.config.special_in_text.into());
+        let encoder = self.tokenizer.encoder(self.context.config.special_in_text);
         let encoders = vec![encoder; threads.max(1)];
         std::thread::scope(|scope| {
             let mut writer = Writer::new(scope, &self.context, progress, interrupted, left);
@@ -402,7 +402,7 @@ impl Job {
                 .collect(),
             sources: receipts.into_iter().map(|receipt| receipt.source).collect(),
             base: None,
-            config: self.config_value(),
+            recipe: Recipe::Tokenize(self.context.config.clone()),
         };
         self.lock.leave(&self.context.inputs.note());
         manifest.write(&self.context.out)?;

@@ -10,7 +10,6 @@
 //! ```
 
 mod block;
-mod config;
 mod context;
 mod count;
 mod error;
@@ -26,11 +25,11 @@ mod split;
 mod state;
 mod writer;
 
-pub use config::{DtypeChoice, Edge, JobConfig, OnBadRow, Order, Specials};
 pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
 pub use job::{Job, Outcome};
 pub use progress::{Progress, RowTally};
+pub use ratdata_schemas::recipe::{DtypeChoice, Edge, OnBadRow, Order, SpecialInText, Tokenize};
 pub(crate) use split::val_count;
 pub use split::{SplitRows, split_rows};

@@ -7,8 +7,8 @@ use ratdata_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::config::JobConfig;
 use crate::source::{InputKind, SourceFile};
+use ratdata_schemas::recipe::Tokenize;
 
 /// The folder of shards within an artifact.
 pub(crate) const SHARDS: &str = "shards";
@@ -25,7 +25,7 @@ pub(crate) struct OwnFiles {
 
 impl OwnFiles {
     /// Returns the names of the shards that a job makes.
-    pub(crate) fn of(config: &JobConfig, files: &[SourceFile]) -> Self {
+    pub(crate) fn of(config: &Tokenize, files: &[SourceFile]) -> Self {
         let of_file = |file: &SourceFile| {
             ["train", "val"].map(|split| format!("{SHARDS}/{}-{split}-{}", config.name, file.stem))
         };

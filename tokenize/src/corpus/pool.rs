@@ -17,11 +17,11 @@ use ratdata_schemas::TokenId;
 use ratdata_schemas::narrow;
 
 use super::block::Block;
-use super::config::OnBadRow;
 use super::error::JobError;
 use super::progress::Progress;
 use crate::source::{Cell, RowText, Rows, Source, SourceError};
 use crate::tokenizer::{Encoder, IdWidth};
+use ratdata_schemas::recipe::OnBadRow;
 
 /// No new part is opened while this much waits for its turn to be written.
 const MOST_WAITING: usize = 128 << 20;
@@ -363,15 +363,14 @@ fn encode<W: IdWidth, I>(
             return Err(JobError::Interrupted);
         }
         let place = || batch.source.place(cell, row);
-        let RowText { text, replaced } =
-            match batch.source.text(cell, frame.on_bad_row.undecodable()) {
-                Ok(text) => text,
-                Err(bad) if frame.on_bad_row == OnBadRow::Skip || bad.is_empty() => {
-                    block.bad.push((row - first, format!("{}: {bad}", place())));
-                    continue;
-                }
-                Err(bad) => return Err(JobError::BadRow { path: path(), place: place(), bad }),
-            };
+        let RowText { text, replaced } = match batch.source.text(cell, frame.on_bad_row.into()) {
+            Ok(text) => text,
+            Err(bad) if frame.on_bad_row == OnBadRow::Skip || bad.is_empty() => {
+                block.bad.push((row - first, format!("{}: {bad}", place())));
+                continue;
+            }
+            Err(bad) => return Err(JobError::BadRow { path: path(), place: place(), bad }),
+        };
         let before = block.ids.len();
         block.ids.extend(frame.bos.map(W::of));
         match encoder.encode_into(&text, &mut block.ids) {

@@ -2,7 +2,7 @@
 
 use crate::order::permutation;
 
-use super::config::Order;
+use ratdata_schemas::recipe::Order;
 
 /// The documents of one file, by split.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::recipe::Recipe;
 use ratdata_schemas::{
     ArtifactError, Facts, MANIFEST_FILE, Manifest, ShardRecord, SourceRecord, StagedFile,
     remove_file_if_exists, remove_folder_if_exists,
@@ -210,8 +211,12 @@ pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Opt
 /// Returns what the finished artifact of `out` was made from, in the form of `job.json`; the content
 /// of the inputs is compared apart from it.
 pub(crate) fn finished_job(manifest: &Manifest) -> Value {
+    let config = match &manifest.recipe {
+        Recipe::Tokenize(config) => serde_json::json!(config),
+        other => serde_json::json!(other),
+    };
     serde_json::json!({
-        "config": manifest.config,
+        "config": config,
         "tokenizer": manifest.tokenizer.fingerprint,
         "bos": manifest.tokenizer.bos,
         "eos": manifest.tokenizer.eos,

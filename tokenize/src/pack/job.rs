@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ratdata_schemas::recipe::{Pack, Recipe};
 use ratdata_schemas::{
-    ArtifactError, ArtifactInput, ArtifactInputError, BaseRecord, BinSet, DirLock, DocIndex,
-    FORMAT_VERSION, FileRecord, Known, MANIFEST_FILE, Manifest, ManifestError, PackCounts,
-    PlainName, SplitRecord, manifest_checksum, resting_place,
+    ArtifactInput, ArtifactInputError, BaseRecord, BinSet, DirLock, DocIndex, FORMAT_VERSION,
+    FileRecord, Known, MANIFEST_FILE, Manifest, ManifestError, PackCounts, PlainName, SplitRecord,
+    manifest_checksum, remove_file_if_exists, resting_place,
 };
 use serde::Serialize;
 use serde_json::json;
 
 use super::writer::PackWriter;
-use super::{Algorithm, BestFit, Concat, Counts, Document, PackConfig, PackError};
+use super::{Algorithm, BestFit, Concat, Counts, Document, PackConfig, PackError, check_config};
 use crate::difference::difference;
 use crate::order::permutation;
 
@@ -88,16 +89,16 @@ impl PackJob {
     ///
     /// See [`PackError`]; the manifest is written last, so what was stopped is no artifact.
     pub fn run(&self, interrupted: &AtomicBool) -> Result<PackOutcome, PackError> {
-        self.config.check()?;
+        check_config(self.config)?;
         let base = Manifest::read(&self.input)?;
         self.check_folders(&base)?;
         let checksum = manifest_checksum(&self.input)?;
         let lock = DirLock::take(&self.out)?;
         let known = Known::from_note(&lock.note());
-        let config = json!({
-            "pack": self.config,
-            "materialize": self.materialize,
-            "split": self.split,
+        let recipe = Recipe::Pack(Pack {
+            pack: self.config,
+            materialize: self.materialize,
+            split: self.split.clone(),
         });
         let mut manifest = Manifest {
             format_version: FORMAT_VERSION,
@@ -107,12 +108,17 @@ impl PackJob {
             splits: BTreeMap::new(),
             sources: Vec::new(),
             base: Some(BaseRecord { path: relative(&self.out, &self.input)?, manifest: checksum }),
-            config,
+            recipe,
         };
         if self.out.join(MANIFEST_FILE).exists() && !self.force {
             let there = Manifest::read(&self.out)?;
-            let described =
-                |manifest: &Manifest| json!({"config": manifest.config, "base": manifest.base});
+            let described = |manifest: &Manifest| {
+                let config = match &manifest.recipe {
+                    Recipe::Pack(pack) => json!(pack),
+                    other => json!(other),
+                };
+                json!({"config": config, "base": manifest.base})
+            };
             if let Some(difference) = difference(&described(&there), &described(&manifest)) {
                 return Err(PackError::OtherJob { out: self.out.clone(), difference });
             }
@@ -130,7 +136,7 @@ impl PackJob {
         let wanted = self.open(&base)?;
         let splits: Vec<PlainName> = wanted.iter().map(|(split, _)| split.clone()).collect();
         let held = self.held(&base, &splits)?;
-        remove_manifest(&self.out)?;
+        remove_file_if_exists(&self.out.join(MANIFEST_FILE))?;
         let mut packed = Vec::new();
         for (split, bins) in &wanted {
             let (record, counts) = self.pack_split(&base, split.as_str(), bins, interrupted)?;
@@ -312,15 +318,5 @@ fn relative(from: &Path, to: &Path) -> Result<String, PackError> {
         Some(path) => Ok(path.to_owned()),
         // Written otherwise it would name another folder.
         None => Err(PackError::NotUtf8 { input: to }),
-    }
-}
-
-fn remove_manifest(out: &Path) -> Result<(), ArtifactError> {
-    let path = out.join(MANIFEST_FILE);
-    match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(ArtifactError::Io { path, source })
-        }
-        _ => Ok(()),
     }
 }

@@ -1,15 +1,13 @@
 //! Traces a document of an artifact to its file and row, by the recorded order alone.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use ratdata_schemas::{Checksum, Manifest, ShardRecord, SourceRecord, SplitRecord, narrow};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use ratdata_schemas::recipe::{MergedInput, Recipe, Sft, Tokenize};
+use ratdata_schemas::{Manifest, ShardRecord, SourceRecord, SplitRecord, narrow};
 use thiserror::Error;
 
 use super::examples::Examples;
-use crate::corpus::{JobConfig, split_rows, val_count};
+use crate::corpus::{split_rows, val_count};
 
 /// Where a document came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,23 +18,6 @@ pub struct Provenance {
     pub document: u32,
     /// Of instruction data, which of the task's answer columns it was made with.
     pub answer: Option<usize>,
-}
-
-/// What a joined artifact records of one of those that it was joined from: all that leads a
-/// document back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MergedInput {
-    /// The checksum of its manifest.
-    pub manifest: Checksum,
-    /// Its name.
-    pub name: String,
-    /// How many of the sources are its own; they stand in the order of the inputs.
-    pub sources: usize,
-    /// How many documents each of its splits has.
-    pub documents: BTreeMap<String, u64>,
-    /// Its configuration.
-    pub config: Value,
 }
 
 /// Why documents cannot be traced.
@@ -76,7 +57,7 @@ pub struct SplitProvenance {
     /// How many documents the runs have together.
     total: u64,
     sources: Vec<SourceDocuments>,
-    jobs: Vec<JobConfig>,
+    jobs: Vec<Tokenize>,
     /// How many documents the sources have together, and how many all splits have on disk.
     counted: u64,
     most: u64,
@@ -125,39 +106,53 @@ impl SplitProvenance {
             _ => return Err(unknown(format!("split `{split}` holds no documents of its own"))),
         };
         let mut provenance = Self { most: documents_on_disk(root, manifest), ..Self::default() };
-        provenance.append(&manifest.config, &manifest.sources, split, found)?;
+        provenance.append(&manifest.recipe, &manifest.sources, split, found)?;
         Ok(provenance)
     }
 
     /// Appends the documents of one artifact, or of those that it was joined from.
     fn append(
         &mut self,
-        config: &Value,
+        recipe: &Recipe,
         sources: &[SourceRecord],
         split: &str,
         found: u64,
     ) -> Result<(), ProvenanceError> {
-        // A tokenize job says with the same word whether it merged its shards.
-        if let Some(inputs) = config.get("merge").filter(|inputs| inputs.is_array()) {
-            return self.append_merged(inputs, sources, split, found);
+        match recipe {
+            Recipe::Tokenize(config) => self.append_tokenized(config, sources, split, found),
+            Recipe::Sft(sft) => self.append_examples(sft, sources, split, found),
+            Recipe::Merge(merge) => self.append_merged(&merge.inputs, sources, split, found),
+            Recipe::Pack(_) | Recipe::Import(_) => {
+                Err(unknown("neither `tokenize`, `sft` nor `merge` made them".into()))
+            }
         }
+    }
+
+    fn append_examples(
+        &mut self,
+        sft: &Sft,
+        sources: &[SourceRecord],
+        split: &str,
+        found: u64,
+    ) -> Result<(), ProvenanceError> {
         let before = self.sources.len();
-        if config.get("task").is_some() {
-            let examples = Examples::of(config, sources, split, found).map_err(unknown)?;
-            let rows = examples.rows();
-            let kept = |number: usize| rows.get(&number).copied().unwrap_or(0);
-            let kept = (0..sources.len()).map(|number| narrow(kept(number)));
-            let of_source = |documents| SourceDocuments { documents, ..SourceDocuments::default() };
-            self.sources.extend(kept.map(of_source));
-            self.push(before, found, RunOrder::Examples(examples));
-            return Ok(());
+        let examples = Examples::of(sft, sources, split, found).map_err(unknown)?;
+        let rows = examples.rows();
+        for number in 0..sources.len() {
+            let documents = narrow(rows.get(&number).copied().unwrap_or(0));
+            self.sources.push(SourceDocuments { documents, ..SourceDocuments::default() });
         }
-        if config.get("text_column").is_none() {
-            let reason = "neither `tokenize`, `sft` nor `merge` made them".to_owned();
-            return Err(unknown(reason));
-        }
-        let config: JobConfig =
-            serde_json::from_value(config.clone()).map_err(|wrong| unknown(wrong.to_string()))?;
+        self.push(before, found, RunOrder::Examples(examples));
+        Ok(())
+    }
+
+    fn append_tokenized(
+        &mut self,
+        config: &Tokenize,
+        sources: &[SourceRecord],
+        split: &str,
+        found: u64,
+    ) -> Result<(), ProvenanceError> {
         let mut left = config.limit_docs.unwrap_or(u64::MAX);
         let mut counts = Vec::with_capacity(sources.len());
         for source in sources {
@@ -190,32 +185,29 @@ impl SplitProvenance {
             self.sources.push(SourceDocuments { documents: kept, run, job });
             self.push(number, rows.len() as u64, RunOrder::Rows(rows));
         }
-        self.jobs.push(config);
+        self.jobs.push(config.clone());
         Ok(())
     }
 
     fn append_merged(
         &mut self,
-        inputs: &Value,
+        inputs: &[MergedInput],
         mut sources: &[SourceRecord],
         split: &str,
         found: u64,
     ) -> Result<(), ProvenanceError> {
-        let inputs: Vec<MergedInput> = serde_json::from_value(inputs.clone()).map_err(|_| {
-            unknown("they were joined without a record of what; join them again".into())
-        })?;
         let documents = |input: &MergedInput| input.documents.get(split).copied().unwrap_or(0);
         let expected = inputs.iter().map(documents).fold(0, u64::saturating_add);
         if expected != found {
             return Err(ProvenanceError::Count { split: split.to_owned(), expected, found });
         }
-        for input in &inputs {
+        for input in inputs {
             let (own, others) = sources
                 .split_at_checked(input.sources)
                 .ok_or_else(|| unknown("the manifest has fewer sources than were joined".into()))?;
             sources = others;
             if input.documents.contains_key(split) {
-                self.append(&input.config, own, split, documents(input))?;
+                self.append(&input.recipe, own, split, documents(input))?;
             } else {
                 self.sources.extend(own.iter().map(|_| SourceDocuments::default()));
             }
@@ -264,7 +256,7 @@ impl SplitProvenance {
     }
 
     /// Returns the job that tokenized a source; none of instruction data.
-    pub fn job(&self, source: usize) -> Option<&JobConfig> {
+    pub fn job(&self, source: usize) -> Option<&Tokenize> {
         self.sources[source].job.map(|job| &self.jobs[job])
     }
 }
@@ -287,6 +279,9 @@ fn unknown(reason: String) -> ProvenanceError {
 
 #[cfg(test)]
 mod tests {
+    use ratdata_schemas::Checksum;
+    use ratdata_schemas::recipe::Merge;
+
     use super::*;
 
     fn source(rows: u64) -> SourceRecord {
@@ -301,20 +296,23 @@ mod tests {
         }
     }
 
-    fn config() -> Value {
+    fn recipe() -> Recipe {
         let order = crate::corpus::Order::File;
-        let config = JobConfig { val_fraction: 0.0, order, ..JobConfig::default() };
-        serde_json::to_value(config).unwrap()
+        Recipe::Tokenize(Tokenize { val_fraction: 0.0, order, ..Tokenize::default() })
     }
 
-    fn input(documents: u64, sources: usize, config: Value) -> MergedInput {
+    fn input(documents: u64, sources: usize, recipe: Recipe) -> MergedInput {
         MergedInput {
             manifest: Checksum::of(b"m"),
             name: "x".into(),
             sources,
             documents: [("train".into(), documents)].into(),
-            config,
+            recipe,
         }
+    }
+
+    fn merge(inputs: Vec<MergedInput>) -> Recipe {
+        Recipe::Merge(Merge { inputs })
     }
 
     fn at(source: usize, document: u32) -> Provenance {
@@ -325,7 +323,7 @@ mod tests {
     fn a_document_is_found_in_its_source() {
         let mut provenance = SplitProvenance { most: 9, ..SplitProvenance::default() };
 
-        provenance.append(&config(), &[source(3), source(0), source(6)], "train", 9).unwrap();
+        provenance.append(&recipe(), &[source(3), source(0), source(6)], "train", 9).unwrap();
 
         assert_eq!(provenance.locate(1), Some(at(0, 1)));
         assert_eq!(provenance.locate(3), Some(at(2, 0)));
@@ -335,8 +333,8 @@ mod tests {
 
     #[test]
     fn a_document_is_found_through_artifacts_that_were_joined() {
-        let inner = serde_json::json!({ "merge": [input(2, 1, config()), input(1, 1, config())] });
-        let outer = serde_json::json!({ "merge": [input(4, 1, config()), input(3, 2, inner)] });
+        let inner = merge(vec![input(2, 1, recipe()), input(1, 1, recipe())]);
+        let outer = merge(vec![input(4, 1, recipe()), input(3, 2, inner)]);
         let mut provenance = SplitProvenance { most: 7, ..SplitProvenance::default() };
 
         provenance.append(&outer, &[source(4), source(2), source(1)], "train", 7).unwrap();
@@ -350,18 +348,19 @@ mod tests {
     fn counts_that_contradict_each_other_are_told() {
         let mut provenance = SplitProvenance::default();
 
-        let refused = provenance.append(&config(), &[source(3)], "train", 4).unwrap_err();
+        let refused = provenance.append(&recipe(), &[source(3)], "train", 4).unwrap_err();
 
         assert_eq!(refused.to_string(), "split `train` holds 4 documents, its sources give 3");
     }
 
     #[test]
     fn rows_that_no_split_holds_are_refused_before_their_order_is_drawn() {
-        let config = JobConfig { val_fraction: 1e-9, ..JobConfig::default() };
-        let config = serde_json::to_value(config).unwrap();
+        let config = Tokenize { val_fraction: 1e-9, ..Tokenize::default() };
         let mut provenance = SplitProvenance { most: 1000, ..SplitProvenance::default() };
 
-        let refused = provenance.append(&config, &[source(4_000_000_000)], "val", 4).unwrap_err();
+        let refused = provenance
+            .append(&Recipe::Tokenize(config), &[source(4_000_000_000)], "val", 4)
+            .unwrap_err();
 
         let said = refused.to_string();
         assert_eq!(said, "the sources give 4000000000 documents, all splits together hold 1000");

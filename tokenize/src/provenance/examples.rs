@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use ratdata_schemas::SourceRecord;
-use serde::Deserialize;
-use serde_json::Value;
+use ratdata_schemas::recipe::{Sft, Truncate, artifact_split};
 
 use crate::order::{permutation, sample};
-use crate::sft::{Task, Truncate, artifact_split};
 
 /// Where an example came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +29,6 @@ pub(super) struct Examples {
     answers: u64,
 }
 
-/// What the configuration of an instruction-data job says of order.
-#[derive(Deserialize)]
-struct Recorded {
-    task: Task,
-    truncate: Truncate,
-    splits: serde_json::Map<String, Value>,
-}
-
 /// The most examples whose order is drawn again: a gigabyte of it, whatever a manifest says.
 const MOST_DRAWN: u64 = 1 << 28;
 
@@ -50,25 +40,23 @@ impl Examples {
     /// Says why that cannot be done: the configuration is not one of instruction data, or rows were
     /// left out for their length, which is not recorded row by row.
     pub(super) fn of(
-        config: &Value,
+        sft: &Sft,
         sources: &[SourceRecord],
         split: &str,
         found: u64,
     ) -> Result<Self, String> {
-        let recorded: Recorded =
-            serde_json::from_value(config.clone()).map_err(|wrong| wrong.to_string())?;
-        // Sources stand in the order in which splits were made.
-        let inputs = |value: &Value| value.as_array().map_or(0, Vec::len);
+        // Sources are in the order in which splits were made.
         let mut before = 0;
         let mut own = None;
-        for (name, value) in &recorded.splits {
-            if artifact_split(name) == split {
-                own = Some((name, before..before + inputs(value)));
+        for made in &sft.splits {
+            let range = before..before + made.inputs.len();
+            before = range.end;
+            if artifact_split(&made.name) == split {
+                own = Some((&made.name, range));
             }
-            before += inputs(value);
         }
         let (name, range) = own.ok_or_else(|| format!("its configuration has no `{split}`"))?;
-        let task = recorded.task.split(name).map_err(|wrong| wrong.to_string())?;
+        let task = sft.task.split(name).map_err(|wrong| wrong.to_string())?;
         let mut firsts = Vec::new();
         let mut rows = 0_u64;
         for place in range {
@@ -80,7 +68,7 @@ impl Examples {
         let all = rows.saturating_mul(answers);
         let dropped = || "examples were left out for their length, and which ones is not recorded";
         if (task.sample.is_none() && all != found)
-            || (task.sample.is_some() && recorded.truncate == Truncate::Drop)
+            || (task.sample.is_some() && sft.truncate == Truncate::Drop)
         {
             return Err(dropped().into());
         }

@@ -10,4 +10,4 @@
 mod documents;
 mod examples;
 
-pub use documents::{MergedInput, Provenance, ProvenanceError, SplitProvenance};
+pub use documents::{Provenance, ProvenanceError, SplitProvenance};

@@ -109,9 +109,9 @@ fn generated(
 mod tests {
     use serde_json::json;
 
-    use super::super::date::Date;
     use super::super::error::SftError;
     use super::*;
+    use ratdata_schemas::recipe::Date;
 
     const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 

@@ -8,9 +8,9 @@ use minijinja::context;
 use minijinja::value::Serde;
 use serde_json::Value;
 
-use super::date::Date;
 use super::error::SftError;
 use super::jinja::{BEGIN, END, Jinja, RenderError};
+use ratdata_schemas::recipe::Date;
 
 /// A template that writes conversations.
 #[derive(Debug)]

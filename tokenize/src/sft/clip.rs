@@ -1,22 +1,7 @@
 //! Token sequences of which only both ends are kept, and the four ways of cutting them to a row.
 
+use ratdata_schemas::recipe::Truncate;
 use ratdata_schemas::{IGNORE_INDEX, TokenId};
-use serde::{Deserialize, Serialize};
-
-/// What becomes of an example that is longer than its row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Truncate {
-    /// Its middle is cut out, as in the reference.
-    #[default]
-    Middle,
-    /// Its beginning is cut off.
-    Left,
-    /// Its end is cut off.
-    Right,
-    /// It is left out.
-    Drop,
-}
 
 /// The first and the last tokens of a sequence, up to `keep` of each.
 ///

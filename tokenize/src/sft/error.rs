@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use ratdata_schemas::{ArtifactError, ManifestError};
 use thiserror::Error;
 
-use super::task::TaskError;
 use crate::hub::HubError;
 use crate::source::{Place, SourceError};
 use crate::tokenizer::EncodeError;
+use ratdata_schemas::recipe::TaskError;
 
 /// An error of a job over instruction data.
 #[derive(Debug, Error)]

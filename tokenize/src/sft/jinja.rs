@@ -11,12 +11,12 @@ use minijinja::value::{Kwargs, Rest, Value as JinjaValue, ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, State};
 use serde_json::Value;
 
-use super::date::Date;
 use super::error::SftError;
 use super::python_json::{self, Style};
 use super::template_bounds::{
     self, FREE_BYTES, Spacing, Tags, pay_for, pay_for_bytes, pay_for_spaced, with_parser_stack,
 };
+use ratdata_schemas::recipe::Date;
 
 /// Marks that no text holds: the last two code points of the last private plane.
 pub(super) const BEGIN: char = '\u{10fffc}';

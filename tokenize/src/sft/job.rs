@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
+use ratdata_schemas::recipe::{
+    Form, MadeFrom, MadeSplit, Recipe, Sft, Split, Task, Truncate, artifact_split,
+};
 use ratdata_schemas::{
     Checksum, DirLock, Dtype, FORMAT_VERSION, Known, MANIFEST_FILE, Manifest, PlainName,
-    SourceRecord, SplitRecord, TokenId, TokenizerRecord, narrow,
+    SourceRecord, SplitRecord, TokenId, TokenizerRecord, narrow, remove_file_if_exists,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::clip::Truncate;
 use super::documents::write_documents;
 use super::error::SftError;
 use super::pairs::{MOST_IDS, PairFiles, write_pairs};
@@ -20,7 +21,6 @@ use super::portions::{BLOCK, Portions};
 use super::rows::RowEncoder;
 use super::split_files::{SplitFiles, check_apart};
 use super::staged::{Input, Reading, SftProgress, Staged, encode_share};
-use super::task::{Split, Task, artifact_split};
 use crate::Share;
 use crate::difference::difference;
 use crate::hub::FetchProgress;
@@ -29,15 +29,6 @@ use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
 
 /// The most tokens of a row, which is the most of a pack.
 pub const MOST_ROW: u32 = (1 << 24) - 1;
-
-/// What a job writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// The reference's pairs of inputs and labels.
-    Pairs,
-    /// Documents with a loss mask, to be packed.
-    Documents,
-}
 
 /// A job: a task, and what the command adds to it.
 #[derive(Clone, Debug)]
@@ -102,7 +93,7 @@ impl SftJob {
         let out = &self.out;
         let lock = DirLock::take(out)?;
         let known = Known::from_note(&lock.note());
-        let mut manifest = self.manifest_of(&record, tokenizer)?;
+        let (mut manifest, mut recipe) = self.manifest_of(&record, tokenizer)?;
         let encoder = tokenizer.encoder(SpecialInText::Parse);
         let encoders: Vec<_> =
             (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
@@ -112,12 +103,12 @@ impl SftJob {
                 SftError::Staging { folder: out.clone(), source }
             },
         )?;
-        let portions = Portions::of(out, described(&manifest));
+        let portions = Portions::of(out, described(&recipe, &record));
         let mut made = Vec::new();
         for SplitFiles { name, split, files, left_out, .. } in self.files(fetch)? {
             progress.tell_left_out(name, &left_out);
-            if manifest.config["splits"].get(name).is_some() {
-                self.check_made(&manifest, name, &files, &known, interrupted)?;
+            if let Some(made) = recipe.made(name) {
+                self.check_made(&manifest, name, made, &files, &known, interrupted)?;
                 continue;
             }
             let limit = self.limit(split) as usize;
@@ -156,7 +147,8 @@ impl SftJob {
             inputs.iter().try_for_each(Input::check)?;
             manifest.splits.insert(PlainName::near(artifact_split(name)), record);
             manifest.sources.extend(sources);
-            manifest.config["splits"][name] = inputs_of(&inputs);
+            recipe.splits.push(MadeSplit { name: name.to_owned(), inputs: made_from(&inputs) });
+            manifest.recipe = Recipe::Sft(recipe.clone());
             lock.leave(&known.to_note());
             manifest.write(out)?;
             made.push(name.to_owned());
@@ -173,6 +165,7 @@ impl SftJob {
         &self,
         manifest: &Manifest,
         name: &str,
+        made: &[MadeFrom],
         files: &[SourceFile],
         known: &Known,
         interrupted: &AtomicBool,
@@ -181,14 +174,12 @@ impl SftJob {
             let difference = format!("splits.{name}: {difference}");
             SftError::OtherJob { out: self.out.clone(), difference }
         };
-        let made: Vec<MadeOf> = serde_json::from_value(manifest.config["splits"][name].clone())
-            .map_err(|wrong| other(wrong.to_string()))?;
         let theirs: Value = made.iter().map(|made| made.name.as_str()).collect();
         let ours: Value = files.iter().map(|file| file.name.as_str()).collect();
         if let Some(difference) = difference(&theirs, &ours) {
             return Err(other(difference));
         }
-        for (file, made) in files.iter().zip(&made) {
+        for (file, made) in files.iter().zip(made) {
             let is_it = |source: &&SourceRecord| {
                 source.name == made.name && source.fingerprint == made.fingerprint
             };
@@ -245,19 +236,17 @@ impl SftJob {
         &self,
         record: &TokenizerRecord,
         tokenizer: &Tokenizer,
-    ) -> Result<Manifest, SftError> {
+    ) -> Result<(Manifest, Sft), SftError> {
         let out = &self.out;
-        let mut config = json!({
-            "task": recorded(&self.task),
-            "max_length": self.max_length,
-            "truncate": self.truncate,
-            "packed": self.form == Form::Documents,
-            "skip_bad_rows": self.skip_bad,
-            "splits": {},
-        });
-        if let Some(template) = self.template_beside(tokenizer.path()) {
-            config["template"] = json!(template);
-        }
+        let recipe = Sft {
+            task: recorded(&self.task),
+            max_length: self.max_length,
+            truncate: self.truncate,
+            form: self.form,
+            skip_bad_rows: self.skip_bad,
+            template: self.template_beside(tokenizer.path()),
+            splits: Vec::new(),
+        };
         let fresh = Manifest {
             format_version: FORMAT_VERSION,
             name: PlainName::near(&record.name),
@@ -270,20 +259,30 @@ impl SftJob {
             splits: BTreeMap::new(),
             sources: Vec::new(),
             base: None,
-            config,
+            recipe: Recipe::Sft(recipe.clone()),
         };
         if !out.join(MANIFEST_FILE).exists() {
-            return Ok(fresh);
+            return Ok((fresh, recipe));
         }
         let there = Manifest::read(out)?;
         if self.force {
             remove(out, &there)?;
-            return Ok(fresh);
+            return Ok((fresh, recipe));
         }
-        match difference(&described(&there), &described(&fresh)) {
-            None => Ok(there),
-            Some(difference) => Err(SftError::OtherJob { out: out.clone(), difference }),
+        let other = |difference| SftError::OtherJob { out: out.clone(), difference };
+        let ours = described(&recipe, record);
+        let theirs = match &there.recipe {
+            Recipe::Sft(made) => described(made, &there.tokenizer),
+            recipe => json!({ "config": recipe }),
+        };
+        if let Some(difference) = difference(&theirs, &ours) {
+            return Err(other(difference));
         }
+        let made = match &there.recipe {
+            Recipe::Sft(made) => made.clone(),
+            _ => recipe,
+        };
+        Ok((there, made))
     }
 
     /// Returns the checksum of the chat template beside the tokenizer, where the task takes that: it
@@ -362,25 +361,18 @@ pub fn most_shares(files: &[SourceFile]) -> usize {
     files.len().max(narrow(blocks))
 }
 
-/// Returns what decides a job's rows beside its inputs.
-fn described(manifest: &Manifest) -> Value {
-    let mut config = manifest.config.clone();
+/// Returns what decides a job's rows, except its inputs.
+fn described(recipe: &Sft, tokenizer: &TokenizerRecord) -> Value {
+    let mut config = json!(recipe);
     config["splits"] = Value::Null;
-    // A split's files are told by their content, wherever they are.
+    // A split's files are compared by their content, wherever they are.
     for split in config["task"]["splits"].as_object_mut().into_iter().flatten() {
         for key in ["source", "local"] {
             split.1[key] = Value::Null;
         }
     }
-    let TokenizerRecord { fingerprint, bos, eos, .. } = &manifest.tokenizer;
+    let TokenizerRecord { fingerprint, bos, eos, .. } = tokenizer;
     json!({"config": config, "tokenizer": fingerprint, "bos": bos, "eos": eos})
-}
-
-/// A file that a split was made from, as the manifest's config has it.
-#[derive(Serialize, Deserialize)]
-struct MadeOf {
-    name: String,
-    fingerprint: Checksum,
 }
 
 /// Returns a task as a manifest has it: without the folders of this machine.
@@ -401,21 +393,17 @@ fn recorded(task: &Task) -> Task {
 }
 
 /// Returns what a split is made from, for its manifest.
-fn inputs_of(inputs: &[Input<'_>]) -> Value {
-    let made_of =
-        |input: &Input<'_>| json!({"name": input.file.name, "fingerprint": input.fingerprint});
-    inputs.iter().map(made_of).collect()
+fn made_from(inputs: &[Input<'_>]) -> Vec<MadeFrom> {
+    let one = |input: &Input<'_>| MadeFrom {
+        name: input.file.name.clone(),
+        fingerprint: input.fingerprint.clone(),
+    };
+    inputs.iter().map(one).collect()
 }
 
 /// Removes an artifact: its manifest first, so that no half artifact has one.
 fn remove(out: &Path, manifest: &Manifest) -> Result<(), SftError> {
-    let path = out.join(MANIFEST_FILE);
-    match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            return Err(ratdata_schemas::ArtifactError::Io { path, source }.into());
-        }
-        _ => {}
-    }
+    remove_file_if_exists(&out.join(MANIFEST_FILE))?;
     for record in manifest.files() {
         record.remove(out)?;
     }

@@ -1,7 +1,7 @@
 //! Instruction data: prompts and answers, or conversations, become rows that say what is learnt.
 //!
 //! ```text
-//! task file -> Task                task.rs       columns, template, shuffle, sample, lengths
+//! task file -> Task                ratdata_schemas::recipe  columns, template, shuffle, sample, lengths
 //! splits    -> files               split_files.rs  each its own
 //! rows      -> examples            rows.rs       a prompt and an answer, or a conversation
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
@@ -19,7 +19,6 @@
 mod chat;
 mod chat_template;
 mod clip;
-mod date;
 mod documents;
 mod error;
 mod jinja;
@@ -31,8 +30,6 @@ mod python_json;
 mod rows;
 mod split_files;
 mod staged;
-mod task;
-mod template;
 mod template_bounds;
 mod template_thread;
 mod turn_flags;
@@ -40,13 +37,9 @@ mod turns;
 
 pub use chat::Rendered;
 pub use chat_template::ChatTemplate;
-pub use clip::{Clip, Cut, Example, Truncate, cut_to_row};
-pub use date::Date;
+pub use clip::{Clip, Cut, Example, cut_to_row};
 pub use error::SftError;
 pub use jinja::RenderError;
-pub use job::{Form, MOST_ROW, SftJob, SftOutcome, most_shares};
+pub use job::{MOST_ROW, SftJob, SftOutcome, most_shares};
 pub use split_files::source_of;
 pub use staged::SftProgress;
-pub(crate) use task::artifact_split;
-pub use task::{Chat, Sample, Split, TASKS, Task, TaskError};
-pub use template::{Part, Template, TemplateError};

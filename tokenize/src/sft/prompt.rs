@@ -10,9 +10,9 @@ use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use super::clip::Clip;
-use super::template::{Part, Template};
 use crate::source::text_at;
 use crate::tokenizer::{EncodeError, Encoder, Tokenizer};
+use ratdata_schemas::recipe::{Part, Template};
 
 /// Blocks shorter than this are encoded anew: that is as fast as finding them.
 const WORTH_KEEPING: usize = 1 << 10;

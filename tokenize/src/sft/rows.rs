@@ -6,16 +6,17 @@ use ratdata_schemas::TokenId;
 use serde_json::Value;
 
 use super::chat_template::ChatTemplate;
-use super::clip::{Clip, Example, Truncate, cut_to_row};
+use super::clip::{Clip, Example, cut_to_row};
 use super::error::SftError;
 use super::jinja::RenderError;
 use super::prompt::{PromptEncoder, PromptError};
 use super::python_json;
-use super::task::{Chat, Split, Task};
-use super::template::Template;
 use super::template_thread::{Refusal, ThreadedTemplate};
 use crate::source::{at_path, text_at};
 use crate::tokenizer::{AlignedIds, EncodeError, Encoder, Tokenizer};
+use ratdata_schemas::recipe::Template;
+use ratdata_schemas::recipe::Truncate;
+use ratdata_schemas::recipe::{Chat, Split, Task};
 
 /// Makes the examples of one split's rows; any thread may, with an encoder of its own.
 #[derive(Debug)]

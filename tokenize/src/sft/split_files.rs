@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::SftError;
-use super::task::Split;
 use crate::hub::{FetchProgress, HubError, resolve_inputs};
 use crate::source::{SourceError, SourceFile, SplitName, find_inputs};
+use ratdata_schemas::recipe::Split;
 
 /// How many names of a folder an error lists.
 const MOST_LISTED: usize = 12;
@@ -176,7 +176,7 @@ fn listed(folder: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sft::Task;
+    use ratdata_schemas::recipe::Task;
 
     fn split(source: &str, local: Option<&str>) -> Split {
         let mut split = Task::named("qmsum").unwrap().splits["train"].clone();

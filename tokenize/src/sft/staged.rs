@@ -11,12 +11,12 @@ use super::clip::{Cut, Example};
 use super::error::SftError;
 use super::portions::{FilePortions, Portions, RowResult, has_row};
 use super::rows::{RowEncoder, RowError, RowExamples};
-use super::task::Split;
 use crate::Share;
 use crate::order::{permutation, sample};
 use crate::source::{Seen, SourceError, SourceFile, Table, TableRow};
 use crate::staging::Staging;
 use crate::tokenizer::{Encoder, IdWidth};
+use ratdata_schemas::recipe::Split;
 
 /// What a job counts while it works; read it from any thread.
 #[derive(Debug, Default)]

@@ -181,7 +181,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sft::Date;
+    use ratdata_schemas::recipe::Date;
 
     fn watched(source: &str) -> ThreadedTemplate {
         ThreadedTemplate::new(ChatTemplate::compile(source, "", "</s>", Date::default()).unwrap())

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ratdata_schemas::recipe::SplitFiles;
+
 use super::data_files::{Format, format};
 use super::error::SourceError;
 use super::foreign::{check, check_kind};
-use super::sift::{Found, LeftOut, Sifted, SplitFiles};
+use super::sift::{Found, LeftOut, Sifted};
 use super::streams::Compression;
 use super::walk::{FilePattern, below, utf8};
 

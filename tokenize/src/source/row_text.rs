@@ -1,5 +1,6 @@
 //! The text of a row, or why it has none; and what becomes of bytes that are no text.
 
+use ratdata_schemas::recipe::OnBadRow;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -16,6 +17,15 @@ pub enum Undecodable {
     Refuse,
     /// U+FFFD takes their place.
     Replace,
+}
+
+impl From<OnBadRow> for Undecodable {
+    fn from(on_bad_row: OnBadRow) -> Self {
+        match on_bad_row {
+            OnBadRow::Fail | OnBadRow::Skip => Self::Refuse,
+            OnBadRow::Replace => Self::Replace,
+        }
+    }
 }
 
 /// The text of a row.

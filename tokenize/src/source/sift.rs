@@ -1,54 +1,10 @@
 //! Sifts the files of a folder, or of a data set on the hub: what a job takes, and what it leaves.
 
-use serde::{Deserialize, Serialize};
+use ratdata_schemas::recipe::SplitFiles;
 
 use super::data_files::{Role, is_own_folder, names_ending, role_of};
 use super::error::SourceError;
 use super::split_names::SplitName;
-
-/// Which files of a folder, or of a data set on the hub, are taken, by the split that their names
-/// tell ([`SplitName::of`]). What is named by itself, or by a pattern, is taken in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitFiles {
-    /// Those of `train`, and those whose names tell no split.
-    #[default]
-    Train,
-    /// Those of `validation` alone.
-    Validation,
-    /// Those of `test` alone.
-    Test,
-    /// Every one.
-    All,
-}
-
-impl SplitFiles {
-    /// Returns whether this is the default of a job.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::Train
-    }
-
-    /// Returns whether a file is taken; its name begins below the folder that was named.
-    pub fn takes(self, name: &str) -> bool {
-        let split = SplitName::of(name);
-        match self {
-            Self::Train => !split.is_some_and(SplitName::is_held_out),
-            Self::Validation => split == Some(SplitName::Validation),
-            Self::Test => split == Some(SplitName::Test),
-            Self::All => true,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "training data",
-            Self::Validation => "validation data",
-            Self::Test => "test data",
-            Self::All => "data",
-        }
-    }
-}
 
 /// The files of folders that are not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +50,7 @@ impl<F> Sifted<F> {
         let mut sifted = Self::nothing();
         for (name, file) in files {
             match role_of(&name) {
-                Role::Data if take.takes(&name) => sifted.taken.push((name, file)),
+                Role::Data if takes(take, &name) => sifted.taken.push((name, file)),
                 Role::Data => sifted.other_splits.push((name, file)),
                 Role::About => sifted.about += 1,
                 Role::Unknown => sifted.unknown.push(name),
@@ -151,6 +107,26 @@ impl<F> Sifted<F> {
         if found.is_empty() {
             return Err(SourceError::NoData { input, about: self.about, unknown });
         }
-        Err(SourceError::NoSplit { input, wanted: take.as_str(), found })
+        Err(SourceError::NoSplit { input, wanted: data_of(take), found })
+    }
+}
+/// Returns whether a file is taken; its name begins below the folder that was named.
+fn takes(wanted: SplitFiles, name: &str) -> bool {
+    let split = SplitName::of(name);
+    match wanted {
+        SplitFiles::Train => !split.is_some_and(SplitName::is_held_out),
+        SplitFiles::Validation => split == Some(SplitName::Validation),
+        SplitFiles::Test => split == Some(SplitName::Test),
+        SplitFiles::All => true,
+    }
+}
+
+/// Returns what the files of these splits are called in messages.
+fn data_of(wanted: SplitFiles) -> &'static str {
+    match wanted {
+        SplitFiles::Train => "training data",
+        SplitFiles::Validation => "validation data",
+        SplitFiles::Test => "test data",
+        SplitFiles::All => "data",
     }
 }

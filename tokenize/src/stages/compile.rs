@@ -1,12 +1,13 @@
 //! Makes the stages of the parts of a tokenizer, as `tokenizers` reads them.
 
-use serde::Deserialize;
 use tokenizers::normalizers::{BertNormalizer, Replace as HfReplace};
 use tokenizers::pre_tokenizers::metaspace::PrependScheme as HfScheme;
 use tokenizers::pre_tokenizers::split::SplitPattern;
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
 
 use crate::bounds::limits::{MOST_REWRITING_CUTS, MOST_STEPS};
+use crate::bounds::replaced::Replaced;
+use crate::engine::pre_tokenizer::gpt2::GPT2;
 
 use super::base64::decode_base64;
 use super::normalizers::{Bert, Form, Normalizer, Precompiled, Replace};
@@ -15,9 +16,6 @@ use super::pre_tokenizers::{
     Behaviour, ByteLevel, CharSet, Metaspace, PART, PreTokenizer, PrependScheme,
 };
 use super::traits::Traits;
-
-/// The pattern of GPT-2, by which `ByteLevel` cuts.
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 const NORMALIZER: &str = "normalizer";
 
@@ -66,22 +64,10 @@ fn bert_of(bert: BertNormalizer) -> Bert {
     Bert::new(bert.clean_text, bert.handle_chinese_chars, strip, bert.lowercase)
 }
 
-/// Reads a replacement from what `tokenizers` writes for it, since its pattern is not public.
 fn replace_of(replace: &HfReplace) -> Result<Replace, String> {
-    #[derive(Deserialize)]
-    enum Written {
-        String(String),
-        Regex(String),
-    }
-    #[derive(Deserialize)]
-    struct Fields {
-        pattern: Written,
-    }
-    let fields = serde_json::to_value(replace).and_then(serde_json::from_value);
-    let Fields { pattern } = fields.map_err(|wrong| wrong.to_string())?;
-    let pattern = match pattern {
-        Written::String(text) => Pattern::text(NORMALIZER, &text)?,
-        Written::Regex(regex) => Pattern::regex(NORMALIZER, &regex)?,
+    let pattern = match Replaced::of(replace)? {
+        Replaced::String(text) => Pattern::text(NORMALIZER, &text)?,
+        Replaced::Regex(regex) => Pattern::regex(NORMALIZER, &regex)?,
     };
     Ok(Replace::new(pattern, &replace.content))
 }

@@ -12,7 +12,6 @@
 //! pre-tokenizer cuts ranges of one buffer, and the ids of a unit that was met before come from a table.
 
 mod added_tokens;
-mod automaton;
 mod base64;
 mod byte_chars;
 mod compile;

@@ -9,8 +9,8 @@ use crate::bounds::pattern::BoundedPattern;
 use crate::engine::Level;
 use crate::engine::pre_tokenizer::cutter::{CutState, Cuts, Cutter, Window};
 use crate::engine::pre_tokenizer::pattern;
+use crate::engine::pre_tokenizer::regex::split_regex::SplitRegex;
 
-use super::automaton::Automaton;
 use super::stop::Stop;
 
 /// What is looked for in a text.
@@ -20,7 +20,7 @@ pub(super) enum Pattern {
     /// A pattern that the engine knows, whose matches are the whole text.
     Engine(Box<Cutter>, Level),
     /// A regular expression that an automaton runs.
-    Automaton(Box<Automaton>),
+    Automaton(Box<SplitRegex>),
     /// Any other regular expression, as Oniguruma runs it.
     Oniguruma(BoundedPattern),
 }
@@ -60,9 +60,9 @@ impl Pattern {
         if let (Some(known), Ok(level)) = (pattern::Pattern::known(text), Level::of_machine()) {
             return Ok(Self::Engine(Box::new(Cutter::Pattern(known)), level));
         }
-        Ok(match Automaton::new(text) {
-            Some(automaton) => Self::Automaton(Box::new(automaton)),
-            None => Self::Oniguruma(bounded),
+        Ok(match SplitRegex::new(text) {
+            Ok(regex) => Self::Automaton(Box::new(regex)),
+            Err(_) => Self::Oniguruma(bounded),
         })
     }
 
@@ -86,7 +86,18 @@ impl Pattern {
                 Ok(())
             }
             Self::Engine(cutter, level) => engine_matches(cutter, *level, text, each),
-            Self::Automaton(automaton) => automaton.matches(text, each),
+            Self::Automaton(regex) => {
+                let mut at = 0;
+                while at < text.len()
+                    && let Some((start, end)) = regex.next_match(text, at)
+                {
+                    if !each(start, end)? {
+                        break;
+                    }
+                    at = end;
+                }
+                Ok(())
+            }
             Self::Oniguruma(bounded) => {
                 for ((start, end), is_match) in bounded.stretches(text)? {
                     if is_match && !each(start, end)? {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::added::tokens::{SpecialInText, Stretch};
+use ratdata_schemas::recipe::SpecialInText;
+
+use super::added::tokens::Stretch;
 use super::error::EncodeError;
 use super::loaded::{Loaded, Worker};
 use crate::bounds::boundary::{Broken, bounded, caught};

@@ -26,6 +26,15 @@ impl Semantics {
     }
 }
 
+impl From<Semantics> for ratdata_schemas::Semantics {
+    fn from(semantics: Semantics) -> Self {
+        match semantics {
+            Semantics::Json => Self::Tokenizers,
+            Semantics::SentencePiece => Self::SentencePiece,
+        }
+    }
+}
+
 /// A tokenizer's file, as it was when it was read.
 #[derive(Clone, Debug)]
 pub(super) struct TokenizerFile {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ratdata_schemas::TokenId;
+use ratdata_schemas::recipe::SpecialInText;
 
-use super::added::tokens::{SpecialInText, Stretch};
+use super::added::tokens::Stretch;
 use super::decoder::Decoder;
 use super::error::EncodeError;
 use super::file::{Semantics, TokenizerFile};

@@ -34,13 +34,13 @@ use ratdata_schemas::{Checksum, TokenId, TokenizerRecord, Tokens};
 
 pub use crate::bounds::Bound;
 pub use crate::engine::id_width::IdWidth;
-pub use added::tokens::SpecialInText;
 pub use aligned_ids::AlignedIds;
 pub use bos_eos::CONFIG_FILES;
 pub use encoder::Encoder;
 pub use error::{EncodeError, TokenizerError};
 pub use file::Semantics;
 pub use oracle::Oracle;
+pub use ratdata_schemas::recipe::SpecialInText;
 
 use decoder::Decoder;
 use file::TokenizerFile;
@@ -178,7 +178,7 @@ impl Tokenizer {
     pub fn record(&self, name: &str) -> TokenizerRecord {
         TokenizerRecord {
             name: name.to_owned(),
-            semantics: self.semantics().name().to_owned(),
+            semantics: self.semantics().into(),
             fingerprint: self.fingerprint().clone(),
             vocab_size: self.vocab_size(),
             bos: self.bos(),

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ratdata_schemas::TokenId;
 
-use super::added::tokens::{SpecialInText, Stretch};
+use super::added::tokens::Stretch;
 use super::error::EncodeError;
 use super::loaded::Loaded;
+use ratdata_schemas::recipe::SpecialInText;
 
 /// The slow twin of [`super::Encoder`].
 ///

@@ -255,9 +255,10 @@ fn mask_labels(bins: &BinSet, first: u64, counts: &mut Vec<bool>, labels: &mut [
 
 #[cfg(test)]
 mod tests {
-    use ratdata_schemas::FORMAT_VERSION;
+    use ratdata_schemas::recipe::{Import, ImportLayout, Recipe};
     use ratdata_schemas::{
-        Checksum, Dtype, Manifest, PlainName, ShardFiles, ShardWriter, SplitRecord, TokenizerRecord,
+        Checksum, Dtype, FORMAT_VERSION, Manifest, PlainName, Semantics, ShardFiles, ShardWriter,
+        SplitRecord, TokenizerRecord,
     };
 
     use super::*;
@@ -309,7 +310,7 @@ mod tests {
             dtype: Dtype::U16,
             tokenizer: TokenizerRecord {
                 name: "x".into(),
-                semantics: "tokenizers".into(),
+                semantics: Semantics::Tokenizers,
                 fingerprint: Checksum::of(b"x"),
                 vocab_size: 100,
                 bos: None,
@@ -320,7 +321,11 @@ mod tests {
             splits: [(PlainName::near("train"), SplitRecord::Shards { shards })].into(),
             sources: Vec::new(),
             base: None,
-            config: serde_json::Value::Null,
+            recipe: Recipe::Import(Import {
+                from: ImportLayout::Raw,
+                split: PlainName::near("train"),
+                eos: None,
+            }),
         };
         let bins = BinSet::from_manifest(root, &manifest, "train").unwrap();
         let shape = SequenceShape { seq_len: 3, vocab_size: 100 };

@@ -16,13 +16,16 @@ use super::contraction;
 use crate::engine::mask::{self, BLOCK};
 use crate::engine::simd::{ClassMasks, Level, class_masks};
 
+/// The pattern of GPT-2, which `ByteLevel` has inside.
+pub(crate) const GPT2: &str =
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+/// The same, as `tiktoken` writes it.
+const TIKTOKEN: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
 /// Returns whether a pattern is GPT-2's, which GPT-NeoX, OPT and `RoBERTa` use too.
 pub(crate) fn is_gpt2(regex: &str) -> bool {
-    const GPT2: [&str; 2] = [
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    ];
-    GPT2.contains(&regex)
+    [GPT2, TIKTOKEN].contains(&regex)
 }
 
 const LETTER: u8 = 1;

@@ -7,7 +7,7 @@
 mod char_class;
 mod contraction;
 pub(crate) mod cutter;
-mod gpt2;
+pub(crate) mod gpt2;
 mod gpt4;
 pub(crate) mod joins;
 pub(crate) mod pattern;

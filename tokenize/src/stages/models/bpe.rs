@@ -132,7 +132,7 @@ impl Bpe {
             symbols[next].id = NONE;
             symbols[place] = Symbol { id: becomes, before: symbol.before, after };
             if after != NONE {
-                symbols[after as usize].before = symbols_place(place);
+                symbols[after as usize].before = narrow(place);
             }
             if symbol.before != NONE {
                 self.offer(symbols, waiting, symbol.before as usize, place);
@@ -164,7 +164,7 @@ impl Bpe {
         let Merging { symbols, marked, .. } = merging;
         symbols.clear();
         let mut add = |id: u32| {
-            let place = symbols_place(symbols.len());
+            let place: u32 = narrow(symbols.len());
             if let Some(last) = symbols.last_mut() {
                 last.after = place;
             }
@@ -219,10 +219,4 @@ impl Bpe {
 #[inline]
 fn pair(left: u32, right: u32) -> u64 {
     u64::from(left) << 32 | u64::from(right)
-}
-
-/// Returns a place among the symbols of a unit, which has less than 2^32 bytes.
-#[inline]
-fn symbols_place(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(NONE)
 }

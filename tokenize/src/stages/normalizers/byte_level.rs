@@ -1,7 +1,7 @@
 //! The normalizer `ByteLevel`: each byte is written as a character that can be seen.
 
 use super::super::byte_chars::{CHARS, PRINTED};
-use super::rewrite;
+use super::rewrite::rewrite;
 
 /// Writes each byte as its character.
 pub(super) fn apply(text: &str, out: &mut String) -> bool {

@@ -7,7 +7,7 @@
 use unicode_normalization_alignments::UnicodeNormalization;
 
 use super::super::traits::Traits;
-use super::first_of;
+use super::alignment::first_of;
 
 /// A form of Unicode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Normalizers that change each character by itself: `Nmt`, `Lowercase` and `StripAccents`.
 
 use super::super::traits::Traits;
-use super::rewrite;
+use super::rewrite::rewrite;
 
 /// Removes controls, and writes other white space as a space.
 pub(super) fn nmt(text: &str, out: &mut String) -> bool {

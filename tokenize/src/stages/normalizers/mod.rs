@@ -4,12 +4,14 @@
 //! traits of characters; most texts have none, and are not copied. Otherwise the stretches between
 //! changed characters are copied as they are.
 
+mod alignment;
 mod bert;
 mod byte_level;
 mod form;
 mod local;
 mod precompiled;
 mod replace;
+mod rewrite;
 
 use crate::bounds::boundary::grow;
 
@@ -18,9 +20,7 @@ pub(super) use bert::Bert;
 pub(super) use form::Form;
 pub(super) use precompiled::Precompiled;
 pub(super) use replace::Replace;
-
-/// What bounds call this part of a tokenizer.
-const PART: &str = "normalizer";
+use rewrite::PART;
 
 /// One step of a normalizer.
 #[derive(Debug)]
@@ -155,68 +155,4 @@ impl Normalizers {
         }
         Ok((if rewritten { &buffers.text } else { text }, first))
     }
-}
-
-/// Appends a text with each character that changes replaced; returns false, and appends nothing, where
-/// there is none.
-///
-/// A character changes by the table where it is ASCII, and by `beyond` where it is not.
-fn rewrite(
-    text: &str,
-    out: &mut String,
-    ascii: &[bool; 128],
-    beyond: impl Fn(char) -> bool,
-    mut each: impl FnMut(char, &mut String),
-) -> bool {
-    let mut done = 0;
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while let Some(&byte) = bytes.get(at) {
-        let Some(&changes) = ascii.get(usize::from(byte)) else {
-            let Some(character) = text[at..].chars().next() else { break };
-            let end = at + character.len_utf8();
-            if beyond(character) {
-                out.push_str(&text[done..at]);
-                each(character, out);
-                done = end;
-            }
-            at = end;
-            continue;
-        };
-        if changes {
-            if done == 0 {
-                out.reserve(text.len());
-            }
-            out.push_str(&text[done..at]);
-            each(char::from(byte), out);
-            done = at + 1;
-        }
-        at += 1;
-    }
-    if done > 0 {
-        out.push_str(&text[done..]);
-    }
-    done > 0
-}
-
-/// Returns how many bytes of a rewritten text stand for the first character of the document, as
-/// `tokenizers` aligns them.
-///
-/// Each character comes with its change: 0 where it takes the place of one, −N where N more after that one
-/// are gone, 1 where it is new and stands for what the one before it does.
-fn first_of(text: &str, first: usize, changes: impl IntoIterator<Item = (char, isize)>) -> usize {
-    let mut rest = text.chars();
-    let (mut at, mut bytes) = (0, 0);
-    for (character, change) in changes {
-        let stands_at = if change > 0 { at.max(1) - 1 } else { at };
-        if stands_at >= first {
-            break;
-        }
-        bytes += character.len_utf8();
-        if change <= 0 {
-            let taken = rest.by_ref().take(change.unsigned_abs() + 1);
-            at += taken.map(char::len_utf8).sum::<usize>();
-        }
-    }
-    bytes
 }

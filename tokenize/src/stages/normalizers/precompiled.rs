@@ -12,7 +12,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::super::stop::Stop;
 use super::super::traits::Traits;
-use super::first_of;
+use super::alignment::first_of;
 
 /// A character map.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use crate::bounds::boundary::grow;
 
 use super::super::pattern::Pattern;
 use super::super::stop::Stop;
-use super::PART;
+use super::rewrite::PART;
 
 /// Writes something else for every match of a pattern.
 #[derive(Debug)]

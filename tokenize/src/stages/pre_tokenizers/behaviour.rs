@@ -1,6 +1,6 @@
 //! What becomes of the matches that a text is split at.
 
-use super::Piece;
+use super::pieces::Piece;
 
 /// The five behaviours of `tokenizers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use super::super::byte_chars;
 use super::super::pattern::Pattern;
 use super::super::stop::Stop;
-use super::{Behaviour, Piece, Pieces, split};
+use super::behaviour::Behaviour;
+use super::pieces::{Piece, Pieces};
+use super::split::split;
 
 /// The step.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Sets of characters that texts are split at.
 
 use super::super::traits::Traits;
-use super::Piece;
 use super::behaviour::{Behaviour, Splits};
+use super::pieces::Piece;
 
 /// A set of characters: a table of ASCII, and a rule for the others.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::super::traits::Traits;
-use super::Piece;
+use super::pieces::Piece;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {

@@ -2,7 +2,7 @@
 //! each.
 
 use super::super::stop::Stop;
-use super::{Piece, Pieces};
+use super::pieces::{Piece, Pieces};
 
 /// Before which pieces the character is put, unless they begin with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

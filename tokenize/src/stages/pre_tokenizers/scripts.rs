@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use tokenizers::pre_tokenizers::unicode_scripts::UnicodeScripts;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
-use super::Piece;
+use super::pieces::Piece;
 
 /// The number of a script; 0 for characters that belong to any.
 type Script = u8;

@@ -2,24 +2,13 @@
 
 use aho_corasick::BuildError;
 use ratdata_schemas::TokenId;
+use ratdata_schemas::recipe::SpecialInText;
 use rustc_hash::FxHashMap as HashMap;
 
 use super::finder::Finder;
 use super::token::AddedToken;
 use crate::engine::MAX_UNIT;
 use crate::tokenizer::error::EncodeError;
-
-/// How a special token that is written in the text is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SpecialInText {
-    /// It becomes its id, as in the reference.
-    #[default]
-    Parse,
-    /// It is plain text.
-    Plain,
-    /// It is an error.
-    Error,
-}
 
 /// A stretch of text between added tokens, or an added token.
 pub(crate) enum Stretch<'a> {

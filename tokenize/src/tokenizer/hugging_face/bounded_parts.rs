@@ -8,8 +8,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 use tokenizers::normalizers::Replace;
 use tokenizers::pattern::{Invert, Pattern};
 use tokenizers::pre_tokenizers::split::SplitPattern;
@@ -22,6 +21,7 @@ use tokenizers::{
 use crate::bounds::boundary::{Bound, grow, leave};
 use crate::bounds::limits::{MOST_REWRITING_CUTS, MOST_STEPS};
 use crate::bounds::pattern::BoundedPattern;
+use crate::bounds::replaced::Replaced;
 
 /// A tokenizer of Hugging Face whose parts are bounded.
 pub(super) type BoundedTokenizer =
@@ -40,25 +40,12 @@ pub(super) struct Replacement {
 }
 
 impl Replacement {
-    /// Reads a replacement from what `tokenizers` writes for it, since its pattern is not public.
     fn of(part: &'static str, replace: &Replace) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        enum Written {
-            String(String),
-            Regex(String),
-        }
-        #[derive(Deserialize)]
-        struct Fields {
-            pattern: Written,
-            content: String,
-        }
-        let fields = written(replace)?;
-        let fields: Fields = serde_json::from_value(fields).map_err(|wrong| wrong.to_string())?;
-        let pattern = match fields.pattern {
-            Written::String(text) => BoundedPattern::literal(part, &text)?,
-            Written::Regex(text) => BoundedPattern::regex(part, &text)?,
+        let pattern = match Replaced::of(replace)? {
+            Replaced::String(text) => BoundedPattern::literal(part, &text)?,
+            Replaced::Regex(text) => BoundedPattern::regex(part, &text)?,
         };
-        Ok(Self { pattern, content: fields.content.into(), part })
+        Ok(Self { pattern, content: replace.content.as_str().into(), part })
     }
 
     /// Finds what is to be replaced in a text, unless the text would get too long.
@@ -70,10 +57,6 @@ impl Replacement {
         grow(self.part, count.saturating_mul(self.content.len()).saturating_sub(replaced))?;
         Ok(Stretches(Cell::new(stretches)))
     }
-}
-
-fn written(step: &impl Serialize) -> Result<Value, String> {
-    serde_json::to_value(step).map_err(|wrong| wrong.to_string())
 }
 
 /// Matches that were found already, to be taken once.
@@ -284,6 +267,8 @@ impl Replacement {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::bounds::boundary::{Broken, bounded};
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::bounds::shown;
 use crate::engine::compiled::Prefix;
+use crate::engine::pre_tokenizer::gpt2::GPT2;
 use crate::engine::pre_tokenizer::pattern::Pattern;
 use crate::engine::pre_tokenizer::regex::split_regex::SplitRegex;
 use crate::engine::pre_tokenizer::splits::Splits;
@@ -26,9 +27,6 @@ pub(super) enum Style {
         nfc: bool,
     },
 }
-
-/// GPT-2's pattern, which `ByteLevel` has inside.
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// Reads how spaces are written and where units begin.
 pub(super) fn style(normalizer: &Value, pre_tokenizer: &Value) -> Result<Style, String> {

@@ -70,23 +70,42 @@ impl SplitRegex {
 
     /// Returns the end of the piece of `text` that begins at `start`, which is before the end.
     pub(crate) fn piece_end(&self, text: &str, start: usize) -> usize {
-        let bytes = text.as_bytes();
-        if let Some(found) = match_at(&self.forward, bytes, start) {
-            return match &self.giving_back {
-                Some(giving_back) if found.alternative == giving_back.alternative => {
-                    giving_back.end(text, start, found.end)
-                }
-                _ => found.end,
-            };
+        if let Some(found) = match_at(&self.forward, text.as_bytes(), start) {
+            return self.end_of(&found, text, start);
         }
-        // What lies before the next match is a piece of its own.
-        let next = self.reverse.as_ref().and_then(|reverse| {
-            let input = Input::new(bytes).range(start..);
-            let end = self.forward.try_search_fwd(&input).ok()??.offset();
-            let input = Input::new(bytes).range(start..end).anchored(Anchored::Yes);
-            Some(reverse.try_search_rev(&input).ok()??.offset())
-        });
-        next.unwrap_or(bytes.len())
+        // What is before the next match is a piece of its own.
+        self.search(text, start).map_or(text.len(), |(next, _)| next)
+    }
+
+    /// Returns the beginning and the end of the first match that begins at `start` or later, where `start` is
+    /// before the end of the text.
+    pub(crate) fn next_match(&self, text: &str, start: usize) -> Option<(usize, usize)> {
+        if self.is_total() {
+            return Some((start, self.piece_end(text, start)));
+        }
+        let (start, found) = self.search(text, start)?;
+        Some((start, self.end_of(&found, text, start)))
+    }
+
+    /// Searches for a match; none where the pattern matches everywhere, which nobody searches for.
+    fn search(&self, text: &str, start: usize) -> Option<(usize, Found)> {
+        let bytes = text.as_bytes();
+        let reverse = self.reverse.as_ref()?;
+        let input = Input::new(bytes).range(start..);
+        let half = self.forward.try_search_fwd(&input).ok()??;
+        let found = Found { alternative: half.pattern().as_usize(), end: half.offset() };
+        let input = Input::new(bytes).range(start..found.end).anchored(Anchored::Yes);
+        Some((reverse.try_search_rev(&input).ok()??.offset(), found))
+    }
+
+    /// Returns the end of a match, whose automaton has `\s+` for `\s+(?!\S)`.
+    fn end_of(&self, found: &Found, text: &str, start: usize) -> usize {
+        match &self.giving_back {
+            Some(giving_back) if found.alternative == giving_back.alternative => {
+                giving_back.end(text, start, found.end)
+            }
+            _ => found.end,
+        }
     }
 }
 

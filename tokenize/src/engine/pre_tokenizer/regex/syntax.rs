@@ -2,10 +2,9 @@
 //!
 //! What means something else elsewhere, or what no tokenizer is known to need, is refused.
 
-use std::ops::RangeInclusive;
-
-use onig::Regex;
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
+
+use super::oniguruma;
 
 /// How deep groups and classes may be nested.
 const DEEPEST: usize = 50;
@@ -120,17 +119,6 @@ pub(super) fn set(class: &str) -> Result<ClassUnicode, String> {
 
 fn one(character: char) -> ClassUnicode {
     ClassUnicode::new([ClassUnicodeRange::new(character, character)])
-}
-
-/// Returns a class of brackets as Oniguruma has it: of some characters of Latin-1 it says otherwise within
-/// brackets than outside of them.
-fn as_oniguruma(mut set: ClassUnicode, text: &str) -> Result<ClassUnicode, String> {
-    const LATIN: RangeInclusive<char> = '\0'..='\u{ff}';
-    let regex = Regex::new(text).map_err(|wrong| wrong.description().to_owned())?;
-    set.difference(&ClassUnicode::new([ClassUnicodeRange::new(*LATIN.start(), *LATIN.end())]));
-    let found = LATIN.filter(|c| regex.is_match(c.encode_utf8(&mut [0; 4])));
-    set.union(&ClassUnicode::new(found.map(|c| ClassUnicodeRange::new(c, c))));
-    Ok(set)
 }
 
 /// Returns the only character of a set.
@@ -344,7 +332,7 @@ impl Parser<'_> {
         let begun = self.rest.0;
         let set = self.class()?;
         let text = &begun[..begun.len() - self.rest.0.len()];
-        as_oniguruma(set, &format!("[{text}"))
+        oniguruma::within_brackets(set, &format!("[{text}"))
     }
 
     /// Reads a class, whose bracket was read.
@@ -412,6 +400,7 @@ impl Parser<'_> {
         let Some(kind) = self.rest.next() else { return Err("a `\\` at the end".into()) };
         match kind {
             's' | 'S' | 'd' | 'D' => set(&format!("\\{kind}")),
+            'w' | 'W' => oniguruma::set_of(&format!("\\{kind}")),
             'n' => Ok(one('\n')),
             'r' => Ok(one('\r')),
             't' => Ok(one('\t')),
@@ -447,10 +436,14 @@ impl Parser<'_> {
         }
         let is_twice = self.rest.next_if_eq('^').is_some();
         let name = self.rest.next_until('}').ok_or("`\\p{` without an end")?;
-        if !PROPERTIES.contains(&name) {
-            return Err(format!("`\\p{{{name}}}`"));
-        }
-        let mut set = set(&format!("\\p{{{name}}}"))?;
+        let class = format!("\\p{{{name}}}");
+        let mut set = if PROPERTIES.contains(&name) {
+            set(&class)?
+        } else if name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            oniguruma::set_of(&class)?
+        } else {
+            return Err(format!("`{class}`"));
+        };
         if is_negated != is_twice {
             set.negate();
         }

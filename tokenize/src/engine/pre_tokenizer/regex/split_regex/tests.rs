@@ -7,7 +7,7 @@ use regex_syntax::hir::ClassUnicode;
 use tokenizers::pattern::Pattern;
 use tokenizers::utils::SysRegex;
 
-use super::super::syntax::{Node, PROPERTIES, set};
+use super::super::syntax::{Node, PROPERTIES};
 use super::*;
 
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -23,7 +23,7 @@ const KIMI: &str = r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}
 const BLOOM: &str = r" ?[^(\s|[.,!?…。，、।۔،])]+";
 
 /// Patterns that the automaton covers.
-const COVERED: [&str; 31] = [
+const COVERED: [&str; 34] = [
     GPT2,
     CL100K,
     QWEN2,
@@ -55,10 +55,13 @@ const COVERED: [&str; 31] = [
     r"(?:ab|a)(?:c|bcd)",
     r"\s*\n|\S+|\s",
     r"a?b{0,2}c|ab",
+    r"\w+|[^\w\s]+",
+    r"[\w'-]+",
+    r"\p{Alpha}+\W",
 ];
 
 /// Patterns that are left to `tokenizers`.
-const LEFT: [&str; 24] = [
+const LEFT: [&str; 22] = [
     r"^a",
     r"\ba",
     r"(?=a)b",
@@ -67,7 +70,6 @@ const LEFT: [&str; 24] = [
     r"a*",
     r"(?>a+)b",
     r"a++a",
-    r"\w+",
     r"\h",
     r"(a)\1",
     r"[[:alpha:]]",
@@ -79,7 +81,6 @@ const LEFT: [&str; 24] = [
     r"(?#x)a",
     r"(?:a*)+b",
     r"\xe9",
-    r"\p{Any}",
     r"a|\s+(?!\S)",
     r"a)",
     r"(a",
@@ -114,7 +115,25 @@ fn covered() -> &'static [(&'static str, SplitRegex)] {
 fn check(text: &str) {
     for (pattern, regex) in covered() {
         assert_eq!(ends(regex, text), oracle(pattern, text), "{pattern} on {text:?}");
+        assert_eq!(matches(regex, text), matches_of_oracle(pattern, text), "{pattern} on {text:?}");
     }
+}
+
+fn matches(regex: &SplitRegex, text: &str) -> Vec<(usize, usize)> {
+    let mut matches = Vec::new();
+    let mut at = 0;
+    while at < text.len()
+        && let Some((start, end)) = regex.next_match(text, at)
+    {
+        matches.push((start, end));
+        at = end;
+    }
+    matches
+}
+
+fn matches_of_oracle(pattern: &str, text: &str) -> Vec<(usize, usize)> {
+    let found = (&SysRegex::new(pattern).unwrap()).find_matches(text).unwrap();
+    found.into_iter().filter(|(_, is_match)| *is_match).map(|(place, _)| place).collect()
 }
 
 #[test]
@@ -152,10 +171,14 @@ fn members(set: &ClassUnicode) -> Vec<char> {
 #[test]
 fn classes_have_the_characters_that_they_have_for_the_oracle() {
     let properties = PROPERTIES.map(|name| format!("\\p{{{name}}}"));
-    let perl = ["\\s", "\\S", "\\d", "\\D"].map(str::to_owned);
-    for class in properties.into_iter().chain(perl) {
-        assert!(members(&set(&class).unwrap()) == characters(&class), "{class}");
-        for class in [format!("[{class}]"), format!("[^{class}]"), format!("[a{class}&&[^b]]")] {
+    let others = ["\\s", "\\S", "\\d", "\\D", "\\w", "\\W", "\\p{Alnum}", "\\P{Upper}"];
+    for class in properties.into_iter().chain(others.map(str::to_owned)) {
+        for class in [
+            class.clone(),
+            format!("[{class}]"),
+            format!("[^{class}]"),
+            format!("[a{class}&&[^b]]"),
+        ] {
             let Ok(Node::Class(set)) = parse(&class) else { panic!("{class}") };
             assert!(members(&set) == characters(&class), "{class}");
         }
@@ -235,5 +258,7 @@ proptest! {
         prop_assume!(SysRegex::new(&pattern).is_ok());
 
         prop_assert_eq!(ends(&regex, &text), oracle(&pattern, &text), "{} on {:?}", pattern, text);
+        let (ours, theirs) = (matches(&regex, &text), matches_of_oracle(&pattern, &text));
+        prop_assert_eq!(ours, theirs, "{} on {:?}", pattern, text);
     }
 }

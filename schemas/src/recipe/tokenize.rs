@@ -1,15 +1,16 @@
-//! What decides a tokenize job's bytes.
+//! The recipe of `tokenize`: the settings that decide its bytes.
 
-use ratdata_schemas::{Dtype, PlainName, TokenizerRecord};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::source::{SplitFiles, Undecodable};
-use crate::tokenizer::SpecialInText;
+use crate::plain_name::PlainName;
+use crate::records::TokenizerRecord;
+use crate::token::Dtype;
 
 /// The settings of a tokenize job: all of them, and nothing but what changes bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct JobConfig {
+pub struct Tokenize {
     /// What the files' names begin with.
     pub name: PlainName,
     /// The column or field that holds the text.
@@ -27,7 +28,7 @@ pub struct JobConfig {
     /// Whether the begin-of-text id precedes each document, and which it is.
     pub bos: Edge,
     /// What becomes of special tokens that are written in the text.
-    pub special_in_text: Specials,
+    pub special_in_text: SpecialInText,
     /// The width of ids.
     pub dtype: DtypeChoice,
     /// At most this many documents, in the order of the input.
@@ -39,7 +40,7 @@ pub struct JobConfig {
     pub split_files: SplitFiles,
 }
 
-impl Default for JobConfig {
+impl Default for Tokenize {
     /// The reference's settings.
     fn default() -> Self {
         Self {
@@ -51,7 +52,7 @@ impl Default for JobConfig {
             merge: false,
             eos: Edge::Switch(true),
             bos: Edge::Switch(false),
-            special_in_text: Specials::Parse,
+            special_in_text: SpecialInText::Parse,
             dtype: DtypeChoice::Auto,
             limit_docs: None,
             on_bad_row: OnBadRow::Fail,
@@ -61,7 +62,7 @@ impl Default for JobConfig {
 }
 
 /// What is put at one end of each document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Edge {
     /// Nothing, or the id that the tokenizer has for it.
@@ -78,7 +79,7 @@ impl Edge {
 }
 
 /// The order of documents within a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// The reference's: that of the permutation which also makes the split.
@@ -88,7 +89,7 @@ pub enum Order {
 }
 
 /// What becomes of rows that hold no text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadRow {
     /// The job fails at the first.
@@ -100,18 +101,8 @@ pub enum OnBadRow {
     Replace,
 }
 
-impl OnBadRow {
-    /// Returns what becomes of bytes and escapes that stand for no character.
-    pub fn undecodable(self) -> Undecodable {
-        match self {
-            Self::Fail | Self::Skip => Undecodable::Refuse,
-            Self::Replace => Undecodable::Replace,
-        }
-    }
-}
-
 /// The width of ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DtypeChoice {
     /// The narrowest that holds the vocabulary.
@@ -122,31 +113,46 @@ pub enum DtypeChoice {
     U32,
 }
 
-/// [`SpecialInText`], as it is written in configurations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a special token that is written in the text is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Specials {
-    /// They become their ids.
+pub enum SpecialInText {
+    /// It becomes its id, as in the reference.
+    #[default]
     Parse,
-    /// They are plain text.
+    /// It is plain text.
     Plain,
-    /// They are an error.
+    /// It is an error.
     Error,
 }
 
-impl From<Specials> for SpecialInText {
-    fn from(specials: Specials) -> Self {
-        match specials {
-            Specials::Parse => Self::Parse,
-            Specials::Plain => Self::Plain,
-            Specials::Error => Self::Error,
-        }
+/// Which files of a folder, or of a data set on the hub, are read, by the split that their names
+/// say. A file that is named by itself or by a pattern is read in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitFiles {
+    /// The files of `train`, and those whose names say no split.
+    #[default]
+    Train,
+    /// The files of `validation` alone.
+    Validation,
+    /// The files of `test` alone.
+    Test,
+    /// All files.
+    All,
+}
+
+impl SplitFiles {
+    /// Returns whether this is the default of a job.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_default(&self) -> bool {
+        *self == Self::Train
     }
 }
 
 impl DtypeChoice {
     /// Returns the width for a vocabulary; none where it does not fit.
-    pub(crate) fn resolve(self, tokenizer: &TokenizerRecord) -> Option<Dtype> {
+    pub fn resolve(self, tokenizer: &TokenizerRecord) -> Option<Dtype> {
         let narrowest = Dtype::for_vocab(tokenizer.vocab_size);
         match self {
             Self::Auto => Some(narrowest),
@@ -162,12 +168,12 @@ mod tests {
 
     #[test]
     fn a_config_names_the_files_of_other_splits_alone() {
-        let config = JobConfig::default();
-        let all = JobConfig { split_files: SplitFiles::All, ..JobConfig::default() };
+        let config = Tokenize::default();
+        let all = Tokenize { split_files: SplitFiles::All, ..Tokenize::default() };
 
         let written = serde_json::to_value(&config).unwrap();
         assert!(written.get("split_files").is_none(), "{written}");
-        assert_eq!(serde_json::from_value::<JobConfig>(written).unwrap(), config);
+        assert_eq!(serde_json::from_value::<Tokenize>(written).unwrap(), config);
         assert_eq!(serde_json::to_value(&all).unwrap()["split_files"], "all");
     }
 

@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::layered::{LayerError, Layered, nearest};
-use ratdata_schemas::{PlainName, TomlPlace};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::clip::Truncate;
 use super::date::Date;
 use super::template::Template;
+use crate::layered::{LayerError, Layered, nearest};
+use crate::plain_name::PlainName;
+use crate::toml_place::TomlPlace;
 
 /// The tasks that are compiled in, by name.
 pub const TASKS: [(&str, &str); 5] = [
@@ -25,7 +26,7 @@ pub const TASKS: [(&str, &str); 5] = [
 ];
 
 /// A task: everything that decides its rows but the tokenizer and the row's length.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// The prompt, with `{column}` where a column's text goes.
@@ -49,7 +50,7 @@ fn default_new_tokens() -> u32 {
 }
 
 /// A column of conversations and the template that writes them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chat {
     /// The column with a list of `{role, content}`.
@@ -70,8 +71,23 @@ fn default_messages() -> String {
     "messages".into()
 }
 
+/// What becomes of an example that is longer than its row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Truncate {
+    /// Its middle is cut out, as in the reference.
+    #[default]
+    Middle,
+    /// Its beginning is cut off.
+    Left,
+    /// Its end is cut off.
+    Right,
+    /// It is left out.
+    Drop,
+}
+
 /// One part of a task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
     /// Files, a pattern, or an address on the hub; as the task file has it.
@@ -103,7 +119,7 @@ pub struct Split {
 }
 
 /// A draw as Python's `random.seed(seed); random.sample(range(n), rows)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// How many examples.
@@ -156,6 +172,11 @@ impl TaskError {
             _ => None,
         }
     }
+}
+
+/// The name of a task's split in an artifact: `validation` is `val`.
+pub fn artifact_split(split: &str) -> &str {
+    if split == "validation" { "val" } else { split }
 }
 
 impl Task {
@@ -237,11 +258,6 @@ impl Task {
             present: self.splits.keys().map(ToString::to_string).collect(),
         })
     }
-}
-
-/// The name of a task's split in an artifact: `validation` is `val`.
-pub(crate) fn artifact_split(split: &str) -> &str {
-    if split == "validation" { "val" } else { split }
 }
 
 impl Split {

@@ -1,0 +1,97 @@
+//! Recipes: which step made an artifact, with all settings that decide its bytes.
+//!
+//! ```text
+//! Recipe -> Tokenize   tokenize.rs
+//!        -> Sft        sft.rs        with its Task (task.rs), whose prompts are Templates (template.rs)
+//!        -> Pack       pack.rs
+//!        -> Merge      here          with the recipes of its inputs
+//!        -> Import     import.rs
+//! manifest of format 1 -> Recipe     format_1.rs
+//! ```
+//!
+//! A manifest stores its recipe under `recipe`, tagged by `kind`. A path in a recipe is never absolute.
+
+mod date;
+mod format_1;
+mod import;
+mod pack;
+mod sft;
+mod task;
+mod template;
+mod tokenize;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::Checksum;
+
+pub use date::Date;
+pub(crate) use format_1::recipe_of_format_1;
+pub use import::{Import, ImportLayout};
+pub use pack::{Algorithm, Long, Pack, PackConfig};
+pub use sft::{Form, MadeFrom, MadeSplit, Sft};
+pub use task::{Chat, Sample, Split, TASKS, Task, TaskError, Truncate, artifact_split};
+pub use template::{Part, Template, TemplateError};
+pub use tokenize::{DtypeChoice, Edge, OnBadRow, Order, SpecialInText, SplitFiles, Tokenize};
+
+/// Which step made an artifact, with all settings that decide its bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Recipe {
+    /// Text became token bins.
+    Tokenize(Tokenize),
+    /// Instruction data became rows or documents.
+    Sft(Sft),
+    /// Documents of token bins became rows.
+    Pack(Pack),
+    /// Artifacts of token bins became one.
+    Merge(Merge),
+    /// Token bins of another tool became an artifact.
+    Import(Import),
+}
+
+/// The artifacts that were joined.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// The artifacts, in the order of their tokens.
+    pub inputs: Vec<MergedInput>,
+}
+
+/// What a joined artifact records of one of its inputs: enough to trace a document to its source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergedInput {
+    /// The checksum of its manifest.
+    pub manifest: Checksum,
+    /// Its name.
+    pub name: String,
+    /// How many of the sources are its own; they are in the order of the inputs.
+    pub sources: usize,
+    /// How many documents each of its splits has.
+    pub documents: BTreeMap<String, u64>,
+    /// How it was made.
+    pub recipe: Recipe,
+}
+
+impl Recipe {
+    /// Returns the name of the step, which is the name of its command.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tokenize(_) => "tokenize",
+            Self::Sft(_) => "sft",
+            Self::Pack(_) => "pack",
+            Self::Merge(_) => "merge",
+            Self::Import(_) => "import",
+        }
+    }
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
+    }
+}
