@@ -434,7 +434,7 @@ fn answers_that_never_stop_are_told_once_with_their_count() {
     chat(root, glm, &talk.repeat(3));
     let (status, said) = sft(root, "chat.toml", &[]);
     assert_eq!(status, Some(0), "{said}");
-    assert_eq!(said.matches("no stop token is learnt").count(), 1, "{said}");
+    assert_eq!(said.matches("no stop token is trained on").count(), 1, "{said}");
     assert!(said.contains("3 conversations have"), "{said}");
 
     chat(root, CHATML, talk);

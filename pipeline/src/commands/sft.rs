@@ -24,7 +24,7 @@ use crate::summary::PackSummary;
 use crate::ui::Ui;
 use ratdata_console::{grouped, sized};
 
-/// Turn instruction data into rows that say what is learnt
+/// Turn instruction data into rows that say what is trained on
 ///
 /// Prompts and answers, or conversations, become rows of one length with shifted labels: by
 /// default the reference's int16 pairs of inputs and labels, with `--packing` packed rows with a
@@ -245,7 +245,7 @@ impl From<TruncateArg> for Truncate {
     }
 }
 
-/// Tells what was left out, and what cannot be learnt from.
+/// Tells what was left out, and what cannot be trained on.
 fn tell(ui: &Ui, progress: &SftProgress) {
     use std::sync::atomic::Ordering::Relaxed;
     let bad = progress.bad_rows.load(Relaxed);
@@ -253,17 +253,17 @@ fn tell(ui: &Ui, progress: &SftProgress) {
         let first = progress.first_bad.lock().map(|first| first.join("\n  ")).unwrap_or_default();
         ui.warn(&format!("{} rows left out; the first:\n  {first}", grouped(bad)));
     }
-    let unlearnt = progress.unlearnt.load(Relaxed);
-    if unlearnt > 0 {
+    let untrained = progress.untrained.load(Relaxed);
+    if untrained > 0 {
         ui.warn(&format!(
             "{} examples have no token to learn: their prompt fills the row",
-            grouped(unlearnt)
+            grouped(untrained)
         ));
     }
     let unstopped = progress.unstopped.load(Relaxed);
     if unstopped > 0 {
         ui.warn(&format!(
-            "{} conversations have an answer behind which no stop token is learnt: the template writes nothing there that belongs to the turn, so a model will not learn where to stop; write EOS behind an answer in `chat.template`, or mark what ends a turn with `{{% generation %}}`",
+            "{} conversations have an answer behind which no stop token is trained on: the template writes nothing there that belongs to the turn, so a model will not learn where to stop; write EOS behind an answer in `chat.template`, or mark what ends a turn with `{{% generation %}}`",
             grouped(unstopped)
         ));
     }

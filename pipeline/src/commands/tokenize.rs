@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
-    self, DtypeChoice, Edge, Job, JobError, OnBadRow, Order, Outcome, Progress, RowTally,
+    self, DtypeChoice, Edge, Job, JobError, OnBadRow, Order, Outcome, Progress, RowCounter,
     SpecialInText, Tokenize, count_documents,
 };
 use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
@@ -361,7 +361,7 @@ fn tell_changed(ui: &Ui, progress: &Progress) {
 }
 
 /// Warns of rows in which something was found.
-fn tell_rows(ui: &Ui, rows: &RowTally, what: &str) {
+fn tell_rows(ui: &Ui, rows: &RowCounter, what: &str) {
     if rows.count() > 0 {
         ui.warn(&format!("{} {what}, among them:\n  {}", rows.count(), rows.first().join("\n  ")));
     }

@@ -110,7 +110,7 @@ impl<I> State<I> {
 }
 
 /// Encodes all parts on as many threads as there are encoders, and calls `write` with what
-/// happened, in the order of the input; it says whether to go on.
+/// happened, in the order of the input; it says whether to continue.
 ///
 /// # Errors
 ///
@@ -261,7 +261,7 @@ fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>)
     }
 }
 
-/// Reads a part, offering its batches to the others; returns whether to go on.
+/// Reads a part, offering its batches to the others; returns whether to continue.
 fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
@@ -309,7 +309,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     }
 }
 
-/// Encodes one batch; returns whether to go on.
+/// Encodes one batch; returns whether to continue.
 fn encode_and_send<W: IdWidth, I>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
@@ -326,7 +326,7 @@ fn encode_and_send<W: IdWidth, I>(
     }
 }
 
-/// Tells of a failure and gives up what comes after it; returns whether to go on with the rest.
+/// Tells of a failure and gives up what comes after it; returns whether to continue with the rest.
 fn fail<W, I>(
     shared: &Shared<'_, I>,
     place: Place,

@@ -55,7 +55,7 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         Self { scope, job, progress, interrupted, left, current: None, finishing: VecDeque::new() }
     }
 
-    /// Takes what happened next; returns whether the job goes on.
+    /// Takes what happened next; returns whether the job continues.
     pub(crate) fn take(&mut self, event: Event<W>) -> Result<bool, JobError> {
         match event {
             Event::Block(number, block) => {

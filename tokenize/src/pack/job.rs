@@ -152,7 +152,7 @@ impl PackJob {
     }
 
     /// Keeps what is known of the bins, where rows were written out of them. Indexes are small, so they
-    /// are read again, and a pack of spans has nothing of this machine beside it.
+    /// are read again, and a pack of spans has nothing else of this machine.
     fn leave_note(&self, lock: &DirLock, known: &Known) {
         if self.materialize {
             lock.leave(&known.to_note());

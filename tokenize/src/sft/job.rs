@@ -285,11 +285,11 @@ impl SftJob {
         Ok((there, made))
     }
 
-    /// Returns the checksum of the chat template beside the tokenizer, where the task takes that: it
+    /// Returns the checksum of the chat template in the folder of the tokenizer, where the task takes that: it
     /// decides the rows, and is no part of the tokenizer's fingerprint.
     fn template_beside(&self, tokenizer: &Path) -> Option<Checksum> {
         self.task.chat.as_ref().filter(|chat| chat.template.is_none())?;
-        // What is wrong with the file is told by whoever compiles the template.
+        // An error in the file is reported where the template is compiled.
         let text = std::fs::read(tokenizer.with_file_name("tokenizer_config.json")).ok()?;
         let config: Value = serde_json::from_slice(&text).ok()?;
         let read = ["chat_template", "bos_token", "eos_token"].map(|key| config[key].clone());

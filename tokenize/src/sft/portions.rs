@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `KEY` stands for all that decides the rows: task, tokenizer, lengths, split, and the file's
-//! content. So portions are found by whoever makes the same rows, and never taken for others.
+//! content. So every job of the same rows finds them, and no other job takes them for its own.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -37,7 +37,7 @@ pub(crate) type RowResult = Result<RowExamples, String>;
 #[derive(Debug)]
 pub(crate) struct Portions {
     folder: PathBuf,
-    /// What decides the rows beside the file.
+    /// What decides the rows, apart from the file.
     job: Value,
     /// Into how many portions a file was cut, by its key, once for every portion that was there.
     cuts: BTreeMap<String, Vec<usize>>,
@@ -234,8 +234,8 @@ fn write_example(bytes: &mut Vec<u8>, example: &Example) {
     }
     put(bytes, size(example.ids.len()));
     // An id has at most 31 bits, and a token's flag takes the last one.
-    for (&id, &learnt) in example.ids.iter().zip(&example.learnt) {
-        put(bytes, (id << 1) | u32::from(learnt));
+    for (&id, &trained) in example.ids.iter().zip(&example.trained) {
+        put(bytes, (id << 1) | u32::from(trained));
     }
 }
 
@@ -263,9 +263,9 @@ fn read_example(from: &mut impl Read) -> io::Result<Example> {
     let len = u64::from(take(from)?);
     let words = take_bytes(from, len * 4)?;
     let words = words.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
-    let (ids, learnt): (Vec<TokenId>, Vec<bool>) =
+    let (ids, trained): (Vec<TokenId>, Vec<bool>) =
         words.map(|word| (word >> 1, word & 1 == 1)).unzip();
-    Ok(Example { ids, learnt, prompt_len, cut, last_label })
+    Ok(Example { ids, trained, prompt_len, cut, last_label })
 }
 
 fn put(bytes: &mut Vec<u8>, word: u32) {
@@ -311,9 +311,9 @@ mod tests {
         let tokens = proptest::collection::vec((0..1_u32 << 31, any::<bool>()), 1..9);
         let cut = proptest::option::of((1..9_usize, -100..50_000_i32));
         (tokens, 0..9_usize, cut, -100..50_000_i32).prop_map(|(tokens, prompt_len, cut, label)| {
-            let (ids, learnt) = tokens.into_iter().unzip();
+            let (ids, trained) = tokens.into_iter().unzip();
             let cut = cut.map(|(position, label)| Cut { position, label });
-            Example { ids, learnt, prompt_len, cut, last_label: label }
+            Example { ids, trained, prompt_len, cut, last_label: label }
         })
     }
 
@@ -361,7 +361,7 @@ mod tests {
         let rows = BLOCK * 7 / 2;
         let one = |id: TokenId| Example {
             ids: vec![id],
-            learnt: vec![false],
+            trained: vec![false],
             prompt_len: 1,
             cut: None,
             last_label: IGNORE_INDEX,
