@@ -4,6 +4,7 @@ use ratdata_schemas::narrow;
 
 use super::gpt2::{self, Gpt2State};
 use super::gpt4::Walk;
+use super::gpt4_blocks::{self, BlockState};
 use super::joins::Joins;
 use super::pattern::Pattern;
 use super::splits::PieceEnds;
@@ -110,6 +111,7 @@ pub(crate) struct CutState {
     before: u8, // the byte in front; a space where a `▁` was put before the text
     first: bool,
     gpt2: Gpt2State,
+    gpt4: BlockState,
     /// Where the last unit ends that a walk has found, in this window or after it.
     walked: usize,
     pieces: PieceEnds,
@@ -122,6 +124,7 @@ impl CutState {
             before: b' ',
             first: !prefixed,
             gpt2: Gpt2State::default(),
+            gpt4: BlockState::default(),
             walked: 0,
             pieces: PieceEnds::default(),
         }
@@ -154,6 +157,12 @@ impl Cutter {
             Self::Pattern(Pattern::Gpt2) => {
                 for at in window.blocks() {
                     out.push_mask(narrow(at), gpt2::cut_mask(level, text, at, &mut state.gpt2));
+                }
+            }
+            Self::Pattern(Pattern::Gpt4(rules)) if !rules.cased => {
+                for at in window.blocks() {
+                    let cuts = gpt4_blocks::cut_mask(*rules, level, text, at, &mut state.gpt4);
+                    out.push_mask(narrow(at), cuts);
                 }
             }
             Self::Pattern(Pattern::Gpt4(rules)) => {

@@ -10,7 +10,8 @@
 //! | other | ` ?[^\s\p{L}\p{N}]+[\r\n]*` | the same | … `[\r\n/]*` |
 //! | white | `\s*[\r\n]+\|\s+(?!\S)\|\s+` | the same | the same |
 //!
-//! A walk follows the alternatives word for word. What makes it fast is how it finds the end of a run
+//! A walk follows the alternatives word for word. `gpt4_blocks.rs` is a faster form of the patterns that do not look at
+//! case, and is tested against the walk's definition. What makes it fast is how it finds the end of a run
 //! of characters of some classes: as the first zero of a mask of 64 bytes.
 
 use super::char_class::{
@@ -24,10 +25,10 @@ use crate::engine::simd::{ClassMasks, Level, class_masks};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// How many digits make a unit at most.
-    digits: usize,
+    pub(super) digits: usize,
     /// Whether words end where their case does, take a contraction with them, and a slash may follow
     /// what is neither letter nor number.
-    cased: bool,
+    pub(super) cased: bool,
 }
 
 impl Rules {
@@ -252,6 +253,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::engine::pre_tokenizer::gpt4_blocks::{self, BlockState};
 
     const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -263,6 +265,17 @@ mod tests {
         while ends[ends.len() - 1] < text.len() {
             ends.push(walk.unit_end(ends[ends.len() - 1]));
         }
+        ends
+    }
+
+    fn ends_by_blocks(rules: Rules, level: Level, text: &str) -> Vec<usize> {
+        let mut state = BlockState::default();
+        let mut ends = vec![0];
+        for from in (0..text.len()).step_by(BLOCK) {
+            let cuts = gpt4_blocks::cut_mask(rules, level, text, from, &mut state);
+            ends.extend(mask::places(cuts).map(|place| from + place));
+        }
+        ends.extend((!text.is_empty()).then_some(text.len()));
         ends
     }
 
@@ -290,6 +303,10 @@ mod tests {
             let expected = oracle(split, text);
             for level in Level::available() {
                 assert_eq!(ends(*rules, level, text), expected, "{text:?}, {rules:?}, {level:?}");
+                if !rules.cased {
+                    let found = ends_by_blocks(*rules, level, text);
+                    assert_eq!(found, expected, "{text:?}, {rules:?}, {level:?}, by blocks");
+                }
             }
         }
     }
@@ -306,6 +323,8 @@ mod tests {
             "a  b   c\n\nd \n e\t\tf  \u{a0}\u{3000} \r\n \t",
             "e\u{301}\u{302}E\u{301}A \u{301}\u{301}AB x\u{301}'s \u{903}a",
             "  a \t.b \n.c\t d (e) -f --g",
+            "a.\r\n\r\n  \n \u{3000}b.\n.c\n\n.d '\n'll\n 'm\u{2003}'s é'sé\u{301}a ·a ··a  ·a",
+            "12345\u{664}\u{665}\u{666}\u{667}\u{668}\u{669} ½½½½½x½½½½ ..\u{85}\n\u{2028}\r\n",
         ] {
             check(&patterns, text);
             for padding in 50..70 {
