@@ -99,7 +99,7 @@ pub struct ShardRecord {
 pub struct PairsRecord {
     /// How many rows there are.
     pub rows: u64,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub row_len: u32,
     /// `[rows, row_len]` ids as `i16`.
     pub inputs: FileRecord,

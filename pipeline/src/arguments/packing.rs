@@ -8,7 +8,7 @@ use crate::number::whole;
 /// Options of every packing.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PackingArgs {
-    /// What becomes of a document longer than a row [default: split]
+    /// How to treat a document that is longer than a row [default: split]
     #[arg(long, value_enum)]
     long: Option<LongArg>,
 
@@ -16,11 +16,11 @@ pub(crate) struct PackingArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     align: Option<u32>,
 
-    /// Draw the documents' order from this seed [default: bin order]
+    /// Shuffle the documents with this seed [default: bin order]
     #[arg(long, allow_negative_numbers = true, value_name = "SEED", value_parser = whole)]
     seed: Option<u64>,
 
-    /// Write the rows out for other readers, too
+    /// Also write the rows out for other readers
     #[arg(long)]
     pub(crate) materialize: bool,
 }
@@ -28,7 +28,7 @@ pub(crate) struct PackingArgs {
 /// How documents are put into rows.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum PackingArg {
-    /// One after the other, cut wherever a row is full
+    /// One after the other, cut where a row is full
     Concat,
     /// Whole, each into the fullest row with room
     BestFit,
@@ -36,9 +36,9 @@ pub(crate) enum PackingArg {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LongArg {
-    /// It is split over rows
+    /// Split it over rows
     Split,
-    /// It is left out
+    /// Leave it out
     Drop,
 }
 

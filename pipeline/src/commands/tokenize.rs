@@ -27,15 +27,15 @@ use ratdata_console::grouped;
 
 /// Turn text into memory-mapped token bins
 ///
-/// Reads parquet, JSON lines or plain text, encodes every document, splits each file into train
-/// and val as the reference does, and writes headerless bins with a document index and a manifest.
-/// The same inputs and options give the same bytes, whatever `--num-proc`. A run that was stopped
-/// goes on where it was when the same command is given again.
+/// Reads parquet, JSON lines or plain text, encodes every document, splits each file into train and
+/// val as the reference does, and writes headerless bins with a document index and a manifest. The
+/// same inputs and options give the same bytes for any `--num-proc`. After a stop, the same command
+/// continues.
 ///
-/// A folder, or a data set of the hub, is read as its training data: files whose names, or whose
-/// folders' names, say `validation`, `valid`, `val`, `dev`, `eval`, `test` or `testing` are left out,
-/// which is told. Cards, licences, hidden files and what programs note for themselves are no data.
-/// `docs/inputs.md` has the rules.
+/// A folder or a data set of the hub is read as training data. Files and folders named
+/// `validation`, `valid`, `val`, `dev`, `eval`, `test` or `testing` are left out, with a message.
+/// Cards, licences, hidden files and the notes of programs are not data. `docs/inputs.md` has the
+/// rules.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TokenizeArgs {
@@ -47,8 +47,8 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     input: Vec<String>,
 
-    /// Which files of a folder or data set are read, by the split that their names tell; a file that
-    /// is named by itself or by a pattern is read in any case
+    /// Which files of a folder or data set are read, by the split in their names; a file that you
+    /// name yourself, or by a pattern, is always read
     #[arg(long, value_enum, default_value_t = SplitFilesArg::Train)]
     split_files: SplitFilesArg,
 
@@ -56,11 +56,11 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, default_value = "data/tokens", value_name = "DIR")]
     out: PathBuf,
 
-    /// How many threads work [default: all processors]
+    /// The number of threads [default: all processors]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
-    /// What the files' names begin with [default: the tokenizer's name]
+    /// The prefix of file names [default: the tokenizer's name]
     #[arg(long, value_name = "NAME")]
     name: Option<PlainName>,
 
@@ -93,7 +93,7 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_name = "on|off|TOKEN", default_value = "off", value_parser = edge)]
     bos: Edge,
 
-    /// What becomes of special tokens that are written in the text
+    /// How to read special tokens in the text
     #[arg(long, value_enum, default_value_t = SpecialsArg::Parse)]
     special_in_text: SpecialsArg,
 
@@ -101,11 +101,11 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_enum, default_value_t = DtypeArg::Auto)]
     dtype: DtypeArg,
 
-    /// Take at most so many documents, in the order of the input
+    /// Take at most N documents, in the order of the input
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count)]
     limit_docs: Option<NonZeroU64>,
 
-    /// What becomes of rows that hold no text
+    /// How to treat rows without text
     #[arg(long, value_enum, default_value_t = BadTextArg::Fail)]
     on_bad_row: BadTextArg,
 
@@ -113,12 +113,12 @@ pub(crate) struct TokenizeArgs {
     #[arg(long)]
     estimate: bool,
 
-    /// Do only the input files of share I of N (from 0), and leave the artifact to a later run
-    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    /// Encode the input files of share I of N (from 0); a run without this option writes the
+    /// artifact [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
     #[arg(long, value_name = "I/N", conflicts_with = "limit_docs")]
     shard: Option<Share>,
 
-    /// Replace what another job left in the folder
+    /// Replace the files of another job in the folder
     #[arg(long)]
     force: bool,
 }
@@ -131,19 +131,19 @@ Examples:
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OrderArg {
-    /// That of the permutation which makes the split
+    /// The order of the permutation that makes the split
     Reference,
-    /// That of the file
+    /// The order of the file
     File,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SpecialsArg {
-    /// They become their ids
+    /// As their ids
     Parse,
-    /// They are plain text
+    /// As plain text
     Plain,
-    /// They are an error
+    /// As an error
     Error,
 }
 
@@ -159,12 +159,12 @@ enum DtypeArg {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum BadTextArg {
-    /// The job fails at the first
+    /// Fail at the first one
     Fail,
-    /// They are left out and counted
+    /// Leave them out and count them
     Skip,
-    /// U+FFFD takes the place of wrong bytes and of lone halves of surrogate pairs, and such rows are
-    /// counted; the job fails at rows that have no text even so
+    /// Write U+FFFD for wrong bytes and lone surrogates, and count these rows; fail at rows that
+    /// have no text
     Replace,
 }
 

@@ -58,7 +58,7 @@ impl Documents {
 pub(crate) struct ImportJob<'a> {
     /// Files, and folders of files.
     pub(crate) inputs: &'a [PathBuf],
-    /// The layout they are in.
+    /// The layout of the files.
     pub(crate) from: ImportLayout,
     /// The folder that becomes the artifact.
     pub(crate) out: &'a Path,

@@ -29,10 +29,10 @@ pub enum Algorithm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Long {
-    /// It is split over rows.
+    /// Split it over rows.
     #[default]
     Split,
-    /// It is left out.
+    /// Leave it out.
     Drop,
 }
 

@@ -78,11 +78,11 @@ pub enum Truncate {
     /// Its middle is cut out, as in the reference.
     #[default]
     Middle,
-    /// Its beginning is cut off.
+    /// Remove its beginning.
     Left,
-    /// Its end is cut off.
+    /// Remove its end.
     Right,
-    /// It is left out.
+    /// Leave it out.
     Drop,
 }
 

@@ -27,7 +27,7 @@ pub struct Tokenize {
     pub eos: Edge,
     /// Whether the begin-of-text id precedes each document, and which it is.
     pub bos: Edge,
-    /// What becomes of special tokens that are written in the text.
+    /// How to read special tokens in the text.
     pub special_in_text: SpecialInText,
     /// The width of ids.
     pub dtype: DtypeChoice,
@@ -84,17 +84,17 @@ impl Edge {
 pub enum Order {
     /// The reference's: that of the permutation which also makes the split.
     Reference,
-    /// That of the file.
+    /// The order of the file.
     File,
 }
 
-/// What becomes of rows that hold no text.
+/// How to treat rows without text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadRow {
-    /// The job fails at the first.
+    /// Fail at the first one.
     Fail,
-    /// They are left out and counted.
+    /// Leave them out and count them.
     Skip,
     /// U+FFFD takes the place of bytes and escapes that stand for no character, and the job fails
     /// at the first row that has no text even so.

@@ -149,7 +149,7 @@ impl JobState {
         Ok(remove_file_if_exists(&self.receipt_path(stem))?)
     }
 
-    /// Forgets how far merges are: they begin anew.
+    /// Forgets how far merges are: they start again.
     pub(crate) fn forget_merging(&self) -> Result<(), JobError> {
         Ok(remove_folder_if_exists(&self.folder.join("merging"))?)
     }
@@ -226,7 +226,7 @@ pub(crate) fn finished_job(manifest: &Manifest) -> Value {
     })
 }
 
-/// Returns a job with the names of its inputs alone: older versions wrote fingerprints beside them.
+/// Returns a job with the names of its inputs alone: older versions also wrote fingerprints.
 fn with_names(mut job: Value) -> Value {
     for input in job["inputs"].as_array_mut().into_iter().flatten() {
         if let Some(input) = input.as_object_mut() {

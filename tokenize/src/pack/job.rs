@@ -54,7 +54,7 @@ pub struct PackOutcome {
 pub struct SplitPacked {
     /// The split.
     pub split: String,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub row_len: u32,
     /// The counts.
     #[serde(flatten)]

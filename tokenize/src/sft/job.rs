@@ -39,7 +39,7 @@ pub struct SftJob {
     pub splits: Vec<String>,
     /// A folder that holds the task's files, instead of its sources.
     pub input: Option<PathBuf>,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub max_length: u32,
     /// How examples longer than that are cut.
     pub truncate: Truncate,

@@ -19,7 +19,7 @@ pub(crate) struct PairFiles<'a> {
     pub(crate) name: &'a str,
     /// The part's name in the files.
     pub(crate) split: &'a str,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub(crate) row_len: u32,
     /// What rows are filled up with.
     pub(crate) fill: TokenId,

@@ -62,7 +62,7 @@ pub(crate) struct BlockState {
     free: bool,
     /// How many numbers the last unit has so far.
     digits: usize,
-    /// The run of white space that goes on beyond the last block.
+    /// The run of white space that continues beyond the last block.
     white: WhiteRun,
     /// Cuts after a contraction, in the next block.
     set: u64,
@@ -237,7 +237,7 @@ fn cut_white(
     }
 }
 
-/// Returns where the run of white space that goes on at `at` ends.
+/// Returns where the run of white space that continues at `at` ends.
 fn white_end(text: &str, mut at: usize) -> usize {
     // A character may reach beyond the block.
     while !text.is_char_boundary(at) {
@@ -286,8 +286,8 @@ fn cut_numbers(rules: Rules, starts: u64, number: u64, state: &mut BlockState, c
         *cuts |= starts;
         return;
     }
-    let going_on = number & 1 == 1 && state.digits > 0;
-    if !going_on && number & number << 1 & number << 2 & number << 3 == 0 {
+    let continues = number & 1 == 1 && state.digits > 0;
+    if !continues && number & number << 1 & number << 2 & number << 3 == 0 {
         // Each run has up to three bytes. What the next block has to know is how many numbers the last one has.
         let after = mask::first(BLOCK - number.leading_ones() as usize);
         state.digits = (starts & !after).count_ones() as usize;
