@@ -15,6 +15,7 @@ pub const IGNORE_INDEX: i32 = -100;
 ///
 /// On disk, ids are little-endian unsigned integers of this width, without a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// Two bytes an id: vocabularies up to 65,536 ids.

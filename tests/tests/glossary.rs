@@ -12,8 +12,8 @@ use std::path::Path;
 /// exact, so a change that removes words also lowers it. The failure prints the new list.
 const REMAINING: &[(&str, usize)] = &[
     ("docs/layouts.md", 1),
-    ("pipeline/src/commands", 7),
-    ("pipeline/src/dag", 8),
+    ("pipeline/src/commands", 8),
+    ("pipeline/src/dag", 6),
     ("pipeline/src/demo", 1),
     ("pipeline/src/executor", 1),
     ("pipeline/src/transcode", 1),

@@ -1,6 +1,5 @@
 //! Options of every packing: `ratdata pack`, and `ratdata sft --packing`.
 
-use clap::ValueEnum;
 use ratdata_tokenize::pack::{Algorithm, Long, PackConfig};
 
 use crate::number::whole;
@@ -10,7 +9,7 @@ use crate::number::whole;
 pub(crate) struct PackingArgs {
     /// How to treat a document that is longer than a row [default: split]
     #[arg(long, value_enum)]
-    long: Option<LongArg>,
+    long: Option<Long>,
 
     /// Begin documents at multiples of N columns, such as the model's chunk [default: 1]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
@@ -25,35 +24,12 @@ pub(crate) struct PackingArgs {
     pub(crate) materialize: bool,
 }
 
-/// How documents are put into rows.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum PackingArg {
-    /// One after the other, cut where a row is full
-    Concat,
-    /// Whole, each into the fullest row with room
-    BestFit,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LongArg {
-    /// Split it over rows
-    Split,
-    /// Leave it out
-    Drop,
-}
-
 impl PackingArgs {
-    pub(crate) fn config(&self, seq_len: u32, packing: PackingArg) -> PackConfig {
+    pub(crate) fn config(&self, seq_len: u32, packing: Algorithm) -> PackConfig {
         PackConfig {
             seq_len,
-            packing: match packing {
-                PackingArg::Concat => Algorithm::Concat,
-                PackingArg::BestFit => Algorithm::BestFit,
-            },
-            long: match self.long {
-                None | Some(LongArg::Split) => Long::Split,
-                Some(LongArg::Drop) => Long::Drop,
-            },
+            packing,
+            long: self.long.unwrap_or_default(),
             align: self.align.unwrap_or(1),
             seed: self.seed,
         }

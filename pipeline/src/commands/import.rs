@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ratdata_schemas::recipe::ImportLayout;
 use ratdata_schemas::{Dtype, PlainName, TokenId};
 
-use crate::arguments::{Width, tokenizer};
+use crate::arguments::tokenizer;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::library_failures::transcode_failure;
@@ -36,7 +36,7 @@ pub(crate) struct ImportArgs {
 
     /// The width of ids, where no header says it [default: u16]
     #[arg(long, value_enum)]
-    dtype: Option<Width>,
+    dtype: Option<Dtype>,
 
     /// The tokenizer that made the ids; without one the manifest says `unknown`
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
@@ -97,7 +97,7 @@ pub(crate) fn import(ui: &Ui, args: &ImportArgs) -> Result<(), Failure> {
         out: &args.out,
         name: &name,
         split: &args.split,
-        dtype: args.dtype.map(Dtype::from),
+        dtype: args.dtype,
         documents,
         tokenizer,
         link: args.link,

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use ratdata_schemas::recipe::Recipe;
-use ratdata_schemas::{MANIFEST_FILE, Manifest, SplitRecord};
+use ratdata_schemas::{Dtype, MANIFEST_FILE, Manifest, SplitRecord};
 
-use crate::arguments::Width;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{
     Asked, Subject, find_tokenizer, inspect as look, inspect_checkpoint, missing_tokenizer, texts,
@@ -36,8 +35,8 @@ pub(crate) struct InspectArgs {
     find: Option<String>,
 
     /// The width of the ids of a headerless .bin
-    #[arg(long, value_enum, default_value_t = Width::U16)]
-    dtype: Width,
+    #[arg(long, value_enum, default_value_t = Dtype::U16)]
+    dtype: Dtype,
 
     /// The row length of `-inputs.bin` and `-labels.bin` without a manifest [default: from the file
     /// name]
@@ -68,7 +67,7 @@ pub(crate) fn inspect(ui: &Ui, args: &InspectArgs) -> Result<(), Failure> {
     if weights || (path.is_dir() && !path.join(MANIFEST_FILE).is_file()) {
         return ui.emit(&inspect_checkpoint(path)?);
     }
-    let subject = Subject::of(path, args.dtype.into(), args.row_len)?;
+    let subject = Subject::of(path, args.dtype, args.row_len)?;
     let tokenizer =
         find_tokenizer(ui, args.tokenizer.as_deref(), subject.tokenizer(), subject.path())?;
     ui.emit(&look(&subject, tokenizer.as_ref())?)?;

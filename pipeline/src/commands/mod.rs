@@ -3,6 +3,7 @@
 pub(crate) mod cancel;
 pub(crate) mod clean;
 pub(crate) mod completions;
+pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Cancel(cancel::CancelArgs),
     Clean(clean::CleanArgs),
     Completions(completions::CompletionsArgs),
+    Count(count::CountArgs),
     Demo(demo::DemoArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
@@ -59,6 +61,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Cancel(args) => cancel::cancel(ui, args, program),
         Command::Clean(args) => clean::clean(ui, args, program),
         Command::Completions(args) => completions::completions(args, program()),
+        Command::Count(args) => count::count(ui, args),
         Command::Demo(args) => demo::demo(ui, args, program),
         Command::Export(args) => export::export(ui, args),
         Command::Import(args) => import::import(ui, args),

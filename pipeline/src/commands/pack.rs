@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use ratdata_tokenize::pack::PackJob;
+use ratdata_tokenize::pack::{Algorithm, PackJob};
 
-use crate::arguments::{PackingArg, PackingArgs};
+use crate::arguments::PackingArgs;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::library_failures::pack_failure;
@@ -32,8 +32,8 @@ pub(crate) struct PackArgs {
     seq_len: u32,
 
     /// How documents are put into rows
-    #[arg(long, value_enum, default_value_t = PackingArg::BestFit)]
-    packing: PackingArg,
+    #[arg(long, value_enum, default_value_t = Algorithm::BestFit)]
+    packing: Algorithm,
 
     #[command(flatten)]
     options: PackingArgs,

@@ -5,10 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{ArtifactError, MANIFEST_FILE, StagedFile};
+use ratdata_schemas::{ArtifactError, Dtype, MANIFEST_FILE, StagedFile};
 use serde::Serialize;
 
-use crate::arguments::Width;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{Subject, find_tokenizer};
 use crate::interrupt;
@@ -45,8 +44,8 @@ pub(crate) struct ReportArgs {
     run: Vec<PathBuf>,
 
     /// The width of the ids of a headerless .bin
-    #[arg(long, value_enum, default_value_t = Width::U16)]
-    dtype: Width,
+    #[arg(long, value_enum, default_value_t = Dtype::U16)]
+    dtype: Dtype,
 
     /// The row length of `-inputs.bin` and `-labels.bin` without a manifest [default: from the file
     /// name]
@@ -92,7 +91,7 @@ pub(crate) fn report(ui: &Ui, args: &ReportArgs) -> Result<(), Failure> {
     }
     // What cannot be written is told before everything is read.
     let page = Page::begin(&args.out)?;
-    let subject = Subject::of(&path, args.dtype.into(), args.row_len)?;
+    let subject = Subject::of(&path, args.dtype, args.row_len)?;
     let tokenizer =
         find_tokenizer(ui, args.tokenizer.as_deref(), subject.tokenizer(), subject.path())?;
     if tokenizer.is_none() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use ratdata_schemas::recipe::{Form, Task, Truncate};
+use ratdata_schemas::recipe::{Algorithm, Form, Task, Truncate};
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config};
@@ -14,7 +14,7 @@ use ratdata_tokenize::pack::{PackJob, check_config};
 use ratdata_tokenize::sft::{MOST_ROW, SftError, SftJob, SftProgress};
 use serde::Serialize;
 
-use crate::arguments::{PackingArg, PackingArgs, tokenizer};
+use crate::arguments::{PackingArgs, tokenizer};
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::{hub_failure, pack_failure};
@@ -58,7 +58,7 @@ pub(crate) struct SftArgs {
 
     /// How to shorten an example that is longer than a row [default: the task's, which is middle]
     #[arg(long, value_enum)]
-    truncate: Option<TruncateArg>,
+    truncate: Option<Truncate>,
 
     /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, or a folder
     #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
@@ -69,8 +69,8 @@ pub(crate) struct SftArgs {
     num_proc: Option<NonZeroUsize>,
 
     /// How to treat rows that cannot be used
-    #[arg(long, value_enum, default_value_t = OnBadRowArg::Fail)]
-    on_bad_row: OnBadRowArg,
+    #[arg(long, value_enum, default_value_t = OnUnusableRow::Fail)]
+    on_bad_row: OnUnusableRow,
 
     /// How examples share rows
     #[arg(long, value_enum, default_value_t = SftPacking::None)]
@@ -95,7 +95,7 @@ Examples:
   ratdata sft --task-file my_task.toml --packing best-fit --out data/my-task";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum OnBadRowArg {
+enum OnUnusableRow {
     /// Fail at the first one
     Fail,
     /// Leave them out and count them
@@ -113,22 +113,22 @@ enum SftPacking {
     BestFit,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TruncateArg {
-    /// Remove its middle
-    Middle,
-    /// Remove its beginning
-    Left,
-    /// Remove its end
-    Right,
-    /// Leave it out
-    Drop,
+impl SftPacking {
+    /// Returns how examples are packed, if they are.
+    fn algorithm(self) -> Option<Algorithm> {
+        match self {
+            Self::None => None,
+            Self::Concat => Some(Algorithm::Concat),
+            Self::BestFit => Some(Algorithm::BestFit),
+        }
+    }
 }
 
 /// Runs the command.
 pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     let begun = Instant::now();
-    let packed = args.packing != SftPacking::None;
+    let packing = args.packing.algorithm();
+    let packed = packing.is_some();
     check_packing(args)?;
     let (name, task) = match (&args.task, &args.task_file) {
         (Some(name), _) => (name.clone(), Task::named(name)),
@@ -160,12 +160,12 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
     let job = SftJob {
         splits: splits(args, &task, packed),
-        truncate: args.truncate.map_or(task.truncate, Into::into),
+        truncate: args.truncate.unwrap_or(task.truncate),
         task,
         input: args.input.clone(),
         max_length: args.max_length,
         form: if packed { Form::Documents } else { Form::Pairs },
-        skip_bad: args.on_bad_row == OnBadRowArg::Skip,
+        skip_bad: args.on_bad_row == OnUnusableRow::Skip,
         threads: threads_of(args.num_proc),
         out: if packed { out.join("tokens") } else { out.clone() },
         force: args.force,
@@ -184,15 +184,15 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     if outcome.made.is_empty() {
         ui.note(&format!("{}: already done", job.out.display()));
     }
-    if !packed {
+    let Some(packing) = packing else {
         let seconds = begun.elapsed().as_secs_f64();
         return ui.emit(&SftReport::of(&out, &outcome.manifest, seconds));
-    }
+    };
     let pack = PackJob {
         input: job.out.clone(),
         out: out.clone(),
         split: None,
-        config: args.pack.config(args.max_length, args.packing.into()),
+        config: args.pack.config(args.max_length, packing),
         materialize: args.pack.materialize,
         force: args.force || !outcome.made.is_empty(),
     };
@@ -202,8 +202,8 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
 
 /// Checks the options of packing before anything is read: they mean nothing where rows are pairs.
 fn check_packing(args: &SftArgs) -> Result<(), Failure> {
-    if args.packing != SftPacking::None {
-        let config = args.pack.config(args.max_length, args.packing.into());
+    if let Some(packing) = args.packing.algorithm() {
+        let config = args.pack.config(args.max_length, packing);
         return check_config(config).map_err(|wrong| pack_failure(&wrong));
     }
     args.pack.given().map_or(Ok(()), |option| {
@@ -225,27 +225,7 @@ fn splits(args: &SftArgs, task: &Task, packed: bool) -> Vec<String> {
     wanted.map(|(name, _)| name.to_string()).collect()
 }
 
-impl From<SftPacking> for PackingArg {
-    fn from(packing: SftPacking) -> Self {
-        match packing {
-            SftPacking::BestFit => Self::BestFit,
-            SftPacking::None | SftPacking::Concat => Self::Concat,
-        }
-    }
-}
-
-impl From<TruncateArg> for Truncate {
-    fn from(truncate: TruncateArg) -> Self {
-        match truncate {
-            TruncateArg::Middle => Self::Middle,
-            TruncateArg::Left => Self::Left,
-            TruncateArg::Right => Self::Right,
-            TruncateArg::Drop => Self::Drop,
-        }
-    }
-}
-
-/// Tells what was left out, and what cannot be trained on.
+/// Tells what was left out, and what cannot be learnt from.
 fn tell(ui: &Ui, progress: &SftProgress) {
     use std::sync::atomic::Ordering::Relaxed;
     let bad = progress.bad_rows.load(Relaxed);

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::arguments::{PipelineArgs, Program};
 use crate::dag::plan::{Planned, State};
+use crate::dag::step_kind::StepKind;
 use crate::executor::slurm::{self, Queued};
 use crate::failure::Failure;
 use crate::store::Store;
@@ -42,7 +43,7 @@ enum Standing {
 #[derive(Debug, Serialize)]
 struct StepStatus {
     step: String,
-    kind: &'static str,
+    kind: StepKind,
     standing: Standing,
     /// How many shares of it are done, while it is not.
     shares: usize,

@@ -4,7 +4,6 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::ValueEnum;
 use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
@@ -49,8 +48,8 @@ pub(crate) struct TokenizeArgs {
 
     /// Which files of a folder or data set are read, by the split in their names; a file that you
     /// name yourself, or by a pattern, is always read
-    #[arg(long, value_enum, default_value_t = SplitFilesArg::Train)]
-    split_files: SplitFilesArg,
+    #[arg(long, value_enum, default_value_t = SplitFiles::Train)]
+    split_files: SplitFiles,
 
     /// The folder that becomes the artifact
     #[arg(long, default_value = "data/tokens", value_name = "DIR")]
@@ -77,8 +76,8 @@ pub(crate) struct TokenizeArgs {
     split_seed: u64,
 
     /// The order of documents within a shard
-    #[arg(long, value_enum, default_value_t = OrderArg::Reference)]
-    order: OrderArg,
+    #[arg(long, value_enum, default_value_t = Order::Reference)]
+    order: Order,
 
     /// Join the shards of each split into one file
     #[arg(long)]
@@ -94,20 +93,20 @@ pub(crate) struct TokenizeArgs {
     bos: Edge,
 
     /// How to read special tokens in the text
-    #[arg(long, value_enum, default_value_t = SpecialsArg::Parse)]
-    special_in_text: SpecialsArg,
+    #[arg(long, value_enum, default_value_t = SpecialInText::Parse)]
+    special_in_text: SpecialInText,
 
     /// The width of ids
-    #[arg(long, value_enum, default_value_t = DtypeArg::Auto)]
-    dtype: DtypeArg,
+    #[arg(long, value_enum, default_value_t = DtypeChoice::Auto)]
+    dtype: DtypeChoice,
 
     /// Take at most N documents, in the order of the input
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count)]
     limit_docs: Option<NonZeroU64>,
 
     /// How to treat rows without text
-    #[arg(long, value_enum, default_value_t = BadTextArg::Fail)]
-    on_bad_row: BadTextArg,
+    #[arg(long, value_enum, default_value_t = OnBadRow::Fail)]
+    on_bad_row: OnBadRow,
 
     /// Predict tokens, bytes and time from a sample, and write nothing
     #[arg(long)]
@@ -128,68 +127,6 @@ Examples:
   ratdata tokenize
   ratdata tokenize --tokenizer gpt2 --input corpus/*.parquet --out data/tokens
   ratdata tokenize --input notes.jsonl.gz --text-column body --val-fraction 0.01 --estimate";
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OrderArg {
-    /// The order of the permutation that makes the split
-    Reference,
-    /// The order of the file
-    File,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SpecialsArg {
-    /// As their ids
-    Parse,
-    /// As plain text
-    Plain,
-    /// As an error
-    Error,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum DtypeArg {
-    /// The narrowest that holds the vocabulary
-    Auto,
-    /// Two bytes
-    U16,
-    /// Four bytes
-    U32,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum BadTextArg {
-    /// Fail at the first one
-    Fail,
-    /// Leave them out and count them
-    Skip,
-    /// Write U+FFFD for wrong bytes and lone surrogates, and count these rows; fail at rows that
-    /// have no text
-    Replace,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SplitFilesArg {
-    /// The training data: all but files named after validation or test
-    Train,
-    /// Files named after validation
-    Validation,
-    /// Files named after test
-    Test,
-    /// All of them
-    All,
-}
-
-impl From<SplitFilesArg> for SplitFiles {
-    fn from(wanted: SplitFilesArg) -> Self {
-        match wanted {
-            SplitFilesArg::Train => Self::Train,
-            SplitFilesArg::Validation => Self::Validation,
-            SplitFilesArg::Test => Self::Test,
-            SplitFilesArg::All => Self::All,
-        }
-    }
-}
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -215,30 +152,15 @@ impl TokenizeArgs {
             text_column: self.text_column.clone(),
             val_fraction: self.val_fraction,
             split_seed: self.split_seed,
-            order: match self.order {
-                OrderArg::Reference => Order::Reference,
-                OrderArg::File => Order::File,
-            },
+            order: self.order,
             merge: self.merge,
             eos: self.eos.clone(),
             bos: self.bos.clone(),
-            special_in_text: match self.special_in_text {
-                SpecialsArg::Parse => SpecialInText::Parse,
-                SpecialsArg::Plain => SpecialInText::Plain,
-                SpecialsArg::Error => SpecialInText::Error,
-            },
-            dtype: match self.dtype {
-                DtypeArg::Auto => DtypeChoice::Auto,
-                DtypeArg::U16 => DtypeChoice::U16,
-                DtypeArg::U32 => DtypeChoice::U32,
-            },
+            special_in_text: self.special_in_text,
+            dtype: self.dtype,
             limit_docs: self.limit_docs.map(NonZeroU64::get),
-            on_bad_row: match self.on_bad_row {
-                BadTextArg::Fail => OnBadRow::Fail,
-                BadTextArg::Skip => OnBadRow::Skip,
-                BadTextArg::Replace => OnBadRow::Replace,
-            },
-            split_files: self.split_files.into(),
+            on_bad_row: self.on_bad_row,
+            split_files: self.split_files,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Draws a plan: as Mermaid, as Graphviz, or as SVG in layers.
 
-use super::plan::{Plan, State};
+use super::plan::{Plan, PlanIndex, State};
 
 /// Writes the plan as a Mermaid flow chart; its ids are the steps' numbers.
 pub(crate) fn mermaid(plan: &Plan) -> String {
@@ -9,7 +9,7 @@ pub(crate) fn mermaid(plan: &Plan) -> String {
         let class = if step.state == State::Fresh { "fresh" } else { "stale" };
         let box_of = format!("  s{number}[\"{}<br/>{}\"]:::{class}", step.name, step.kind);
         line(&mut text, &box_of);
-        for take in &step.takes {
+        for PlanIndex(take) in &step.takes {
             line(&mut text, &format!("  s{take} --> s{number}"));
         }
     }
@@ -47,7 +47,7 @@ pub(crate) fn svg(plan: &Plan) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n"
     );
-    for (number, step) in plan.steps.iter().enumerate() {
+    for (number, step) in plan.indexes().zip(&plan.steps) {
         let (x, y, wide) = places.of_step(number);
         for &input in &step.takes {
             let (from_x, from_y, from_wide) = places.of_step(input);
@@ -67,7 +67,9 @@ pub(crate) fn svg(plan: &Plan) -> String {
                 fill(step.state)
             ),
         );
-        for (y, fill, word) in [(y + 19, "#000", step.name.as_str()), (y + 36, "#555", step.kind)] {
+        for (y, fill, word) in
+            [(y + 19, "#000", step.name.as_str()), (y + 36, "#555", step.kind.name())]
+        {
             let x = x + wide / 2;
             line(
                 &mut text,
@@ -101,7 +103,7 @@ impl Places {
         let mut at: Vec<(usize, usize)> = Vec::new();
         let (mut rows, mut wide): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
         for step in &plan.steps {
-            let column = step.takes.iter().map(|&take| at[take].0 + 1).max().unwrap_or(0);
+            let column = step.takes.iter().map(|take| at[take.0].0 + 1).max().unwrap_or(0);
             rows.resize(rows.len().max(column + 1), 0);
             wide.resize(rows.len(), 0);
             at.push((column, rows[column]));
@@ -112,7 +114,7 @@ impl Places {
     }
 
     /// Returns the left and the upper edge of a step's box, and how wide it is.
-    fn of_step(&self, step: usize) -> (usize, usize, usize) {
+    fn of_step(&self, PlanIndex(step): PlanIndex) -> (usize, usize, usize) {
         let (column, row) = self.at[step];
         let left: usize = self.wide[..column].iter().map(|wide| wide + GAP).sum();
         (EDGE + left, EDGE + row * (BOX + BELOW), self.wide[column])

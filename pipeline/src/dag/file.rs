@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::ops::Index;
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::PlainName;
@@ -9,15 +10,16 @@ use ratdata_schemas::layered::{nearest, overlay, parse_set, read_embedded, read_
 use serde_json::{Map, Value};
 use toml::Table;
 
+use super::arguments::{BadValue, arguments, check};
 use super::embedded::{embedded, embedded_names};
 use super::error::PipelineError;
-use super::kinds::{self, Kind};
-use super::names::Names;
 use super::outputs;
 use super::place::place_of;
 use super::sections::{SectionReader, unknown};
 use super::settings::SlurmSettings;
-use super::step::{Step, reference, texts};
+use super::step::{Step, StepId, reference, texts};
+use super::step_key::{Key, Role};
+use super::step_kind::{StepKind, key as keys};
 
 /// Keys that every step takes, whatever its kind.
 const OF_ALL: [&str; 4] = ["kind", "memory_gb", "publish", "threads"];
@@ -76,9 +78,8 @@ impl Pipeline {
         }
         let sections = SectionReader { path };
         let reader = StepReader::new(path, ours);
-        let kinds: Vec<&str> = reader.kinds.iter().map(|kind| kind.name).collect();
         let resources = sections.resources(&table)?;
-        let slurm = sections.slurm(&table, &kinds)?;
+        let slurm = sections.slurm(&table)?;
         let store: Option<PathBuf> = sections.read(&table, &[], "store", "expected a path")?;
         let tables = steps_of(path, &table)?;
         if let Some(written) = &written
@@ -109,17 +110,25 @@ impl Pipeline {
     }
 
     /// Returns the number of the step called `name`.
-    pub(crate) fn step(&self, name: &str) -> Result<usize, PipelineError> {
-        self.steps.binary_search_by(|step| step.name.as_str().cmp(name)).map_err(|_| {
+    pub(crate) fn step(&self, name: &str) -> Result<StepId, PipelineError> {
+        let found = self.steps.binary_search_by(|step| step.name.as_str().cmp(name));
+        found.map(StepId).map_err(|_| {
             no_step(&self.path, name, self.steps.iter().map(|step| step.name.as_str()))
         })
+    }
+}
+
+impl Index<StepId> for Pipeline {
+    type Output = Step;
+
+    fn index(&self, StepId(number): StepId) -> &Step {
+        &self.steps[number]
     }
 }
 
 /// Reads the steps of one pipeline.
 struct StepReader<'a> {
     path: &'a Path,
-    kinds: Vec<std::sync::Arc<Kind>>,
     ours: clap::Command,
     /// Command lines that were found good; steps that differ in their inputs alone share one.
     good: HashSet<Vec<String>>,
@@ -127,8 +136,7 @@ struct StepReader<'a> {
 
 impl<'a> StepReader<'a> {
     fn new(path: &'a Path, ours: clap::Command) -> Self {
-        let kinds = kinds::all(&ours).into_iter().map(std::sync::Arc::new).collect();
-        Self { path, kinds, ours, good: HashSet::new() }
+        Self { path, ours, good: HashSet::new() }
     }
 
     fn read(mut self, tables: &BTreeMap<&str, &Table>) -> Result<Vec<Step>, PipelineError> {
@@ -136,7 +144,8 @@ impl<'a> StepReader<'a> {
         for (name, table) in tables {
             steps.push(self.step(name, table)?);
         }
-        let numbers: HashMap<&str, usize> = tables.keys().copied().zip(0..).collect();
+        let numbers: HashMap<&str, StepId> =
+            tables.keys().copied().zip((0..).map(StepId)).collect();
         for step in &mut steps {
             step.inputs = self.inputs(step, &numbers)?;
         }
@@ -155,16 +164,17 @@ impl<'a> StepReader<'a> {
         let (mut config, mut knobs) = (Map::new(), Map::new());
         for (key, given) in table.iter().filter(|(key, _)| !OF_ALL.contains(&key.as_str())) {
             let Some(found) = kind.key(key) else {
-                let own = kind.keys.iter().map(|key| key.name.as_str());
+                let own = kind.keys().iter().map(|key| key.name);
                 let known: Vec<&str> = own.chain(OF_ALL).collect();
-                let shown = format!("step `{name}` of kind `{}`", kind.name);
+                let shown = format!("step `{name}` of kind `{kind}`");
                 return Err(unknown(self.path, &["steps", name, key], &shown, &known));
             };
             let given = serde_json::to_value(given)
                 .map_err(|wrong| self.value(name, key, wrong.to_string()))?;
-            if found.is_knob() { &mut knobs } else { &mut config }.insert(key.clone(), given);
+            if found.role == Role::Speed { &mut knobs } else { &mut config }
+                .insert(key.clone(), given);
         }
-        self.check(name, &kind, &config, &knobs)?;
+        self.check(name, kind, &config, &knobs)?;
         let (sections, keys) = (SectionReader { path: self.path }, ["steps", name]);
         Ok(Step {
             name: name.to_owned(),
@@ -179,8 +189,8 @@ impl<'a> StepReader<'a> {
     }
 
     /// Returns the kind that a step says it is of.
-    fn kind(&self, name: &str, table: &Table) -> Result<std::sync::Arc<Kind>, PipelineError> {
-        let known = || self.kinds.iter().map(|kind| kind.name);
+    fn kind(&self, name: &str, table: &Table) -> Result<StepKind, PipelineError> {
+        let known = || StepKind::all().iter().map(|kind| kind.name());
         let place = || place_of(self.path, &["steps", name, "kind"]);
         let Some(wanted) = table.get("kind") else {
             let known = known().collect::<Vec<_>>().join(", ");
@@ -189,7 +199,7 @@ impl<'a> StepReader<'a> {
         let Some(wanted) = wanted.as_str() else {
             return Err(self.value(name, "kind", format!("found {wanted}, expected a text")));
         };
-        self.kinds.iter().find(|kind| kind.name == wanted).cloned().ok_or_else(|| {
+        StepKind::all().iter().copied().find(|kind| kind.name() == wanted).ok_or_else(|| {
             PipelineError::UnknownKind {
                 place: place(),
                 step: name.to_owned(),
@@ -204,44 +214,41 @@ impl<'a> StepReader<'a> {
     fn check(
         &mut self,
         name: &str,
-        kind: &Kind,
+        kind: StepKind,
         config: &Map<String, Value>,
         knobs: &Map<String, Value>,
     ) -> Result<(), PipelineError> {
-        let wrong = |(key, wrong): kinds::Wrong| self.value(name, &key, wrong);
+        let wrong = |bad: BadValue| self.value(name, &bad.key, bad.wrong);
         // Any path will do for one, so steps over many files are read once.
-        let path =
-            |key: &str| kind.key(key).is_some_and(|key| key.path && key.names == Names::None);
+        let path = |key: &Key| key.role.is_path() && !key.role.has_names();
         let mut all = Map::new();
         for (key, value) in config.iter().chain(knobs) {
-            if kind.name == kinds::COMMAND && !fits(key, value) {
-                let expected = if key == "env" { "a table" } else { "a list" };
-                return Err(wrong((
-                    key.clone(),
-                    format!("found {value}, expected {expected} of texts"),
-                )));
+            if kind == StepKind::Command && !fits(key, value) {
+                let expected = if key == keys::ENV { "a table" } else { "a list" };
+                let found = format!("found {value}, expected {expected} of texts");
+                return Err(wrong(BadValue::new(key, found)));
             }
-            let names = kind.key(key).map_or(Names::None, |key| key.names);
-            if let (Names::Tasks, Value::String(text)) = (names, value)
-                && !names.have(text)
+            let found = kind.key(key);
+            if let (Some(Role::Task), Value::String(text)) = (found.map(|key| key.role), value)
+                && !Role::Task.is_name(text)
             {
                 return Err(PipelineError::UnknownName {
                     place: place_of(self.path, &["steps", name, key]),
                     step: name.to_owned(),
                     key: key.clone(),
                     name: text.clone(),
-                    nearest: names.nearest(text).map(Into::into),
+                    nearest: Role::Task.nearest(text).map(Into::into),
                 });
             }
             let value = match value {
-                Value::String(_) if path(key) => Value::from("x"),
+                Value::String(_) if found.is_some_and(path) => Value::from("x"),
                 value => value.clone(),
             };
             all.insert(key.clone(), value);
         }
-        let arguments = kind.arguments(&all, &|text| text.to_owned()).map_err(wrong)?;
+        let arguments = arguments(kind, &all, &|text| text.to_owned()).map_err(wrong)?;
         if !self.good.contains(&arguments) {
-            kind.check(&self.ours, &arguments).map_err(wrong)?;
+            check(kind, &self.ours, &arguments).map_err(wrong)?;
             self.good.insert(arguments);
         }
         Ok(())
@@ -250,8 +257,8 @@ impl<'a> StepReader<'a> {
     fn inputs(
         &self,
         step: &Step,
-        numbers: &HashMap<&str, usize>,
-    ) -> Result<Vec<usize>, PipelineError> {
+        numbers: &HashMap<&str, StepId>,
+    ) -> Result<Vec<StepId>, PipelineError> {
         let mut found = BTreeSet::new();
         let (mut missing, mut outside) = (None, None);
         texts(&step.config, &mut |key, text| {
@@ -261,7 +268,7 @@ impl<'a> StepReader<'a> {
             }
             match numbers.get(wanted) {
                 Some(number) => drop(found.insert(*number)),
-                None if wanted == OUT && step.kind.name == kinds::COMMAND => {}
+                None if wanted == OUT && step.kind == StepKind::Command => {}
                 None => missing = missing.or(Some((key, wanted))),
             }
         });
@@ -295,10 +302,10 @@ impl<'a> StepReader<'a> {
 /// of texts or, in `env`, of plain values.
 fn fits(key: &str, value: &Value) -> bool {
     match (key, value) {
-        ("env", Value::Object(values)) => {
+        (keys::ENV, Value::Object(values)) => {
             values.values().all(|value| !value.is_array() && !value.is_object())
         }
-        ("env", _) => false,
+        (keys::ENV, _) => false,
         (_, Value::Array(values)) => values.iter().all(Value::is_string),
         _ => false,
     }

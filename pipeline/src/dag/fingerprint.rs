@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::outside::Content;
+use super::step_kind::StepKind;
 
 /// Of how many files of one input it is kept what they held, so that a change has a name.
 const MOST_NAMED: usize = 256;
 
 /// What a step is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Recipe {
-    pub(crate) kind: String,
+pub(crate) struct StepRecipe {
+    pub(crate) kind: StepKind,
     pub(crate) version: u32,
     pub(crate) config: Map<String, Value>,
     /// Fingerprints of steps and checksums of files, by the name that the config uses.
@@ -26,7 +27,7 @@ pub(crate) struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Made {
     #[serde(flatten)]
-    recipe: Recipe,
+    recipe: StepRecipe,
     /// What the files of each input held, where they are not too many. Older versions kept none of
     /// it, since they looked at samples of large files.
     #[serde(default)]
@@ -41,7 +42,7 @@ struct Held {
     blake3: Checksum,
 }
 
-impl Recipe {
+impl StepRecipe {
     /// Returns the fingerprint: the same recipe, the same bytes.
     pub(crate) fn fingerprint(&self) -> String {
         let recipe = serde_json::json!([self.kind, self.version, self.config, self.inputs]);
@@ -64,7 +65,7 @@ impl Recipe {
                 changes.push(format!("{what}: {} -> {}", shown(old), shown(new)));
             }
         };
-        note("kind", Some(old.kind.clone()), Some(self.kind.clone()));
+        note("kind", Some(old.kind.to_string()), Some(self.kind.to_string()));
         note("version", Some(old.version.to_string()), Some(self.version.to_string()));
         let mut names: Vec<&String> = old.config.keys().collect();
         names.extend(self.config.keys().filter(|key| !old.config.contains_key(*key)));
@@ -138,11 +139,11 @@ fn which(before: &[Held], content: &Content) -> String {
 mod tests {
     use super::*;
 
-    fn recipe(share: f64) -> Recipe {
+    fn recipe(share: f64) -> StepRecipe {
         let config = serde_json::json!({"input": "x", "val_fraction": share});
         let inputs = BTreeMap::from([("x".to_owned(), "0123456789abcdef".to_owned())]);
         let Value::Object(config) = config else { unreachable!() };
-        Recipe { kind: "tokenize".into(), version: 1, config, inputs }
+        StepRecipe { kind: StepKind::Tokenize, version: 1, config, inputs }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! ```text
 //! pipeline.toml -> Pipeline     file.rs         each mistake has a line; embedded.rs holds those compiled in
 //!   tables      -> sections     sections.rs     `[resources]` and `[executor.slurm]` (settings.rs)
-//!   [steps.x]   -> Step         step.rs         checked against its kind (kinds.rs, names.rs)
+//!   [steps.x]   -> Step         step.rs         checked against its kind (step_kind.rs, step_key.rs)
+//!               -> words        arguments.rs    as the command line reads them
 //!               -> links        outputs.rs      no result lies inside another
 //! steps         -> order        graph.rs
 //! input files   -> Content      outside.rs      read whole once, until they are touched
@@ -13,14 +14,13 @@
 //!
 //! An executor carries a plan out.
 
+pub(crate) mod arguments;
 pub(crate) mod draw;
 pub(crate) mod embedded;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod fingerprint;
 pub(crate) mod graph;
-pub(crate) mod kinds;
-pub(crate) mod names;
 pub(crate) mod outputs;
 pub(crate) mod outside;
 pub(crate) mod place;
@@ -28,3 +28,5 @@ pub(crate) mod plan;
 pub(crate) mod sections;
 pub(crate) mod settings;
 pub(crate) mod step;
+pub(crate) mod step_key;
+pub(crate) mod step_kind;

@@ -19,9 +19,10 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::error::PipelineError;
-use super::kinds::{COMMAND, Key};
 use super::place::{layers, place_of};
 use super::step::{Step, reference, texts};
+use super::step_key::{Key, Role};
+use super::step_kind::key;
 use crate::interrupt;
 use crate::transcode;
 use ratdata_console::sized;
@@ -126,23 +127,23 @@ impl<'a> Outside<'a> {
     pub(crate) fn of(&mut self, step: &Step) -> Result<Vec<Arc<Content>>, PipelineError> {
         let mut found = Vec::new();
         for (key, text) in self.named(step) {
-            let companions = match (step.kind.name, key.name.as_str()) {
-                (_, "tokenizer") => Companions::Tokenizer,
-                ("import", _) => Companions::Layouts,
+            let companions = match key.role {
+                Role::Tokenizer => Companions::Tokenizer,
+                Role::ForeignInput => Companions::Layouts,
                 _ => Companions::Nothing,
             };
             let path = self.base.join(text);
-            let folder = path.is_dir() && !key.folders;
+            let folder = path.is_dir() && !key.role.takes_folders();
             match if folder { None } else { self.content(text, &path, companions)? } {
                 Some(content) => found.push(content),
                 // The config holds the name already.
-                None if key.names.have(text) => {}
+                None if key.role.is_name(text) => {}
                 None => {
                     return Err(PipelineError::MissingInput {
-                        place: place_of(self.pipeline, &["steps", &step.name, &key.name]),
+                        place: place_of(self.pipeline, &["steps", &step.name, key.name]),
                         step: step.name.clone(),
                         input: PathBuf::from(text),
-                        nearest: key.names.nearest(text).map(Into::into),
+                        nearest: key.role.nearest(text).map(Into::into),
                     });
                 }
             }
@@ -152,18 +153,18 @@ impl<'a> Outside<'a> {
     }
 
     /// Returns the values of a step that name files, and those that may.
-    fn named<'s>(&self, step: &'s Step) -> Vec<(&'s Key, &'s str)> {
+    fn named<'s>(&self, step: &'s Step) -> Vec<(&'static Key, &'s str)> {
         let mut named = Vec::new();
         texts(&step.config, &mut |key, text| {
-            let key = step.kind.key(key).filter(|key| key.path);
+            let key = step.kind.key(key).filter(|key| key.role.is_path());
             if let Some(key) = key.filter(|_| reference(text).is_none() && !text.contains("://")) {
                 named.push((key, text));
             }
         });
         // A script among a program's words decides the bytes, too; a bare first word is looked for
         // among the system's programs, and not here.
-        let program = step.kind.key("program").zip(step.config.get("program"));
-        if let Some((key, words)) = program.filter(|_| step.kind.name == COMMAND) {
+        let program = step.kind.keys().iter().filter(|key| key.role == Role::Program);
+        for (key, words) in program.filter_map(|key| Some((key, step.config.get(key.name)?))) {
             let words = words.as_array().into_iter().flatten().filter_map(Value::as_str);
             let file = |(at, word): &(usize, &str)| {
                 (*at > 0 || word.contains('/'))
@@ -177,14 +178,15 @@ impl<'a> Outside<'a> {
 
     /// Adds the files that a task file of instruction data names by itself.
     fn of_task(&mut self, step: &Step, found: &mut Vec<Arc<Content>>) -> Result<(), PipelineError> {
-        let file = step.config.get("task_file").and_then(Value::as_str);
-        let own = step.kind.name == "sft" && !step.config.contains_key("input");
+        let file = step.kind.keys().iter().find(|key| key.role == Role::TaskFile);
+        let file = file.and_then(|key| step.config.get(key.name)?.as_str());
+        let own = !step.config.contains_key(key::INPUT);
         let Some(file) = file.filter(|file| own && reference(file).is_none()) else {
             return Ok(());
         };
         let mut wanted = Vec::new();
         texts(&step.config, &mut |key, text| {
-            wanted.extend((key == "split").then_some(text));
+            wanted.extend((key == key::SPLIT).then_some(text));
         });
         // What is wrong with the task is told by the step that reads it.
         let task = Task::read(&self.base.join(file));
@@ -197,7 +199,7 @@ impl<'a> Outside<'a> {
             let named = format!("{file}: {name}");
             let content = self.content(&named, &path, Companions::Nothing)?;
             found.push(content.ok_or_else(|| PipelineError::MissingInput {
-                place: place_of(self.pipeline, &["steps", &step.name, "task_file"]),
+                place: place_of(self.pipeline, &["steps", &step.name, key::TASK_FILE]),
                 step: step.name.clone(),
                 input: path.strip_prefix(self.base).unwrap_or(&path).to_owned(),
                 nearest: None,

@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::ops::Index;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::error::PipelineError;
 use super::file::Pipeline;
-use super::fingerprint::{Made, Recipe};
+use super::fingerprint::{Made, StepRecipe};
 use super::graph::Graph;
 use super::outside::{Content, Outside};
 use super::place::place_of;
+use super::step::StepId;
+use super::step_kind::StepKind;
 use crate::store::{SHORT, Store};
 
 /// Whether a step's result is there.
@@ -23,11 +26,15 @@ pub(crate) enum State {
     Stale,
 }
 
+/// The number of a step in a plan, whose steps come after their inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PlanIndex(pub(crate) usize);
+
 /// One step of a plan.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Planned {
     pub(crate) name: String,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: StepKind,
     pub(crate) fingerprint: String,
     pub(crate) state: State,
     /// What makes it stale.
@@ -37,16 +44,16 @@ pub(crate) struct Planned {
     /// Where its result is in the store.
     pub(crate) object: String,
     #[serde(skip)]
-    pub(crate) recipe: Recipe,
+    pub(crate) recipe: StepRecipe,
     /// What it takes from outside the pipeline.
     #[serde(skip)]
     pub(crate) contents: Vec<Arc<Content>>,
     /// Its number in the pipeline.
     #[serde(skip)]
-    pub(crate) step: usize,
-    /// Numbers of the steps it takes, in the plan.
+    pub(crate) step: StepId,
+    /// The steps it takes, in the plan.
     #[serde(skip)]
-    pub(crate) takes: Vec<usize>,
+    pub(crate) takes: Vec<PlanIndex>,
 }
 
 /// All steps of a pipeline that are wanted, inputs first.
@@ -89,21 +96,28 @@ impl Plan {
         wanted: &[String],
         outside: &mut Outside<'_>,
     ) -> Result<Self, PipelineError> {
-        let graph = Graph::new(pipeline.steps.iter().map(|step| step.inputs.clone()).collect());
+        let graph = Graph::new(
+            pipeline
+                .steps
+                .iter()
+                .map(|step| step.inputs.iter().map(|input| input.0).collect())
+                .collect(),
+        );
         let name = |number: usize| pipeline.steps[number].name.clone();
         let order = graph.order().map_err(|cycle| PipelineError::Cycle {
             place: place_of(&pipeline.path, &["steps", &name(cycle[0])]),
             chain: cycle.into_iter().map(name).collect(),
         })?;
         let asked = wanted.iter().map(|name| pipeline.step(name)).collect::<Result<Vec<_>, _>>()?;
+        let asked: Vec<usize> = asked.into_iter().map(|StepId(number)| number).collect();
         let keep = if asked.is_empty() { vec![true; order.len()] } else { graph.closure(&asked) };
         let (objects, remembered) = (store.objects(), store.remembered(&pipeline.identity));
-        let mut places: HashMap<usize, usize> = HashMap::new();
+        let mut places: HashMap<usize, PlanIndex> = HashMap::new();
         // There may be a great many: a vector that grows has room for twice as many for a moment.
         let mut steps: Vec<Planned> = Vec::with_capacity(keep.iter().filter(|kept| **kept).count());
         for number in order.into_iter().filter(|&number| keep[number]) {
             let step = &pipeline.steps[number];
-            let takes: Vec<usize> = graph
+            let takes: Vec<PlanIndex> = graph
                 .inputs(number)
                 .iter()
                 .filter_map(|input| places.get(input).copied())
@@ -112,12 +126,12 @@ impl Plan {
             let files = contents
                 .iter()
                 .map(|content| (content.name.clone(), content.checksum.as_str().to_owned()));
-            let results = takes
-                .iter()
-                .map(|&take| (format!("@{}", steps[take].name), steps[take].fingerprint.clone()));
-            let recipe = Recipe {
-                kind: step.kind.name.to_owned(),
-                version: step.kind.version,
+            let results = takes.iter().map(|&PlanIndex(take)| {
+                (format!("@{}", steps[take].name), steps[take].fingerprint.clone())
+            });
+            let recipe = StepRecipe {
+                kind: step.kind,
+                version: step.kind.version(),
                 config: step.config.clone(),
                 inputs: files.chain(results).collect(),
             };
@@ -129,23 +143,28 @@ impl Plan {
             let object = format!("{}-{}-{fingerprint:.SHORT$}", recipe.kind, step.name);
             let fresh = objects.contains(&object);
             let why = if fresh { Vec::new() } else { why(&recipe, last().as_ref(), &contents) };
-            places.insert(number, steps.len());
+            places.insert(number, PlanIndex(steps.len()));
             steps.push(Planned {
                 name: step.name.clone(),
-                kind: step.kind.name,
+                kind: step.kind,
                 fingerprint,
                 state: if fresh { State::Fresh } else { State::Stale },
                 why,
-                inputs: takes.iter().map(|&take| steps[take].name.clone()).collect(),
+                inputs: takes.iter().map(|take| steps[take.0].name.clone()).collect(),
                 object,
                 recipe,
                 contents,
-                step: number,
+                step: StepId(number),
                 takes,
             });
         }
         let stale = steps.iter().filter(|step| step.state == State::Stale).count();
         Ok(Self { steps, stale })
+    }
+
+    /// Returns the numbers of all steps, in their order.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = PlanIndex> + use<> {
+        (0..self.steps.len()).map(PlanIndex)
     }
 
     /// Returns the names of all results that the plan refers to.
@@ -155,11 +174,23 @@ impl Plan {
 }
 
 /// Says why a step has no result: what differs from what it was last made from.
-fn why(recipe: &Recipe, last: Option<&Made>, contents: &[Arc<Content>]) -> Vec<Cow<'static, str>> {
+fn why(
+    recipe: &StepRecipe,
+    last: Option<&Made>,
+    contents: &[Arc<Content>],
+) -> Vec<Cow<'static, str>> {
     let Some(last) = last else { return vec!["never made".into()] };
     match recipe.changes(last, contents) {
         changes if changes.is_empty() => vec!["its result is gone".into()],
         changes => changes.into_iter().map(Cow::Owned).collect(),
+    }
+}
+
+impl Index<PlanIndex> for Plan {
+    type Output = Planned;
+
+    fn index(&self, PlanIndex(number): PlanIndex) -> &Planned {
+        &self.steps[number]
     }
 }
 

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::error::PipelineError;
 use super::place::place_of;
 use super::settings::SlurmSettings;
+use super::step_kind::StepKind;
 use crate::number::MOST_THREADS;
 
 /// Keys of `[executor.slurm]`, the last of which holds tables of the same keys.
@@ -50,16 +51,12 @@ impl SectionReader<'_> {
         })
     }
 
-    /// Reads `[executor.slurm]`; `kinds` are those that steps can be of.
+    /// Reads `[executor.slurm]`.
     ///
     /// # Errors
     ///
     /// A key or a kind is unknown, or a value cannot be read.
-    pub(crate) fn slurm(
-        self,
-        pipeline: &Table,
-        kinds: &[&str],
-    ) -> Result<SlurmSettings, PipelineError> {
+    pub(crate) fn slurm(self, pipeline: &Table) -> Result<SlurmSettings, PipelineError> {
         let Some(executor) = self.table(pipeline, &["executor"])? else {
             return Ok(SlurmSettings::default());
         };
@@ -71,12 +68,13 @@ impl SectionReader<'_> {
         let mut settings = self.settings(table, &keys, &SLURM)?;
         let keys = ["executor", "slurm", "kinds"];
         let Some(table) = self.table(table, &keys)? else { return Ok(settings) };
-        self.known(table, &keys, kinds)?;
+        let kinds: Vec<&str> = StepKind::all().iter().map(|kind| kind.name()).collect();
+        self.known(table, &keys, &kinds)?;
         let mut found = BTreeMap::new();
-        for kind in table.keys() {
-            let keys = ["executor", "slurm", "kinds", kind.as_str()];
+        for &kind in StepKind::all() {
+            let keys = ["executor", "slurm", "kinds", kind.name()];
             let Some(own) = self.table(table, &keys)? else { continue };
-            found.insert(kind.clone(), self.settings(own, &keys, &SLURM[..SLURM.len() - 1])?);
+            found.insert(kind, self.settings(own, &keys, &SLURM[..SLURM.len() - 1])?);
         }
         settings.kinds = found;
         Ok(settings)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::step_kind::StepKind;
+
 /// `[executor.slurm]`: what `sbatch` is told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SlurmSettings {
@@ -18,13 +20,13 @@ pub(crate) struct SlurmSettings {
     /// How many tasks an array has at most; the cluster's `MaxArraySize` where it is less.
     pub(crate) array: Option<usize>,
     /// Settings of one kind of step, laid on those above.
-    pub(crate) kinds: BTreeMap<String, SlurmSettings>,
+    pub(crate) kinds: BTreeMap<StepKind, SlurmSettings>,
 }
 
 impl SlurmSettings {
     /// Returns the settings for one kind of step: its own, and below them those of all kinds.
-    pub(crate) fn of_kind(&self, kind: &str) -> Self {
-        let own = self.kinds.get(kind).cloned().unwrap_or_default();
+    pub(crate) fn of_kind(&self, kind: StepKind) -> Self {
+        let own = self.kinds.get(&kind).cloned().unwrap_or_default();
         let below = self.clone();
         Self {
             partition: own.partition.or(below.partition),
@@ -70,15 +72,15 @@ mod tests {
             partition: Some("main".into()),
             cpus: Some(2),
             setup: vec!["module load x".into()],
-            kinds: BTreeMap::from([("train".to_owned(), train)]),
+            kinds: BTreeMap::from([(StepKind::Train, train)]),
             ..SlurmSettings::default()
         };
 
         assert_eq!(
-            settings.of_kind("train").directives(),
+            settings.of_kind(StepKind::Train).directives(),
             "#SBATCH --partition=main\n#SBATCH --cpus-per-task=8\n#SBATCH --gres=gpu:1\n"
         );
-        assert_eq!(settings.of_kind("pack").cpus, Some(2));
-        assert_eq!(settings.of_kind("train").setup, ["module load x"]);
+        assert_eq!(settings.of_kind(StepKind::Pack).cpus, Some(2));
+        assert_eq!(settings.of_kind(StepKind::Train).setup, ["module load x"]);
     }
 }

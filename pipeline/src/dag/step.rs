@@ -2,17 +2,21 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::kinds::{self, Kind};
+use super::step_key::Role;
+use super::step_kind::{Sharing, StepKind, key};
+
+/// The number of a step in its pipeline, whose steps are in the order of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StepId(pub(crate) usize);
 
 /// One step, by name.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) name: String,
-    pub(crate) kind: Arc<Kind>,
+    pub(crate) kind: StepKind,
     /// What decides the bytes.
     pub(crate) config: Map<String, Value>,
     /// What does not.
@@ -21,15 +25,27 @@ pub(crate) struct Step {
     pub(crate) memory_gb: f64,
     /// Where a link to the result is put.
     pub(crate) publish: Option<PathBuf>,
-    /// Numbers of the steps it takes, ascending.
-    pub(crate) inputs: Vec<usize>,
+    /// The steps it takes, ascending.
+    pub(crate) inputs: Vec<StepId>,
 }
 
 impl Step {
     /// Returns the files that a program promises.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = &str> {
-        let outputs = self.config.get("outputs").filter(|_| self.kind.name == kinds::COMMAND);
+        let outputs = self.config.get(key::OUTPUTS).filter(|_| self.kind == StepKind::Command);
         outputs.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Returns what the tasks of an array divide among themselves.
+    pub(crate) fn sharing(&self) -> Sharing {
+        // A limit counts documents over all files, in their order.
+        let is_limited = self.config.keys().any(|name| self.role(name) == Some(Role::Limit));
+        if is_limited { Sharing::Nothing } else { self.kind.sharing() }
+    }
+
+    /// Returns what the values of a key stand for.
+    pub(crate) fn role(&self, key: &str) -> Option<Role> {
+        self.kind.key(key).map(|key| key.role)
     }
 }
 

@@ -13,8 +13,8 @@ use super::error::TaskError;
 use super::run::{Run, Totals};
 use super::task::Done;
 use crate::dag::file::Pipeline;
-use crate::dag::kinds::COMMAND;
-use crate::dag::plan::Plan;
+use crate::dag::plan::{Plan, PlanIndex};
+use crate::dag::step_kind::{Sharing, StepKind, key};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::number::threads_of;
@@ -51,8 +51,8 @@ enum Stage {
 }
 
 enum Message {
-    Waits(usize),
-    Ended { step: usize, seconds: f64, ended: Result<Done, TaskError> },
+    Waits(PlanIndex),
+    Ended { step: PlanIndex, seconds: f64, ended: Result<Done, TaskError> },
 }
 
 /// Runs a plan on this machine, with all that it has, from its record's beginning to its end.
@@ -111,14 +111,14 @@ pub(crate) fn execute(
 
 fn work(
     run: &Run<'_>,
-    step: usize,
+    step: PlanIndex,
     threads: usize,
     share: Option<Share>,
     stop: &AtomicBool,
     sender: &Sender<Message>,
 ) {
     let begun = Instant::now();
-    let task = &run.tasks[step];
+    let task = run.task(step);
     let log = log(run, step, share);
     // The receiver lives as long as any step runs.
     let send = |message| drop(sender.send(message));
@@ -129,8 +129,8 @@ fn work(
     send(Message::Ended { step, seconds: begun.elapsed().as_secs_f64(), ended });
 }
 
-fn log(run: &Run<'_>, step: usize, share: Option<Share>) -> PathBuf {
-    let name = &run.tasks[step].name;
+fn log(run: &Run<'_>, step: PlanIndex, share: Option<Share>) -> PathBuf {
+    let name = &run.task(step).name;
     share.map_or_else(|| run.log(name), |share| run.log(&format!("{name}.{}", share.number)))
 }
 
@@ -142,11 +142,11 @@ struct Board<'r, 'a> {
     stages: Vec<Stage>,
     /// How many inputs of each step are not there yet.
     missing: Vec<usize>,
-    users: Vec<Vec<usize>>,
+    users: Vec<Vec<PlanIndex>>,
     /// Steps whose inputs are there, in the order of the plan.
-    ready: std::collections::BTreeSet<usize>,
+    ready: std::collections::BTreeSet<PlanIndex>,
     /// Running steps with their threads.
-    running: std::collections::BTreeMap<usize, usize>,
+    running: std::collections::BTreeMap<PlanIndex, usize>,
     totals: Totals,
 }
 
@@ -164,17 +164,17 @@ impl<'r, 'a> Board<'r, 'a> {
             running: std::collections::BTreeMap::new(),
             totals: Totals::default(),
         };
-        for (number, step) in steps.iter().enumerate() {
-            for &take in &step.takes {
-                board.users[take].push(number);
+        for (number, step) in run.plan.indexes().zip(steps) {
+            for take in &step.takes {
+                board.users[take.0].push(number);
             }
         }
-        for number in 0..steps.len() {
+        for number in run.plan.indexes() {
             if run.is_fresh(number) {
                 run.fresh(number)?;
                 board.totals.fresh += 1;
                 board.is_there(number);
-            } else if board.missing[number] == 0 {
+            } else if board.missing[number.0] == 0 {
                 board.ready.insert(number);
             }
         }
@@ -182,12 +182,12 @@ impl<'r, 'a> Board<'r, 'a> {
     }
 
     /// Marks a result as there, so that steps that take it may begin.
-    fn is_there(&mut self, step: usize) {
-        self.stages[step] = Stage::Done;
-        for user in self.users[step].clone() {
-            self.missing[user] -= 1;
-            if self.missing[user] == 0
-                && self.stages[user] == Stage::Waiting
+    fn is_there(&mut self, step: PlanIndex) {
+        self.stages[step.0] = Stage::Done;
+        for user in self.users[step.0].clone() {
+            self.missing[user.0] -= 1;
+            if self.missing[user.0] == 0
+                && self.stages[user.0] == Stage::Waiting
                 && !self.run.is_fresh(user)
             {
                 self.ready.insert(user);
@@ -196,14 +196,14 @@ impl<'r, 'a> Board<'r, 'a> {
     }
 
     /// Returns the steps that may begin now: what they need is free, or nothing else runs.
-    fn startable(&self) -> Vec<usize> {
-        let step = |number: usize| &self.run.pipeline.steps[self.run.plan.steps[number].step];
+    fn startable(&self) -> Vec<PlanIndex> {
+        let step = |number: PlanIndex| self.run.step(number);
         let mut jobs = self.running.len();
         let mut threads: usize = self.running.values().sum();
         let mut memory: f64 = self.running.keys().map(|&number| step(number).memory_gb).sum();
         let mut found = Vec::new();
         for &number in &self.ready {
-            if self.share.is_some() && !self.run.tasks[number].shards {
+            if self.share.is_some() && step(number).sharing() == Sharing::Nothing {
                 continue;
             }
             let needs = step(number).threads.map_or(1, NonZeroUsize::get).min(self.limits.threads);
@@ -221,32 +221,31 @@ impl<'r, 'a> Board<'r, 'a> {
     }
 
     /// Tells that a step begins, and returns how many threads it gets.
-    fn start(&mut self, number: usize) -> Result<usize, Failure> {
-        let planned = &self.run.plan.steps[number];
-        let step = &self.run.pipeline.steps[planned.step];
-        let task = &self.run.tasks[number];
+    fn start(&mut self, number: PlanIndex) -> Result<usize, Failure> {
+        let planned = &self.run.plan[number];
+        let step = self.run.step(number);
+        let task = self.run.task(number);
         self.ready.remove(&number);
         let used: usize = self.running.values().sum();
         let free = self.limits.threads.saturating_sub(used).max(1);
-        let own = step.knobs.get("num_proc").and_then(serde_json::Value::as_u64);
+        let own = step.knobs.get(key::NUM_PROC).and_then(serde_json::Value::as_u64);
         let own = own.and_then(|own| usize::try_from(own).ok());
         let threads = match step.threads.map(NonZeroUsize::get).or(own) {
             Some(wanted) => wanted.min(self.limits.threads),
             // What a program of the user's own can use is not known, unless it is said.
-            None if task.kind == COMMAND => 1,
+            None if task.kind == StepKind::Command => 1,
             // All others share what is free with the others that wait.
             None => {
-                let tasks = &self.run.tasks;
-                let others = self.ready.iter().filter(|&&other| tasks[other].kind != COMMAND);
-                free.div_ceil(others.count() + 1)
+                let is_ours = |other: &&PlanIndex| self.run.task(**other).kind != StepKind::Command;
+                free.div_ceil(self.ready.iter().filter(is_ours).count() + 1)
             }
         };
-        self.stages[number] = Stage::Running;
+        self.stages[number.0] = Stage::Running;
         self.running.insert(number, threads);
         let log = log(self.run, number, self.share);
         self.run.reporter.tell(RunEventKind::StepStarted {
             step: planned.name.clone(),
-            kind: planned.kind.to_owned(),
+            kind: planned.kind.to_string(),
             fingerprint: planned.fingerprint.clone(),
             threads,
             log: log.display().to_string(),
@@ -265,7 +264,7 @@ impl<'r, 'a> Board<'r, 'a> {
         let Ok(message) = receiver.recv_timeout(Duration::from_millis(200)) else { return Ok(()) };
         match message {
             Message::Waits(step) => {
-                let step = self.run.tasks[step].name.clone();
+                let step = self.run.task(step).name.clone();
                 self.run.reporter.tell(RunEventKind::StepWaiting { step })
             }
             Message::Ended { step, seconds, ended } => {
@@ -277,11 +276,11 @@ impl<'r, 'a> Board<'r, 'a> {
 
     fn ended(
         &mut self,
-        number: usize,
+        number: PlanIndex,
         seconds: f64,
         ended: Result<Done, TaskError>,
     ) -> Result<(), Failure> {
-        let task = &self.run.tasks[number];
+        let task = self.run.task(number);
         let step = task.name.clone();
         let tell = |what| self.run.reporter.tell(what);
         match ended {
@@ -297,19 +296,19 @@ impl<'r, 'a> Board<'r, 'a> {
                 if self.share.is_none() {
                     self.is_there(number);
                 } else {
-                    self.stages[number] = Stage::Done;
+                    self.stages[number.0] = Stage::Done;
                 }
             }
             Err(TaskError::Interrupted) => {
                 tell(RunEventKind::StepInterrupted { step })?;
                 self.totals.interrupted = true;
-                self.stages[number] = Stage::Waiting;
+                self.stages[number.0] = Stage::Waiting;
             }
             Err(wrong) => {
                 let log = log(self.run, number, self.share).display().to_string();
                 tell(RunEventKind::StepFailed { step, seconds, reason: wrong.to_string(), log })?;
                 self.totals.failed += 1;
-                self.stages[number] = Stage::Failed;
+                self.stages[number.0] = Stage::Failed;
                 self.skip_users(number)?;
             }
         }
@@ -317,18 +316,18 @@ impl<'r, 'a> Board<'r, 'a> {
     }
 
     /// Tells of all steps that cannot be run, since one that they need failed.
-    fn skip_users(&mut self, failed: usize) -> Result<(), Failure> {
-        let because = self.run.tasks[failed].name.clone();
-        let mut todo = self.users[failed].clone();
+    fn skip_users(&mut self, failed: PlanIndex) -> Result<(), Failure> {
+        let because = self.run.task(failed).name.clone();
+        let mut todo = self.users[failed.0].clone();
         while let Some(user) = todo.pop() {
-            if self.stages[user] != Stage::Waiting || self.run.is_fresh(user) {
+            if self.stages[user.0] != Stage::Waiting || self.run.is_fresh(user) {
                 continue;
             }
-            self.stages[user] = Stage::Failed;
+            self.stages[user.0] = Stage::Failed;
             self.totals.skipped += 1;
-            let step = self.run.tasks[user].name.clone();
+            let step = self.run.task(user).name.clone();
             self.run.reporter.tell(RunEventKind::StepSkipped { step, because: because.clone() })?;
-            todo.extend(&self.users[user]);
+            todo.extend(&self.users[user.0]);
         }
         Ok(())
     }

@@ -8,10 +8,12 @@ use ratdata_schemas::{ArtifactError, RunEventKind, RunOutcome, StagedFile};
 
 use super::reporter::Reporter;
 use super::task::Task;
+use crate::dag::arguments::BadValue;
 use crate::dag::error::{PipelineError, pipeline_failure};
 use crate::dag::file::Pipeline;
 use crate::dag::place::place_of;
-use crate::dag::plan::{Plan, Planned, State};
+use crate::dag::plan::{Plan, PlanIndex, Planned, State};
+use crate::dag::step::Step;
 use crate::failure::{Failure, Kind};
 use crate::library_failures::store_failure;
 use crate::store::Store;
@@ -25,8 +27,8 @@ pub(crate) struct Run<'a> {
     pub(crate) store: &'a Store,
     pub(crate) folder: PathBuf,
     pub(crate) reporter: Reporter<'a>,
-    /// A task a step of the plan.
-    pub(crate) tasks: Vec<Task>,
+    /// A task for each step of the plan.
+    tasks: Vec<Task>,
     begun: Instant,
 }
 
@@ -54,7 +56,7 @@ impl<'a> Run<'a> {
         store: &'a Store,
     ) -> Result<Self, Failure> {
         let task = |planned: &Planned| {
-            Task::of(pipeline, store, plan, planned).map_err(|(key, wrong)| {
+            Task::of(pipeline, store, plan, planned).map_err(|BadValue { key, wrong }| {
                 pipeline_failure(&PipelineError::Value {
                     place: place_of(&pipeline.path, &["steps", &planned.name, &key]),
                     table: format!("step `{}`", planned.name),
@@ -88,6 +90,16 @@ impl<'a> Run<'a> {
         Ok(Self { pipeline, plan, store, folder, reporter, tasks, begun: Instant::now() })
     }
 
+    /// Returns the task of a step.
+    pub(crate) fn task(&self, PlanIndex(number): PlanIndex) -> &Task {
+        &self.tasks[number]
+    }
+
+    /// Returns a step as its pipeline describes it.
+    pub(crate) fn step(&self, step: PlanIndex) -> &Step {
+        &self.pipeline[self.plan[step].step]
+    }
+
     /// Returns the log of a step.
     pub(crate) fn log(&self, step: &str) -> PathBuf {
         self.folder.join(format!("{step}.log"))
@@ -98,16 +110,16 @@ impl<'a> Run<'a> {
     /// # Errors
     ///
     /// The store cannot be written.
-    pub(crate) fn fresh(&self, step: usize) -> Result<(), Failure> {
-        let task = &self.tasks[step];
+    pub(crate) fn fresh(&self, step: PlanIndex) -> Result<(), Failure> {
+        let task = self.task(step);
         task.remember(self.store).map_err(store_failure)?;
         let result = self.store.object(&task.object).display().to_string();
         self.reporter.tell(RunEventKind::StepFresh { step: task.name.clone(), result })
     }
 
     /// Returns whether a step of the plan has its result.
-    pub(crate) fn is_fresh(&self, step: usize) -> bool {
-        self.plan.steps[step].state == State::Fresh
+    pub(crate) fn is_fresh(&self, step: PlanIndex) -> bool {
+        self.plan[step].state == State::Fresh
     }
 
     /// Ends the run.

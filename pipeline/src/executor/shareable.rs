@@ -7,34 +7,37 @@ use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Manifest;
 use ratdata_schemas::recipe::Task;
-use ratdata_tokenize::sft::{self};
+use ratdata_tokenize::sft;
 use ratdata_tokenize::source::{SourceFile, find_inputs};
 use serde_json::Value;
 
 use super::run::Run;
+use crate::dag::plan::PlanIndex;
 use crate::dag::step::{Step, reference};
+use crate::dag::step_kind::{Sharing, key};
 use crate::verify;
 
 /// Returns how many tasks could have work of a step, where that is known.
-pub(crate) fn tasks_with_work(run: &Run<'_>, number: usize) -> Option<usize> {
-    let step = &run.pipeline.steps[run.plan.steps[number].step];
+pub(crate) fn tasks_with_work(run: &Run<'_>, number: PlanIndex) -> Option<usize> {
+    let step = run.step(number);
     let paths = |key: &str| -> Option<Vec<PathBuf>> {
         let texts = texts(step, key);
         (!texts.is_empty()).then(|| texts.iter().map(|text| path(run, number, text)).collect())?
     };
-    match step.kind.name {
-        "tokenize" => files(&paths("input")?).map(|files| files.len()),
-        "verify" if !step.config.contains_key("retokenize") => {
-            let manifest = Manifest::read(paths("path")?.first()?).ok()?;
+    match step.sharing() {
+        Sharing::InputFiles => files(&paths(key::INPUT)?).map(|files| files.len()),
+        Sharing::ArtifactParts if step.config.contains_key(key::RETOKENIZE) => None,
+        Sharing::ArtifactParts => {
+            let manifest = Manifest::read(paths(key::PATH)?.first()?).ok()?;
             Some(verify::units(&manifest))
         }
-        "sft" => {
-            let task = match texts(step, "task").first() {
+        Sharing::TaskRows => {
+            let task = match texts(step, key::TASK).first() {
                 Some(name) => Task::named(name),
-                None => Task::read(paths("task_file")?.first()?),
+                None => Task::read(paths(key::TASK_FILE)?.first()?),
             };
-            let input = if step.config.contains_key("input") { paths("input") } else { None };
-            let wanted = texts(step, "split");
+            let input = if step.config.contains_key(key::INPUT) { paths(key::INPUT) } else { None };
+            let wanted = texts(step, key::SPLIT);
             let mut most = 0;
             for (name, split) in &task.ok()?.splits {
                 if wanted.is_empty() || wanted.iter().any(|wanted| *name == wanted.as_str()) {
@@ -47,7 +50,7 @@ pub(crate) fn tasks_with_work(run: &Run<'_>, number: usize) -> Option<usize> {
             }
             Some(most)
         }
-        _ => None,
+        Sharing::Nothing => None,
     }
 }
 
@@ -62,12 +65,12 @@ fn texts(step: &Step, key: &str) -> Vec<String> {
 }
 
 /// Returns the path that a text names; none where nothing is there yet.
-fn path(run: &Run<'_>, number: usize, text: &str) -> Option<PathBuf> {
+fn path(run: &Run<'_>, number: PlanIndex, text: &str) -> Option<PathBuf> {
     let path = match reference(text) {
         Some((_, name, after)) => {
-            let mut takes = run.plan.steps[number].takes.iter();
-            let take = takes.find(|&&take| run.plan.steps[take].name == name)?;
-            let object = run.store.object(&run.plan.steps[*take].object);
+            let mut takes = run.plan[number].takes.iter();
+            let take = takes.find(|&&take| run.plan[take].name == name)?;
+            let object = run.store.object(&run.plan[*take].object);
             PathBuf::from(format!("{}{after}", object.display()))
         }
         None => run.pipeline.base.join(text),

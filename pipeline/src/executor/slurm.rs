@@ -8,7 +8,9 @@ use ratdata_tokenize::Share;
 
 use super::run::{Run, Totals};
 use super::shareable::tasks_with_work;
+use crate::dag::plan::PlanIndex;
 use crate::dag::settings::SlurmSettings;
+use crate::dag::step_kind::Sharing;
 use crate::failure::{Failure, Kind};
 use crate::library_failures::store_failure;
 
@@ -35,8 +37,8 @@ pub(crate) fn submit(run: &Run<'_>, arguments: &[String]) -> Result<Totals, Fail
     let (queued, arrays) = (named(false), named(true));
     let most = max_array_size()?;
     let mut totals = Totals { submitted: true, ..Totals::default() };
-    let mut jobs: Vec<Option<u64>> = vec![None; run.plan.steps.len()];
-    for (number, planned) in run.plan.steps.iter().enumerate() {
+    let mut jobs: BTreeMap<PlanIndex, u64> = BTreeMap::new();
+    for (number, planned) in run.plan.indexes().zip(&run.plan.steps) {
         if run.is_fresh(number) {
             run.fresh(number)?;
             totals.fresh += 1;
@@ -44,11 +46,12 @@ pub(crate) fn submit(run: &Run<'_>, arguments: &[String]) -> Result<Totals, Fail
         }
         let name = job_name(&planned.object);
         if let Some(&there) = queued.get(name.as_str()) {
-            jobs[number] = Some(there);
+            jobs.insert(number, there);
             continue;
         }
         let settings = run.pipeline.slurm.of_kind(planned.kind);
-        let after: Vec<u64> = planned.takes.iter().filter_map(|&take| jobs[take]).collect();
+        let after: Vec<u64> =
+            planned.takes.iter().filter_map(|take| jobs.get(take).copied()).collect();
         let words = |share: Option<&str>| -> Vec<String> {
             let mut words = vec!["run".to_owned(), run.pipeline.path.display().to_string()];
             words.push(planned.name.clone());
@@ -73,7 +76,7 @@ pub(crate) fn submit(run: &Run<'_>, arguments: &[String]) -> Result<Totals, Fail
             job.after = vec![id];
         }
         let id = job.submit(&planned.name, &words(None))?;
-        jobs[number] = Some(id);
+        jobs.insert(number, id);
         run.reporter.tell(RunEventKind::StepSubmitted {
             step: planned.name.clone(),
             job: id,
@@ -95,9 +98,9 @@ struct Job<'a> {
 }
 
 /// Returns the shares of a step that are to be made, of at most `most`: none where it is not shared.
-fn missing(run: &Run<'_>, step: usize, most: usize) -> Vec<Share> {
-    let task = &run.tasks[step];
-    if !task.shards {
+fn missing(run: &Run<'_>, step: PlanIndex, most: usize) -> Vec<Share> {
+    let task = run.task(step);
+    if run.step(step).sharing() == Sharing::Nothing {
         return Vec::new();
     }
     // A task without work would wait in the queue all the same.

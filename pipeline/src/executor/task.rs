@@ -17,35 +17,33 @@ use std::time::{Duration, Instant};
 use ratdata_schemas::{ArtifactError, PROGRESS_FILE};
 use ratdata_tokenize::Share;
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::TaskError;
 use super::gather::gather;
 use super::running_step::progress_file_of;
+use crate::dag::arguments::{BadValue, arguments};
 use crate::dag::file::Pipeline;
-use crate::dag::fingerprint::Recipe;
-use crate::dag::kinds::{COMMAND, Wrong};
+use crate::dag::fingerprint::StepRecipe;
 use crate::dag::outside::Content;
 use crate::dag::plan::{Plan, Planned};
 use crate::dag::step::reference;
+use crate::dag::step_kind::{StepKind, key};
 use crate::store::{Store, remove, share_lock};
 
 /// How long a step may take to end after it was asked to.
 const GRACE: Duration = Duration::from_mins(1);
 
 /// One step, ready to be run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) name: String,
     /// What tells its pipeline from all others.
     pipeline: PathBuf,
-    pub(crate) kind: String,
+    pub(crate) kind: StepKind,
     pub(crate) object: String,
-    recipe: Recipe,
+    recipe: StepRecipe,
     /// What it takes from outside the pipeline, as it was when the result got its name.
-    #[serde(skip)]
     contents: Vec<Arc<Content>>,
     /// The words after the program's name, or all words of a program of the user's own.
     arguments: Vec<String>,
@@ -56,10 +54,6 @@ pub(crate) struct Task {
     /// The folder to work in.
     base: PathBuf,
     store: PathBuf,
-    /// Whether `--num-proc` is understood.
-    pub(crate) threads: bool,
-    resumes: bool,
-    pub(crate) shards: bool,
 }
 
 /// How a task ended well.
@@ -82,43 +76,41 @@ impl Task {
         store: &Store,
         plan: &Plan,
         planned: &Planned,
-    ) -> Result<Self, Wrong> {
-        let step = &pipeline.steps[planned.step];
+    ) -> Result<Self, BadValue> {
+        let step = &pipeline[planned.step];
         let resolved = |text: &str| match reference(text) {
-            Some((before, "out", after)) if step.kind.name == COMMAND => {
+            Some((before, "out", after)) if step.kind == StepKind::Command => {
                 format!("{before}{}{after}", store.staging(&planned.object).display())
             }
             Some((before, name, after)) => {
-                let input = planned.takes.iter().find(|&&take| plan.steps[take].name == name);
-                let object = input.map_or("", |&input| plan.steps[input].object.as_str());
+                let input = planned.takes.iter().find(|&&take| plan[take].name == name);
+                let object = input.map_or("", |&input| plan[input].object.as_str());
                 format!("{before}{}{after}", store.object(object).display())
             }
             None => text.to_owned(),
         };
         let mut config = step.config.clone();
-        config.extend(step.knobs.clone().into_iter().filter(|(key, _)| key != "num_proc"));
-        let env =
-            config.get("env").filter(|_| step.kind.name == COMMAND).and_then(Value::as_object);
+        config.extend(step.knobs.clone().into_iter().filter(|(key, _)| key != key::NUM_PROC));
+        let env = config
+            .get(key::ENV)
+            .filter(|_| step.kind == StepKind::Command)
+            .and_then(Value::as_object);
         let env = env.into_iter().flatten().map(|(key, value)| {
             (key.clone(), resolved(&value.as_str().map_or(value.to_string(), Into::into)))
         });
         Ok(Self {
             name: step.name.clone(),
             pipeline: pipeline.identity.clone(),
-            kind: step.kind.name.to_owned(),
+            kind: step.kind,
             object: planned.object.clone(),
             recipe: planned.recipe.clone(),
             contents: planned.contents.clone(),
-            arguments: step.kind.arguments(&config, &resolved)?,
+            arguments: arguments(step.kind, &config, &resolved)?,
             env: env.collect(),
             outputs: step.outputs().map(Into::into).collect(),
             publish: step.publish.as_ref().map(|path| pipeline.base.join(path)),
             base: pipeline.base.clone(),
             store: store.root().to_owned(),
-            threads: step.kind.threads,
-            resumes: step.kind.resumes,
-            // A limit counts documents over all files, in their order.
-            shards: step.kind.shards && !step.config.contains_key("limit_docs"),
         })
     }
 
@@ -149,7 +141,7 @@ impl Task {
             let staging = store.staging(&self.object);
             let shares = store.shares(&self.object);
             // What was gathered of shares is nowhere else.
-            if !self.resumes && !shares.exists() {
+            if !self.kind.resumes() && !shares.exists() {
                 remove(&staging)?;
             }
             fs::create_dir_all(&staging).map_err(self.io(&staging))?;
@@ -157,12 +149,12 @@ impl Task {
                 gather(&store, &self.object, &staging)?;
             }
             let mut words = self.given(&staging, threads);
-            if self.resumes && self.kind == "train" {
+            if self.kind == StepKind::Train {
                 words.push("--resume".into());
             }
             let lock = lock.try_clone().map_err(self.io(&staging))?;
             let ended = self.process(&words, &staging, threads, log, lock, stop);
-            if let (Err(TaskError::Failed { .. }), false) = (&ended, self.resumes) {
+            if let (Err(TaskError::Failed { .. }), false) = (&ended, self.kind.resumes()) {
                 // It begins anew, and so do its shares.
                 remove(&shares)?;
             }
@@ -170,7 +162,7 @@ impl Task {
             if let Err(changed) = self.check_inputs(stop) {
                 // What was made of the new input is nothing that the old one's name may lead to. A
                 // model that was trained for days is left to its owner.
-                if self.kind != "train" && matches!(changed, TaskError::Changed { .. }) {
+                if self.kind != StepKind::Train && matches!(changed, TaskError::Changed { .. }) {
                     remove(&staging)?;
                 }
                 return Err(changed);
@@ -256,10 +248,10 @@ impl Task {
 
     /// Returns the arguments that no step may give.
     fn given(&self, out: &Path, threads: usize) -> Vec<String> {
-        if self.kind == COMMAND {
+        if self.kind == StepKind::Command {
             return Vec::new();
         }
-        let threads = self.threads.then(|| format!("--num-proc={threads}"));
+        let threads = self.kind.has_threads().then(|| format!("--num-proc={threads}"));
         std::iter::once(format!("--out={}", out.display())).chain(threads).collect()
     }
 
@@ -273,7 +265,7 @@ impl Task {
         lock: File,
         stop: &AtomicBool,
     ) -> Result<(), TaskError> {
-        let (program, arguments) = if self.kind == COMMAND {
+        let (program, arguments) = if self.kind == StepKind::Command {
             let (program, arguments) = self
                 .arguments
                 .split_first()
@@ -285,7 +277,7 @@ impl Task {
         };
         let shown = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // The command's name comes first, its options next, and words without an option last.
-        let (name, rest) = arguments.split_at(usize::from(self.kind != COMMAND));
+        let (name, rest) = arguments.split_at(usize::from(self.kind != StepKind::Command));
         let mut command = Command::new(&program);
         command.args(name).args(given).args(rest);
         command.envs(&self.env).env("RATDATA_OUT", staging);

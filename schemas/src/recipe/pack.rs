@@ -17,16 +17,18 @@ pub struct Pack {
 
 /// How documents are put into rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
-    /// One after the other, cut wherever a row is full: the reference's windows.
+    /// One after the other, cut where a row is full: the reference's rows.
     Concat,
-    /// Whole, each into the fullest row that still has room for it.
+    /// Whole, each into the fullest row with room.
     BestFit,
 }
 
 /// What becomes of a document longer than a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Long {
     /// Split it over rows.

@@ -73,9 +73,10 @@ fn default_messages() -> String {
 
 /// What becomes of an example that is longer than its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Truncate {
-    /// Its middle is cut out, as in the reference.
+    /// Remove its middle, as in the reference.
     #[default]
     Middle,
     /// Remove its beginning.

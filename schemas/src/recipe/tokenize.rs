@@ -80,9 +80,10 @@ impl Edge {
 
 /// The order of documents within a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// The reference's: that of the permutation which also makes the split.
+    /// The order of the permutation that makes the split.
     Reference,
     /// The order of the file.
     File,
@@ -90,53 +91,57 @@ pub enum Order {
 
 /// How to treat rows without text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadRow {
     /// Fail at the first one.
     Fail,
     /// Leave them out and count them.
     Skip,
-    /// U+FFFD takes the place of bytes and escapes that stand for no character, and the job fails
-    /// at the first row that has no text even so.
+    /// Write U+FFFD for wrong bytes and lone surrogates, and count these rows; fail at rows that
+    /// have no text.
     Replace,
 }
 
 /// The width of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum DtypeChoice {
     /// The narrowest that holds the vocabulary.
     Auto,
-    /// Two bytes, or an error.
+    /// Two bytes.
     U16,
     /// Four bytes.
     U32,
 }
 
-/// How a special token that is written in the text is read.
+/// How to read special tokens in the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum SpecialInText {
-    /// It becomes its id, as in the reference.
+    /// As their ids.
     #[default]
     Parse,
-    /// It is plain text.
+    /// As plain text.
     Plain,
-    /// It is an error.
+    /// As an error.
     Error,
 }
 
 /// Which files of a folder, or of a data set on the hub, are read, by the split that their names
 /// say. A file that is named by itself or by a pattern is read in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum SplitFiles {
-    /// The files of `train`, and those whose names say no split.
+    /// Files named after train, and files whose names say no split.
     #[default]
     Train,
-    /// The files of `validation` alone.
+    /// Files named after validation.
     Validation,
-    /// The files of `test` alone.
+    /// Files named after test.
     Test,
     /// All files.
     All,
