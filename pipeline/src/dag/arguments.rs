@@ -7,10 +7,6 @@ use serde_json::{Map, Value};
 use super::step_key::{Key, Spot};
 use super::step_kind::{StepKind, key};
 
-/// Options that the executor gives, so that no step may.
-pub(crate) const GIVEN: [&str; 10] =
-    ["dry-run", "estimate", "force", "help", "json", "out", "quiet", "resume", "shard", "version"];
-
 /// A key and what is wrong with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadValue {
