@@ -166,7 +166,8 @@ fn an_import_that_is_there_is_done() {
         stderr(&again)
     );
     assert_eq!(other.status.code(), Some(1));
-    assert!(stderr(&other).contains("there is an artifact already"), "{}", stderr(&other));
+    let differs = "holds another job's result: recipe.split: \"train\" -> \"val\"";
+    assert!(stderr(&other).contains(differs), "{}", stderr(&other));
     // What was lost of it is made again.
     let lost = root.join("out/shards/imported-train-demo-train-000_00000.bin");
     fs::remove_file(&lost).unwrap();

@@ -43,9 +43,8 @@ pub enum ArtifactError {
 
 impl ArtifactError {
     /// Returns what makes an error of the system one of this file or folder, for `map_err`.
-    pub fn io(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
-        let path = path.to_owned();
-        move |source| Self::Io { path: path.clone(), source }
+    pub fn io(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        |source| Self::Io { path: path.to_owned(), source }
     }
 
     /// Returns what the user can do about it, where there is something to do.

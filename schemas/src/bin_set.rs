@@ -11,6 +11,7 @@ use crate::index::DocIndex;
 use crate::manifest::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::mmap::MappedFile;
 use crate::records::{ShardRecord, SplitRecord};
+use crate::regular::read_regular;
 use crate::token::{Dtype, TokenId};
 
 /// Why a set of bins could not be opened.
@@ -268,7 +269,8 @@ fn open_shard(
 /// The manifest cannot be read.
 pub fn manifest_checksum(root: &Path) -> Result<Checksum, ManifestError> {
     let path = root.join(MANIFEST_FILE);
-    Checksum::of_file(&path).map_err(|source| ManifestError::Io { path, source })
+    let text = read_regular(&path).map_err(|source| ManifestError::Io { path, source })?;
+    Ok(Checksum::of(&text))
 }
 
 #[cfg(test)]

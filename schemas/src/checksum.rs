@@ -23,17 +23,12 @@ impl Checksum {
         blake3::hash(bytes).into()
     }
 
-    /// Returns the checksum of many bytes, computed on all threads.
-    pub fn of_many(bytes: &[u8]) -> Self {
-        blake3::Hasher::new().update_rayon(bytes).finalize().into()
-    }
-
     /// Returns the checksum of many bytes, computed on all threads, unless `stop` is set on the way.
     ///
     /// # Errors
     ///
     /// `stop` was set, which is [`io::ErrorKind::Interrupted`].
-    pub fn of_many_unless(bytes: &[u8], stop: &AtomicBool) -> io::Result<Self> {
+    pub fn of_many(bytes: &[u8], stop: &AtomicBool) -> io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
         for piece in bytes.chunks(64 << 20) {
             if stop.load(Ordering::Relaxed) {
@@ -44,22 +39,12 @@ impl Checksum {
         Ok(hasher.finalize().into())
     }
 
-    /// Returns the checksum of a file, read through a small buffer.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        Self::of_file_unless(path, &AtomicBool::new(false))
-    }
-
-    /// Returns the checksum of a file, as [`Checksum::of_file`] does, unless `stop` is set on the
-    /// way.
+    /// Returns the checksum of a file, read through a small buffer, unless `stop` is set on the way.
     ///
     /// # Errors
     ///
     /// The file cannot be read; or `stop` was set, which is [`io::ErrorKind::Interrupted`].
-    pub fn of_file_unless(path: &Path, stop: &AtomicBool) -> io::Result<Self> {
+    pub fn of_file(path: &Path, stop: &AtomicBool) -> io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
         let mut file = open_regular(path)?;
         let mut buffer = vec![0; 1 << 20];
@@ -131,10 +116,10 @@ mod tests {
     fn many_bytes_have_one_checksum_however_they_are_read_and_a_stop_ends_it() {
         let bytes = vec![7; (64 << 20) + 3];
 
-        let whole = Checksum::of_many_unless(&bytes, &AtomicBool::new(false)).unwrap();
-        let stopped = Checksum::of_many_unless(&bytes, &AtomicBool::new(true)).unwrap_err();
+        let whole = Checksum::of_many(&bytes, &AtomicBool::new(false)).unwrap();
+        let stopped = Checksum::of_many(&bytes, &AtomicBool::new(true)).unwrap_err();
 
-        assert_eq!(whole, Checksum::of_many(&bytes));
+        assert_eq!(whole, Checksum::of(&bytes));
         assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
     }
 

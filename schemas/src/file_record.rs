@@ -27,31 +27,16 @@ pub struct FileRecord {
 }
 
 impl FileRecord {
-    /// Describes a file of the artifact in the folder `root` that has its name already.
+    /// Describes a file of the artifact in the folder `root` that has its name already, unless `stop`
+    /// is set while it is read.
     ///
     /// # Errors
     ///
-    /// It cannot be read, lies elsewhere, or at a path that is not UTF-8.
-    pub fn of_file(root: &Path, path: &Path) -> Result<Self, ArtifactError> {
-        let io = ArtifactError::io(path);
-        let bytes = path.metadata().map_err(&io)?.len();
-        let blake3 = Checksum::of_file(path).map_err(io)?;
-        Ok(Self { path: Self::relative(root, path)?, bytes, blake3 })
-    }
-
-    /// Describes a file as [`FileRecord::of_file`] does, unless `stop` is set before it is read.
-    ///
-    /// # Errors
-    ///
-    /// As of [`FileRecord::of_file`], or the user has stopped it.
-    pub fn of_file_unless(
-        root: &Path,
-        path: &Path,
-        stop: &AtomicBool,
-    ) -> Result<Self, ArtifactError> {
-        let io = ArtifactError::io(path);
-        let bytes = path.metadata().map_err(&io)?.len();
-        let blake3 = Checksum::of_file_unless(path, stop).map_err(io)?;
+    /// It cannot be read, lies elsewhere, or at a path that is not UTF-8; or `stop` was set, which is
+    /// [`io::ErrorKind::Interrupted`].
+    pub fn of_file(root: &Path, path: &Path, stop: &AtomicBool) -> Result<Self, ArtifactError> {
+        let bytes = path.metadata().map_err(ArtifactError::io(path))?.len();
+        let blake3 = Checksum::of_file(path, stop).map_err(ArtifactError::io(path))?;
         Ok(Self { path: Self::relative(root, path)?, bytes, blake3 })
     }
 

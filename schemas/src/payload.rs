@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::{StagedFile, create_new_file, sync_folder_of};
 use crate::artifact_error::ArtifactError;
 use crate::regular::open_regular;
+use crate::removal::remove_file_if_exists;
 
 /// How the content of a file came to its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,12 +163,7 @@ pub fn carry_unless(
 ) -> Result<Carried, ArtifactError> {
     if link {
         let staging = staging_of(path)?;
-        match fs::remove_file(&staging) {
-            Err(wrong) if wrong.kind() != io::ErrorKind::NotFound => {
-                return Err(ArtifactError::io(&staging)(wrong));
-            }
-            _ => {}
-        }
+        remove_file_if_exists(&staging)?;
         // A link to a link would name the link: the file itself is what is wanted.
         let real = fs::canonicalize(source).map_err(ArtifactError::io(source))?;
         if fs::hard_link(&real, &staging).is_ok() {

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::recipe::{Form, TASKS, Task, Truncate};
-use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
+use ratdata_schemas::{Finished, IGNORE_INDEX, Row, RowSet};
 use ratdata_tests::shared;
 use ratdata_tokenize::hub::FetchProgress;
-use ratdata_tokenize::sft::{SftJob, SftOutcome, SftProgress};
+use ratdata_tokenize::sft::{SftJob, SftProgress};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -20,7 +20,7 @@ impl FetchProgress for Silent {
     fn fetched(&self, _: &str, _: u64, _: u64) {}
 }
 
-fn run(shared: &Path, task: &str, out: &Path, threads: usize) -> SftOutcome {
+fn run(shared: &Path, task: &str, out: &Path, threads: usize) -> Finished {
     let tokenizer = Tokenizer::load(shared.join("tokenizers/llama/tokenizer.model")).unwrap();
     let job = SftJob {
         task: Task::named(task).unwrap(),
@@ -104,5 +104,5 @@ fn any_number_of_threads_gives_the_same_bytes_and_a_second_run_does_nothing() {
 
     assert_eq!(first.manifest, second.manifest);
     assert_eq!(again.manifest, second.manifest);
-    assert!(again.made.is_empty());
+    assert!(!again.made);
 }

@@ -113,7 +113,6 @@
 
 mod bounds;
 pub mod corpus;
-mod difference;
 mod engine;
 mod git_lfs;
 pub mod hub;
@@ -127,6 +126,5 @@ mod stages;
 mod staging;
 pub mod tokenizer;
 
-pub use difference::difference;
 pub use share::Share;
 pub use tokenizer::Tokenizer;

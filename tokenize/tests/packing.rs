@@ -8,11 +8,11 @@ use std::sync::atomic::AtomicBool;
 use proptest::prelude::*;
 use ratdata_schemas::recipe::{Import, ImportLayout, Recipe};
 use ratdata_schemas::{
-    BinSet, Checksum, Dtype, FORMAT_VERSION, IGNORE_INDEX, Manifest, PlainName, Row, RowSet,
-    Semantics, ShardFiles, ShardWriter, Span, SplitRecord, TokenizerRecord,
+    BinSet, Checksum, Dtype, FORMAT_VERSION, Finished, IGNORE_INDEX, Manifest, PlainName, Row,
+    RowSet, Semantics, ShardFiles, ShardWriter, Span, SplitRecord, TokenizerRecord,
 };
 use ratdata_tokenize::pack::{
-    Algorithm, BestFit, Document, Long, PackConfig, PackJob, PackOutcome, best_fit_plainly,
+    Algorithm, BestFit, Document, Long, PackConfig, PackJob, SplitPacked, best_fit_plainly,
 };
 
 const EOS: u32 = 2;
@@ -66,7 +66,7 @@ fn write_bins(root: &Path, shards: &[Vec<LossMask>]) {
     manifest.write(root).unwrap();
 }
 
-fn pack(bins: &Path, out: &Path, config: PackConfig, materialize: bool) -> PackOutcome {
+fn pack(bins: &Path, out: &Path, config: PackConfig, materialize: bool) -> Finished {
     let job = PackJob {
         input: bins.to_owned(),
         out: out.to_owned(),
@@ -155,7 +155,7 @@ proptest! {
         }
         found.sort_unstable();
         prop_assert_eq!(found, expected);
-        prop_assert_eq!(outcome.packed[0].counts.dropped, 0);
+        prop_assert_eq!(SplitPacked::all(&outcome.manifest)[0].counts.dropped, 0);
     }
 
     /// A pack written out reads as the pack does.

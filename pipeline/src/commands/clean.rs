@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
+use ratdata_schemas::remove_folder_if_exists;
 use serde::Serialize;
 
 use crate::arguments::{PipelineArgs, Program, check_store};
@@ -12,7 +13,7 @@ use crate::dag::embedded::embedded;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::store_failure;
-use crate::store::{Store, Unused, remove};
+use crate::store::{Store, Unused};
 use crate::ui::Ui;
 use ratdata_console::sized;
 
@@ -52,7 +53,7 @@ pub(crate) fn clean(ui: &Ui, args: &CleanArgs, program: Program) -> Result<(), F
     if report.removed {
         for unused in &report.unused {
             interrupt::check()?;
-            remove(&unused.path).map_err(store_failure)?;
+            remove_folder_if_exists(&unused.path).map_err(store_failure)?;
         }
     }
     ui.emit(&report)

@@ -105,9 +105,9 @@ pub(crate) fn import(ui: &Ui, args: &ImportArgs) -> Result<(), Failure> {
         stop: interrupt::flag(),
     };
     let imported = transcode::import(&job).map_err(|wrong| transcode_failure(&wrong))?;
-    if !imported.made {
+    if !imported.artifact.made {
         ui.note(&format!("{}: already done", args.out.display()));
     }
-    ui.emit(&BinsSummary::of(&args.out, &imported.manifest, None))?;
+    ui.emit(&BinsSummary::of(&args.out, &imported.artifact.manifest, None))?;
     imported.finish().map_err(|wrong| transcode_failure(&wrong))
 }

@@ -66,5 +66,5 @@ pub(crate) fn pack(ui: &Ui, args: &PackArgs) -> Result<(), Failure> {
     if !outcome.made {
         ui.note(&format!("{}: already done", args.out.display()));
     }
-    ui.emit(&PackSummary::of(&args.out, &outcome))
+    ui.emit(&PackSummary::of(&args.out, &outcome.manifest))
 }

@@ -181,7 +181,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
         return Ok(());
     }
-    if outcome.made.is_empty() {
+    if !outcome.made {
         ui.note(&format!("{}: already done", job.out.display()));
     }
     let Some(packing) = packing else {
@@ -194,10 +194,10 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         split: None,
         config: args.pack.config(args.max_length, packing),
         materialize: args.pack.materialize,
-        force: args.force || !outcome.made.is_empty(),
+        force: args.force || outcome.made,
     };
     let packed = pack.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
-    ui.emit(&PackSummary::of(&out, &packed))
+    ui.emit(&PackSummary::of(&out, &packed.manifest))
 }
 
 /// Checks the options of packing before anything is read: they mean nothing where rows are pairs.

@@ -107,9 +107,10 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let seen = portions.as_ref().and_then(|_| state(args, &manifest));
-    let (mut found, missing) = portions
-        .as_ref()
-        .map_or_else(|| (Vec::new(), vec![Share::WHOLE]), |portions| portions.known(seen.as_ref()));
+    let (mut found, missing) = match &portions {
+        Some(portions) => portions.known(seen.as_ref()).map_err(|wrong| failed(&wrong))?,
+        None => (Vec::new(), vec![Share::WHOLE]),
+    };
     for share in missing {
         found.push(look(ui, args, &manifest, share)?);
     }

@@ -1,7 +1,7 @@
 //! Why a task was not done.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use ratdata_schemas::ArtifactError;
@@ -34,4 +34,11 @@ pub(crate) enum TaskError {
     /// The user interrupted it.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl TaskError {
+    /// Returns what makes an error of the system one of this file or folder, for `map_err`.
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        |source| Self::Io { path: path.to_owned(), source }
+    }
 }

@@ -7,10 +7,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{DirLock, StagedFile, sync_folder_of};
+use ratdata_schemas::{DirLock, Receipts, StagedFile, sync_folder_of};
 
 use super::error::TaskError;
 use crate::store::{DONE, Store, share_lock};
@@ -30,7 +29,8 @@ pub(crate) fn gather(store: &Store, object: &str, staging: &Path) -> Result<(), 
         if name == DONE || !folder.is_dir() {
             continue;
         }
-        let lock = store.try_lock(&share_lock(object, &name)).map_err(io_error(store.root()))?;
+        let lock =
+            store.try_lock(&share_lock(object, &name)).map_err(TaskError::io(store.root()))?;
         if lock.is_none() && !shares.join(DONE).join(&*name).exists() {
             continue;
         }
@@ -52,9 +52,9 @@ fn move_files(files: &[PathBuf], from: &Path, to: &Path) -> Result<(), TaskError
         let target = to.join(path.strip_prefix(from).unwrap_or(path));
         let parent = target.parent().unwrap_or(to).to_owned();
         if !targets.contains(&parent) {
-            fs::create_dir_all(&parent).map_err(io_error(&parent))?;
+            fs::create_dir_all(&parent).map_err(TaskError::io(&parent))?;
         }
-        fs::rename(path, &target).map_err(io_error(&target))?;
+        fs::rename(path, &target).map_err(TaskError::io(&target))?;
         targets.insert(parent);
     }
     for folder in targets {
@@ -65,7 +65,7 @@ fn move_files(files: &[PathBuf], from: &Path, to: &Path) -> Result<(), TaskError
 
 /// Returns whether a folder holds receipts.
 fn is_receipts(folder: &Path) -> bool {
-    folder.ends_with(".job/done")
+    folder.ends_with(Receipts::DONE)
 }
 
 /// Gathers the files below a folder that are whole, in the order of their names.
@@ -83,18 +83,13 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), TaskError> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, TaskError> {
-    let entries = fs::read_dir(folder).map_err(io_error(folder))?;
+    let entries = fs::read_dir(folder).map_err(TaskError::io(folder))?;
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(io_error(folder))?;
+        .map_err(TaskError::io(folder))?;
     paths.sort();
     Ok(paths)
-}
-
-fn io_error(path: &Path) -> impl Fn(io::Error) -> TaskError + use<> {
-    let path = path.to_owned();
-    move |source| TaskError::Io { path: path.clone(), source }
 }
 
 #[cfg(test)]

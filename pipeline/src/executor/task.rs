@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratdata_schemas::{ArtifactError, PROGRESS_FILE};
+use ratdata_schemas::{ArtifactError, PROGRESS_FILE, remove_folder_if_exists};
 use ratdata_tokenize::Share;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
@@ -29,7 +29,7 @@ use crate::dag::outside::Content;
 use crate::dag::plan::{Plan, Planned};
 use crate::dag::step::reference;
 use crate::dag::step_kind::{StepKind, key};
-use crate::store::{Store, remove, share_lock};
+use crate::store::{Store, share_lock};
 
 /// How long a step may take to end after it was asked to.
 const GRACE: Duration = Duration::from_mins(1);
@@ -132,7 +132,8 @@ impl Task {
         waiting: &mut dyn FnMut(),
     ) -> Result<Done, TaskError> {
         let store = self.store();
-        let Some(lock) = store.lock(&self.object, stop, waiting).map_err(self.io(store.root()))?
+        let Some(lock) =
+            store.lock(&self.object, stop, waiting).map_err(TaskError::io(store.root()))?
         else {
             return Err(TaskError::Interrupted);
         };
@@ -142,9 +143,9 @@ impl Task {
             let shares = store.shares(&self.object);
             // What was gathered of shares is nowhere else.
             if !self.kind.resumes() && !shares.exists() {
-                remove(&staging)?;
+                remove_folder_if_exists(&staging)?;
             }
-            fs::create_dir_all(&staging).map_err(self.io(&staging))?;
+            fs::create_dir_all(&staging).map_err(TaskError::io(&staging))?;
             if shares.exists() {
                 gather(&store, &self.object, &staging)?;
             }
@@ -152,18 +153,18 @@ impl Task {
             if self.kind == StepKind::Train {
                 words.push("--resume".into());
             }
-            let lock = lock.try_clone().map_err(self.io(&staging))?;
+            let lock = lock.try_clone().map_err(TaskError::io(&staging))?;
             let ended = self.process(&words, &staging, threads, log, lock, stop);
             if let (Err(TaskError::Failed { .. }), false) = (&ended, self.kind.resumes()) {
                 // It begins anew, and so do its shares.
-                remove(&shares)?;
+                remove_folder_if_exists(&shares)?;
             }
             ended?;
             if let Err(changed) = self.check_inputs(stop) {
                 // What was made of the new input is nothing that the old one's name may lead to. A
                 // model that was trained for days is left to its owner.
                 if self.kind != StepKind::Train && matches!(changed, TaskError::Changed { .. }) {
-                    remove(&staging)?;
+                    remove_folder_if_exists(&staging)?;
                 }
                 return Err(changed);
             }
@@ -206,16 +207,16 @@ impl Task {
     ) -> Result<Done, TaskError> {
         let store = self.store();
         let lock_name = share_lock(&self.object, &share.name());
-        let lock = store.lock(&lock_name, stop, &mut || {}).map_err(self.io(store.root()))?;
+        let lock = store.lock(&lock_name, stop, &mut || {}).map_err(TaskError::io(store.root()))?;
         let Some(lock) = lock else { return Err(TaskError::Interrupted) };
         if store.object(&self.object).is_dir() || store.is_shared(&self.object, share) {
             return Ok(Done::Found);
         }
         let folder = store.share(&self.object, share);
-        fs::create_dir_all(&folder).map_err(self.io(&folder))?;
+        fs::create_dir_all(&folder).map_err(TaskError::io(&folder))?;
         let mut words = self.given(&folder, threads);
         words.push(format!("--shard={share}"));
-        let held = lock.try_clone().map_err(self.io(&folder))?;
+        let held = lock.try_clone().map_err(TaskError::io(&folder))?;
         let ended = self.process(&words, &folder, threads, log, held, stop);
         if store.object(&self.object).is_dir() {
             // Another run made the result without this share, and took its folder away.
@@ -272,7 +273,7 @@ impl Task {
                 .map_or(("", [].as_slice()), |(program, rest)| (program.as_str(), rest));
             (PathBuf::from(program), arguments)
         } else {
-            let own = std::env::current_exe().map_err(self.io(staging))?;
+            let own = std::env::current_exe().map_err(TaskError::io(staging))?;
             (own, self.arguments.as_slice())
         };
         let shown = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -285,27 +286,22 @@ impl Task {
         let progress = progress_file_of(log);
         command.env(PROGRESS_FILE, &progress);
         command.current_dir(&self.base).stdin(lock).process_group(0);
-        let mut file = File::options().create(true).append(true).open(log).map_err(self.io(log))?;
+        let mut file =
+            File::options().create(true).append(true).open(log).map_err(TaskError::io(log))?;
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
         io::Write::write_all(&mut file, format!("$ {shown} {}\n", words.join(" ")).as_bytes())
-            .map_err(self.io(log))?;
-        command.stderr(file.try_clone().map_err(self.io(log))?).stdout(file);
+            .map_err(TaskError::io(log))?;
+        command.stderr(file.try_clone().map_err(TaskError::io(log))?).stdout(file);
         let child = command.spawn();
         drop(command); // and with it our copies of the lock and the log
         let child = child.map_err(|source| TaskError::Start { program: shown.clone(), source })?;
         let ended = wait(child, stop);
         drop(fs::remove_file(progress)); // a step that has ended reports no progress
-        match ended.map_err(self.io(staging))? {
+        match ended.map_err(TaskError::io(staging))? {
             status if status.success() => Ok(()),
             _ if stop.load(Ordering::Relaxed) => Err(TaskError::Interrupted),
             status => Err(TaskError::Failed { program: shown, status }),
         }
-    }
-
-    #[expect(clippy::unused_self, reason = "reads like a sentence where it is used")]
-    fn io(&self, path: &Path) -> impl Fn(io::Error) -> TaskError + use<> {
-        let path = path.to_owned();
-        move |source| TaskError::Io { path: path.clone(), source }
     }
 }
 

@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ratdata_schemas::{
-    ArtifactError, Checksum, DirLock, Known, StagedFile, remove_file_if_exists, sync_folder_of,
+    ArtifactError, Checksum, DirLock, Known, StagedFile, remove_file_if_exists,
+    remove_folder_if_exists, sync_folder_of,
 };
 use ratdata_tokenize::Share;
 use rustix::fs::{FlockOperation, flock};
@@ -238,7 +239,7 @@ impl Store {
     pub(crate) fn commit(&self, object: &str) -> Result<(), ArtifactError> {
         let (staging, whole) = (self.staging(object), self.object(object));
         remove_locks(&staging)?;
-        fs::rename(&staging, &whole).map_err(refused(&whole))?;
+        fs::rename(&staging, &whole).map_err(ArtifactError::io(&whole))?;
         sync_folder_of(&whole)?;
         self.remove_shares(object)
     }
@@ -249,13 +250,18 @@ impl Store {
         let folder = self.shares(object);
         let mut locks = Vec::new();
         for name in names(&folder).into_iter().filter(|name| name != DONE) {
-            let lock = self.try_lock(&share_lock(object, &name)).map_err(refused(&folder))?;
+            let lock =
+                self.try_lock(&share_lock(object, &name)).map_err(ArtifactError::io(&folder))?;
             locks.extend(lock.map(|lock| (lock, name)));
         }
         for (_, name) in &locks {
-            remove(&folder.join(name))?;
+            remove_folder_if_exists(&folder.join(name))?;
         }
-        if names(&folder).iter().all(|name| name == DONE) { remove(&folder) } else { Ok(()) }
+        if names(&folder).iter().all(|name| name == DONE) {
+            remove_folder_if_exists(&folder)
+        } else {
+            Ok(())
+        }
     }
 
     /// Records that a result is what the step of a pipeline now stands for.
@@ -300,7 +306,7 @@ impl Store {
     /// Checks that a link can be put at a path: nothing but a link is there, and it is not inside
     /// the store, whose results are never changed.
     pub(crate) fn check_link(&self, path: &Path) -> Result<(), ArtifactError> {
-        let no = |kind, why| Err(refused(path)(io::Error::new(kind, why)));
+        let no = |kind, why| Err(ArtifactError::io(path)(io::Error::new(kind, why)));
         if path.exists() && !path.is_symlink() {
             return no(io::ErrorKind::AlreadyExists, "something else is there");
         }
@@ -319,7 +325,7 @@ impl Store {
             return Ok(());
         }
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(refused(folder))?;
+            fs::create_dir_all(folder).map_err(ArtifactError::io(folder))?;
         }
         let mut staged = path.as_os_str().to_owned();
         staged.push(format!(".{}", StagedFile::ENDING));
@@ -335,7 +341,7 @@ impl Store {
         if staged.is_symlink() {
             remove_file_if_exists(&staged)?;
         }
-        put().map_err(refused(path))
+        put().map_err(ArtifactError::io(path))
     }
 
     /// Returns what is staged, shared or finished, not being made, and referred to by no pipeline
@@ -374,12 +380,12 @@ impl Store {
 
 /// Removes the locks in a folder and below: what they note is of this machine, and no result's.
 fn remove_locks(folder: &Path) -> Result<(), ArtifactError> {
-    for entry in fs::read_dir(folder).map_err(refused(folder))? {
-        let path = entry.map_err(refused(folder))?.path();
+    for entry in fs::read_dir(folder).map_err(ArtifactError::io(folder))? {
+        let path = entry.map_err(ArtifactError::io(folder))?.path();
         if path.is_dir() && !path.is_symlink() {
             remove_locks(&path)?;
         } else if path.ends_with(DirLock::FILE) {
-            fs::remove_file(&path).map_err(refused(&path))?;
+            fs::remove_file(&path).map_err(ArtifactError::io(&path))?;
         }
     }
     Ok(())
@@ -413,19 +419,6 @@ fn key(pipeline: &Path) -> String {
 fn names(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-fn refused(path: &Path) -> impl Fn(io::Error) -> ArtifactError + use<> {
-    let path = path.to_owned();
-    move |source| ArtifactError::Io { path: path.clone(), source }
-}
-
-/// Removes a folder and all in it, where it is there.
-pub(crate) fn remove(folder: &Path) -> Result<(), ArtifactError> {
-    match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(refused(folder)(source)),
-        _ => Ok(()),
-    }
 }
 
 /// Returns how many bytes the files of a folder have.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ratdata_tokenize::pack::{PackOutcome, SplitPacked};
+use ratdata_schemas::Manifest;
+use ratdata_tokenize::pack::SplitPacked;
 use serde::Serialize;
 
 use ratdata_console::grouped;
@@ -24,11 +25,11 @@ struct SplitFill {
 }
 
 impl PackSummary {
-    pub(crate) fn of(out: &Path, outcome: &PackOutcome) -> Self {
-        let splits = outcome.packed.iter().map(|packed| SplitFill {
+    pub(crate) fn of(out: &Path, manifest: &Manifest) -> Self {
+        let splits = SplitPacked::all(manifest).into_iter().map(|packed| SplitFill {
             fill: packed.fill(),
             padding: 1.0 - packed.fill(),
-            packed: packed.clone(),
+            packed,
         });
         Self { out: out.to_owned(), splits: splits.collect() }
     }

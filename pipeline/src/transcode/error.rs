@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use ratdata_schemas::layouts::LayoutError;
 use ratdata_schemas::{
-    ArtifactError, ArtifactInputError, BinError, BinSetError, Dtype, ManifestError, RowSetError,
-    TokenId,
+    ArtifactError, ArtifactInputError, BinError, BinSetError, Dtype, ManifestError, OtherJob,
+    RowSetError, TokenId,
 };
 use thiserror::Error;
 
@@ -34,7 +34,9 @@ pub(crate) enum TranscodeError {
     #[error("{}: there is a file already", .path.display())]
     Exists { path: PathBuf },
     #[error("{}: holds what another job has begun: {difference}", .out.display())]
-    OtherJob { out: PathBuf, difference: String },
+    OtherBegun { out: PathBuf, difference: String },
+    #[error(transparent)]
+    OtherJob(#[from] OtherJob),
     #[error("{}: two files of the artifact would be this one", .path.display())]
     SameName { path: PathBuf },
     #[error("{}: what is written there would touch {}, which is read", .out.display(), .input.display())]
@@ -45,8 +47,6 @@ pub(crate) enum TranscodeError {
     Eos { id: TokenId, vocab_size: u32 },
     #[error("the EOS id is {id}, which is more than ids of {dtype} can be")]
     EosWidth { id: TokenId, dtype: Dtype },
-    #[error("{}: there is an artifact already", .path.display())]
-    ArtifactExists { path: PathBuf },
     #[error("split `{split}` holds rows, and `{layout}` holds streams of tokens")]
     RowsInStreams { split: String, layout: &'static str },
     #[error("`{layout}` parts documents by an EOS id, and the artifact's tokenizer has none")]
@@ -108,7 +108,8 @@ impl TranscodeError {
                 Some("is it the EOS of this tokenizer? `--eos ID` says which id it is")
             }
             Self::Interrupted => Some("the same command continues"),
-            Self::Exists { .. } | Self::OtherJob { .. } | Self::ArtifactExists { .. } => {
+            Self::OtherJob(wrong) => Some(wrong.hint()),
+            Self::Exists { .. } | Self::OtherBegun { .. } => {
                 Some("choose another `--out`, or replace it with `--force`")
             }
             Self::RowsInStreams { .. } => {

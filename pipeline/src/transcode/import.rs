@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::recipe::{Import, ImportLayout, Recipe};
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, FORMAT_VERSION, FileRecord, FileState, Identity, MANIFEST_FILE,
-    Manifest, PayloadFile, PlainName, RelativePath, Semantics, ShardRecord, SourceRecord,
-    SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, carry_unless,
-    open_regular, resting_place,
+    ArtifactJob, Checksum, Dtype, FORMAT_VERSION, FileRecord, FileState, Finished, Identity,
+    MANIFEST_FILE, Manifest, Opened, PayloadFile, PlainName, RelativePath, Semantics, ShardRecord,
+    SourceRecord, SplitRecord, StagedFile, TokenBin, TokenId, TokenizerRecord, Tokens, Workspace,
+    carry_unless, difference, open_regular, resting_place,
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -83,11 +83,9 @@ pub(crate) struct ImportJob<'a> {
 /// What an import has made; it is an import in work until it is [finished](Imported::finish).
 pub(crate) struct Imported {
     /// The artifact.
-    pub(crate) manifest: Manifest,
-    /// Whether this run made it; otherwise it was there.
-    pub(crate) made: bool,
+    pub(crate) artifact: Finished,
     note: Option<JobNote>,
-    _lock: DirLock,
+    _workspace: Workspace,
 }
 
 impl Imported {
@@ -127,28 +125,36 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Imported, TranscodeError> {
     check_vocabulary(job, dtype)?;
     check_inputs(job.out, &found)?;
     let described = described(job, &found, dtype)?;
-    let lock = DirLock::take(job.out)?;
-    let imported = |manifest, made, note| Imported { manifest, made, note, _lock: lock };
-    let own = match there(job, &found, dtype, &described)? {
-        There::Done(manifest) => {
+    let workspace = Workspace::lock(job.out)?;
+    let compared = Compared { job, found: &found, dtype, described: &described };
+    let mut workspace = match workspace.look(&compared, job.force)? {
+        Opened::Done(manifest, workspace) => {
             sweep(job.out)?;
             let note = is_begun(job.out, &described)?
                 .then(|| JobNote::open(job.out, &described, false))
                 .transpose()?;
-            return Ok(imported(*manifest, false, note));
+            return Ok(Imported {
+                artifact: Finished::found(*manifest),
+                note,
+                _workspace: workspace,
+            });
         }
-        There::Lost => true,
-        There::Nothing => false,
+        Opened::Open(workspace) => workspace,
     };
     let note = JobNote::open(job.out, &described, job.force)?;
-    clear(job.out, job.force || own)?;
+    if job.force || workspace.take_lost().is_some() {
+        workspace.remove_artifact()?;
+    }
     let made = shards(job, &found, dtype, &note).and_then(|manifest| {
         check(seen, job.link)?;
-        manifest.write(job.out)?;
+        workspace.finish(&manifest)?;
         Ok(manifest)
     });
     match made {
-        Ok(manifest) => Ok(imported(manifest, true, Some(note))),
+        Ok(manifest) => {
+            let artifact = Finished::made(manifest);
+            Ok(Imported { artifact, note: Some(note), _workspace: workspace })
+        }
         Err(wrong) => {
             note.take_back()?;
             Err(wrong)
@@ -229,47 +235,52 @@ fn note_of(job: &ImportJob<'_>) -> Value {
     json!({ "import": job.from.name(), "split": job.split, "eos": job.documents.eos() })
 }
 
-/// What an earlier run has left in the folder.
-enum There {
-    /// No artifact, or one that is to be replaced.
-    Nothing,
-    /// The artifact of the same import.
-    Done(Box<Manifest>),
-    /// The same, of which files were lost.
-    Lost,
+/// An import as it is compared with what is in its folder.
+struct Compared<'a> {
+    job: &'a ImportJob<'a>,
+    found: &'a [ForeignFile],
+    dtype: Dtype,
+    described: &'a Value,
 }
 
-/// Looks for the artifact of the same import of the same content.
-fn there(
-    job: &ImportJob<'_>,
-    found: &[ForeignFile],
-    dtype: Dtype,
-    described: &Value,
-) -> Result<There, TranscodeError> {
-    if job.force || !job.out.join(MANIFEST_FILE).exists() {
-        return Ok(There::Nothing);
+impl ArtifactJob for Compared<'_> {
+    type Error = TranscodeError;
+
+    fn difference(&self, there: &Manifest) -> Option<String> {
+        let (job, dtype) = (self.job, self.dtype);
+        // Without a tokenizer, any vocabulary is the same as long as it is not known.
+        let (theirs, ours) = match &job.tokenizer {
+            Some(tokenizer) => (json!(there.tokenizer), json!(tokenizer)),
+            None => (json!(there.tokenizer.semantics), json!(Semantics::Unknown)),
+        };
+        let sources = there.sources.iter().map(|source| &source.name).collect::<Vec<_>>();
+        let inputs = self.found.iter().map(|file| &file.name).collect::<Vec<_>>();
+        let theirs = json!({
+            "name": there.name, "dtype": there.dtype, "tokenizer": theirs, "recipe": there.recipe,
+            "inputs": sources,
+        });
+        let ours = json!({
+            "name": job.name, "dtype": dtype, "tokenizer": ours, "recipe": recipe(job),
+            "inputs": inputs,
+        });
+        difference(&theirs, &ours)
     }
-    let manifest = Manifest::read(job.out)?;
-    let vocabulary = match &job.tokenizer {
-        Some(tokenizer) => manifest.tokenizer == *tokenizer,
-        None => manifest.tokenizer.semantics == Semantics::Unknown,
-    };
-    let mut same = vocabulary
-        && (&manifest.name, manifest.dtype) == (job.name, dtype)
-        && manifest.recipe == recipe(job)
-        && manifest.sources.len() == found.len();
-    // A run that was killed when all was done has left its note, and reads nothing again.
-    if same && !is_begun(job.out, described)? {
-        for (file, source) in found.iter().zip(&manifest.sources) {
-            let content = || Checksum::of_file(&file.path).map_err(TranscodeError::io(&file.path));
-            same = same && file.name == source.name && content()? == source.fingerprint;
+
+    fn check_inputs(&self, there: &Manifest, workspace: &Workspace) -> Result<(), TranscodeError> {
+        // A run that was killed when all was done has left its note, and reads nothing again.
+        if is_begun(self.job.out, self.described)? {
+            return Ok(());
         }
+        for (number, (file, source)) in self.found.iter().zip(&there.sources).enumerate() {
+            let content = Checksum::of_file(&file.path, self.job.stop)
+                .map_err(TranscodeError::io(&file.path))?;
+            if content != source.fingerprint {
+                let difference = format!("inputs[{number}] `{}`: content", file.name);
+                return Err(workspace.other_job(difference).into());
+            }
+        }
+        Ok(())
     }
-    if !same {
-        return Err(TranscodeError::ArtifactExists { path: job.out.to_owned() });
-    }
-    let whole = manifest.files().iter().all(|file| file.is_whole(job.out));
-    Ok(if whole { There::Done(Box::new(manifest)) } else { There::Lost })
 }
 
 /// Looks at the foreign files and their companions.
@@ -291,25 +302,6 @@ fn check(seen: Vec<(PathBuf, Identity)>, linked: bool) -> Result<(), TranscodeEr
         if !same {
             return Err(TranscodeError::Touched { path });
         }
-    }
-    Ok(())
-}
-
-/// Makes room for the artifact, where the user wants that.
-pub(super) fn clear(out: &Path, force: bool) -> Result<(), TranscodeError> {
-    let path = out.join(MANIFEST_FILE);
-    if !path.exists() {
-        return Ok(());
-    }
-    if !force {
-        return Err(TranscodeError::ArtifactExists { path: out.to_owned() });
-    }
-    // Of what is no manifest of ours, no more than itself is known to be in the way.
-    let old = Manifest::read(out).ok();
-    // Without its manifest the folder is no artifact, whatever happens next.
-    fs::remove_file(&path).map_err(TranscodeError::io(&path))?;
-    for record in old.iter().flat_map(Manifest::files) {
-        record.remove(out)?;
     }
     Ok(())
 }
@@ -339,8 +331,7 @@ fn shards(
         let mask = shard.mask(&bin)?;
         let fingerprint = match file.from {
             0 => record.blake3.clone(),
-            _ => Checksum::of_file_unless(&file.path, job.stop)
-                .map_err(TranscodeError::io(&file.path))?,
+            _ => Checksum::of_file(&file.path, job.stop).map_err(TranscodeError::io(&file.path))?,
         };
         let name = file.name.clone();
         let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
@@ -429,7 +420,7 @@ impl Shard<'_> {
             path: RelativePath::new(&format!("{}.bin", self.stem))
                 .map_err(|_| TranscodeError::NotUtf8 { path: self.file.path.clone() })?,
             bytes: bin.bytes().len() as u64,
-            blake3: Checksum::of_many_unless(bin.bytes(), self.job.stop)
+            blake3: Checksum::of_many(bin.bytes(), self.job.stop)
                 .map_err(TranscodeError::io(&path))?,
         };
         Ok((bin, record))
@@ -440,7 +431,7 @@ impl Shard<'_> {
         let path = self.place("idx")?;
         if let (Some(index), Some(ends)) = (&self.file.index, &self.file.ends) {
             carry_unless(index, &path, self.job.link, interrupt::asked)?;
-            let record = FileRecord::of_file_unless(self.job.out, &path, self.job.stop)?;
+            let record = FileRecord::of_file(self.job.out, &path, self.job.stop)?;
             return Ok((record, ends.len() as u64));
         }
         let found;

@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::recipe::{Merge, MergedInput, Recipe};
 use ratdata_schemas::{
-    ArtifactInput, ArtifactInputError, BinSet, Checksum, DirLock, FORMAT_VERSION, FileRecord,
-    Known, MANIFEST_FILE, Manifest, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord,
+    ArtifactInput, ArtifactInputError, ArtifactJob, BinSet, FORMAT_VERSION, FileRecord, Finished,
+    Manifest, Opened, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord, Workspace,
+    difference, manifest_checksum,
 };
+
+use serde_json::json;
 
 use super::error::TranscodeError;
 use super::export_job::check_apart;
@@ -32,14 +35,6 @@ pub(crate) struct MergeJob<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// The artifact of a merge.
-pub(crate) struct Merged {
-    /// Its manifest.
-    pub(crate) manifest: Manifest,
-    /// Whether this run made it; otherwise it was there.
-    pub(crate) made: bool,
-}
-
 /// Joins the splits of all inputs, unless the same merge is there.
 ///
 /// Each becomes one bin with its index and, where they have them, its loss mask. A split that only
@@ -49,7 +44,7 @@ pub(crate) struct Merged {
 ///
 /// An input is no artifact of token bins, inputs differ in their tokenizer or the width of their
 /// ids, only some shards of a split have masks, or the result cannot be written.
-pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
+pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Finished, TranscodeError> {
     job.inputs.iter().try_for_each(|root| check_apart(job.out, root))?;
     let manifests =
         job.inputs.iter().map(|root| Manifest::read(root)).collect::<Result<Vec<_>, _>>()?;
@@ -68,23 +63,17 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
     }
     let name = job.name.unwrap_or(&first.name);
     let recipe = Recipe::Merge(Merge { inputs: inputs_of(job.inputs, &manifests)? });
-    let lock = DirLock::take(job.out)?;
-    let known = Known::from_note(&lock.note());
+    let workspace = Workspace::lock(job.out)?;
     let held = held(job.inputs, &manifests)?;
-    let check = || -> Result<(), ArtifactInputError> {
-        held.iter().try_for_each(|held| held.check(&known, job.stop))?;
-        lock.leave(&known.to_note());
-        Ok(())
+    let compared = Compared { job, name, recipe: &recipe, held: &held };
+    let mut workspace = match workspace.look(&compared, job.force)? {
+        Opened::Done(manifest, _) => return Ok(Finished::found(*manifest)),
+        Opened::Open(workspace) => workspace,
     };
-    let there = job.there(name, &recipe)?;
-    let own = there.is_some();
-    let whole = |manifest: &Manifest| manifest.files().iter().all(|file| file.is_whole(job.out));
-    if let Some(manifest) = there.filter(whole) {
-        check()?;
-        return Ok(Merged { manifest, made: false });
-    }
     // What is this job's own and was lost in part is made again.
-    super::import::clear(job.out, job.force || own)?;
+    if job.force || workspace.take_lost().is_some() {
+        workspace.remove_artifact()?;
+    }
     let mut records = BTreeMap::new();
     for (split, sets) in splits {
         let shards: Vec<&Shard> = sets.iter().flat_map(BinSet::shards).collect();
@@ -100,12 +89,42 @@ pub(crate) fn merge(job: &MergeJob<'_>) -> Result<Merged, TranscodeError> {
         splits: records,
         sources: manifests.iter().flat_map(|manifest| manifest.sources.clone()).collect(),
         base: None,
-        recipe,
+        recipe: recipe.clone(),
     };
     // Only now, since what was just read need not be fetched from the disk again.
-    check()?;
-    manifest.write(job.out)?;
-    Ok(Merged { manifest, made: true })
+    compared.check_held(&workspace)?;
+    workspace.finish(&manifest)?;
+    Ok(Finished::made(manifest))
+}
+
+/// A merge as it is compared with what is in its folder.
+struct Compared<'a> {
+    job: &'a MergeJob<'a>,
+    name: &'a PlainName,
+    recipe: &'a Recipe,
+    held: &'a [ArtifactInput],
+}
+
+impl Compared<'_> {
+    fn check_held(&self, workspace: &Workspace) -> Result<(), TranscodeError> {
+        let known = workspace.known();
+        self.held.iter().try_for_each(|held| held.check(known, self.job.stop))?;
+        workspace.keep_known();
+        Ok(())
+    }
+}
+
+impl ArtifactJob for Compared<'_> {
+    type Error = TranscodeError;
+
+    fn difference(&self, there: &Manifest) -> Option<String> {
+        let described = |name, recipe| json!({ "name": name, "recipe": recipe });
+        difference(&described(&there.name, &there.recipe), &described(self.name, self.recipe))
+    }
+
+    fn check_inputs(&self, _: &Manifest, workspace: &Workspace) -> Result<(), TranscodeError> {
+        self.check_held(workspace)
+    }
 }
 
 /// Looks at the files of all inputs, which decide the result's bytes.
@@ -124,10 +143,6 @@ fn inputs_of(
     roots: &[PathBuf],
     manifests: &[Manifest],
 ) -> Result<Vec<MergedInput>, TranscodeError> {
-    let fingerprint = |root: &PathBuf| {
-        let path = root.join(MANIFEST_FILE);
-        Checksum::of_file(&path).map_err(TranscodeError::io(&path))
-    };
     let mut inputs = Vec::new();
     for (root, manifest) in roots.iter().zip(manifests) {
         let documents = |split: &SplitRecord| match split {
@@ -137,7 +152,7 @@ fn inputs_of(
         let counted =
             manifest.splits.iter().map(|(name, split)| (name.to_string(), documents(split)));
         inputs.push(MergedInput {
-            manifest: fingerprint(root)?,
+            manifest: manifest_checksum(root)?,
             name: manifest.name.to_string(),
             sources: manifest.sources.len(),
             documents: counted.collect(),
@@ -167,15 +182,6 @@ fn check_alike(
 }
 
 impl MergeJob<'_> {
-    /// Returns the result of the same merge, where the folder holds it and it may stay.
-    fn there(&self, name: &PlainName, recipe: &Recipe) -> Result<Option<Manifest>, TranscodeError> {
-        if self.force || !self.out.join(MANIFEST_FILE).exists() {
-            return Ok(None);
-        }
-        let there = Manifest::read(self.out)?;
-        Ok((there.name == *name && there.recipe == *recipe).then_some(there))
-    }
-
     /// Joins the shards of one split.
     fn join(&self, stem: &str, shards: &[&Shard]) -> Result<ShardRecord, TranscodeError> {
         let with_mask = shards.iter().filter(|shard| shard.mask().is_some()).count();
@@ -241,7 +247,7 @@ impl MergeJob<'_> {
     ) -> Result<FileRecord, TranscodeError> {
         file.commit()?;
         let path = self.out.join(format!("{stem}.{ending}"));
-        Ok(FileRecord::of_file_unless(self.out, &path, self.stop)?)
+        Ok(FileRecord::of_file(self.out, &path, self.stop)?)
     }
 }
 

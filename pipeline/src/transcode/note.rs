@@ -12,15 +12,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ratdata_schemas::{ArtifactError, Carried, RelativePath, StagedFile, read_regular};
-use ratdata_tokenize::difference;
+use ratdata_schemas::{
+    ArtifactError, Carried, JOB_FOLDER, RelativePath, difference, read_regular,
+    remove_file_if_exists, remove_folder_if_exists, write_json,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::TranscodeError;
-
-/// The folder of a job that is not finished, whatever its command.
-const FOLDER: &str = ".job";
 
 const JOB: &str = "job.json";
 const FILES: &str = "files.jsonl";
@@ -68,17 +67,15 @@ impl JobNote {
     ///
     /// The folder holds what another job has begun, unless `force`; or the system refuses.
     pub(super) fn open(out: &Path, job: &Value, force: bool) -> Result<Self, TranscodeError> {
-        let folder = out.join(FOLDER);
+        let folder = out.join(JOB_FOLDER);
         if force {
-            remove(&folder)?;
+            remove_folder_if_exists(&folder)?;
         } else {
             check_same(out, &folder, job)?;
         }
         let there = is_begun(out, job)?;
         if !there {
-            let mut file = StagedFile::create(&folder.join(JOB))?;
-            file.write_json(job)?;
-            file.commit()?;
+            write_json(&folder.join(JOB), job)?;
         }
         let path = folder.join(FILES);
         let text = read(&path)?.filter(|_| there).unwrap_or_default();
@@ -158,12 +155,7 @@ impl JobNote {
         let now = self.now.into_inner().unwrap_or_else(PoisonError::into_inner);
         for name in self.begun.union(&now.begun) {
             let path = name.below(&self.out);
-            match fs::remove_file(&path) {
-                Err(wrong) if wrong.kind() != io::ErrorKind::NotFound => {
-                    return Err(TranscodeError::io(&path)(wrong));
-                }
-                _ => {}
-            }
+            remove_file_if_exists(&path)?;
         }
         forget(&self.out)
     }
@@ -182,13 +174,13 @@ impl JobNote {
 
 /// Returns whether a folder holds the note of this very job.
 pub(super) fn is_begun(out: &Path, job: &Value) -> Result<bool, TranscodeError> {
-    let text = read(&out.join(FOLDER).join(JOB))?;
+    let text = read(&out.join(JOB_FOLDER).join(JOB))?;
     Ok(text.and_then(|text| serde_json::from_slice::<Value>(&text).ok()).as_ref() == Some(job))
 }
 
 /// Refuses what another job has begun, whatever its command.
 fn check_same(out: &Path, folder: &Path, job: &Value) -> Result<(), TranscodeError> {
-    let other = |difference| Err(TranscodeError::OtherJob { out: out.to_owned(), difference });
+    let other = |difference| Err(TranscodeError::OtherBegun { out: out.to_owned(), difference });
     for path in [folder, &folder.join(FILES)] {
         if path.is_symlink() {
             return other(format!("{} is a link", path.display()));
@@ -199,7 +191,7 @@ fn check_same(out: &Path, folder: &Path, job: &Value) -> Result<(), TranscodeErr
         .map(|entry| entry.file_name())
         .find(|name| name.to_str().is_none_or(|name| name != FILES && !name.starts_with(JOB)));
     if let Some(name) = foreign {
-        return other(format!("`{FOLDER}/{}`", name.display()));
+        return other(format!("`{JOB_FOLDER}/{}`", name.display()));
     }
     let (text, lines) = (read(&folder.join(JOB))?, read(&folder.join(FILES))?);
     let lines = lines.unwrap_or_default();
@@ -208,7 +200,7 @@ fn check_same(out: &Path, folder: &Path, job: &Value) -> Result<(), TranscodeErr
     // What has begun no file is in nobody's way: a wrong option, say, told after the note was made.
     let Some(text) = text.filter(|_| begun) else { return Ok(()) };
     match serde_json::from_slice::<Value>(&text) {
-        Err(_) => other(format!("`{FOLDER}/{JOB}` is not a note of this program")),
+        Err(_) => other(format!("`{JOB_FOLDER}/{JOB}` is not a note of this program")),
         Ok(theirs) => difference(&theirs, job).map_or(Ok(()), other),
     }
 }
@@ -223,7 +215,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, TranscodeError> {
 
 fn write(lines: &mut File, out: &Path, line: &Line) -> Result<(), TranscodeError> {
     let io = |source| {
-        let path = out.join(FOLDER).join(FILES);
+        let path = out.join(JOB_FOLDER).join(FILES);
         TranscodeError::from(ArtifactError::Io { path, source })
     };
     let mut text = serde_json::to_vec(line).map_err(|wrong| io(wrong.into()))?;
@@ -233,18 +225,13 @@ fn write(lines: &mut File, out: &Path, line: &Line) -> Result<(), TranscodeError
 
 /// Removes the note of a job; once its first file is gone, the job is over.
 fn forget(out: &Path) -> Result<(), TranscodeError> {
-    let path = out.join(FOLDER).join(JOB);
-    match fs::remove_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(ArtifactError::Io { path, source }.into())
-        }
-        _ => remove(&out.join(FOLDER)),
-    }
+    remove_file_if_exists(&out.join(JOB_FOLDER).join(JOB))?;
+    Ok(remove_folder_if_exists(&out.join(JOB_FOLDER))?)
 }
 
 /// Removes what a kill has left of the note of a job that was over: its second file, without the first.
 pub(super) fn sweep(out: &Path) -> Result<(), TranscodeError> {
-    let folder = out.join(FOLDER);
+    let folder = out.join(JOB_FOLDER);
     if folder.join(JOB).exists() || folder.is_symlink() {
         return Ok(());
     }
@@ -254,15 +241,6 @@ pub(super) fn sweep(out: &Path) -> Result<(), TranscodeError> {
         Err(source) => Err(ArtifactError::Io { path, source }.into()),
         // What else lies there is nobody's of ours.
         Ok(()) => fs::remove_dir(&folder).or(Ok(())),
-    }
-}
-
-fn remove(folder: &Path) -> Result<(), TranscodeError> {
-    match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(ArtifactError::Io { path: folder.to_owned(), source }.into())
-        }
-        _ => Ok(()),
     }
 }
 
@@ -303,7 +281,7 @@ mod tests {
         let other = JobNote::open(out, &json!({"export": "olmo"}), false).unwrap_err();
         assert!(other.to_string().contains("export: \"npy\" -> \"olmo\""), "{other}");
         again.clear().unwrap();
-        assert!(!out.join(FOLDER).exists());
+        assert!(!out.join(JOB_FOLDER).exists());
     }
 
     #[test]
@@ -322,7 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (out, job) = (folder.path(), json!({}));
         JobNote::open(out, &job, false).unwrap().begin(name("a"), false).unwrap();
-        let lines = out.join(FOLDER).join(FILES);
+        let lines = out.join(JOB_FOLDER).join(FILES);
         File::options().append(true).open(&lines).unwrap().write_all(b"{\"beg").unwrap();
 
         JobNote::open(out, &job, false).unwrap().begin(name("b"), false).unwrap();
@@ -334,7 +312,7 @@ mod tests {
     #[test]
     fn the_work_of_another_command_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join(FOLDER).join("done")).unwrap();
+        fs::create_dir_all(folder.path().join(JOB_FOLDER).join("done")).unwrap();
 
         let refused = JobNote::open(folder.path(), &json!({}), false).unwrap_err();
 

@@ -5,11 +5,9 @@
 //! OUT/report.json                the joined result
 //! ```
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ratdata_schemas::{ArtifactError, Checksum, DirLock, StagedFile};
+use ratdata_schemas::{ArtifactError, Checksum, Receipts, Workspace, write_json};
 use ratdata_tokenize::Share;
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +52,9 @@ impl Portion {
 /// The folder of the portions of one check.
 #[derive(Debug)]
 pub(crate) struct Portions {
-    out: PathBuf,
     key: String,
-    _lock: DirLock,
+    receipts: Receipts,
+    workspace: Workspace,
 }
 
 impl Portions {
@@ -67,29 +65,29 @@ impl Portions {
     /// The folder cannot be written, or another run works in it.
     pub(crate) fn open(out: &Path, of: &serde_json::Value) -> Result<Self, ArtifactError> {
         let key = format!("{:.16}", Checksum::of_value(of).as_str());
-        Ok(Self { out: out.to_owned(), key, _lock: DirLock::take(out)? })
-    }
-
-    fn path(&self, share: Share) -> PathBuf {
-        self.out.join(".job/done").join(format!("{}-{}.json", self.key, share.name()))
+        Ok(Self { key, receipts: Receipts::of(out), workspace: Workspace::lock(out)? })
     }
 
     /// Stores the result of a share.
     pub(crate) fn record(&self, portion: &Portion) -> Result<(), ArtifactError> {
-        write_json(&self.path(portion.share), portion)
+        self.receipts.record(&format!("{}-{}", self.key, portion.share.name()), portion)
     }
 
     /// Returns the existing portions and the missing shares, for the number of shares of which the fewest
     /// are missing. Without a portion, the whole is missing. Portions with another state of the files do
     /// not count, because the files have to be checked again.
-    pub(crate) fn known(&self, seen: Option<&Checksum>) -> (Vec<Portion>, Vec<Share>) {
+    ///
+    /// # Errors
+    ///
+    /// The portions cannot be read.
+    pub(crate) fn known(
+        &self,
+        seen: Option<&Checksum>,
+    ) -> Result<(Vec<Portion>, Vec<Share>), ArtifactError> {
         let mut portions: Vec<Portion> = Vec::new();
-        for entry in fs::read_dir(self.out.join(".job/done")).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&format!("{}-", self.key)) {
-                let text = fs::read(entry.path()).ok();
-                // A portion that does not parse is from another version; it is made again.
-                portions
-                    .extend(text.and_then(|text| serde_json::from_slice::<Portion>(&text).ok()));
+        for name in self.receipts.names()? {
+            if name.starts_with(&format!("{}-", self.key)) {
+                portions.extend(self.receipts.read::<Portion>(&name)?);
             }
         }
         portions.retain(|portion| portion.seen.is_some() && portion.seen.as_ref() == seen);
@@ -102,32 +100,20 @@ impl Portions {
         let counts = portions.iter().map(|portion| portion.share.count);
         let cuts = counts.map(|count| (count, missing(count)));
         let Some((count, missing)) = cuts.min_by_key(|(_, missing)| missing.len()) else {
-            return (Vec::new(), vec![Share::WHOLE]);
+            return Ok((Vec::new(), vec![Share::WHOLE]));
         };
         portions.retain(|portion| portion.share.count == count);
-        (portions, missing)
+        Ok((portions, missing))
     }
 
     /// Writes the report of all portions, and removes them.
     pub(crate) fn finish<R: Serialize>(&self, report: &R) -> Result<(), ArtifactError> {
-        write_json(&self.out.join("report.json"), report)?;
+        write_json(&self.workspace.out().join("report.json"), report)?;
         self.forget()
     }
 
     /// Removes the portions, so that the next check reads everything again.
     pub(crate) fn forget(&self) -> Result<(), ArtifactError> {
-        let path = self.out.join(".job");
-        match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ArtifactError::Io { path, source })
-            }
-            _ => Ok(()),
-        }
+        self.workspace.end_job()
     }
-}
-
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), ArtifactError> {
-    let mut file = StagedFile::create(path)?;
-    file.write_json(value)?;
-    file.commit().map(drop)
 }

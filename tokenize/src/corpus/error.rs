@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ratdata_schemas::{ArtifactError, BinError, ManifestError};
+use ratdata_schemas::{ArtifactError, BinError, ManifestError, OtherJob};
 use thiserror::Error;
 
 use crate::source::{BadText, SourceError};
@@ -69,13 +69,8 @@ pub enum JobError {
         specials: Vec<String>,
     },
     /// The folder holds something else.
-    #[error("{}: holds another job's result: {difference}", .out.display())]
-    OtherJob {
-        /// The folder.
-        out: PathBuf,
-        /// What differs, theirs -> ours.
-        difference: String,
-    },
+    #[error(transparent)]
+    OtherJob(#[from] OtherJob),
     /// An input lies where the job's own files will.
     #[error("{}: this input lies in `{}`, where the job keeps its shards", .path.display(), .out.join("shards").display())]
     InputInside {
@@ -141,9 +136,7 @@ impl JobError {
             Self::UnknownToken { .. } => Some(
                 "write the token as the vocabulary does; quote it, so that the shell leaves it alone",
             ),
-            Self::OtherJob { .. } => {
-                Some("choose another `--out`, or replace what is there with `--force`")
-            }
+            Self::OtherJob(wrong) => Some(wrong.hint()),
             Self::InputInside { .. } => {
                 Some("choose another `--out`, or keep the input out of that folder")
             }

@@ -78,12 +78,13 @@ fn write_shard<W: IdWidth>(
     rows: &[u32],
     interrupted: &AtomicBool,
 ) -> Result<ShardRecord, JobError> {
-    let io = |source| ArtifactError::Io { path: out.join(stem), source };
+    let path = out.join(stem);
+    let io = ArtifactError::io(&path);
     let mut writer = ShardWriter::create(ShardFiles { root: out, stem })?;
     let mut ids: Vec<W> = Vec::new();
     let mut lens = Vec::new();
     for &row in rows {
-        staging.copy(row, &mut ids).map_err(io)?;
+        staging.copy(row, &mut ids).map_err(&io)?;
         lens.push(staging.len_of(row));
         if ids.len() >= GATHERED {
             writer.append(W::tokens(&ids), &lens)?;

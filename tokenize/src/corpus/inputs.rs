@@ -19,10 +19,12 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// The files of a job; `note` is what an earlier run knew of them.
-    pub(crate) fn new(files: Vec<SourceFile>, note: &[u8]) -> Self {
+    /// The files of a job, and what an earlier run knew of them.
+    pub(crate) fn new(files: Vec<SourceFile>, facts: &Facts) -> Self {
         let seen = files.iter().map(|_| OnceLock::new()).collect();
-        Self { files, seen, known: Known::from_note(note) }
+        let known = Known::default();
+        known.add(facts);
+        Self { files, seen, known }
     }
 
     pub(crate) fn files(&self) -> &[SourceFile] {

@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError};
 
 use ratdata_schemas::recipe::{Edge, Recipe, Tokenize};
 use ratdata_schemas::{
-    DirLock, Dtype, FORMAT_VERSION, MANIFEST_FILE, Manifest, PlainName, ShardRecord, SourceRecord,
-    SplitRecord, TokenId, TokenizerRecord, remove_file_if_exists,
+    ArtifactJob, Dtype, FORMAT_VERSION, Manifest, Opened, PlainName, ShardRecord, SourceRecord,
+    SplitRecord, TokenId, TokenizerRecord, Workspace, difference,
 };
 use serde_json::{Value, json};
 
@@ -21,7 +21,6 @@ use super::pool::{self, Event, Frame, Part};
 use super::progress::Progress;
 use super::state::{JobState, Receipt, finished_job, remove_job};
 use super::writer::Writer;
-use crate::difference::difference;
 use crate::source::{SourceError, SourceFile};
 use crate::tokenizer::{IdWidth, Tokenizer};
 
@@ -43,7 +42,37 @@ pub struct Job {
     record: TokenizerRecord,
     /// Files of a finished artifact that were lost since.
     lost: Vec<String>,
-    lock: DirLock,
+    workspace: Workspace,
+}
+
+/// A job as it is compared with what is in its folder.
+struct Compared<'a> {
+    context: &'a JobContext,
+    record: &'a TokenizerRecord,
+    interrupted: &'a AtomicBool,
+}
+
+impl ArtifactJob for Compared<'_> {
+    type Error = JobError;
+
+    fn difference(&self, there: &Manifest) -> Option<String> {
+        let mut ours = described(self.context, self.record);
+        // Inputs that a limit kept from being read are in no manifest.
+        if let (Some(inputs), true) =
+            (ours["inputs"].as_array_mut(), self.context.config.limit_docs.is_some())
+        {
+            inputs.truncate(there.sources.len());
+        }
+        difference(&finished_job(there), &ours)
+    }
+
+    fn check_inputs(&self, there: &Manifest, workspace: &Workspace) -> Result<(), JobError> {
+        if let Some(difference) = self.context.inputs.first_change(there, self.interrupted)? {
+            return Err(workspace.other_job(difference).into());
+        }
+        workspace.keep_note(&self.context.inputs.note());
+        Ok(())
+    }
 }
 
 impl Job {
@@ -88,47 +117,40 @@ impl Job {
             .ok_or(JobError::Width { vocab_size: record.vocab_size })?;
         record.eos = edge(&config.eos, record.eos, &tokenizer, ("EOS", "eos"))?;
         record.bos = edge(&config.bos, record.bos, &tokenizer, ("BOS", "bos"))?;
-        let lock = DirLock::take(out)?;
+        let workspace = Workspace::lock(out)?;
         let state = JobState::of(out);
         if let Some(path) = input_inside(out, &files) {
             return Err(JobError::InputInside { path, out: out.to_owned() });
         }
-        let inputs = Inputs::new(files, &lock.note());
+        let inputs = Inputs::new(files, &workspace.known().facts());
         let context = JobContext { out: out.to_owned(), config, inputs, state };
-        let mut job = Self { context, dtype, tokenizer, record, lost: Vec::new(), lock };
+        let compared = Compared { context: &context, record: &record, interrupted };
+        let mut workspace = match workspace.look(&compared, force)? {
+            Opened::Done(manifest, workspace) => {
+                workspace.end_job()?;
+                return Ok(Outcome::Done(manifest));
+            }
+            Opened::Open(workspace) => workspace,
+        };
+        let old = workspace.take_lost();
+        let mut job = Self { context, dtype, tokenizer, record, lost: Vec::new(), workspace };
         if force {
-            remove_job(out, &job.context.state)?;
-        } else if out.join(MANIFEST_FILE).exists() {
-            let manifest = Manifest::read(out)?;
-            // Inputs that a limit kept from being read are in no manifest.
-            let mut ours = job.described();
-            if let (Some(inputs), true) =
-                (ours["inputs"].as_array_mut(), job.context.config.limit_docs.is_some())
-            {
-                inputs.truncate(manifest.sources.len());
-            }
-            if let Some(difference) = difference(&finished_job(&manifest), &ours) {
-                return Err(JobError::OtherJob { out: out.to_owned(), difference });
-            }
-            if let Some(difference) = job.context.inputs.first_change(&manifest, interrupted)? {
-                return Err(JobError::OtherJob { out: out.to_owned(), difference });
-            }
-            job.lock.leave(&job.context.inputs.note());
-            job.context.state.clear()?;
-            job.lost = lost_files(out, &manifest);
-            if job.lost.is_empty() {
-                return Ok(Outcome::Done(Box::new(manifest)));
-            }
-            job.begin()?;
-            job.keep_whole(&manifest)?;
-            return Ok(Outcome::Open(Box::new(job)));
+            remove_job(&job.workspace, &job.context.state)?;
+        }
+        if let Some(manifest) = &old {
+            job.lost = lost_files(out, manifest);
+            job.workspace.end_job()?;
         }
         job.begin()?;
+        if let Some(manifest) = &old {
+            job.keep_whole(manifest)?;
+        }
         Ok(Outcome::Open(Box::new(job)))
     }
 
     fn begin(&self) -> Result<(), JobError> {
-        self.context.state.begin(&self.context.out, &self.described())?;
+        let described = described(&self.context, &self.record);
+        self.context.state.begin(&self.context.out, &described)?;
         self.context.state.record_own(&OwnFiles::of(&self.context.config, self.files()))
     }
 
@@ -157,7 +179,7 @@ impl Job {
             }
         }
         // Only now, so that a run that is killed before finds the manifest and does this again.
-        remove_file_if_exists(&self.context.out.join(MANIFEST_FILE))?;
+        self.workspace.remove_manifest()?;
         for record in manifest.files() {
             if !record.path.as_str().starts_with(SHARDS) {
                 record.remove(&self.context.out)?;
@@ -277,7 +299,7 @@ impl Job {
         }
         if !found.is_empty() {
             // What a merge has absorbed cannot be told apart, so it starts again.
-            self.context.state.forget_merging()?;
+            self.context.state.merging.forget_all()?;
         }
         progress.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         Ok(())
@@ -404,28 +426,24 @@ impl Job {
             base: None,
             recipe: Recipe::Tokenize(self.context.config.clone()),
         };
-        self.lock.leave(&self.context.inputs.note());
-        manifest.write(&self.context.out)?;
-        self.context.state.clear()?;
+        self.workspace.keep_note(&self.context.inputs.note());
+        self.workspace.finish(&manifest)?;
+        self.workspace.end_job()?;
         Ok(manifest)
     }
+}
 
-    fn config_value(&self) -> Value {
-        serde_json::to_value(&self.context.config).unwrap_or(Value::Null)
-    }
-
-    /// Returns what decides the job's bytes, for comparing it with another.
-    fn described(&self) -> Value {
-        let inputs: Vec<Value> =
-            self.files().iter().map(|file| json!({"name": file.name})).collect();
-        json!({
-            "config": self.config_value(),
-            "tokenizer": self.record.fingerprint,
-            "bos": self.record.bos,
-            "eos": self.record.eos,
-            "inputs": inputs,
-        })
-    }
+/// Returns what decides a job's bytes, for comparing it with another.
+fn described(context: &JobContext, record: &TokenizerRecord) -> Value {
+    let inputs: Vec<Value> =
+        context.files().iter().map(|file| json!({"name": file.name})).collect();
+    json!({
+        "config": context.config,
+        "tokenizer": record.fingerprint,
+        "bos": record.bos,
+        "eos": record.eos,
+        "inputs": inputs,
+    })
 }
 
 /// Returns the id for one end of a document: the one that is asked for, or the tokenizer's own.

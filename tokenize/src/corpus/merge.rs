@@ -13,7 +13,7 @@ use ratdata_schemas::{ArtifactError, DocIndex, Dtype, FileRecord, ShardRecord, S
 use serde::{Deserialize, Serialize};
 
 use super::error::JobError;
-use super::state::{JobState, read_json};
+use super::state::JobState;
 
 /// How far a merged file is true.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -37,17 +37,16 @@ pub(crate) fn merge_split(
     interrupted: &AtomicBool,
 ) -> Result<ShardRecord, JobError> {
     // From here on a receipt counts although its shard may be gone.
-    let marker = state.merge_marker(stem);
     let mut absorbed = absorbed_by(out, state, stem)?;
     let (bin, idx) = (out.join(format!("{stem}.bin")), out.join(format!("{stem}.idx")));
     let done = absorbed.shards == shards.len() && bin.exists() && idx.exists();
     if !done {
-        mark(&marker, absorbed)?;
+        state.merging.record(stem, &absorbed)?;
         let (bin_part, idx_part) = (partial(&bin), partial(&idx));
         // A rename that was cut off between the two files is taken back.
         for (whole, part) in [(&bin, &bin_part), (&idx, &idx_part)] {
             if whole.exists() && absorbed.shards > 0 {
-                fs::rename(whole, part).map_err(io(whole))?;
+                fs::rename(whole, part).map_err(ArtifactError::io(whole))?;
             }
         }
         let mut bin_file = open_at(&bin_part, absorbed.bin_bytes)?;
@@ -65,22 +64,28 @@ pub(crate) fn merge_split(
                 &mut idx_file,
                 (&bin_part, &idx_part),
             )?;
-            mark(&marker, absorbed)?;
+            state.merging.record(stem, &absorbed)?;
             for record in [&shard.bin, &shard.idx] {
                 record.remove(out)?;
             }
         }
-        fs::rename(&bin_part, &bin).map_err(io(&bin))?;
-        fs::rename(&idx_part, &idx).map_err(io(&idx))?;
+        fs::rename(&bin_part, &bin).map_err(ArtifactError::io(&bin))?;
+        fs::rename(&idx_part, &idx).map_err(ArtifactError::io(&idx))?;
         ratdata_schemas::sync_folder_of(&bin)?;
     }
     let width = dtype.width() as u64;
+    let record = |path: &Path| {
+        FileRecord::of_file(out, path, interrupted).map_err(|wrong| {
+            let is_asked = interrupted.load(Ordering::Relaxed);
+            if is_asked { JobError::Interrupted } else { wrong.into() }
+        })
+    };
     Ok(ShardRecord {
         source: None,
         documents: absorbed.idx_bytes / 8,
         tokens: absorbed.bin_bytes / width,
-        bin: FileRecord::of_file(out, &bin)?,
-        idx: FileRecord::of_file(out, &idx)?,
+        bin: record(&bin)?,
+        idx: record(&idx)?,
         mask: None,
     })
 }
@@ -92,7 +97,7 @@ pub(crate) fn absorbed_shards(out: &Path, state: &JobState, stem: &str) -> Resul
 
 /// Returns how far a merged file is true: not at all where what it had absorbed is no longer there.
 fn absorbed_by(out: &Path, state: &JobState, stem: &str) -> Result<Absorbed, JobError> {
-    let absorbed: Absorbed = read_json(&state.merge_marker(stem))?.unwrap_or_default();
+    let absorbed: Absorbed = state.merging.read(stem)?.unwrap_or_default();
     let holds = |ending: &str, bytes: u64| {
         let whole = out.join(format!("{stem}.{ending}"));
         [partial(&whole), whole]
@@ -114,9 +119,9 @@ fn absorb(
     (bin_part, idx_part): (&Path, &Path),
 ) -> Result<(), JobError> {
     let path = shard.bin.resolve(out)?;
-    let mut from = File::open(&path).map_err(io(&path))?;
+    let mut from = File::open(&path).map_err(ArtifactError::io(&path))?;
     // On Linux this is `copy_file_range` where the file system has it.
-    let copied = std::io::copy(&mut from, bin_file).map_err(io(bin_part))?;
+    let copied = std::io::copy(&mut from, bin_file).map_err(ArtifactError::io(bin_part))?;
     if copied != shard.bin.bytes {
         return Err(ratdata_schemas::BinError::Size {
             path,
@@ -128,19 +133,12 @@ fn absorb(
     let before = absorbed.bin_bytes / dtype.width() as u64;
     let index = DocIndex::of_record(&shard.idx, out, shard.documents)?;
     let ends: Vec<u8> = index.ends().iter().flat_map(|end| (end + before).to_le_bytes()).collect();
-    idx_file.write_all(&ends).map_err(io(idx_part))?;
-    bin_file.sync_data().map_err(io(bin_part))?;
-    idx_file.sync_data().map_err(io(idx_part))?;
+    idx_file.write_all(&ends).map_err(ArtifactError::io(idx_part))?;
+    bin_file.sync_data().map_err(ArtifactError::io(bin_part))?;
+    idx_file.sync_data().map_err(ArtifactError::io(idx_part))?;
     absorbed.shards += 1;
     absorbed.bin_bytes += copied;
     absorbed.idx_bytes += ends.len() as u64;
-    Ok(())
-}
-
-fn mark(marker: &Path, absorbed: Absorbed) -> Result<(), JobError> {
-    let mut file = StagedFile::create(marker)?;
-    file.write_json(&absorbed)?;
-    file.commit()?;
     Ok(())
 }
 
@@ -155,14 +153,16 @@ fn partial(path: &Path) -> PathBuf {
 /// Opens a file for appending at `bytes`, forgetting what lies beyond.
 fn open_at(path: &Path, bytes: u64) -> Result<File, JobError> {
     if path.is_symlink() {
-        fs::remove_file(path).map_err(io(path))?;
+        fs::remove_file(path).map_err(ArtifactError::io(path))?;
     }
-    let mut file =
-        File::options().create(true).truncate(false).write(true).open(path).map_err(io(path))?;
-    file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(io(path))?;
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(ArtifactError::io(path))?;
+    file.set_len(bytes)
+        .and_then(|()| file.seek(SeekFrom::End(0)))
+        .map_err(ArtifactError::io(path))?;
     Ok(file)
-}
-
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ArtifactError + '_ {
-    |source| ArtifactError::Io { path: path.to_owned(), source }
 }

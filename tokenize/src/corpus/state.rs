@@ -11,24 +11,18 @@
 //! that a file that was edited since is made again, and one that was not is not read again.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::recipe::Recipe;
 use ratdata_schemas::{
-    ArtifactError, Facts, MANIFEST_FILE, Manifest, ShardRecord, SourceRecord, StagedFile,
-    remove_file_if_exists, remove_folder_if_exists,
+    Facts, JOB_FOLDER, Manifest, OtherJob, Receipts, ShardRecord, SourceRecord, Workspace,
+    difference, read_json, remove_folder_if_exists, write_json,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::JobError;
 use super::own_files::OwnFiles;
-use crate::difference::difference;
-
-/// The folder of a job that is not finished.
-pub(crate) const JOB_FOLDER: &str = ".job";
 
 /// What is known of a file that is done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,19 +42,20 @@ pub(crate) struct Receipt {
 #[derive(Clone, Debug)]
 pub(crate) struct JobState {
     folder: PathBuf,
+    /// Which files are done.
+    done: Receipts,
+    /// How far the merged files are.
+    pub(crate) merging: Receipts,
 }
 
 impl JobState {
     pub(crate) fn of(out: &Path) -> Self {
-        Self { folder: out.join(JOB_FOLDER) }
+        let (done, merging) = (Receipts::of(out), Receipts::called(out, "merging"));
+        Self { folder: out.join(JOB_FOLDER), done, merging }
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    fn receipt_path(&self, stem: &str) -> PathBuf {
-        self.folder.join("done").join(format!("{stem}.json"))
     }
 
     /// Begins a job or continues the same one; another one that has nothing done makes room.
@@ -76,31 +71,24 @@ impl JobState {
             match difference(&with_names(theirs), job) {
                 None => return Ok(()),
                 Some(difference) if foreign || self.has_done()? => {
-                    return Err(JobError::OtherJob { out: out.to_owned(), difference });
+                    return Err(OtherJob { out: out.to_owned(), difference }.into());
                 }
                 // A command that failed before its first file was done, as by a mistyped option: what
                 // it has begun is of no use to anybody.
-                Some(_) => remove_job(out, self)?,
+                Some(_) => remove_begun(out, self)?,
             }
         }
-        let mut file = StagedFile::create(&path)?;
-        file.write_json(job)?;
-        file.commit()?;
-        Ok(())
+        Ok(write_json(&path, job)?)
     }
 
     /// Returns whether any file is done, or absorbed into a merged one.
     fn has_done(&self) -> Result<bool, JobError> {
-        let done = json_stems(&self.folder.join("done"))?;
-        Ok(!done.is_empty() || !self.merging()?.is_empty())
+        Ok(!self.done.names()?.is_empty() || !self.merging.names()?.is_empty())
     }
 
     /// Records which names the job gives its files.
     pub(crate) fn record_own(&self, own: &OwnFiles) -> Result<(), JobError> {
-        let mut file = StagedFile::create(&self.own_path())?;
-        file.write_json(own)?;
-        file.commit()?;
-        Ok(())
+        Ok(write_json(&self.own_path(), own)?)
     }
 
     /// Returns which names the job of this folder gives its files; none where no job began.
@@ -115,48 +103,25 @@ impl JobState {
     /// Returns all receipts.
     pub(crate) fn receipts(&self) -> Result<Vec<Receipt>, JobError> {
         let mut receipts = Vec::new();
-        for stem in json_stems(&self.folder.join("done"))? {
+        for stem in self.done.names()? {
             receipts.extend(self.receipt(&stem)?);
         }
         Ok(receipts)
     }
 
-    /// Returns where a merge into the bin of this name keeps how far it is.
-    pub(crate) fn merge_marker(&self, stem: &str) -> PathBuf {
-        self.folder.join("merging").join(format!("{stem}.json"))
-    }
-
-    /// Returns the names of the merged bins that were begun.
-    pub(crate) fn merging(&self) -> Result<Vec<String>, JobError> {
-        json_stems(&self.folder.join("merging"))
-    }
-
     /// Returns the receipt of a file that is done.
     pub(crate) fn receipt(&self, stem: &str) -> Result<Option<Receipt>, JobError> {
-        read_json(&self.receipt_path(stem))
+        Ok(self.done.read(stem)?)
     }
 
     /// Records that a file is done.
     pub(crate) fn record(&self, stem: &str, receipt: &Receipt) -> Result<(), JobError> {
-        let mut file = StagedFile::create(&self.receipt_path(stem))?;
-        file.write_json(receipt)?;
-        file.commit()?;
-        Ok(())
+        Ok(self.done.record(stem, receipt)?)
     }
 
     /// Forgets that a file is done.
     pub(crate) fn forget(&self, stem: &str) -> Result<(), JobError> {
-        Ok(remove_file_if_exists(&self.receipt_path(stem))?)
-    }
-
-    /// Forgets how far merges are: they start again.
-    pub(crate) fn forget_merging(&self) -> Result<(), JobError> {
-        Ok(remove_folder_if_exists(&self.folder.join("merging"))?)
-    }
-
-    /// Removes the job folder: its artifact is finished.
-    pub(crate) fn clear(&self) -> Result<(), JobError> {
-        Ok(remove_folder_if_exists(&self.folder)?)
+        Ok(self.done.forget(stem)?)
     }
 }
 
@@ -165,47 +130,22 @@ impl JobState {
 /// # Errors
 ///
 /// The system refuses, or a folder that files lie in is a link out of `out`.
-pub(crate) fn remove_job(out: &Path, state: &JobState) -> Result<(), JobError> {
-    let old = Manifest::read(out).ok();
-    remove_file_if_exists(&out.join(MANIFEST_FILE))?;
-    for record in old.iter().flat_map(Manifest::files) {
-        record.remove(out)?;
-    }
+pub(crate) fn remove_job(workspace: &Workspace, state: &JobState) -> Result<(), JobError> {
+    workspace.remove_artifact()?;
+    remove_begun(workspace.out(), state)
+}
+
+/// Removes what a tokenize job that is not finished left.
+fn remove_begun(out: &Path, state: &JobState) -> Result<(), JobError> {
     for receipt in state.receipts()? {
         for record in receipt.shards.values().flat_map(|shard| [&shard.bin, &shard.idx]) {
             record.remove(out)?;
         }
     }
     let mut own = state.own_files()?;
-    own.stems.extend(state.merging()?);
+    own.stems.extend(state.merging.names()?);
     own.remove(out)?;
-    Ok(remove_folder_if_exists(state.folder())?)
-}
-
-/// Returns the names of the JSON files of a folder, without their ending; none where it is missing.
-fn json_stems(folder: &Path) -> Result<Vec<String>, JobError> {
-    let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
-    let entries = match fs::read_dir(folder) {
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(io)?,
-    };
-    let mut stems = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
-        stems.extend(name.strip_suffix(".json").map(str::to_owned));
-    }
-    stems.sort();
-    Ok(stems)
-}
-
-/// Reads a JSON file of ours; none where it is missing or not whole.
-pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, JobError> {
-    match fs::read(path) {
-        // A file that does not parse was not written by this version: it is made again.
-        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ArtifactError::Io { path: path.to_owned(), source }.into()),
-    }
+    Ok(remove_folder_if_exists(&state.folder)?)
 }
 
 /// Returns what the finished artifact of `out` was made from, in the form of `job.json`; the content

@@ -89,7 +89,7 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         staged.replaced_rows += block.replaced.len() as u64;
         staged.text_bytes += block.text_bytes();
         let folder = self.job.state.folder();
-        let io = |source| ArtifactError::Io { path: folder.to_owned(), source };
+        let io = ArtifactError::io(folder);
         staged.staging.push(block.ids, &block.lens, folder).map_err(io)?;
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use ratdata_schemas::{ArtifactError, ArtifactInputError, BinError, BinSetError, ManifestError};
+use ratdata_schemas::{
+    ArtifactError, ArtifactInputError, BinError, BinSetError, ManifestError, OtherJob,
+};
 use thiserror::Error;
 
 /// An error of packing.
@@ -59,13 +61,8 @@ pub enum PackError {
         input: PathBuf,
     },
     /// The folder holds something else.
-    #[error("{}: holds another job's result: {difference}", .out.display())]
-    OtherJob {
-        /// The folder.
-        out: PathBuf,
-        /// What differs, there and here.
-        difference: String,
-    },
+    #[error(transparent)]
+    OtherJob(#[from] OtherJob),
     /// The user stopped the run.
     #[error("interrupted; the same command makes the pack from its beginning")]
     Interrupted,
@@ -86,7 +83,7 @@ impl PackError {
             Self::InInput { .. } => Some(
                 "choose an `--out` outside the input: a pack points at the bins, and needs them whole",
             ),
-            Self::OtherJob { .. } => Some("choose another `--out`, or replace it with `--force`"),
+            Self::OtherJob(wrong) => Some(wrong.hint()),
             Self::TooMany { .. } => Some("leave `--seed` out: a trainer shuffles the rows"),
             Self::NotUtf8 { .. } => Some("rename the folders on the way"),
             Self::Config { .. } | Self::Nothing { .. } | Self::Interrupted => None,
@@ -100,7 +97,7 @@ impl PackError {
             Self::Config { .. }
                 | Self::InInput { .. }
                 | Self::NotUtf8 { .. }
-                | Self::OtherJob { .. }
+                | Self::OtherJob(_)
                 | Self::TooMany { .. }
         )
     }

@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::recipe::{Pack, Recipe};
 use ratdata_schemas::{
-    ArtifactInput, ArtifactInputError, BaseRecord, BinSet, DirLock, DocIndex, FORMAT_VERSION,
-    FileRecord, Known, MANIFEST_FILE, Manifest, ManifestError, PackCounts, PlainName, SplitRecord,
-    manifest_checksum, remove_file_if_exists, resting_place,
+    ArtifactInput, ArtifactInputError, ArtifactJob, BaseRecord, BinSet, DocIndex, FORMAT_VERSION,
+    FileRecord, Finished, Manifest, ManifestError, Opened, PackCounts, PlainName, SplitRecord,
+    Workspace, difference, manifest_checksum, resting_place,
 };
 use serde::Serialize;
 use serde_json::json;
 
 use super::writer::PackWriter;
 use super::{Algorithm, BestFit, Concat, Counts, Document, PackConfig, PackError, check_config};
-use crate::difference::difference;
 use crate::order::permutation;
 
 /// How many documents are packed between two looks at the interrupt flag.
@@ -38,17 +37,6 @@ pub struct PackJob {
     pub force: bool,
 }
 
-/// A finished pack.
-#[derive(Debug)]
-pub struct PackOutcome {
-    /// The artifact.
-    pub manifest: Manifest,
-    /// What was done for each split, by this run or by the one that made the pack.
-    pub packed: Vec<SplitPacked>,
-    /// Whether this run made it; otherwise it was there.
-    pub made: bool,
-}
-
 /// What packing one split did.
 #[derive(Clone, Debug, Serialize)]
 pub struct SplitPacked {
@@ -62,6 +50,11 @@ pub struct SplitPacked {
 }
 
 impl SplitPacked {
+    /// Returns what was done for each split of a pack, as far as its writer recorded it.
+    pub fn all(manifest: &Manifest) -> Vec<Self> {
+        manifest.splits.iter().filter_map(Self::of).collect()
+    }
+
     /// Reads what was done from a manifest; none where its writer did not say.
     fn of((split, record): (&PlainName, &SplitRecord)) -> Option<Self> {
         let pack = match record {
@@ -82,19 +75,50 @@ impl SplitPacked {
     }
 }
 
+/// A packing as it is compared with what is in its folder.
+struct Compared<'a> {
+    job: &'a PackJob,
+    base: &'a Manifest,
+    /// What the pack's manifest will be, without its splits.
+    ours: &'a Manifest,
+    interrupted: &'a AtomicBool,
+}
+
+impl ArtifactJob for Compared<'_> {
+    type Error = PackError;
+
+    fn difference(&self, there: &Manifest) -> Option<String> {
+        let described = |manifest: &Manifest| {
+            let config = match &manifest.recipe {
+                Recipe::Pack(pack) => json!(pack),
+                other => json!(other),
+            };
+            json!({"config": config, "base": manifest.base})
+        };
+        difference(&described(there), &described(self.ours))
+    }
+
+    fn check_inputs(&self, there: &Manifest, workspace: &Workspace) -> Result<(), PackError> {
+        let splits: Vec<PlainName> = there.splits.keys().cloned().collect();
+        let held = self.job.held(self.base, &splits)?;
+        held.iter().try_for_each(|held| held.check(workspace.known(), self.interrupted))?;
+        self.job.keep_known(workspace);
+        Ok(())
+    }
+}
+
 impl PackJob {
     /// Packs, unless the same pack is there.
     ///
     /// # Errors
     ///
     /// See [`PackError`]; the manifest is written last, so what was stopped is no artifact.
-    pub fn run(&self, interrupted: &AtomicBool) -> Result<PackOutcome, PackError> {
+    pub fn run(&self, interrupted: &AtomicBool) -> Result<Finished, PackError> {
         check_config(self.config)?;
         let base = Manifest::read(&self.input)?;
         self.check_folders(&base)?;
         let checksum = manifest_checksum(&self.input)?;
-        let lock = DirLock::take(&self.out)?;
-        let known = Known::from_note(&lock.note());
+        let workspace = Workspace::lock(&self.out)?;
         let recipe = Recipe::Pack(Pack {
             pack: self.config,
             materialize: self.materialize,
@@ -110,52 +134,32 @@ impl PackJob {
             base: Some(BaseRecord { path: relative(&self.out, &self.input)?, manifest: checksum }),
             recipe,
         };
-        if self.out.join(MANIFEST_FILE).exists() && !self.force {
-            let there = Manifest::read(&self.out)?;
-            let described = |manifest: &Manifest| {
-                let config = match &manifest.recipe {
-                    Recipe::Pack(pack) => json!(pack),
-                    other => json!(other),
-                };
-                json!({"config": config, "base": manifest.base})
-            };
-            if let Some(difference) = difference(&described(&there), &described(&manifest)) {
-                return Err(PackError::OtherJob { out: self.out.clone(), difference });
-            }
-            let splits: Vec<PlainName> = there.splits.keys().cloned().collect();
-            self.held(&base, &splits)?
-                .iter()
-                .try_for_each(|held| held.check(&known, interrupted))?;
-            self.leave_note(&lock, &known);
-            if there.files().iter().all(|file| file.is_whole(&self.out)) {
-                let packed = there.splits.iter().filter_map(SplitPacked::of).collect();
-                return Ok(PackOutcome { manifest: there, packed, made: false });
-            }
-        }
+        let compared = Compared { job: self, base: &base, ours: &manifest, interrupted };
+        let workspace = match workspace.look(&compared, self.force)? {
+            Opened::Done(there, _) => return Ok(Finished::found(*there)),
+            Opened::Open(workspace) => workspace,
+        };
         // What cannot be packed is told before what is there is removed.
         let wanted = self.open(&base)?;
         let splits: Vec<PlainName> = wanted.iter().map(|(split, _)| split.clone()).collect();
         let held = self.held(&base, &splits)?;
-        remove_file_if_exists(&self.out.join(MANIFEST_FILE))?;
-        let mut packed = Vec::new();
+        workspace.remove_manifest()?;
         for (split, bins) in &wanted {
-            let (record, counts) = self.pack_split(&base, split.as_str(), bins, interrupted)?;
+            let record = self.pack_split(&base, split.as_str(), bins, interrupted)?;
             manifest.splits.insert(split.clone(), record);
-            let (split, row_len) = (split.to_string(), self.config.row_len());
-            packed.push(SplitPacked { split, row_len, counts });
         }
         // Only now, since what was just read need not be fetched from the disk again.
-        held.iter().try_for_each(|held| held.check(&known, interrupted))?;
-        self.leave_note(&lock, &known);
-        manifest.write(&self.out)?;
-        Ok(PackOutcome { manifest, packed, made: true })
+        held.iter().try_for_each(|held| held.check(workspace.known(), interrupted))?;
+        self.keep_known(&workspace);
+        workspace.finish(&manifest)?;
+        Ok(Finished::made(manifest))
     }
 
     /// Keeps what is known of the bins, where rows were written out of them. Indexes are small, so they
-    /// are read again, and a pack of spans has nothing else of this machine.
-    fn leave_note(&self, lock: &DirLock, known: &Known) {
+    /// are read again, and a pack of spans has nothing of this machine in its folder.
+    fn keep_known(&self, workspace: &Workspace) {
         if self.materialize {
-            lock.leave(&known.to_note());
+            workspace.keep_known();
         }
     }
 
@@ -230,7 +234,7 @@ impl PackJob {
         split: &str,
         bins: &BinSet,
         interrupted: &AtomicBool,
-    ) -> Result<(SplitRecord, Counts), PackError> {
+    ) -> Result<SplitRecord, PackError> {
         let nothing = || PackError::Nothing { root: self.input.clone(), split: split.to_owned() };
         let fill = base.tokenizer.pad.or(base.tokenizer.eos).unwrap_or(0);
         let stem = format!("{}-{split}-{}", base.name, self.config.seq_len);
@@ -256,7 +260,7 @@ impl PackJob {
         if counts.rows == 0 {
             return Err(nothing());
         }
-        Ok((writer.finish(counts)?, counts))
+        Ok(writer.finish(counts)?)
     }
 
     /// Calls `each` for every document of the stream, in the order of the pack.

@@ -17,7 +17,7 @@ mod writer;
 pub use best_fit::{BestFit, best_fit_plainly};
 pub use concat::Concat;
 pub use error::PackError;
-pub use job::{PackJob, PackOutcome, SplitPacked};
+pub use job::{PackJob, SplitPacked};
 
 use ratdata_schemas::Span;
 pub use ratdata_schemas::recipe::{Algorithm, Long, PackConfig};

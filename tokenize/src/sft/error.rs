@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ratdata_schemas::{ArtifactError, ManifestError};
+use ratdata_schemas::{ArtifactError, ManifestError, OtherJob};
 use thiserror::Error;
 
 use crate::hub::HubError;
@@ -168,13 +168,8 @@ pub enum SftError {
         reason: String,
     },
     /// The folder holds the result of another job.
-    #[error("{}: holds another job's result: {difference}", .out.display())]
-    OtherJob {
-        /// The output folder.
-        out: PathBuf,
-        /// What differs, there and here.
-        difference: String,
-    },
+    #[error(transparent)]
+    OtherJob(#[from] OtherJob),
     /// A file of a finished split is not there any more, or not all of it.
     #[error("{}: missing, or of another size than the manifest records", .path.display())]
     Lost {
@@ -245,9 +240,7 @@ impl SftError {
             Self::PairsWidth { .. } => {
                 Some("ask for packed rows instead: `--packing best-fit`".into())
             }
-            Self::OtherJob { .. } => {
-                Some("choose another `--out`, or replace it with `--force`".into())
-            }
+            Self::OtherJob(wrong) => Some(wrong.hint().into()),
             Self::Lost { .. } => Some("make the artifact again with `--force`".into()),
             Self::Portion { .. } => {
                 Some("remove the file: its rows are then encoded again".into())
@@ -271,7 +264,7 @@ impl SftError {
             | Self::OneFile { .. }
             | Self::PairsWidth { .. }
             | Self::Length { .. }
-            | Self::OtherJob { .. }
+            | Self::OtherJob(_)
             | Self::ChatTemplate { .. } => true,
             Self::Hub(wrong) => wrong.is_usage(),
             _ => false,

@@ -9,8 +9,8 @@ use ratdata_schemas::recipe::{
     Form, MadeFrom, MadeSplit, Recipe, Sft, Split, Task, Truncate, artifact_split,
 };
 use ratdata_schemas::{
-    Checksum, DirLock, Dtype, FORMAT_VERSION, Known, MANIFEST_FILE, Manifest, PlainName,
-    SourceRecord, SplitRecord, TokenId, TokenizerRecord, narrow, remove_file_if_exists,
+    Checksum, Dtype, FORMAT_VERSION, Finished, Manifest, PlainName, SourceRecord, SplitRecord,
+    TokenId, TokenizerRecord, Workspace, difference, narrow,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +22,6 @@ use super::rows::RowEncoder;
 use super::split_files::{SplitFiles, check_apart};
 use super::staged::{Input, Reading, SftProgress, Staged, encode_share};
 use crate::Share;
-use crate::difference::difference;
 use crate::hub::FetchProgress;
 use crate::source::{Compression, InputKind, Recorded, SourceError, SourceFile, Table, changed};
 use crate::tokenizer::{IdWidth, SpecialInText, Tokenizer};
@@ -58,15 +57,6 @@ pub struct SftJob {
     pub share: Option<Share>,
 }
 
-/// What a job has done.
-#[derive(Debug)]
-pub struct SftOutcome {
-    /// The artifact.
-    pub manifest: Manifest,
-    /// The parts made by this run; the others were there.
-    pub made: Vec<String>,
-}
-
 impl SftJob {
     /// Makes the splits that are not there yet, or encodes its share of them; `name` is what the
     /// user calls the tokenizer.
@@ -81,7 +71,7 @@ impl SftJob {
         fetch: &dyn FetchProgress,
         progress: &SftProgress,
         interrupted: &AtomicBool,
-    ) -> Result<SftOutcome, SftError> {
+    ) -> Result<Finished, SftError> {
         let record = tokenizer.record(name);
         let eos = record.eos.ok_or(SftError::NoEos)?;
         if self.form == Form::Pairs && record.vocab_size > MOST_IDS {
@@ -91,9 +81,9 @@ impl SftJob {
             self.check(split)?;
         }
         let out = &self.out;
-        let lock = DirLock::take(out)?;
-        let known = Known::from_note(&lock.note());
-        let (mut manifest, mut recipe) = self.manifest_of(&record, tokenizer)?;
+        let workspace = Workspace::lock(out)?;
+        let known = workspace.known();
+        let (mut manifest, mut recipe) = self.manifest_of(&record, tokenizer, &workspace)?;
         let encoder = tokenizer.encoder(SpecialInText::Parse);
         let encoders: Vec<_> =
             (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
@@ -103,12 +93,12 @@ impl SftJob {
                 SftError::Staging { folder: out.clone(), source }
             },
         )?;
-        let portions = Portions::of(out, described(&recipe, &record));
-        let mut made = Vec::new();
+        let portions = Portions::of(out, described(&recipe, &record))?;
+        let mut made = false;
         for SplitFiles { name, split, files, left_out, .. } in self.files(fetch)? {
             progress.tell_left_out(name, &left_out);
             if let Some(made) = recipe.made(name) {
-                self.check_made(&manifest, name, made, &files, &known, interrupted)?;
+                self.check_made(&manifest, name, made, &files, &workspace, interrupted)?;
                 continue;
             }
             let limit = self.limit(split) as usize;
@@ -124,16 +114,16 @@ impl SftJob {
                 skip_bad: self.skip_bad,
                 folder: out,
                 portions: &portions,
-                known: &known,
+                known,
                 progress,
                 interrupted,
             };
             if let Some(share) = self.share {
                 encode_share(&reading, &files, share)?;
-                made.push(name.to_owned());
+                made = true;
                 continue;
             }
-            let look = |file| Input::of(file, &known, interrupted);
+            let look = |file| Input::of(file, known, interrupted);
             let inputs = files.iter().map(look).collect::<Result<Vec<_>, SourceError>>()?;
             let (record, sources) = match (self.form, manifest.dtype) {
                 (Form::Pairs, _) => self.pairs(&reading, &inputs, manifest.name.as_str(), eos)?,
@@ -149,15 +139,15 @@ impl SftJob {
             manifest.sources.extend(sources);
             recipe.splits.push(MadeSplit { name: name.to_owned(), inputs: made_from(&inputs) });
             manifest.recipe = Recipe::Sft(recipe.clone());
-            lock.leave(&known.to_note());
-            manifest.write(out)?;
-            made.push(name.to_owned());
+            workspace.keep_known();
+            workspace.finish(&manifest)?;
+            made = true;
         }
-        lock.leave(&known.to_note());
+        workspace.keep_known();
         if self.share.is_none() {
-            portions.clear()?;
+            workspace.end_job()?;
         }
-        Ok(SftOutcome { manifest, made })
+        Ok(Finished { manifest, made })
     }
 
     /// Checks that a split that was made is there, and was made of the files as they are.
@@ -167,12 +157,11 @@ impl SftJob {
         name: &str,
         made: &[MadeFrom],
         files: &[SourceFile],
-        known: &Known,
+        workspace: &Workspace,
         interrupted: &AtomicBool,
     ) -> Result<(), SftError> {
         let other = |difference: String| {
-            let difference = format!("splits.{name}: {difference}");
-            SftError::OtherJob { out: self.out.clone(), difference }
+            SftError::from(workspace.other_job(format!("splits.{name}: {difference}")))
         };
         let theirs: Value = made.iter().map(|made| made.name.as_str()).collect();
         let ours: Value = files.iter().map(|file| file.name.as_str()).collect();
@@ -185,7 +174,7 @@ impl SftJob {
             };
             let bytes = manifest.sources.iter().find(is_it).map(|source| source.bytes);
             let recorded = Recorded { bytes, fingerprint: &made.fingerprint };
-            if let Some(what) = changed(file, recorded, known, interrupted)? {
+            if let Some(what) = changed(file, recorded, workspace.known(), interrupted)? {
                 return Err(other(format!("`{}`: {what}", file.name)));
             }
         }
@@ -236,8 +225,8 @@ impl SftJob {
         &self,
         record: &TokenizerRecord,
         tokenizer: &Tokenizer,
+        workspace: &Workspace,
     ) -> Result<(Manifest, Sft), SftError> {
-        let out = &self.out;
         let recipe = Sft {
             task: recorded(&self.task),
             max_length: self.max_length,
@@ -261,28 +250,24 @@ impl SftJob {
             base: None,
             recipe: Recipe::Sft(recipe.clone()),
         };
-        if !out.join(MANIFEST_FILE).exists() {
-            return Ok((fresh, recipe));
-        }
-        let there = Manifest::read(out)?;
         if self.force {
-            remove(out, &there)?;
+            workspace.remove_artifact()?;
             return Ok((fresh, recipe));
         }
-        let other = |difference| SftError::OtherJob { out: out.clone(), difference };
         let ours = described(&recipe, record);
-        let theirs = match &there.recipe {
-            Recipe::Sft(made) => described(made, &there.tokenizer),
-            recipe => json!({ "config": recipe }),
-        };
-        if let Some(difference) = difference(&theirs, &ours) {
-            return Err(other(difference));
-        }
+        let there = workspace.artifact_of::<SftError>(|there| {
+            let theirs = match &there.recipe {
+                Recipe::Sft(made) => described(made, &there.tokenizer),
+                recipe => json!({ "config": recipe }),
+            };
+            difference(&theirs, &ours)
+        })?;
+        let Some(there) = there else { return Ok((fresh, recipe)) };
         let made = match &there.recipe {
             Recipe::Sft(made) => made.clone(),
             _ => recipe,
         };
-        Ok((there, made))
+        Ok((*there, made))
     }
 
     /// Returns the checksum of the chat template in the folder of the tokenizer, where the task takes that: it
@@ -399,13 +384,4 @@ fn made_from(inputs: &[Input<'_>]) -> Vec<MadeFrom> {
         fingerprint: input.fingerprint.clone(),
     };
     inputs.iter().map(one).collect()
-}
-
-/// Removes an artifact: its manifest first, so that no half artifact has one.
-fn remove(out: &Path, manifest: &Manifest) -> Result<(), SftError> {
-    remove_file_if_exists(&out.join(MANIFEST_FILE))?;
-    for record in manifest.files() {
-        record.remove(out)?;
-    }
-    Ok(())
 }

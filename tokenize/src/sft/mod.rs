@@ -40,6 +40,6 @@ pub use chat_template::ChatTemplate;
 pub use clip::{Clip, Cut, Example, cut_to_row};
 pub use error::SftError;
 pub use jinja::RenderError;
-pub use job::{MOST_ROW, SftJob, SftOutcome, most_shares};
+pub use job::{MOST_ROW, SftJob, most_shares};
 pub use split_files::source_of;
 pub use staged::SftProgress;

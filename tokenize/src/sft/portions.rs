@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{ArtifactError, Checksum, StagedFile, TokenId, narrow};
+use ratdata_schemas::{ArtifactError, Checksum, JOB_FOLDER, Receipts, StagedFile, TokenId, narrow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -37,6 +37,7 @@ pub(crate) type RowResult = Result<RowExamples, String>;
 #[derive(Debug)]
 pub(crate) struct Portions {
     folder: PathBuf,
+    receipts: Receipts,
     /// What decides the rows, apart from the file.
     job: Value,
     /// Into how many portions a file was cut, by its key, once for every portion that was there.
@@ -47,6 +48,7 @@ pub(crate) struct Portions {
 #[derive(Debug)]
 pub(crate) struct FilePortions<'a> {
     folder: &'a Path,
+    receipts: &'a Receipts,
     key: String,
     cuts: &'a [usize],
 }
@@ -72,15 +74,17 @@ pub(crate) fn has_row(share: Share, row: u64) -> bool {
 
 impl Portions {
     /// The portions below `out` of rows that `job` describes.
-    pub(crate) fn of(out: &Path, job: Value) -> Self {
-        let folder = out.join(".job");
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read.
+    pub(crate) fn of(out: &Path, job: Value) -> Result<Self, ArtifactError> {
+        let receipts = Receipts::of(out);
         let mut cuts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for entry in fs::read_dir(folder.join("done")).into_iter().flatten().flatten() {
-            if let Some((key, count)) = cut_of(&entry.file_name().to_string_lossy()) {
-                cuts.entry(key).or_default().push(count);
-            }
+        for (key, count) in receipts.names()?.iter().filter_map(|name| cut_of(name)) {
+            cuts.entry(key).or_default().push(count);
         }
-        Self { folder, job, cuts }
+        Ok(Self { folder: out.join(JOB_FOLDER).join("portions"), receipts, job, cuts })
     }
 
     /// Returns the portions of a file of a split.
@@ -93,39 +97,29 @@ impl Portions {
         let of = json!([VERSION, BLOCK, self.job, split, file.name, fingerprint]);
         let key = format!("{:.16}", Checksum::of_value(&of).as_str());
         let cuts = self.cuts.get(&key).map_or(&[][..], Vec::as_slice);
-        FilePortions { folder: &self.folder, key, cuts }
-    }
-
-    /// Removes all portions: the artifact has their rows.
-    pub(crate) fn clear(&self) -> Result<(), ArtifactError> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ArtifactError::Io { path: self.folder.clone(), source })
-            }
-            _ => Ok(()),
-        }
+        FilePortions { folder: &self.folder, receipts: &self.receipts, key, cuts }
     }
 }
 
-/// Returns the key and the count in a receipt's name, `KEY-I-of-N.json`.
+/// Returns the key and the count in a receipt's name, `KEY-I-of-N`.
 fn cut_of(name: &str) -> Option<(String, usize)> {
-    let (before, count) = name.strip_suffix(".json")?.rsplit_once("-of-")?;
+    let (before, count) = name.rsplit_once("-of-")?;
     let (key, _) = before.rsplit_once('-')?;
     Some((key.to_owned(), count.parse().ok().filter(|&count| count > 0)?))
 }
 
 impl FilePortions<'_> {
     fn path(&self, share: Share) -> PathBuf {
-        self.folder.join("portions").join(format!("{}-{}.rows", self.key, share.name()))
+        self.folder.join(format!("{}.rows", self.name(share)))
     }
 
-    fn receipt(&self, share: Share) -> PathBuf {
-        self.folder.join("done").join(format!("{}-{}.json", self.key, share.name()))
+    fn name(&self, share: Share) -> String {
+        format!("{}-{}", self.key, share.name())
     }
 
     /// Returns whether a portion is there.
     pub(crate) fn has(&self, share: Share) -> bool {
-        self.receipt(share).exists() && self.path(share).exists()
+        self.receipts.path(&self.name(share)).exists() && self.path(share).exists()
     }
 
     /// Returns into how many portions the file is cut, where there were any: of several
@@ -137,9 +131,10 @@ impl FilePortions<'_> {
     }
 
     /// Begins a portion.
-    pub(crate) fn create(&self, share: Share) -> Result<PortionWriter, ArtifactError> {
+    pub(crate) fn create(&self, share: Share) -> Result<PortionWriter<'_>, ArtifactError> {
         let file = StagedFile::create(&self.path(share))?;
-        Ok(PortionWriter { file, receipt: self.receipt(share), share, bytes: Vec::new() })
+        let (receipts, name) = (self.receipts, self.name(share));
+        Ok(PortionWriter { file, receipts, name, share, bytes: Vec::new() })
     }
 
     /// Gives the rows of all portions of a cut to `each`, in their order in the file; returns how
@@ -155,7 +150,7 @@ impl FilePortions<'_> {
             let file = File::open(&path).map_err(|source| damaged(&path, source))?;
             readers.push((BufReader::with_capacity(1 << 18, file), path));
         }
-        let path = self.receipt(Share { number: 0, count });
+        let path = self.receipts.path(&self.name(Share { number: 0, count }));
         let text = fs::read(&path).map_err(|source| damaged(&path, source))?;
         let receipt: Receipt =
             serde_json::from_slice(&text).map_err(|wrong| damaged(&path, wrong.into()))?;
@@ -173,14 +168,15 @@ fn damaged(path: &Path, source: io::Error) -> SftError {
 
 /// A portion that is being written.
 #[derive(Debug)]
-pub(crate) struct PortionWriter {
+pub(crate) struct PortionWriter<'a> {
     file: StagedFile,
-    receipt: PathBuf,
+    receipts: &'a Receipts,
+    name: String,
     share: Share,
     bytes: Vec<u8>,
 }
 
-impl PortionWriter {
+impl PortionWriter<'_> {
     /// Appends a row.
     pub(crate) fn push(&mut self, row: &RowResult) -> Result<(), ArtifactError> {
         self.bytes.clear();
@@ -191,9 +187,7 @@ impl PortionWriter {
     /// Makes the portion durable and leaves its receipt; the file has so many rows in all.
     pub(crate) fn finish(self, rows: u64) -> Result<(), ArtifactError> {
         self.file.commit()?;
-        let mut receipt = StagedFile::create(&self.receipt)?;
-        receipt.write_json(&Receipt { share: self.share, rows })?;
-        receipt.commit().map(drop)
+        self.receipts.record(&self.name, &Receipt { share: self.share, rows })
     }
 }
 
@@ -356,7 +350,7 @@ mod tests {
             kind: InputKind::Parquet,
             bytes: 1,
         };
-        let portions = Portions::of(folder.path(), json!({}));
+        let portions = Portions::of(folder.path(), json!({})).unwrap();
         let portions = portions.file("train", &file, &Checksum::of(b"x"));
         let rows = BLOCK * 7 / 2;
         let one = |id: TokenId| Example {
@@ -383,7 +377,7 @@ mod tests {
             found.push(u64::from(example.ids[0]));
             Ok(())
         };
-        let found_again = Portions::of(folder.path(), json!({}));
+        let found_again = Portions::of(folder.path(), json!({})).unwrap();
         assert_eq!(found_again.file("train", &file, &Checksum::of(b"x")).cut(), Some(3));
         assert_eq!(found_again.file("val", &file, &Checksum::of(b"x")).cut(), None);
         assert_eq!(portions.read(3, &mut each).unwrap(), rows);
