@@ -9,6 +9,7 @@ mod dag;
 mod demo;
 mod executor;
 mod failure;
+mod generation;
 mod inspect;
 mod interrupt;
 mod library_failures;

@@ -84,6 +84,14 @@ impl Ui {
         Self::write(&plain(text))
     }
 
+    /// Prints a part of an untrusted text as it comes, without a line end.
+    pub(crate) fn stream(text: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(plain(text).as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(|error| Failure::stdout(&error))
+    }
+
     fn write(text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())

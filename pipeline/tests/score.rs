@@ -54,6 +54,7 @@ fn json_has_the_score_of_each_row_and_a_folder_gets_the_same() {
     let file = fs::read_to_string(folder.path().join("s/scores.json")).unwrap();
     assert_eq!(found, serde_json::from_str::<Value>(&file).unwrap());
     assert_eq!((&found[0]["task"], &found[0]["rows"]), (&"x".into(), &3.into()));
+    assert_eq!(found[0]["file"], "x.jsonl");
     let rows: Vec<f64> =
         (0..3).map(|row| found[0]["row_scores"][row]["f1"].as_f64().unwrap()).collect();
     assert_eq!((rows[0], rows[2]), (1.0, 0.0));

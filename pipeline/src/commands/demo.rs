@@ -1,5 +1,6 @@
 //! `ratdata demo`: the pipeline `tiny`, with its results shown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,9 @@ use ratdata_console::grouped;
 /// Run everything on a small corpus made on the spot
 ///
 /// Runs the pipeline `tiny`: a sample corpus as parquet in FineWeb-Edu's schema, a small tokenizer
-/// in Llama's manner, token bins, packed rows, instruction rows, and a tiny RAT model trained on
-/// the bins. Nothing is fetched, and every run gives the same bytes.
+/// in Llama's manner, token bins, packed rows, instruction rows, and a tiny RAT model that is trained
+/// on the bins, tuned on the rows, and scored by its answers. Nothing is fetched, and every run gives
+/// the same bytes.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata demo\n  ratdata demo --out target/demo --json")]
 pub(crate) struct DemoArgs {
@@ -34,8 +36,12 @@ pub(crate) struct DemoArgs {
     no_train: bool,
 }
 
-/// The steps whose results get a name of their own in the demo's folder; the last needs the trainer.
-const STEPS: [&str; 5] = ["sample", "tokens", "packed", "questions", "model"];
+/// The steps whose results get a name of their own in the demo's folder.
+const STEPS: [&str; 9] =
+    ["sample", "tokens", "packed", "questions", "exam", "model", "tuned", "answers", "scores"];
+
+/// How many of them need no trainer: the first ones.
+const WITHOUT_TRAINER: usize = 5;
 
 /// Runs the command.
 ///
@@ -46,7 +52,7 @@ pub(crate) fn demo(ui: &Ui, args: &DemoArgs, program: Program) -> Result<(), Fai
     let trainer = if args.no_train { None } else { Some(Trainer::find(&quiet)?) };
     let steps = match &trainer {
         Some(Trainer::Ready(_)) => &STEPS[..],
-        _ => &STEPS[..STEPS.len() - 1],
+        _ => &STEPS[..WITHOUT_TRAINER],
     };
     let (mut store, mut plan) = run_steps(&quiet, &args.out, steps, program)?;
     match trainer {
@@ -94,6 +100,15 @@ struct DemoReport {
     packed: Option<Rows>,
     questions: Option<Rows>,
     model: Option<Trained>,
+    answers: Option<Answers>,
+}
+
+/// One of the answers of the tuned model, and the scores of all.
+#[derive(Debug, Serialize)]
+struct Answers {
+    rows: u64,
+    first: String,
+    scores: BTreeMap<String, f64>,
 }
 
 /// Packed rows, and how full they are.
@@ -130,6 +145,7 @@ impl DemoReport {
             packed: rows(object("packed"))?,
             questions: rows(object("questions"))?,
             model: object("model").and_then(|root| Trained::read(&root.join("metrics.jsonl"))),
+            answers: object("answers").zip(object("scores")).and_then(Answers::read),
         })
     }
 }
@@ -152,6 +168,20 @@ impl Rows {
             row_len,
             fill: if room == 0 { 1.0 } else { tokens as f64 / room as f64 },
         }
+    }
+}
+
+impl Answers {
+    /// Reads the first prediction, and the scores.
+    fn read((answers, scores): (PathBuf, PathBuf)) -> Option<Self> {
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        let predictions = fs::read_to_string(answers.join("exam.jsonl")).ok()?;
+        let first = value(predictions.lines().next()?)?.get("pred")?.as_str()?.to_owned();
+        let scores = value(&fs::read_to_string(scores.join("scores.json")).ok()?)?;
+        let file = scores.get(0)?;
+        let means = file.get("scores")?.as_object()?;
+        let means = means.iter().filter_map(|(name, mean)| Some((name.clone(), mean.as_f64()?)));
+        Some(Self { rows: file.get("rows")?.as_u64()?, first, scores: means.collect() })
     }
 }
 
@@ -192,6 +222,13 @@ impl fmt::Display for DemoReport {
                 "model      {place}  {val_loss:.2} nats a token after {iterations} iterations"
             )?;
             writeln!(f, "its curve  {}", path.join("loss.svg").display())?;
+        }
+        if let Some(Answers { rows, first, scores }) = &self.answers {
+            let first = first.trim();
+            writeln!(f, "answers    {}  {rows}, the first `{first}`", path("answers").display())?;
+            let scores: Vec<String> =
+                scores.iter().map(|(name, mean)| format!("{name} {mean:.2}")).collect();
+            writeln!(f, "scores     {}  {}", path("scores").display(), scores.join(", "))?;
         }
         let bin = path("tokens").join("shards/demo-train-000_00000.bin");
         write!(f, "read them  np.memmap(\"{}\", dtype=np.uint16)", bin.display())

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod generate;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Count(count::CountArgs),
     Demo(demo::DemoArgs),
     Export(export::ExportArgs),
+    Generate(Box<generate::GenerateArgs>),
     Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
     Logs(logs::LogsArgs),
@@ -64,6 +66,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Count(args) => count::count(ui, args),
         Command::Demo(args) => demo::demo(ui, args, program),
         Command::Export(args) => export::export(ui, args),
+        Command::Generate(args) => generate::generate(ui, args),
         Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),
         Command::Logs(args) => logs::logs(args, program),

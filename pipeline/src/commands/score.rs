@@ -63,7 +63,8 @@ struct Scored(Vec<TaskScores>);
 #[derive(Debug, Serialize)]
 struct TaskScores {
     task: String,
-    path: PathBuf,
+    /// The file's name: its folder would make other bytes on another machine.
+    file: String,
     rows: usize,
     /// The means, in percent.
     scores: BTreeMap<&'static str, f64>,
@@ -145,7 +146,8 @@ fn scores_of(path: &Path, args: &ScoreArgs) -> Result<TaskScores, Failure> {
         |name: &str| mean_percent(&row_scores.iter().map(|row| row[name]).collect::<Vec<_>>());
     let scores = metrics.iter().map(|metric| (metric.name(), mean(metric.name()))).collect();
     let task = task.map_or(name, |task| task.to_string());
-    Ok(TaskScores { task, path: path.to_owned(), rows: predictions.len(), scores, row_scores })
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(TaskScores { task, file, rows: predictions.len(), scores, row_scores })
 }
 
 fn have_classes(path: &Path, predictions: &[Prediction]) -> Result<(), Failure> {

@@ -20,10 +20,12 @@ pub(crate) enum StepKind {
     Command,
     Count,
     Export,
+    Generate,
     Import,
     Merge,
     Pack,
     Sample,
+    Score,
     Sft,
     Tokenize,
     Train,
@@ -115,6 +117,33 @@ const EXPORT: Facts = Facts {
     ],
 };
 
+const GENERATE: Facts = Facts {
+    name: "generate",
+    version: 1,
+    resumes: true,
+    sharing: Sharing::Nothing,
+    keys: &[
+        Key::word("run", Role::Input),
+        Key::option("prompt", Role::Setting),
+        Key::option(key::INPUT, Role::Input),
+        Key::option(key::SPLIT, Role::Setting),
+        Key::option("name", Role::Setting),
+        Key::option("limit", Role::Setting),
+        Key::option("max_new", Role::Setting),
+        Key::option("temperature", Role::Setting),
+        Key::option("top_k", Role::Setting),
+        Key::option("top_p", Role::Setting),
+        Key::option("repetition_penalty", Role::Setting),
+        Key::option("seed", Role::Setting),
+        Key::option("stop", Role::Setting),
+        Key::option("num_return", Role::Setting),
+        Key::option("batch", Role::Speed),
+        Key::option("device", Role::Speed),
+        Key::flag("grow"),
+        Key::option("tokenizer", Role::Tokenizer),
+    ],
+};
+
 const IMPORT: Facts = Facts {
     name: "import",
     version: 2,
@@ -158,7 +187,19 @@ const PACK: Facts = Facts {
 };
 
 const SAMPLE: Facts =
-    Facts { name: "sample", version: 1, resumes: false, sharing: Sharing::Nothing, keys: &[] };
+    Facts { name: "sample", version: 2, resumes: false, sharing: Sharing::Nothing, keys: &[] };
+
+const SCORE: Facts = Facts {
+    name: "score",
+    version: 1,
+    resumes: false,
+    sharing: Sharing::Nothing,
+    keys: &[
+        Key::word("predictions", Role::Input),
+        Key::option("metric", Role::Setting),
+        Key::option(key::TASK, Role::Setting),
+    ],
+};
 
 const SFT: Facts = Facts {
     name: "sft",
@@ -241,10 +282,12 @@ impl StepKind {
             Self::Command => &COMMAND,
             Self::Count => &COUNT,
             Self::Export => &EXPORT,
+            Self::Generate => &GENERATE,
             Self::Import => &IMPORT,
             Self::Merge => &MERGE,
             Self::Pack => &PACK,
             Self::Sample => &SAMPLE,
+            Self::Score => &SCORE,
             Self::Sft => &SFT,
             Self::Tokenize => &TOKENIZE,
             Self::Train => &TRAIN,

@@ -22,6 +22,7 @@ use crate::inspect::{Part, Subject, inspect};
 use crate::interrupt;
 use lineage::{Node, levels_of, name_of};
 use runs::Run;
+pub(crate) use runs::data_of;
 use samples::{Sample, of_documents, of_rows};
 use tables::{SourcesPart, SplitPart};
 
@@ -164,7 +165,7 @@ pub(crate) fn artifact_of(path: &Path) -> Result<PathBuf, Failure> {
     if path.join(MANIFEST_FILE).is_file() || !runs::is_run(path) {
         return Ok(path.to_owned());
     }
-    runs::data_of(path).into_iter().find(|data| data.exists()).ok_or_else(|| {
+    data_of(path).into_iter().find(|data| data.exists()).ok_or_else(|| {
         let message = format!("{}: a training run whose data is not there", path.display());
         Failure::message(Kind::Failed, message)
             .hinted(Some("name the artifact, and the run with `--run`"))

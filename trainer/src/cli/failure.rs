@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use ratdata_console::FailureKind;
 use ratdata_train::device::DeviceError;
 use ratdata_train::experiment::ExperimentError;
+use ratdata_train::generate::GenerateError;
 use ratdata_train::train::TrainError;
 
 /// Why the program ends early.
@@ -60,6 +61,21 @@ impl From<TrainError> for Failure {
             TrainError::Device(_) | TrainError::Exists { .. } | TrainError::Iteration { .. } => {
                 FailureKind::Usage
             }
+            _ => FailureKind::Failed,
+        };
+        Self { kind, message: wrong.to_string(), hint: wrong.hint() }
+    }
+}
+
+impl From<GenerateError> for Failure {
+    fn from(wrong: GenerateError) -> Self {
+        let kind = match &wrong {
+            GenerateError::Stdout(wrong) => FailureKind::of_stdout(wrong),
+            GenerateError::Interrupted => FailureKind::Interrupted,
+            GenerateError::NoRun { .. }
+            | GenerateError::Experiment(_)
+            | GenerateError::Device(_)
+            | GenerateError::Line { .. } => FailureKind::Usage,
             _ => FailureKind::Failed,
         };
         Self { kind, message: wrong.to_string(), hint: wrong.hint() }

@@ -3,8 +3,10 @@
 mod args;
 mod device_panics;
 mod failure;
+mod generate;
 mod terminal;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ use serde::Serialize;
 
 use self::args::{Args, Wanted};
 use self::failure::Failure;
+use self::generate::GenerateArgs;
 use self::terminal::Terminal;
 use ratdata_train::data::SequenceLocation;
 use ratdata_train::device::{DeviceChoice, gpus};
@@ -23,18 +26,33 @@ use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, S
 
 /// Does what the command line asks for and returns the exit status.
 pub(crate) fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    // No experiment has this name.
+    if words.get(1).is_some_and(|word| word == "generate") {
+        words.remove(1);
+        return match GenerateArgs::try_parse_from(words) {
+            Ok(args) => ended(&Terminal::new(true, true), generate::generate(&args)),
+            Err(usage) => failure::report_usage(&usage),
+        };
+    }
+    let args = match Args::try_parse_from(words) {
         Ok(args) => args,
         Err(usage) => return failure::report_usage(&usage),
     };
     let mut terminal = Terminal::new(args.json, args.quiet);
-    match train(&args, &mut terminal) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+    let done = train(&args, &mut terminal);
+    ended(&terminal, done)
+}
+
+/// Prints why the work failed, and returns the exit status.
+fn ended(terminal: &Terminal, done: Result<(), Failure>) -> ExitCode {
+    done.map_or_else(
+        |failure| {
             terminal.failure(&failure);
             failure.status()
-        }
-    }
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
 fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! attention/        softmax attention by tiles of queries and keys, under a mask
+//! cached_attention/ softmax attention of one query a slot over stored keys
 //! scan/             the gated recurrence, with one kernel for each backend
 //! cross_entropy.rs  the tied output layer and its loss, by blocks of tokens
 //! gelu.rs           the exact GELU
@@ -9,6 +10,7 @@
 //! ```
 
 pub(crate) mod attention;
+pub(crate) mod cached_attention;
 pub(crate) mod cross_entropy;
 pub(crate) mod gelu;
 pub mod scan;

@@ -78,7 +78,12 @@ impl Model {
     /// # Shapes
     /// `tokens`: [batch, seq], output: [batch, seq, `vocab_size`].
     pub fn forward(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3> {
-        let hidden = rms_norm(self.hidden(tokens, documents), self.ln.val(), self.config.norm_eps);
+        self.logits(self.hidden(tokens, documents))
+    }
+
+    /// Computes the logits from the last block's output, in f32.
+    pub(super) fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let hidden = rms_norm(hidden, self.ln.val(), self.config.norm_eps);
         linear(hidden, self.wte.val()).cast(FloatDType::F32)
     }
 
@@ -114,6 +119,16 @@ impl Model {
             x = layer.forward(x, &geometry);
         }
         x
+    }
+
+    /// Returns the type in which the layers compute.
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Returns the rotary angles.
+    pub(super) fn rotary(&self) -> &RotaryTables {
+        &self.rotary
     }
 
     pub(super) fn geometry(&self, documents: &Documents, tokens: &Tensor<2, Int>) -> Geometry {

@@ -21,7 +21,6 @@ const FORMAT_VERSION: u32 = 2;
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
-const RECORD_FILE: &str = "checkpoint.json";
 const FOLDER: &str = "checkpoints";
 const PREFIX: &str = "iteration-";
 
@@ -46,6 +45,9 @@ pub struct CheckpointRecord {
 }
 
 impl CheckpointRecord {
+    /// The record's file in a checkpoint's folder.
+    pub const FILE: &str = "checkpoint.json";
+
     /// Makes a record of the present version.
     pub fn new(experiment: Experiment, data: BTreeMap<String, Checksum>) -> Self {
         Self {
@@ -64,7 +66,7 @@ impl CheckpointRecord {
     /// # Errors
     /// Returns [`TrainError::Io`] or [`TrainError::Record`] where there is none.
     pub fn read(checkpoint: &Path) -> Result<Self, TrainError> {
-        let path = checkpoint.join(RECORD_FILE);
+        let path = checkpoint.join(CheckpointRecord::FILE);
         let text = fs::read(&path).map_err(TrainError::io(&path))?;
         let refuse = |reason: String| TrainError::Record { path: path.clone(), reason };
         let record: Self =
@@ -184,7 +186,7 @@ fn stage(
     fs::create_dir_all(staging).map_err(TrainError::io(staging))?;
     model.valid().save_safetensors(&staging.join(WEIGHTS_FILE))?;
     optimizer.save(&staging.join(OPTIMIZER_FILE), model)?;
-    let mut file = StagedFile::create(&staging.join(RECORD_FILE))?;
+    let mut file = StagedFile::create(&staging.join(CheckpointRecord::FILE))?;
     file.write_json(record)?;
     file.commit()?;
     for name in [WEIGHTS_FILE, OPTIMIZER_FILE] {

@@ -37,4 +37,5 @@ pub use report::{Progress, Report, Summary};
 pub use run_files::{BAD_BATCH_FILE, CURVE_FILE, RESOLVED_FILE};
 pub use training_loop::RunOptions;
 pub use validate::{Validated, validate};
+pub(crate) use weights::check_weights;
 pub use weights::read_weights;

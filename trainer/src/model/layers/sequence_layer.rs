@@ -6,9 +6,10 @@ use burn::tensor::Tensor;
 use super::initializer::Initializer;
 use super::linear::linear;
 use super::rms_norm::rms_norm;
+use crate::model::caches::{Kept, LayerCache};
 use crate::model::config::{MixerKind, MixerShape, ModelConfig};
 use crate::model::mixers;
-use crate::model::positions::Geometry;
+use crate::model::positions::{Geometry, StepGeometry};
 
 /// A layer that mixes along the sequence.
 ///
@@ -59,10 +60,37 @@ impl SequenceLayer {
     /// # Shapes
     /// Input and output: [batch, seq, `d_model`].
     pub fn forward(&self, x: Tensor<3>, geometry: &Geometry) -> Tensor<3> {
-        let normed = rms_norm(x.clone(), self.input_norm.val(), self.shape.eps);
-        let projected = linear(normed, self.in_proj.val());
-        let gate_bias = self.gate_bias.as_ref().map(Param::val);
-        let mixed = mixers::mix(&projected, gate_bias, &self.shape, geometry);
+        self.forward_keeping(x, geometry).0
+    }
+
+    /// Applies the layer as [`forward`](Self::forward) does, and returns what a cache may need.
+    pub(in crate::model) fn forward_keeping(
+        &self,
+        x: Tensor<3>,
+        geometry: &Geometry,
+    ) -> (Tensor<3>, Kept) {
+        let (projected, gate_bias) = self.projected(x.clone());
+        let (mixed, kept) = mixers::mix(&projected, gate_bias, &self.shape, geometry);
+        (x + linear(mixed, self.out_proj.val()), kept)
+    }
+
+    /// Applies the layer to one new token in each slot.
+    ///
+    /// # Shapes
+    /// Input and output: [slots, 1, `d_model`].
+    pub(in crate::model) fn step(
+        &self,
+        x: Tensor<3>,
+        cache: &mut LayerCache,
+        geometry: &StepGeometry,
+    ) -> Tensor<3> {
+        let (projected, gate_bias) = self.projected(x.clone());
+        let mixed = mixers::step(&projected, gate_bias, &self.shape, cache, geometry);
         x + linear(mixed, self.out_proj.val())
+    }
+
+    fn projected(&self, x: Tensor<3>) -> (Tensor<3>, Option<Tensor<1>>) {
+        let normed = rms_norm(x, self.input_norm.val(), self.shape.eps);
+        (linear(normed, self.in_proj.val()), self.gate_bias.as_ref().map(Param::val))
     }
 }

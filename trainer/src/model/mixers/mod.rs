@@ -8,10 +8,12 @@ mod rnn;
 
 use burn::tensor::Tensor;
 
+use super::caches::{Kept, LayerCache};
 use super::config::{MixerKind, MixerShape};
-use super::positions::Geometry;
+use super::positions::{Geometry, StepGeometry};
 
-/// Mixes along the sequence. `gate_bias` is that of the gated mixers, `rnn` and `rat`.
+/// Mixes along the sequence, and returns what a cache may need of it. `gate_bias` is that of the gated
+/// mixers, `rnn` and `rat`.
 ///
 /// # Shapes
 /// `projected`: [batch, seq, width], with the width that a layer of this kind projects to;
@@ -21,15 +23,31 @@ pub(super) fn mix(
     gate_bias: Option<Tensor<1>>,
     shape: &MixerShape,
     geometry: &Geometry,
-) -> Tensor<3> {
+) -> (Tensor<3>, Kept) {
     match (shape.kind, gate_bias) {
         (MixerKind::Rnn, Some(bias)) => rnn::mix(projected, bias, geometry),
         (MixerKind::Rat, Some(bias)) => rat::mix(projected, bias, shape, geometry),
-        (MixerKind::LocalAttention, _) => {
-            attention::mix(projected, shape, Some(shape.window), geometry)
+        _ => attention::mix(projected, shape, geometry),
+    }
+}
+
+/// Mixes one new token in each slot with what the cache has of the slot, and adds it to the cache.
+///
+/// # Shapes
+/// `projected`: [slots, 1, width], output: [slots, 1, `d_model`].
+pub(super) fn step(
+    projected: &Tensor<3>,
+    gate_bias: Option<Tensor<1>>,
+    shape: &MixerShape,
+    cache: &mut LayerCache,
+    geometry: &StepGeometry,
+) -> Tensor<3> {
+    match (cache, gate_bias) {
+        (LayerCache::State(state), Some(bias)) => rnn::step(projected, bias, state),
+        (LayerCache::Chunks { entries, k, v }, Some(bias)) => {
+            rat::step(projected, bias, shape, entries, [k, v], geometry)
         }
-        (MixerKind::Attention | MixerKind::Rnn | MixerKind::Rat, _) => {
-            attention::mix(projected, shape, None, geometry)
-        }
+        (LayerCache::Keys(entries), _) => attention::step(projected, shape, entries, geometry),
+        (cache, None) => unreachable!("{cache:?} is of a layer with a gate"),
     }
 }

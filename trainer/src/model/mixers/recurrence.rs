@@ -4,7 +4,6 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::kernels::scan::gated_scan;
-use crate::model::precision::to_dtype;
 
 /// Computes the gate in f32: `sigmoid(g + bias)`.
 pub(super) fn gate(g: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
@@ -19,15 +18,22 @@ pub(super) fn gate(g: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
 /// # Shapes
 /// `gate`, `v` and the output: [rows, seq, width]; `carry`: [rows, seq, 1].
 pub(super) fn recur(gate: Tensor<3>, v: Tensor<3>, carry: Option<&Tensor<3>>) -> Tensor<3> {
-    let dtype = v.dtype();
     let v = v.cast(FloatDType::F32);
-    let states = match carry {
+    match carry {
         None => gated_scan(gate, v),
         Some(carry) => {
             let restart = carry.clone().neg() + 1.0;
             let scaled = (gate.clone() * restart).neg() + 1.0;
             gated_scan(gate * carry.clone(), v * scaled)
         }
-    };
-    to_dtype(states, dtype)
+    }
+}
+
+/// Runs one step of the recurrence in f32.
+///
+/// # Shapes
+/// All: [rows, 1, width].
+pub(super) fn advance(state: Tensor<3>, gate: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+    let new = (gate.clone().neg() + 1.0) * v.cast(FloatDType::F32);
+    gate * state + new
 }

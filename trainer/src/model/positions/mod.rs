@@ -1,12 +1,14 @@
 //! What the layers derive from positions and documents: rotary angles, restarts, attention masks.
 
 mod rotary;
+mod step;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use rotary::Rotation;
 
 pub(super) use rotary::RotaryTables;
+pub(super) use step::StepGeometry;
 
 use super::config::{MixerKind, ModelConfig};
 use crate::convert::narrow;

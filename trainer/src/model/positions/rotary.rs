@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use crate::convert::narrow;
 use crate::model::config::ModelConfig;
 use crate::model::precision::to_dtype;
 
@@ -39,8 +40,8 @@ impl Rotation {
     }
 }
 
-/// The angles of positions from 0, computed once for each length and device. Copies of a model
-/// share them.
+/// The angles of positions from 0, computed once for each device and for longer sequences again.
+/// Copies of a model share them.
 #[derive(Clone, Debug, Default)]
 pub(in crate::model) struct RotaryTables {
     tables: Arc<Mutex<Vec<Table>>>,
@@ -65,7 +66,8 @@ impl RotaryTables {
     ) -> Rotation {
         let table = self.table(config, seq, device);
         let shape = [1, 1, seq, config.head_dim.get() / 2];
-        Rotation { cos: table.cos.reshape(shape), sin: table.sin.reshape(shape) }
+        let of = |angles: Tensor<2>| angles.narrow(0, 0, seq).reshape(shape);
+        Rotation { cos: of(table.cos), sin: of(table.sin) }
     }
 
     /// Returns the rotation by other numbers than positions, such as the numbers of chunks.
@@ -87,13 +89,33 @@ impl RotaryTables {
         Rotation { cos: of(table.cos), sin: of(table.sin) }
     }
 
+    /// Returns the rotation of one token a row, by numbers below `positions`.
+    pub(super) fn at(
+        &self,
+        config: &ModelConfig,
+        numbers: &[usize],
+        positions: usize,
+        device: &Device,
+    ) -> Rotation {
+        let table = self.table(config, positions, device);
+        let rows = numbers.len();
+        let numbers: Vec<i64> = numbers.iter().map(|&number| narrow(number)).collect();
+        let numbers = Tensor::<1, Int>::from_data(TensorData::new(numbers, [rows]), device);
+        let of = |angles: Tensor<2>| {
+            angles.select(0, numbers.clone()).reshape([rows, 1, 1, config.head_dim.get() / 2])
+        };
+        Rotation { cos: of(table.cos), sin: of(table.sin) }
+    }
+
+    /// Returns a table of at least so many positions.
     fn table(&self, config: &ModelConfig, positions: usize, device: &Device) -> Table {
         let plain = device.clone().inner();
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |table: &&Table| table.positions == positions && table.device == plain;
+        let known = |table: &&Table| table.positions >= positions && table.device == plain;
         let found = tables.iter().find(known).cloned();
         let mut table = found.unwrap_or_else(|| {
             let table = Table::new(config, positions, plain.clone());
+            tables.retain(|shorter| shorter.device != plain);
             tables.push(table.clone());
             table
         });
@@ -135,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn angles_are_computed_once_for_each_length() {
+    fn angles_are_computed_once_for_the_longest_sequence() {
         let config: ModelConfig = toml::from_str(
             "vocab_size = 9\nd_model = 8\nlayers = 1\nhead_dim = 4\nseq_len = 8\n\
              mixers = [\"attention\"]",
@@ -144,11 +166,15 @@ mod tests {
         let (tables, device) = (RotaryTables::default(), Device::flex());
         let copy = tables.clone();
 
+        let first = copy.by_position(&config, 4, &device);
         for seq in [8, 8, 4] {
             drop(copy.by_position(&config, seq, &device));
             drop(tables.by_position(&config, seq, &device.clone().autodiff()));
         }
 
-        assert_eq!(tables.tables.lock().unwrap().len(), 2);
+        let known = tables.tables.lock().unwrap().len();
+        assert_eq!(known, 1);
+        let again = tables.by_position(&config, 4, &device);
+        first.cos.into_data().assert_eq(&again.cos.into_data(), true);
     }
 }

@@ -1,0 +1,163 @@
+//! The next token of one request: greedy, or drawn at random.
+
+use std::collections::BTreeSet;
+
+use ratdata_schemas::{Sampling, TokenId};
+
+use crate::convert::narrow;
+
+/// Chooses the tokens of one request.
+#[derive(Clone, Debug)]
+pub struct Chooser {
+    sampling: Sampling,
+    /// The tokens that were generated, which the repetition penalty is for.
+    generated: BTreeSet<TokenId>,
+    state: u64,
+}
+
+impl Chooser {
+    /// Makes a chooser that has chosen nothing.
+    pub fn new(sampling: Sampling) -> Self {
+        // Streams begin far apart, because the finalizer mixes all bits.
+        let state = mixed(sampling.seed ^ mixed(sampling.stream));
+        Self { sampling, generated: BTreeSet::new(), state }
+    }
+
+    /// Chooses a token; none where a logit is not finite.
+    pub fn choose(&mut self, logits: &[f32]) -> Option<TokenId> {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return None;
+        }
+        let mut logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
+        self.penalize(&mut logits);
+        let id = if self.sampling.temperature > 0.0 { self.draw(&logits) } else { best(&logits) };
+        self.generated.insert(id);
+        Some(id)
+    }
+
+    /// Makes each generated token less likely, once.
+    fn penalize(&self, logits: &mut [f64]) {
+        let penalty = self.sampling.repetition_penalty;
+        for &id in &self.generated {
+            let logit = &mut logits[id as usize];
+            *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+        }
+    }
+
+    fn draw(&mut self, logits: &[f64]) -> TokenId {
+        let Sampling { temperature, top_k, top_p, .. } = self.sampling;
+        let mut ids: Vec<usize> = (0..logits.len()).collect();
+        // The sort is stable, so that of equal tokens the lowest id comes first.
+        ids.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        if top_k > 0 {
+            ids.truncate(top_k);
+        }
+        let highest = logits[ids[0]];
+        let weights: Vec<f64> =
+            ids.iter().map(|&id| ((logits[id] - highest) / temperature).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let (mut kept, mut sum) = (0, 0.0);
+        while kept < weights.len() && (kept == 0 || sum < top_p * total) {
+            sum += weights[kept];
+            kept += 1;
+        }
+        let mut left = self.uniform() * sum;
+        for (&id, weight) in ids[..kept].iter().zip(&weights) {
+            left -= weight;
+            if left < 0.0 {
+                return narrow(id);
+            }
+        }
+        narrow(ids[kept - 1])
+    }
+
+    /// Draws from 0 up to 1.
+    fn uniform(&mut self) -> f64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        (mixed(self.state) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Returns the id of the highest logit, and of several the lowest.
+fn best(logits: &[f64]) -> TokenId {
+    let mut best = 0;
+    for (id, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = id;
+        }
+    }
+    narrow(best)
+}
+
+/// The finalizer of `SplitMix64`.
+fn mixed(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(sampling: Sampling, logits: &[f32], draws: usize) -> Vec<usize> {
+        let mut counts = vec![0; logits.len()];
+        for stream in 0..draws {
+            let mut chooser = Chooser::new(Sampling { stream: stream as u64, ..sampling });
+            counts[chooser.choose(logits).unwrap() as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn of_equal_logits_the_lowest_id_is_taken() {
+        let mut greedy = Chooser::new(Sampling::default());
+
+        assert_eq!(greedy.choose(&[1.0, 3.0, 3.0]), Some(1));
+        assert_eq!(greedy.choose(&[1.0, f32::NAN, 3.0]), None);
+    }
+
+    #[test]
+    fn a_generated_token_is_penalized_once_and_the_prompt_is_not() {
+        let sampling = Sampling { repetition_penalty: 1.2, ..Sampling::default() };
+        let mut chooser = Chooser::new(sampling);
+        for id in [3_u32, 1, 3] {
+            let mut logits = [0.0; 4];
+            logits[id as usize] = 9.0;
+            assert_eq!(chooser.choose(&logits), Some(id));
+        }
+        let mut logits = [2.0, -1.0, 0.5, 3.0];
+
+        chooser.penalize(&mut logits);
+
+        let expected = [2.0, -1.2, 0.5, 2.5];
+        assert!(logits.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{logits:?}");
+    }
+
+    #[test]
+    fn draws_follow_the_softmax() {
+        let logits = [0.0, 2.0_f32.ln(), 4.0_f32.ln(), f32::MIN];
+        let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+
+        let counts = drawn(sampling, &logits, 7000);
+
+        for (count, expected) in counts.iter().zip([1000.0, 2000.0, 4000.0, 0.0]) {
+            assert!((*count as f64 - expected).abs() < 150.0, "{counts:?}");
+        }
+        assert_eq!(counts, drawn(sampling, &logits, 7000));
+        assert_ne!(counts, drawn(Sampling { seed: 1, ..sampling }, &logits, 7000));
+    }
+
+    #[test]
+    fn only_likely_tokens_are_considered() {
+        let logits = [0.0, 2.0_f32.ln(), 4.0_f32.ln(), 0.0];
+        let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+
+        let by_k = drawn(Sampling { top_k: 2, ..sampling }, &logits, 200);
+        let by_p = drawn(Sampling { top_p: 0.5, ..sampling }, &logits, 200);
+        let cold = drawn(Sampling { temperature: 1e-3, ..sampling }, &logits, 200);
+
+        assert!(by_k[0] == 0 && by_k[3] == 0 && by_k[1] > 0, "{by_k:?}");
+        assert_eq!((by_p, cold), (vec![0, 0, 200, 0], vec![0, 0, 200, 0]));
+    }
+}

@@ -1,0 +1,18 @@
+//! Text from a trained model, as ids: prompts in, tokens out, several at a time.
+//!
+//! ```text
+//! batcher.rs    requests into slots, one round of tokens after the other
+//!   -> chooser.rs   the next token of one request, from logits
+//! run.rs        the model of a run or a checkpoint
+//! error.rs      why a run cannot generate
+//! ```
+
+mod batcher;
+mod chooser;
+mod error;
+mod run;
+
+pub use batcher::{Batcher, Refusal};
+pub use chooser::Chooser;
+pub use error::GenerateError;
+pub use run::{TrainedModel, load_run};
