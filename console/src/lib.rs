@@ -1,17 +1,22 @@
-//! What `ratdata` and `ratdata-train` both do on a terminal.
+//! What `ratdata` and `ratdata-train` both show to people, on a terminal and in pictures.
 //!
 //! ```text
 //! FailureKind   failure_kind.rs   why a program ends early, and its exit status
 //! interrupt     interrupt.rs      Ctrl-C and SIGTERM, and the flag that work checks
 //! grouped       quantity.rs       numbers and sizes as people read them
 //! EXPERIMENTS   experiments.rs    the experiments that are compiled in, by name
+//! Plot          plot.rs           lines and bars on a canvas
+//!               plot_svg.rs       the same as an SVG file
 //! ```
 
 mod experiments;
 mod failure_kind;
 pub mod interrupt;
+mod plot;
+mod plot_svg;
 mod quantity;
 
 pub use experiments::{EXPERIMENTS, experiment, experiment_name};
 pub use failure_kind::FailureKind;
+pub use plot::{Plot, Scale, Series, amount};
 pub use quantity::{grouped, sized, sized_f};

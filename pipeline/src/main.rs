@@ -16,7 +16,6 @@ mod library_failures;
 mod number;
 mod plain;
 mod progress;
-mod quantity;
 mod report;
 mod store;
 mod summary;

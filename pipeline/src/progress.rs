@@ -12,9 +12,9 @@ use ratdata_tokenize::source::SourceFile;
 
 use crate::interrupt;
 use crate::plain::plain;
-use crate::quantity::{grouped, sized_f};
 use crate::ui::Ui;
 use crate::watcher::{Done, work_and_show};
+use ratdata_console::{grouped, sized_f};
 
 /// How often a plain line is printed where the line cannot be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);

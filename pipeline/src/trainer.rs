@@ -140,13 +140,15 @@ impl Build {
             .map_err(|wrong| {
                 Failure::message(Kind::Failed, format!("cargo: cannot start: {wrong}"))
             })?;
-        let output = Arc::new(Output::default());
-        if let Some(stderr) = cargo.stderr.take() {
-            let output = output.clone();
+        let stderr = cargo.stderr.take();
+        // From here on an early end stops cargo.
+        let build = Self { path, cargo, begun: Instant::now(), output: Arc::default() };
+        if let Some(stderr) = stderr {
+            let output = build.output.clone();
             let gather = move || output.gather(stderr);
             thread::Builder::new().spawn(gather).map_err(|wrong| Self::failed(&wrong))?;
         }
-        Ok(Self { path, cargo, begun: Instant::now(), output })
+        Ok(build)
     }
 
     /// Waits for the end of the build, shows how far it is, and returns the program's path.

@@ -3,21 +3,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-fn ratdata(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap()
-}
-
-fn succeed(arguments: &[&str], folder: &Path) {
-    let output = ratdata(arguments, folder);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
+use ratdata_tests::program::succeed;
 
 /// Loads a page, lets its scripts end, and returns the document and what the browser logged.
 fn load(browser: &str, folder: &Path, page: &str) -> (String, String) {
@@ -43,7 +31,7 @@ fn the_report_is_drawn_and_a_hostile_document_is_inert() {
     };
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    succeed(&["sample", "--out", "sample", "--quiet"], root);
+    succeed(root, &["sample", "--out", "sample", "--quiet"]);
     let hostile = "</script><script>document.title='taken'</script>\
                    <img src=x onerror=\"document.title='taken'\"> {{ 7 * 6 }}";
     let line = format!("{}\n", serde_json::json!({ "text": hostile }));
@@ -52,8 +40,8 @@ fn the_report_is_drawn_and_a_hostile_document_is_inert() {
     std::io::Write::write_all(&mut file, lines.as_bytes()).unwrap();
     let tokenizer = ["--tokenizer", "sample/tokenizer"];
     let made = ["--input", "x<b>.jsonl", "--out", "tokens", "--quiet", "--val-fraction", "0"];
-    succeed(&[&["tokenize"], &tokenizer[..], &made[..]].concat(), root);
-    succeed(&[&["report", "tokens", "-o", "page.html"], &tokenizer[..]].concat(), root);
+    succeed(root, &[&["tokenize"], &tokenizer[..], &made[..]].concat());
+    succeed(root, &[&["report", "tokens", "-o", "page.html"], &tokenizer[..]].concat());
 
     let (document, log) = load(browser, root, "page.html");
 

@@ -5,30 +5,15 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use ratdata_tests::files::write;
+use ratdata_tests::program::{run, write_sample};
 use tempfile::TempDir;
-
-fn ratdata(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("HF_HUB_OFFLINE", "1")
-        .env("HF_HOME", folder.join("hub"))
-        .output()
-        .unwrap()
-}
 
 /// A folder with the demo's corpus and tokenizer in it.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = ratdata(&["sample", "--out", "demo", "--quiet"], folder.path());
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    write_sample(folder.path());
     folder
-}
-
-fn write(path: &Path, content: &[u8]) {
-    use std::io::Write;
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::File::create(path).unwrap().write_all(content).unwrap();
 }
 
 /// Runs `tokenize` on `input` with the demo's tokenizer and returns its status and stderr.
@@ -44,7 +29,7 @@ fn tokenize(folder: &Path, input: &str, more: &[&str]) -> (Option<i32>, String) 
         "--quiet",
     ];
     arguments.extend(more);
-    let output = ratdata(&arguments, folder);
+    let output = run(folder, &arguments);
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
@@ -58,7 +43,7 @@ fn each_wrong_input_is_told_in_one_error_with_a_hint() {
     write(&root.join("in/latin.jsonl"), b"{\"text\": \"a\"}\n{\"text\": \"\xe9\"}\n");
     write(&root.join("in/empty.jsonl"), b"");
     write(&root.join("in/noise.parquet"), b"PAR1 not really");
-    write(&root.join("in/cut.jsonl.gz"), &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 75]);
+    write(&root.join("in/cut.jsonl.gz"), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 75]);
     let whole = fs::read(root.join("demo/corpus/000_00000.parquet")).unwrap();
     write(&root.join("in/short.parquet"), &whole[..whole.len() / 2]);
     let mut damaged = whole.clone();
@@ -93,7 +78,7 @@ fn each_wrong_input_is_told_in_one_error_with_a_hint() {
 #[test]
 fn the_demo_gives_the_recorded_bytes_on_any_day() {
     let folder = tempfile::tempdir().unwrap();
-    let made = ratdata(&["demo", "--no-train", "--out", "demo", "--quiet"], folder.path());
+    let made = run(folder.path(), &["demo", "--no-train", "--out", "demo", "--quiet"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 
     let manifest = fs::read(folder.path().join("demo/tokens/manifest.json")).unwrap();
@@ -150,7 +135,7 @@ fn a_wrong_command_line_is_status_two() {
         ),
         (&["tokenize", "--tokenizer", "lama"], "or one of: llama, llama3"),
     ] {
-        let output = ratdata(arguments, folder.path());
+        let output = run(folder.path(), arguments);
         let said = String::from_utf8(output.stderr).unwrap();
 
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
@@ -162,7 +147,7 @@ fn a_wrong_command_line_is_status_two() {
 fn without_a_network_the_hub_says_how_to_work_offline() {
     let folder = tempfile::tempdir().unwrap();
 
-    let output = ratdata(&["tokenize"], folder.path());
+    let output = run(folder.path(), &["tokenize"]);
 
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -176,7 +161,7 @@ fn a_file_that_is_no_tokenizer_is_named() {
     write(&folder.path().join("t.model"), b"\x7fELF");
 
     for name in ["t.json", "t.model"] {
-        let output = ratdata(&["tokenize", "--tokenizer", name, "--input", "x"], folder.path());
+        let output = run(folder.path(), &["tokenize", "--tokenizer", name, "--input", "x"]);
         let said = String::from_utf8(output.stderr).unwrap();
 
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -213,9 +198,9 @@ fn the_estimate_is_within_two_per_cent_of_the_run() {
         "out",
         "--json",
     ];
-    let estimated = ratdata(&[&arguments[..], &["--estimate"]].concat(), root);
+    let estimated = run(root, &[&arguments[..], &["--estimate"]].concat());
     assert!(!root.join("out").exists(), "an estimate writes nothing");
-    let run = ratdata(&arguments, root);
+    let run = run(root, &arguments);
 
     let tokens = |output: &Output| {
         let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

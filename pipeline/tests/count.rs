@@ -1,13 +1,11 @@
 //! `ratdata count`: the documents and tokens of each source.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[expect(dead_code, reason = "others write parquet files")]
-mod workshop;
-
 use std::fs;
 
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 use serde_json::Value;
-use workshop::{Workshop, said};
 
 /// A folder with two input files, tokenized shard by shard at `tokens` and into one file at `merged`.
 fn counted() -> Workshop {
@@ -17,7 +15,7 @@ fn counted() -> Workshop {
     for (out, more) in [("tokens", None), ("merged", Some("--merge"))] {
         let arguments = ["--input", "d", "--out", out, "--val-fraction", "0", "--name", "t"];
         let made = workshop.tokenize(&[&arguments[..], more.as_slice()].concat());
-        assert!(made.status.success(), "{}", said(&made));
+        assert!(made.status.success(), "{}", stderr(&made));
     }
     workshop
 }
@@ -32,7 +30,7 @@ fn each_source_has_its_documents_and_tokens() {
 
     let made = workshop.run(&["count", "tokens", "--out", "counts", "--json"]);
 
-    assert!(made.status.success(), "{}", said(&made));
+    assert!(made.status.success(), "{}", stderr(&made));
     let found = counts(&workshop, "counts");
     assert_eq!(serde_json::from_slice::<Value>(&made.stdout).unwrap(), found);
     let train = &found["artifacts"][0]["splits"][0];
@@ -61,11 +59,11 @@ fn each_source_has_its_documents_and_tokens() {
 fn joined_shards_are_counted_by_their_sources() {
     let workshop = counted();
     let joined = workshop.run(&["merge", "--input", "tokens", "merged", "--out", "joined"]);
-    assert!(joined.status.success(), "{}", said(&joined));
+    assert!(joined.status.success(), "{}", stderr(&joined));
 
     for (artifact, out) in [("tokens", "1"), ("merged", "2"), ("joined", "3")] {
         let made = workshop.run(&["count", artifact, "--out", out]);
-        assert!(made.status.success(), "{}", said(&made));
+        assert!(made.status.success(), "{}", stderr(&made));
     }
 
     let splits = |out: &str| counts(&workshop, out)["artifacts"][0]["splits"].clone();
@@ -89,8 +87,8 @@ fn other_counts_are_replaced_only_by_force() {
     let refused = run(&["merged"]);
 
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("holds other counts"), "{}", said(&refused));
-    assert!(said(&refused).contains("`--force`"), "{}", said(&refused));
+    assert!(stderr(&refused).contains("holds other counts"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("`--force`"), "{}", stderr(&refused));
     assert_eq!(fs::read(workshop.path("c/counts.csv")).unwrap(), first);
     assert!(run(&["merged", "--force"]).status.success());
     assert_ne!(fs::read(workshop.path("c/counts.csv")).unwrap(), first);
@@ -100,12 +98,12 @@ fn other_counts_are_replaced_only_by_force() {
 fn rows_have_no_sources_to_count() {
     let workshop = counted();
     let packed = workshop.run(&["pack", "--input", "tokens", "--out", "packed", "--seq-len", "4"]);
-    assert!(packed.status.success(), "{}", said(&packed));
+    assert!(packed.status.success(), "{}", stderr(&packed));
 
     let refused = workshop.run(&["count", "packed", "--out", "c"]);
 
-    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
-    assert!(said(&refused).contains("has rows, no token bins"), "{}", said(&refused));
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("has rows, no token bins"), "{}", stderr(&refused));
     assert!(!workshop.path("c").exists());
 }
 
@@ -121,9 +119,9 @@ fn a_step_counts_the_results_of_others() {
 
     let ran = workshop.run(&["run", "pipeline.toml"]);
 
-    assert!(ran.status.success(), "{}", said(&ran));
+    assert!(ran.status.success(), "{}", stderr(&ran));
     let direct = workshop.run(&["count", "tokens", "--out", "direct"]);
-    assert!(direct.status.success(), "{}", said(&direct));
+    assert!(direct.status.success(), "{}", stderr(&direct));
     for name in ["counts.json", "counts.csv"] {
         let read = |folder: &str| fs::read(workshop.path(folder).join(name)).unwrap();
         assert_eq!(read("published"), read("direct"), "{name}");

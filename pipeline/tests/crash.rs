@@ -1,15 +1,14 @@
-//! A run that is killed, stopped or out of space goes on and ends with the same bytes.
+//! A run that is killed, stopped or out of space continues and ends with the same bytes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod content;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use content::content;
 use ratdata_schemas::DirLock;
+use ratdata_tests::files::content;
+use ratdata_tests::program::write_sample;
 
 fn command(folder: &Path, out: &str) -> Command {
     with_threads(folder, out, "2")
@@ -29,13 +28,7 @@ fn with_threads(folder: &Path, out: &str, threads: &str) -> Command {
 /// The demo's corpus, several times over, so that a run takes a while.
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let demo = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(["sample", "--quiet", "--out", "demo"])
-        .current_dir(folder.path())
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(demo.success());
+    write_sample(folder.path());
     fs::create_dir(folder.path().join("corpus")).unwrap();
     for copy in 0..4 {
         for file in 0..3 {
@@ -48,7 +41,7 @@ fn workshop() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_run_killed_at_any_moment_goes_on_to_the_same_bytes() {
+fn a_run_killed_at_any_moment_continues_to_the_same_bytes() {
     let folder = workshop();
     assert!(command(folder.path(), "whole").status().unwrap().success());
     let whole = content(&folder.path().join("whole"));
@@ -79,7 +72,7 @@ fn a_run_killed_at_any_moment_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn ctrl_c_ends_with_status_130_and_the_next_run_goes_on() {
+fn ctrl_c_ends_with_status_130_and_the_next_run_continues() {
     let folder = workshop();
     let mut interrupted = false;
     for delay in [20, 30, 40, 60, 80, 100, 120] {
@@ -109,7 +102,7 @@ fn a_second_run_into_one_folder_is_refused() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_the_next_run_goes_on() {
+fn a_full_disk_is_told_and_the_next_run_continues() {
     let folder = workshop();
     // A limit on the size of files is a full disk to the program, and needs no disk of our own.
     let limited = format!(

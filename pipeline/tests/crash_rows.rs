@@ -3,29 +3,23 @@
 //! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod content;
-mod draws;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use content::content;
-use draws::Draws;
+use ratdata_tests::draws::Draws;
+use ratdata_tests::files::{content, write};
+use ratdata_tests::program::{self, succeed, write_sample};
 
-/// How often each job is begun anew.
+/// How often each job starts from nothing.
 const ROUNDS: u32 = 5;
 
-fn ratdata(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata"));
-    command
-        .args(arguments)
-        .args(["--quiet"])
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+/// Returns the command of a job whose output nobody reads.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = program::command(folder, &[arguments, &["--quiet"]].concat());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
@@ -33,24 +27,22 @@ fn ratdata(folder: &Path, arguments: &[&str]) -> Command {
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    let run = |arguments: &[&str]| assert!(ratdata(root, arguments).status().unwrap().success());
-    run(&["sample", "--out", "demo"]);
-    run(&["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus", "--out", "bins"]);
+    write_sample(root);
+    succeed(
+        root,
+        &["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus", "--out", "bins"],
+    );
     let mut lines = Vec::new();
     for n in 0..6000_u32 {
         let story = "a story that many questions share ".repeat(20 + n as usize % 7 / 3 * 40);
         writeln!(lines, "{{\"s\": \"{story}\", \"q\": \"what is {n}?\", \"a\": \"it is {n}\"}}")
             .unwrap();
     }
-    fs::create_dir(root.join("data")).unwrap();
-    let write = |name: &str, text: &str| {
-        fs::File::create(root.join(name)).unwrap().write_all(text.as_bytes()).unwrap();
-    };
-    write("data/x.jsonl", &String::from_utf8(lines).unwrap());
+    write(&root.join("data/x.jsonl"), &lines);
     let split = "source = \"data/x.jsonl\"\nanswers = [\"a\"]\nshuffle = 7\n";
     write(
-        "task.toml",
-        &format!(
+        &root.join("task.toml"),
+        format!(
             "prompt = \"{{s}}\\n\\nQ: {{q}}\\nA:\"\n[splits.train]\n{split}[splits.validation]\n{split}"
         ),
     );
@@ -61,7 +53,7 @@ fn workshop() -> tempfile::TempDir {
 fn kill_often(arguments: &[&str]) {
     let folder = workshop();
     let root = folder.path();
-    let job = |out: &str| ratdata(root, &[arguments, &["--out", out]].concat());
+    let job = |out: &str| command(root, &[arguments, &["--out", out]].concat());
     let begun = Instant::now();
     assert!(job("whole").status().unwrap().success());
     let time = begun.elapsed();

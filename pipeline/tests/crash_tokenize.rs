@@ -3,25 +3,20 @@
 //! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod content;
-mod draws;
-mod left;
-mod workshop;
-
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use content::content;
-use draws::Draws;
-use left::manifest;
 use parquet::file::properties::WriterProperties;
+use ratdata_tests::draws::Draws;
+use ratdata_tests::files::content;
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 use rustix::process::{Pid, Signal, kill_process};
-use workshop::{Workshop, said};
 
-/// How often each job is begun anew.
+/// How often each job starts from nothing.
 const ROUNDS: u32 = 6;
 
 /// How often each of them is stopped before it may end.
@@ -72,10 +67,10 @@ fn survives(more: &[&str]) {
     let job = [&["--input", "in", "--name", "t", "--num-proc", "2"], more].concat();
     let shards = ["--input", "in", "--name", "t"];
     // Every file that may bear a final name: the artifact's, and the shards that a merge gives up.
-    manifest(&workshop, "shards", &shards);
+    workshop.manifest("shards", &shards);
     let apart = content(&workshop.path("shards"));
     let begun = Instant::now();
-    manifest(&workshop, "whole", &job);
+    workshop.manifest("whole", &job);
     let took = begun.elapsed();
     let whole = content(&workshop.path("whole"));
     let mut draws = Draws::new();
@@ -106,7 +101,7 @@ fn survives(more: &[&str]) {
         let ended = workshop.run(&arguments);
 
         let place = format!("RATDATA_SEED={}, round {round}", draws.seed());
-        assert!(ended.status.success(), "{place}: {}", said(&ended));
+        assert!(ended.status.success(), "{place}: {}", stderr(&ended));
         assert!(content(&workshop.path(&out)) == whole, "{place}: other bytes");
     }
     assert!(stops > 0, "RATDATA_SEED={}: no run was stopped while it worked", draws.seed());

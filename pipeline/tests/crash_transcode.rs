@@ -1,42 +1,19 @@
-//! An export or import that is killed or out of space goes on when the same command is given again,
+//! An export or import that is killed or out of space continues when the same command is given again,
 //! ends with the same bytes, and touches nobody else's files.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod content;
-
 use std::fs;
 use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use content::content;
-
-fn ratdata(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata"));
-    command.args(arguments).current_dir(folder).env("HF_HUB_OFFLINE", "1");
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    ratdata(folder, arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn succeed(folder: &Path, arguments: &[&str]) {
-    let output = run(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-}
+use ratdata_tests::files::content;
+use ratdata_tests::program::{command, run, stderr, succeed, write_sample_with_bins};
 
 /// The demo's artifact, with several shards.
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    succeed(folder.path(), &["sample", "--quiet", "--out", "demo"]);
-    let tokenize = ["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus"];
-    succeed(folder.path(), &[&tokenize[..], &["--quiet", "--out", "demo/tokens"]].concat());
+    write_sample_with_bins(folder.path());
     folder
 }
 
@@ -53,7 +30,7 @@ fn to<'a>(job: &[&'a str], out: &'a str) -> Vec<&'a str> {
 }
 
 #[test]
-fn what_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
+fn what_is_killed_at_any_moment_continues_to_the_same_bytes() {
     let folder = workshop();
     let root = folder.path();
     succeed(root, &["export", "demo/tokens", "--to", "llmc", "--out", "llmc"]);
@@ -69,7 +46,7 @@ fn what_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
         for round in 0..6_u64 {
             let out = format!("killed-{number}-{round}");
             for attempt in 0_u64.. {
-                let mut job = ratdata(root, &to(job, &out));
+                let mut job = command(root, &to(job, &out));
                 let job = job.stdout(Stdio::null()).stderr(Stdio::piped());
                 let mut running = job.spawn().unwrap();
                 std::thread::sleep(Duration::from_millis(3 + 5 * round + 9 * attempt));
@@ -78,7 +55,7 @@ fn what_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
                 let output = running.wait_with_output().unwrap();
                 kills += u64::from(ended.is_none());
                 if let Some(status) = ended {
-                    assert!(status.success(), "{out}, attempt {attempt}: {}", said(&output));
+                    assert!(status.success(), "{out}, attempt {attempt}: {}", stderr(&output));
                     break;
                 }
                 // Killed when all was done, between its last act and its end.
@@ -98,7 +75,7 @@ fn what_is_killed_at_any_moment_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_the_same_command_goes_on() {
+fn a_full_disk_is_told_and_the_same_command_continues() {
     let folder = workshop();
     let root = folder.path();
     for (number, job) in JOBS[..3].iter().enumerate() {
@@ -115,10 +92,10 @@ fn a_full_disk_is_told_and_the_same_command_goes_on() {
 
         // What is linked needs no room.
         if !job.contains(&"olmo") {
-            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-            assert!(said(&output).contains("File too large"), "{}", said(&output));
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            assert!(stderr(&output).contains("File too large"), "{}", stderr(&output));
         } else if !output.status.success() {
-            assert!(said(&output).contains("File too large"), "{}", said(&output));
+            assert!(stderr(&output).contains("File too large"), "{}", stderr(&output));
         }
         if !output.status.success() {
             succeed(root, &to(job, &out));
@@ -131,7 +108,7 @@ fn a_full_disk_is_told_and_the_same_command_goes_on() {
 fn the_files_of_others_and_the_work_of_other_jobs_are_left_alone() {
     let folder = workshop();
     let root = folder.path();
-    let bin = "demo/tokens/shards/tokenizer-train-000_00000.bin";
+    let bin = "demo/tokens/shards/demo-train-000_00000.bin";
     let export = ["export", "demo/tokens", "--to", "npy", "--out", "out"];
     let import = ["import", bin, "--from", "raw", "--eos", "2", "--out", "out"];
     let put = |path: &str, bytes: &[u8]| {
@@ -141,15 +118,15 @@ fn the_files_of_others_and_the_work_of_other_jobs_are_left_alone() {
     };
 
     for (command, file) in [
-        (&export[..], "out/train/tokenizer-train-000_00000.npy"),
-        (&import, "out/shards/imported-train-tokenizer-train-000_00000.bin"),
+        (&export[..], "out/train/demo-train-000_00000.npy"),
+        (&import, "out/shards/imported-train-demo-train-000_00000.bin"),
     ] {
         put(file, b"theirs");
 
         let refused = run(root, command);
 
-        assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
-        assert!(said(&refused).contains("there is a file already"), "{}", said(&refused));
+        assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("there is a file already"), "{}", stderr(&refused));
         assert_eq!(fs::read(root.join(file)).unwrap(), b"theirs");
         fs::remove_dir_all(root.join("out")).unwrap();
 
@@ -158,7 +135,7 @@ fn the_files_of_others_and_the_work_of_other_jobs_are_left_alone() {
             put("out/.job/job.json", br#"{"export": "olmo"}"#);
             put(note, br#"{"begun": "train/x.npy"}"#);
             let refused = run(root, command);
-            let said = said(&refused);
+            let said = stderr(&refused);
             assert_eq!(refused.status.code(), Some(1), "{said}");
             assert!(said.contains("holds what another job has begun"), "{said}");
             fs::remove_dir_all(root.join("out")).unwrap();
@@ -168,14 +145,14 @@ fn the_files_of_others_and_the_work_of_other_jobs_are_left_alone() {
     put("out/.job/job.json", br#"{"export": "olmo"}"#);
     let tokenize = ["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus"];
     let refused = run(root, &[&tokenize[..], &["--out", "out", "--quiet"]].concat());
-    assert!(said(&refused).contains("holds another job's result"), "{}", said(&refused));
+    assert!(stderr(&refused).contains("holds another job's result"), "{}", stderr(&refused));
 }
 
 #[test]
 fn an_import_that_is_there_is_done() {
     let folder = workshop();
     let root = folder.path();
-    let bin = "demo/tokens/shards/tokenizer-train-000_00000.bin";
+    let bin = "demo/tokens/shards/demo-train-000_00000.bin";
     let import = ["import", bin, "--from", "raw", "--eos", "2", "--out", "out"];
     succeed(root, &import);
     let made = content(&root.join("out"));
@@ -183,12 +160,16 @@ fn an_import_that_is_there_is_done() {
     let again = run(root, &import);
     let other = run(root, &[&import[..], &["--split", "val"]].concat());
 
-    assert!(again.status.success() && said(&again).contains("already done"), "{}", said(&again));
+    assert!(
+        again.status.success() && stderr(&again).contains("already done"),
+        "{}",
+        stderr(&again)
+    );
     assert_eq!(other.status.code(), Some(1));
     let differs = "holds another job's result: recipe.split: \"train\" -> \"val\"";
-    assert!(said(&other).contains(differs), "{}", said(&other));
+    assert!(stderr(&other).contains(differs), "{}", stderr(&other));
     // What was lost of it is made again.
-    let lost = root.join("out/shards/imported-train-tokenizer-train-000_00000.bin");
+    let lost = root.join("out/shards/imported-train-demo-train-000_00000.bin");
     fs::remove_file(&lost).unwrap();
     succeed(root, &import);
     assert!(content(&root.join("out")) == made);
@@ -213,7 +194,7 @@ fn nothing_is_written_where_what_is_read_lies() {
         "./demo/../demo/tokens",
         "above",
     ];
-    let bin = "demo/tokens/shards/tokenizer-train-000_00000.bin";
+    let bin = "demo/tokens/shards/demo-train-000_00000.bin";
     for out in outs {
         let export = ["export", "demo/tokens", "--to", "npy", "--out", out, "--force"];
         let merge = ["merge", "--input", "demo/tokens", "--out", out, "--force"];
@@ -230,7 +211,7 @@ fn nothing_is_written_where_what_is_read_lies() {
         for command in &commands[..some] {
             let refused = run(root, command);
 
-            let said = said(&refused);
+            let said = stderr(&refused);
             assert_eq!(refused.status.code(), Some(2), "{command:?}: {said}");
             assert!(said.contains("would touch"), "{command:?}: {said}");
         }

@@ -1,23 +1,22 @@
 //! The estimate against the run, on inputs of which a part is not like the whole.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod workshop;
-
 use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 use serde_json::Value;
-use workshop::{Workshop, said};
 
 /// Runs an estimate and the job, and returns the estimate and the tokens of both.
 fn compared(workshop: &Workshop, input: &str) -> (Value, f64) {
     let arguments = ["--input", input, "--out", "out", "--json", "--force"];
     let json = |more: &[&str]| -> Value {
         let output = workshop.tokenize(&[&arguments[..], more].concat());
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let estimated = json(&["--estimate"]);
@@ -92,7 +91,7 @@ fn lines_are_scaled_by_the_bytes_that_were_read() {
     workshop.write("plain.jsonl", &lines);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&lines).unwrap();
-    workshop.write("packed.jsonl.gz", &gzip.finish().unwrap());
+    workshop.write("packed.jsonl.gz", gzip.finish().unwrap());
 
     assert_close(&workshop, "plain.jsonl");
     assert_close(&workshop, "packed.jsonl.gz");
@@ -103,7 +102,7 @@ fn a_small_input_is_counted_exactly() {
     let workshop = Workshop::new();
     let texts: Vec<String> = (0..60).map(|number| text(&WORDS, " ", number, 300)).collect();
     for (number, three) in texts.chunks(3).enumerate() {
-        workshop.write(&format!("in/{number}.jsonl"), &json_lines(three));
+        workshop.write(&format!("in/{number}.jsonl"), json_lines(three));
         workshop.write(&format!("in/{number}.txt"), three.concat().as_bytes());
     }
 
@@ -118,7 +117,7 @@ fn a_small_input_is_counted_exactly() {
 #[test]
 fn ctrl_c_stops_an_estimate() {
     let workshop = Workshop::new();
-    workshop.write("in.jsonl", &json_lines(&mixed(16_000)));
+    workshop.write("in.jsonl", json_lines(&mixed(16_000)));
     let mut interrupted = false;
     for delay in [100, 200, 400, 800] {
         let mut run = workshop

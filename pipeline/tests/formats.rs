@@ -1,10 +1,6 @@
 //! Every kind of file and column gives the same bins, and every damage gives one clear error.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod content;
-mod left;
-mod workshop;
-
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,12 +12,12 @@ use arrow_array::{
     StringViewArray,
 };
 use arrow_schema::{Field, Schema};
-use content::content;
-use left::manifest;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
-use workshop::{Workshop, said};
+use ratdata_tests::files::content;
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 
 fn texts() -> Vec<String> {
     let text = |row: usize| match row % 5 {
@@ -69,7 +65,7 @@ fn small_pages(compression: Compression) -> WriterProperties {
 
 /// Returns the bins and indexes that a file becomes.
 fn bins(workshop: &Workshop, input: &str, out: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    manifest(workshop, out, &["--input", input, "--name", "x"]);
+    workshop.manifest(out, &["--input", input, "--name", "x"]);
     content(&workshop.path(out))
         .into_iter()
         .filter(|(name, _)| name.starts_with("shards"))
@@ -145,7 +141,7 @@ fn a_column_of_lists_is_told_as_such() {
     let output = workshop.tokenize(&["--input", "a.parquet", "--out", "out"]);
 
     assert_eq!(output.status.code(), Some(1));
-    let told = said(&output);
+    let told = stderr(&output);
     assert!(
         told.contains("a.parquet: column `text` holds lists of INT32, expected text"),
         "{told}"
@@ -195,7 +191,7 @@ fn whatever_is_cut_or_flipped_is_told() {
                 "out",
                 "--quiet",
             ]);
-            let told = said(&output);
+            let told = stderr(&output);
 
             assert!(!told.contains("panicked"), "{name}, {damage}: {told}");
             if output.status.success() {

@@ -1,9 +1,6 @@
 //! Which files `ratdata tokenize` takes for data, and what it makes of damaged and foreign ones.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod left;
-mod workshop;
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use left::manifest;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 use serde_json::Value;
-use workshop::{Workshop, said};
 
 /// A line of JSON a text.
 fn lines(texts: &[&str]) -> Vec<u8> {
@@ -36,7 +33,7 @@ fn documents(manifest: &Value) -> u64 {
 /// The ids of the only file's documents, which all are in `train`.
 fn ids(workshop: &Workshop, input: &str, more: &[&str]) -> Vec<u8> {
     let arguments = ["--input", input, "--val-fraction", "0", "--name", "x", "--force"];
-    let made = manifest(workshop, "ids", &[&arguments[..], more].concat());
+    let made = workshop.manifest("ids", &[&arguments[..], more].concat());
     let bin = made["splits"]["train"]["shards"][0]["bin"]["path"].as_str().unwrap();
     fs::read(workshop.path("ids").join(bin)).unwrap()
 }
@@ -50,7 +47,7 @@ fn held_out_files_are_left_out_of_a_folder_unless_they_are_asked_for() {
         "validation-00000-of-00001.jsonl",
         "test/a.jsonl",
     ] {
-        workshop.write(&format!("d/{name}"), &lines(&[name]));
+        workshop.write(&format!("d/{name}"), lines(&[name]));
     }
     let run = |out: &str, arguments: &[&str]| {
         let more = ["--val-fraction", "0", "--out", out];
@@ -62,7 +59,7 @@ fn held_out_files_are_left_out_of_a_folder_unless_they_are_asked_for() {
     };
 
     let train = run("train", &["--input", "d"]);
-    let told = said(&train);
+    let told = stderr(&train);
     assert!(train.status.success(), "{told}");
     assert_eq!(sources(&made("train")), ["more/web.jsonl", "train-00000-of-00001.jsonl"]);
     assert!(
@@ -81,23 +78,23 @@ fn held_out_files_are_left_out_of_a_folder_unless_they_are_asked_for() {
         ("named", &["--input", "d/test/a.jsonl", "d/more"], 2),
     ] {
         let output = run(out, arguments);
-        assert!(output.status.success(), "{out}: {}", said(&output));
+        assert!(output.status.success(), "{out}: {}", stderr(&output));
         assert_eq!(sources(&made(out)).len(), files, "{out}");
     }
     assert_eq!(made("all")["recipe"]["split_files"], "all");
     let again = run("all", &["--input", "d", "--split-files", "all"]);
-    assert!(said(&again).contains("already done"), "{}", said(&again));
+    assert!(stderr(&again).contains("already done"), "{}", stderr(&again));
     let other = run("all", &["--input", "d"]);
-    assert!(said(&other).contains("config.split_files: \"all\" -> null"), "{}", said(&other));
+    assert!(stderr(&other).contains("config.split_files: \"all\" -> null"), "{}", stderr(&other));
     let estimate = run("none", &["--input", "d", "--estimate"]);
-    assert!(said(&estimate).contains("tell: 2"), "{}", said(&estimate));
+    assert!(stderr(&estimate).contains("tell: 2"), "{}", stderr(&estimate));
 
     for (out, inputs) in
         [("train", &["d"][..]), ("all", &["d"]), ("named", &["d/test/a.jsonl", "d/more"])]
     {
         let arguments = ["verify", out, "--tokenizer", "demo/tokenizer", "--retokenize", "100%"];
         let verified = workshop.run(&[&arguments[..], &["--input"], inputs].concat());
-        assert!(verified.status.success(), "{out}: {}", said(&verified));
+        assert!(verified.status.success(), "{out}: {}", stderr(&verified));
     }
 }
 
@@ -115,9 +112,9 @@ fn a_folder_without_training_data_is_an_error() {
     ] {
         let output = workshop.tokenize(&["--input", input, "--out", "out"]);
 
-        assert_eq!(output.status.code(), Some(1), "{input}: {}", said(&output));
-        assert!(said(&output).contains(says), "{input}: {}", said(&output));
-        assert!(said(&output).contains(hint), "{input}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{input}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{input}: {}", stderr(&output));
+        assert!(stderr(&output).contains(hint), "{input}: {}", stderr(&output));
         assert!(!workshop.path("out").exists());
     }
 }
@@ -125,7 +122,7 @@ fn a_folder_without_training_data_is_an_error() {
 #[test]
 fn what_stands_beside_the_data_is_no_document() {
     let workshop = Workshop::new();
-    workshop.write("d/a.jsonl", &lines(&["real"]));
+    workshop.write("d/a.jsonl", lines(&["real"]));
     for name in [
         "README.md",
         "notes.md",
@@ -152,15 +149,15 @@ fn what_stands_beside_the_data_is_no_document() {
 
     let output = workshop.tokenize(&["--input", "d", "--val-fraction", "0", "--out", "out"]);
 
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!(
-        said(&output).contains("unknown kind that are not read: 1 (`b.csv`)"),
+        stderr(&output).contains("unknown kind that are not read: 1 (`b.csv`)"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
-    let named = manifest(&workshop, "md", &["--input", "d/README.md", "--val-fraction", "0"]);
+    let named = workshop.manifest("md", &["--input", "d/README.md", "--val-fraction", "0"]);
     assert_eq!(documents(&named), 1, "what is named is read");
-    let made = manifest(&workshop, "out", &["--input", "d", "--val-fraction", "0"]);
+    let made = workshop.manifest("out", &["--input", "d", "--val-fraction", "0"]);
     assert_eq!(sources(&made), ["a.jsonl"]);
 }
 
@@ -171,10 +168,10 @@ fn a_mark_of_utf_8_costs_no_document_and_makes_no_token() {
     let marked = [b"\xef\xbb\xbf", &plain[..]].concat();
     workshop.write("plain.jsonl", plain);
     workshop.write("marked.jsonl", &marked);
-    workshop.write("marked.jsonl.zst", &zstd::encode_all(&marked[..], 1).unwrap());
+    workshop.write("marked.jsonl.zst", zstd::encode_all(&marked[..], 1).unwrap());
     workshop.write("plain.txt", b"one text");
     workshop.write("marked.txt", b"\xef\xbb\xbfone text");
-    workshop.write("packed.txt.zst", &zstd::encode_all(&b"\xef\xbb\xbfone text"[..], 1).unwrap());
+    workshop.write("packed.txt.zst", zstd::encode_all(&b"\xef\xbb\xbfone text"[..], 1).unwrap());
 
     let expected = ids(&workshop, "plain.jsonl", &[]);
     for input in ["marked.jsonl", "marked.jsonl.zst"] {
@@ -195,15 +192,15 @@ fn an_empty_text_is_left_out_and_counted() {
     workshop.write("d/c.txt", b"\xef\xbb\xbf");
 
     let output = workshop.tokenize(&["--input", "d", "--val-fraction", "0", "--out", "out"]);
-    let told = said(&output);
+    let told = stderr(&output);
 
     assert!(output.status.success(), "{told}");
     assert!(told.contains("2 rows without text were left out"), "{told}");
     assert!(told.contains("row 1, `d/b.txt`: the file is empty"), "{told}");
-    let made = manifest(&workshop, "out", &["--input", "d", "--val-fraction", "0"]);
+    let made = workshop.manifest("out", &["--input", "d", "--val-fraction", "0"]);
     assert_eq!((documents(&made), &made["sources"][0]["bad_rows"]), (1, &2.into()));
     let traced = workshop.run(&["trace", "out", "--token", "0", "--input", "d"]);
-    assert!(traced.status.success(), "{}", said(&traced));
+    assert!(traced.status.success(), "{}", stderr(&traced));
 }
 
 #[test]
@@ -214,11 +211,15 @@ fn what_is_no_number_matters_only_where_it_is_read() {
         b"{\"score\": NaN, \"text\": \"a\"}\n{\"s\": [-Infinity, 1e999], \"text\": \"b\"}\n",
     );
     workshop.write("read.jsonl", b"{\"text\": NaN}\n");
-    workshop.write("plain.jsonl", &lines(&["a", "b"]));
+    workshop.write("plain.jsonl", lines(&["a", "b"]));
 
     assert_eq!(ids(&workshop, "nan.jsonl", &[]), ids(&workshop, "plain.jsonl", &[]));
     let output = workshop.tokenize(&["--input", "read.jsonl", "--out", "out"]);
-    assert!(said(&output).contains("line 1: field `text` is NaN, no string"), "{}", said(&output));
+    assert!(
+        stderr(&output).contains("line 1: field `text` is NaN, no string"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn what_stands_for_no_character_can_be_replaced_and_is_counted() {
         "wrong.jsonl",
         b"{\"text\": \"left \\ud83d right\"}\n{\"text\": \"fine\"}\n{\"text\": \"caf\xe9\"}\n",
     );
-    workshop.write("right.jsonl", &lines(&["left \u{fffd} right", "fine", "caf\u{fffd}"]));
+    workshop.write("right.jsonl", lines(&["left \u{fffd} right", "fine", "caf\u{fffd}"]));
     workshop.write("wrong.txt", b"caf\xe9");
     workshop.write("right.txt", "caf\u{fffd}".as_bytes());
     workshop.write("null.jsonl", b"{\"text\": null}\n");
@@ -238,7 +239,7 @@ fn what_stands_for_no_character_can_be_replaced_and_is_counted() {
     let mut writer = ArrowWriter::try_new(file, schema.clone(), None).unwrap();
     writer.write(&RecordBatch::try_new(schema, vec![texts]).unwrap()).unwrap();
     writer.close().unwrap();
-    workshop.write("table.jsonl", &lines(&["left \u{fffd} right", "fine"]));
+    workshop.write("table.jsonl", lines(&["left \u{fffd} right", "fine"]));
 
     for (wrong, right, count) in [
         ("wrong.jsonl", "right.jsonl", 2),
@@ -248,9 +249,9 @@ fn what_stands_for_no_character_can_be_replaced_and_is_counted() {
         let refused = workshop.tokenize(&["--input", wrong, "--out", "refused"]);
         assert_eq!(refused.status.code(), Some(1), "{wrong}");
         assert!(
-            said(&refused).contains("`--on-bad-row replace` puts U+FFFD"),
+            stderr(&refused).contains("`--on-bad-row replace` puts U+FFFD"),
             "{}",
-            said(&refused)
+            stderr(&refused)
         );
         fs::remove_dir_all(workshop.path("refused")).unwrap();
 
@@ -267,7 +268,7 @@ fn what_stands_for_no_character_can_be_replaced_and_is_counted() {
             "out",
             "--force",
         ]);
-        let told = said(&output);
+        let told = stderr(&output);
         assert!(told.contains(&format!("{count} rows have U+FFFD in the place")), "{told}");
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(shown.contains(&format!("{count} rows with U+FFFD put in")), "{shown}");
@@ -284,11 +285,11 @@ fn what_stands_for_no_character_can_be_replaced_and_is_counted() {
             "--tokenizer",
             "demo/tokenizer",
         ]);
-        assert!(verified.status.success(), "{wrong}: {}", said(&verified));
+        assert!(verified.status.success(), "{wrong}: {}", stderr(&verified));
     }
     let null =
         workshop.tokenize(&["--input", "null.jsonl", "--on-bad-row", "replace", "--out", "null"]);
-    assert!(said(&null).contains("line 1: the text is null"), "{}", said(&null));
+    assert!(stderr(&null).contains("line 1: the text is null"), "{}", stderr(&null));
 }
 
 #[test]
@@ -333,7 +334,7 @@ fn what_is_no_data_is_named() {
     ];
     for (input, says, hint) in pointers.chain(others) {
         let output = workshop.tokenize(&["--input", input, "--out", "out"]);
-        let told = said(&output);
+        let told = stderr(&output);
 
         assert_eq!(output.status.code(), Some(1), "{input}: {told}");
         assert!(told.contains(input) && told.contains(says), "{input}: {told}");
@@ -343,7 +344,7 @@ fn what_is_no_data_is_named() {
     }
     for input in ["lfs/a.jsonl", "page.jsonl", "array.jsonl", "utf16.jsonl"] {
         let output = workshop.tokenize(&["--input", input, "--out", "out", "--on-bad-row", "skip"]);
-        assert_eq!(output.status.code(), Some(1), "{input} is no row: {}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{input} is no row: {}", stderr(&output));
     }
 }
 
@@ -353,13 +354,13 @@ fn padding_behind_gzip_is_read_over() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, &lines(&["one", "two"])).unwrap();
     let member = encoder.finish().unwrap();
-    workshop.write("padded.jsonl.gz", &[&member[..], &[0; 512]].concat());
-    workshop.write("junk.jsonl.gz", &[&member[..], b"junk"].concat());
-    workshop.write("plain.jsonl", &lines(&["one", "two"]));
+    workshop.write("padded.jsonl.gz", [&member[..], &[0; 512]].concat());
+    workshop.write("junk.jsonl.gz", [&member[..], b"junk"].concat());
+    workshop.write("plain.jsonl", lines(&["one", "two"]));
 
     assert_eq!(ids(&workshop, "padded.jsonl.gz", &[]), ids(&workshop, "plain.jsonl", &[]));
     let output = workshop.tokenize(&["--input", "junk.jsonl.gz", "--out", "out"]);
-    assert!(said(&output).contains("begins neither a member nor padding"), "{}", said(&output));
+    assert!(stderr(&output).contains("begins neither a member nor padding"), "{}", stderr(&output));
 }
 
 #[test]
@@ -375,8 +376,8 @@ fn numbers_that_make_no_sense_are_told_in_plain_words() {
     ] {
         let output = workshop.tokenize(&arguments);
 
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
-        assert!(said(&output).contains(says), "{arguments:?}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
     }
 }
 

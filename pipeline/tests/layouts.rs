@@ -5,34 +5,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use ratdata_schemas::layouts::npy::NpyHeader;
 use ratdata_schemas::{
     BaseRecord, BinSet, Checksum, FileRecord, Manifest, PackRecord, PairsRecord, PlainName,
     RelativePath, Row, RowSet, Span, SplitRecord,
 };
+use ratdata_tests::program::{run, succeed, write_sample_with_bins};
 use tempfile::TempDir;
 
 /// The layouts that are both written and read, and whether they hold loss masks.
 const BOTH_WAYS: [(&str, bool); 5] =
     [("megatron", false), ("llmc", false), ("datatrove", true), ("olmo", true), ("npy", true)];
-
-fn ratdata(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap()
-}
-
-fn succeed(folder: &Path, arguments: &[&str]) -> String {
-    let output = ratdata(folder, arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn write(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -44,22 +29,7 @@ fn write(path: &Path, content: &[u8]) {
 /// The demo's artifact at `demo/tokens`, and the same with loss masks at `masked`.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    succeed(folder.path(), &["sample", "--out", "demo", "--quiet"]);
-    succeed(
-        folder.path(),
-        &[
-            "tokenize",
-            "--tokenizer",
-            "demo/tokenizer",
-            "--input",
-            "demo/corpus",
-            "--name",
-            "demo",
-            "--quiet",
-            "--out",
-            "demo/tokens",
-        ],
-    );
+    write_sample_with_bins(folder.path());
     succeed(
         folder.path(),
         &["export", "demo/tokens", "--to", "datatrove", "--out", "with-loss", "--split", "train"],
@@ -168,7 +138,7 @@ fn payloads_are_linked_or_copied_as_asked() {
     assert_ne!(fs::metadata(place("b")).unwrap().ino(), ours.ino());
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["files"][0]["carried"], "copied");
-    let again = ratdata(root, &["export", "demo/tokens", "--to", "datatrove", "--out", "a"]);
+    let again = run(root, &["export", "demo/tokens", "--to", "datatrove", "--out", "a"]);
     assert_eq!(again.status.code(), Some(1));
     succeed(root, &["export", "demo/tokens", "--to", "datatrove", "--out", "a", "--force"]);
     assert!(files(&root.join("a/train"), ".partial").is_empty());
@@ -242,7 +212,7 @@ fn each_wrong_file_is_told_in_one_error() {
         ("a", ("megatron", "demo/corpus".into(), "no file of this layout, expected .bin")),
     ]);
     for (layout, input, says) in cases.values() {
-        let output = ratdata(
+        let output = run(
             root,
             &["import", input, "--from", layout, "--out", "bad", "--tokenizer", "demo/tokenizer"],
         );
@@ -255,7 +225,7 @@ fn each_wrong_file_is_told_in_one_error() {
             !root.join("bad/shards").exists() || files(&root.join("bad/shards"), "").is_empty()
         );
     }
-    let unsaid = ratdata(root, &["import", "large.bin", "--from", "raw", "--out", "bad"]);
+    let unsaid = run(root, &["import", "large.bin", "--from", "raw", "--out", "bad"]);
     assert_eq!(unsaid.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unsaid.stderr).contains("--eos none"));
 }
@@ -310,7 +280,7 @@ fn text_comes_back_from_json_lines() {
     fs::rename(root.join("demo/tokens"), root.join("far/tokens")).unwrap();
     fs::create_dir_all(root.join("quite/elsewhere")).unwrap();
     fs::rename(root.join("demo"), root.join("quite/elsewhere/demo")).unwrap();
-    let other = ratdata(root, &["export", "far/tokens", "--to", "jsonl", "--out", "x"]);
+    let other = run(root, &["export", "far/tokens", "--to", "jsonl", "--out", "x"]);
     assert!(String::from_utf8_lossy(&other.stderr).contains("with `--tokenizer`"));
 }
 
@@ -402,7 +372,7 @@ fn rows_are_exported_with_labels_and_segments() {
     assert_eq!(segments[..20].iter().step_by(4).copied().collect::<Vec<_>>(), [1, 1, 1, 2, 2]);
     let lines = fs::read_to_string(root.join("rows/pack/jsonl/train/t-train.jsonl")).unwrap();
     assert_eq!(lines.lines().count(), 2);
-    let refused = ratdata(root, &["export", "pack", "--to", "megatron", "--out", "no"]);
+    let refused = run(root, &["export", "pack", "--to", "megatron", "--out", "no"]);
     assert_eq!(refused.status.code(), Some(2));
 }
 

@@ -2,19 +2,16 @@
 //! the same place, a mistyped first command, folders of other things.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod content;
-#[expect(dead_code, reason = "other tests of the program need more of it")]
-mod workshop;
-
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use content::content;
+use ratdata_tests::files::content;
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
-use workshop::{Workshop, said};
 
 /// Runs the program under a limit on the size of files, in blocks of 1024 bytes.
 fn limited(workshop: &Workshop, blocks: u32, arguments: &[&str]) -> Output {
@@ -52,12 +49,12 @@ fn a_limit_on_files_is_told_as_a_full_disk_is_and_the_same_command_continues() {
         let refused = limited(&workshop, 16, &command);
 
         assert_eq!(refused.status.code(), Some(1), "{command:?}: {:?}", refused.status.signal());
-        let told = said(&refused);
+        let told = stderr(&refused);
         assert!(told.contains("cannot write: File too large"), "{command:?}: {told}");
         assert!(told.contains("hint: ") && told.contains("`ulimit -f`"), "{command:?}: {told}");
         assert!(!told.contains("finished shards"), "{command:?}: {told}");
         let again = workshop.run(&command);
-        assert!(again.status.success(), "{command:?}: {}", said(&again));
+        assert!(again.status.success(), "{command:?}: {}", stderr(&again));
     }
     assert!(content(&workshop.path("tokens")) == content(&workshop.path("whole")));
 }
@@ -78,7 +75,7 @@ publish = "look"
 
     let ran = workshop.run(&["run", "-q"]);
 
-    assert!(ran.status.success(), "{}", said(&ran));
+    assert!(ran.status.success(), "{}", stderr(&ran));
     let signals = fs::read_to_string(workshop.path("look/signals")).unwrap();
     assert_eq!(signals.lines().count(), 2, "{signals}");
     for line in signals.lines() {
@@ -95,11 +92,11 @@ fn a_first_command_with_a_mistake_does_not_keep_the_corrected_one_off() {
     let name = ["--name", "other"];
 
     let wrong = workshop.run(&[&to(&TOKENIZE, "out")[..], &["--text-column", "body"]].concat());
-    assert_eq!(wrong.status.code(), Some(1), "{}", said(&wrong));
+    assert_eq!(wrong.status.code(), Some(1), "{}", stderr(&wrong));
     assert!(workshop.path("out/.job").is_dir(), "the job was begun");
     let corrected = workshop.run(&to(&TOKENIZE, "out"));
 
-    assert!(corrected.status.success(), "{}", said(&corrected));
+    assert!(corrected.status.success(), "{}", stderr(&corrected));
     assert!(content(&workshop.path("out")) == content(&workshop.path("whole")));
 
     // A job of which a file is done keeps its folder.
@@ -111,8 +108,8 @@ fn a_first_command_with_a_mistake_does_not_keep_the_corrected_one_off() {
     assert_eq!(workshop.run(&one_thread).status.code(), Some(1));
     assert!(workshop.path("half/.job/done").is_dir(), "the first file is done");
     let other = workshop.run(&[&half[..], &name].concat());
-    assert_eq!(other.status.code(), Some(1), "{}", said(&other));
-    assert!(said(&other).contains("config.name"), "{}", said(&other));
+    assert_eq!(other.status.code(), Some(1), "{}", stderr(&other));
+    assert!(stderr(&other).contains("config.name"), "{}", stderr(&other));
 }
 
 #[test]
@@ -128,9 +125,9 @@ fn one_page_is_written_by_one_report_at_a_time() {
     let third = workshop.run(&report);
 
     assert_eq!(second.status.code(), Some(1));
-    assert!(said(&second).contains("page.html: another run is writing this file"));
-    assert!(said(&second).contains("hint: wait for it to end"), "{}", said(&second));
-    assert!(third.status.success(), "{}", said(&third));
+    assert!(stderr(&second).contains("page.html: another run is writing this file"));
+    assert!(stderr(&second).contains("hint: wait for it to end"), "{}", stderr(&second));
+    assert!(third.status.success(), "{}", stderr(&third));
     assert!(
         fs::read_to_string(workshop.path("page.html")).unwrap().trim_end().ends_with("</html>")
     );
@@ -147,17 +144,17 @@ fn a_page_goes_where_it_is_told_or_says_why_not() {
 
     let folder = report("demo");
     assert_eq!(folder.status.code(), Some(2));
-    assert!(said(&folder).contains("demo: is a folder"), "{}", said(&folder));
-    assert!(said(&folder).contains("`--out demo/report.html`"), "{}", said(&folder));
+    assert!(stderr(&folder).contains("demo: is a folder"), "{}", stderr(&folder));
+    assert!(stderr(&folder).contains("`--out demo/report.html`"), "{}", stderr(&folder));
     let full = report("/dev/full");
     assert_eq!(full.status.code(), Some(1));
-    assert!(said(&full).contains("/dev/full: cannot write: No space left"), "{}", said(&full));
-    assert!(said(&full).contains("free some space"), "{}", said(&full));
+    assert!(stderr(&full).contains("/dev/full: cannot write: No space left"), "{}", stderr(&full));
+    assert!(stderr(&full).contains("free some space"), "{}", stderr(&full));
     let below_a_file = report("demo/corpus/000_00000.parquet/page.html");
     assert_eq!(below_a_file.status.code(), Some(1));
-    assert!(said(&below_a_file).contains("hint: a file stands"), "{}", said(&below_a_file));
+    assert!(stderr(&below_a_file).contains("hint: a file stands"), "{}", stderr(&below_a_file));
     let streamed = report("/dev/stdout");
-    assert!(streamed.status.success(), "{}", said(&streamed));
+    assert!(streamed.status.success(), "{}", stderr(&streamed));
     assert!(
         streamed.stdout.starts_with(b"<!doctype html>")
             || streamed.stdout.starts_with(b"<!DOCTYPE")
@@ -187,19 +184,19 @@ fn a_folder_of_other_things_is_no_store_and_nothing_in_it_is_removed() {
     ] {
         let refused = workshop.run(command);
 
-        assert_eq!(refused.status.code(), Some(2), "{command:?}: {}", said(&refused));
-        assert!(said(&refused).contains("home: not a store"), "{}", said(&refused));
-        assert!(said(&refused).contains("`--store`"), "{}", said(&refused));
+        assert_eq!(refused.status.code(), Some(2), "{command:?}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains("home: not a store"), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("`--store`"), "{}", stderr(&refused));
     }
     let file = workshop.run(&["status", "--store", "pipeline.toml"]);
-    assert_eq!(file.status.code(), Some(1), "{}", said(&file));
-    assert!(said(&file).contains("cannot read the store"), "{}", said(&file));
+    assert_eq!(file.status.code(), Some(1), "{}", stderr(&file));
+    assert!(stderr(&file).contains("cannot read the store"), "{}", stderr(&file));
 
     // A store among other things loses what is its own alone.
     assert!(workshop.run(&["run", "--store", "home", "-q"]).status.success());
-    workshop.write("pipeline.toml", &[STEP, b"env = { A = 1 }\n"].concat());
+    workshop.write("pipeline.toml", [STEP, b"env = { A = 1 }\n"].concat());
     let cleaned = workshop.run(&["clean", "--yes", "--store", "home"]);
-    assert!(cleaned.status.success(), "{}", said(&cleaned));
+    assert!(cleaned.status.success(), "{}", stderr(&cleaned));
     assert!(workshop.path("home/photos/one.jpg").is_file());
     assert!(workshop.path("home/tokenize-notes/a").is_file());
 }
@@ -212,7 +209,7 @@ fn a_store_that_cannot_be_written_names_its_own_option() {
     let refused = workshop.run(&["run", "-q", "--store", "pipeline.toml/store"]);
 
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("choose another `--store`"), "{}", said(&refused));
+    assert!(stderr(&refused).contains("choose another `--store`"), "{}", stderr(&refused));
 }
 
 #[test]
@@ -223,11 +220,11 @@ fn a_pipeline_without_steps_is_told_to_be_empty() {
     for command in ["plan", "run"] {
         let refused = workshop.run(&[command]);
 
-        assert_eq!(refused.status.code(), Some(2), "{command}: {}", said(&refused));
+        assert_eq!(refused.status.code(), Some(2), "{command}: {}", stderr(&refused));
         assert!(
-            said(&refused).contains("error: pipeline.toml: the pipeline has no step\nhint: "),
+            stderr(&refused).contains("error: pipeline.toml: the pipeline has no step\nhint: "),
             "{}",
-            said(&refused)
+            stderr(&refused)
         );
         assert!(!workshop.path("results").exists());
     }
@@ -260,7 +257,7 @@ fn a_device_is_no_file_that_is_read_to_its_end() {
             child.kill().ok();
             let output = child.wait_with_output().unwrap();
             let code = output.status.code();
-            assert!(matches!(code, Some(1..=3)), "{command:?}: {code:?} {}", said(&output));
+            assert!(matches!(code, Some(1..=3)), "{command:?}: {code:?} {}", stderr(&output));
         }
     }
 }
@@ -273,7 +270,7 @@ fn an_array_from_1_is_told_with_its_number_and_what_to_use() {
     let output = workshop.command(&shared).env("SLURM_ARRAY_TASK_ID", "4").output().unwrap();
 
     assert_eq!(output.status.code(), Some(2));
-    let told = said(&output);
+    let told = stderr(&output);
     assert!(told.contains("SLURM_ARRAY_TASK_ID is 4") && told.contains("--array=0-3"), "{told}");
 }
 
@@ -316,7 +313,7 @@ fn help_that_nobody_can_take_is_a_failure_with_a_word() {
             Command::new(env!("CARGO_BIN_EXE_ratdata")).args(asked).stdout(full).output().unwrap();
 
         assert_eq!(output.status.code(), Some(1), "{asked:?}");
-        assert!(said(&output).contains("stdout: cannot write"), "{}", said(&output));
+        assert!(stderr(&output).contains("stdout: cannot write"), "{}", stderr(&output));
     }
 }
 
@@ -338,6 +335,6 @@ fn a_pipe_in_the_place_of_a_tokenizer_is_refused_and_not_waited_for() {
     ]);
 
     assert!(begun.elapsed() < Duration::from_mins(1));
-    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
-    assert!(said(&refused).contains("not a regular file"), "{}", said(&refused));
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("not a regular file"), "{}", stderr(&refused));
 }

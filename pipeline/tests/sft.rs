@@ -5,32 +5,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
+use ratdata_tests::files::write;
+use ratdata_tests::program::{run, write_sample};
 use tempfile::TempDir;
-
-fn ratdata(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("HF_HUB_OFFLINE", "1")
-        .env("HF_HOME", folder.join("hub"))
-        .output()
-        .unwrap()
-}
-
-fn write(path: &Path, content: &str) {
-    use std::io::Write;
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
-}
 
 /// A folder with the demo's tokenizer and a task over questions and answers.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = ratdata(&["sample", "--out", "demo", "--quiet"], folder.path());
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    write_sample(folder.path());
     write(&folder.path().join("task.toml"), TASK);
     folder
 }
@@ -50,7 +35,7 @@ fn sft(folder: &Path, task: &str, more: &[&str]) -> (Option<i32>, String) {
         arguments.extend(["--max-length", "64"]);
     }
     arguments.extend(more);
-    let output = ratdata(&arguments, folder);
+    let output = run(folder, &arguments);
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
@@ -64,7 +49,7 @@ fn rows(folder: &Path) -> Vec<Row> {
     (0..set.num_rows()).map(read).collect()
 }
 
-fn learnt(rows: &[Row]) -> usize {
+fn num_trained(rows: &[Row]) -> usize {
     rows.iter().flat_map(|row| &row.labels).filter(|&&label| label != IGNORE_INDEX).count()
 }
 
@@ -75,7 +60,7 @@ fn a_task_of_ones_own_learns_its_answers_packed_or_not() {
     let lines: Vec<String> = (0..40)
         .map(|n| format!("{{\"q\": \"what is number {n}?\", \"a\": \"it is {n}, of course\"}}"))
         .collect();
-    write(&root.join("data/x.jsonl"), &lines.join("\n"));
+    write(&root.join("data/x.jsonl"), lines.join("\n"));
 
     let (status, said) = sft(root, "task.toml", &[]);
     assert_eq!(status, Some(0), "{said}");
@@ -91,7 +76,7 @@ fn a_task_of_ones_own_learns_its_answers_packed_or_not() {
     assert_eq!(apart.len(), 40);
     for rows in &packed {
         assert!(rows.len() < 40);
-        assert_eq!(learnt(rows), learnt(&apart));
+        assert_eq!(num_trained(rows), num_trained(&apart));
     }
 }
 
@@ -129,7 +114,7 @@ fn each_wrong_input_is_told_in_one_error() {
     );
     write(
         &root.join("long.jsonl"),
-        &format!("{{\"q\": \"{}\", \"a\": \"a\"}}", "word ".repeat(400)),
+        format!("{{\"q\": \"{}\", \"a\": \"a\"}}", "word ".repeat(400)),
     );
     write(&root.join("talk.jsonl"), "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}]}");
     let task = |name: &str, text: &str| write(&root.join(name), text);
@@ -167,7 +152,7 @@ fn each_wrong_input_is_told_in_one_error() {
     let (status, said) = sft(root, "task.toml", &["--on-bad-row", "skip"]);
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("1 rows left out"), "{said}");
-    let unknown = ratdata(&["sft", "--task", "qmsun"], root);
+    let unknown = run(root, &["sft", "--task", "qmsun"]);
     let said = String::from_utf8(unknown.stderr).unwrap();
     assert_eq!(unknown.status.code(), Some(2));
     assert!(
@@ -228,12 +213,12 @@ fn a_split_without_a_label_is_refused_though_another_has_some() {
     let root = folder.path();
     let long = format!("{{\"q\": \"{}\", \"a\": \"a\"}}\n", "word ".repeat(400));
     write(&root.join("long.jsonl"), &long);
-    write(&root.join("data/x.jsonl"), &"{\"q\": \"q\", \"a\": \"a\"}\n".repeat(3));
+    write(&root.join("data/x.jsonl"), "{\"q\": \"q\", \"a\": \"a\"}\n".repeat(3));
     let train = &TASK[TASK.find("[splits").unwrap()..];
     let bad = train.replace("data/*", "long");
     let dev = |split: &str| split.replace("splits.train", "splits.adev");
-    write(&root.join("first.toml"), &format!("prompt = \"Q: {{q}}\\nA:\"\n{}{train}", dev(&bad)));
-    write(&root.join("last.toml"), &format!("prompt = \"Q: {{q}}\\nA:\"\n{}{bad}", dev(train)));
+    write(&root.join("first.toml"), format!("prompt = \"Q: {{q}}\\nA:\"\n{}{train}", dev(&bad)));
+    write(&root.join("last.toml"), format!("prompt = \"Q: {{q}}\\nA:\"\n{}{bad}", dev(train)));
 
     for (task, split) in [("first.toml", "adev"), ("last.toml", "train")] {
         let (status, said) = sft(root, task, &["--truncate", "right", "--force"]);
@@ -248,7 +233,7 @@ fn a_line_that_is_no_json_is_told_by_its_number_or_left_out() {
     let folder = workshop();
     let root = folder.path();
     let good = "{\"q\": \"q\", \"a\": \"a\"}";
-    write(&root.join("data/x.jsonl"), &format!("{good}\n\n{{\"q\": \n[1]\n{good}\n"));
+    write(&root.join("data/x.jsonl"), format!("{good}\n\n{{\"q\": \n[1]\n{good}\n"));
 
     let (status, said) = sft(root, "task.toml", &[]);
     assert_eq!(status, Some(1), "{said}");
@@ -272,7 +257,7 @@ fn a_template_at_fault_is_no_reason_to_leave_rows_out() {
     write(&root.join("talk.jsonl"), &(talk("good") + &talk("bad")));
     let task = |name: &str, template: &str| {
         let head = format!("[chat]\ntemplate = '''{template}'''\n");
-        write(&root.join(name), &format!("{head}[splits.train]\nsource = \"talk.jsonl\"\n"));
+        write(&root.join(name), format!("{head}[splits.train]\nsource = \"talk.jsonl\"\n"));
     };
     task("fault.toml", "{{ messages[0].content }}\n {{ messages | nosuch }}");
     task(
@@ -294,7 +279,7 @@ fn a_template_at_fault_is_no_reason_to_leave_rows_out() {
 }
 
 #[test]
-fn rows_are_shown_with_what_is_learnt_without_being_asked() {
+fn rows_are_shown_with_what_is_trained_on_without_being_asked() {
     let folder = workshop();
     let root = folder.path();
     write(&root.join("data/x.jsonl"), "{\"q\": \"why so?\", \"a\": \"because of that\"}\n");
@@ -303,25 +288,25 @@ fn rows_are_shown_with_what_is_learnt_without_being_asked() {
         let (status, said) = sft(root, "task.toml", &["--packing", packing]);
         assert_eq!(status, Some(0), "{said}");
 
-        let shown = ratdata(&["inspect", "out"], root);
+        let shown = run(root, &["inspect", "out"]);
 
         let text = String::from_utf8(shown.stdout).unwrap();
         assert!(text.contains("why so?") && text.contains('⟦'), "{packing}: {text}");
-        let learnt = text.split('⟦').nth(1).and_then(|rest| rest.split('⟧').next()).unwrap();
-        assert!(learnt.contains("because of that") && !learnt.contains("why"), "{learnt}");
-        let json = ratdata(&["inspect", "out", "--json"], root).stdout;
+        let trained = text.split('⟦').nth(1).and_then(|rest| rest.split('⟧').next()).unwrap();
+        assert!(trained.contains("because of that") && !trained.contains("why"), "{trained}");
+        let json = run(root, &["inspect", "out", "--json"]).stdout;
         assert_eq!(String::from_utf8(json).unwrap().lines().count(), 1);
     }
 
     // Where the tokenizer is nowhere near, the option that names it is told.
     let far = tempfile::tempdir().unwrap();
     fs::rename(root.join("demo/tokenizer"), far.path().join("elsewhere")).unwrap();
-    let told = ratdata(&["inspect", "out"], root);
+    let told = run(root, &["inspect", "out"]);
     let said = String::from_utf8(told.stderr).unwrap();
     assert_eq!(told.status.code(), Some(0), "{said}");
     assert!(said.contains("`--tokenizer PATH`"), "{said}");
     let tokenizer = far.path().join("elsewhere").display().to_string();
-    let shown = ratdata(&["inspect", "out", "--tokenizer", &tokenizer], root);
+    let shown = run(root, &["inspect", "out", "--tokenizer", &tokenizer]);
     assert!(String::from_utf8(shown.stdout).unwrap().contains("because of that"));
 }
 
@@ -329,7 +314,7 @@ fn rows_are_shown_with_what_is_learnt_without_being_asked() {
 fn a_pack_never_lies_among_the_bins_that_it_is_made_of() {
     let folder = workshop();
     let root = folder.path();
-    let run = |arguments: &[&str]| ratdata(arguments, root);
+    let run = |arguments: &[&str]| run(root, arguments);
     let made = run(&[
         "tokenize",
         "--tokenizer",
@@ -360,12 +345,12 @@ fn a_pack_never_lies_among_the_bins_that_it_is_made_of() {
 fn a_pack_that_is_there_tells_what_its_making_told() {
     let folder = workshop();
     let root = folder.path();
-    write(&root.join("data/x.jsonl"), &"{\"q\": \"why?\", \"a\": \"so\"}\n".repeat(9));
+    write(&root.join("data/x.jsonl"), "{\"q\": \"why?\", \"a\": \"so\"}\n".repeat(9));
     let (status, said) = sft(root, "task.toml", &["--packing", "concat"]);
     assert_eq!(status, Some(0), "{said}");
     let pack = |more: &[&str]| {
         let usual = ["pack", "--input", "out/tokens", "--out", "packed", "--seq-len", "32"];
-        let output = ratdata(&[&usual[..], more].concat(), root);
+        let output = run(root, &[&usual[..], more].concat());
         let told = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), told(output.stdout), told(output.stderr))
     };
@@ -395,8 +380,8 @@ fn chat(root: &Path, template: &str, lines: &str) {
     write(&root.join("talk.jsonl"), lines);
 }
 
-/// What is learnt of each row.
-fn learnt_text(root: &Path) -> Vec<String> {
+/// The text of each row that is trained on.
+fn trained_text(root: &Path) -> Vec<String> {
     let tokenizer =
         ratdata_tokenize::tokenizer::Tokenizer::load(root.join("demo/tokenizer")).unwrap();
     let text = |row: &Row| {
@@ -408,7 +393,7 @@ fn learnt_text(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_flagged_turn_is_not_learnt_and_a_wrong_flag_is_told_by_its_line() {
+fn a_flagged_turn_is_not_trained_on_and_a_wrong_flag_is_told_by_its_line() {
     let folder = workshop();
     let root = folder.path();
     let talk = |flag: &str| {
@@ -420,8 +405,8 @@ fn a_flagged_turn_is_not_learnt_and_a_wrong_flag_is_told_by_its_line() {
     chat(root, CHATML, &(talk("\"weight\": 0") + &talk("\"train\": false")));
     let (status, said) = sft(root, "chat.toml", &["--max-length", "256"]);
     assert_eq!(status, Some(0), "{said}");
-    for learnt in learnt_text(root) {
-        assert!(learnt.contains("but this") && !learnt.contains("not this"), "{learnt}");
+    for trained in trained_text(root) {
+        assert!(trained.contains("but this") && !trained.contains("not this"), "{trained}");
     }
 
     for (flag, says) in [
@@ -449,7 +434,7 @@ fn answers_that_never_stop_are_told_once_with_their_count() {
     chat(root, glm, &talk.repeat(3));
     let (status, said) = sft(root, "chat.toml", &[]);
     assert_eq!(status, Some(0), "{said}");
-    assert_eq!(said.matches("no stop token is learnt").count(), 1, "{said}");
+    assert_eq!(said.matches("no stop token is trained on").count(), 1, "{said}");
     assert!(said.contains("3 conversations have"), "{said}");
 
     chat(root, CHATML, talk);
@@ -497,7 +482,7 @@ fn rows_that_cannot_fit_the_disk_are_refused_before_one_is_written() {
     let folder = workshop();
     let root = folder.path();
     // A thousand billion bytes of rows: more than the disks that tests run on.
-    write(&root.join("data/x.jsonl"), &"{\"q\": \"q\", \"a\": \"a\"}\n".repeat(150_000));
+    write(&root.join("data/x.jsonl"), "{\"q\": \"q\", \"a\": \"a\"}\n".repeat(150_000));
 
     let (status, said) = sft(root, "task.toml", &["--max-length", "16777215"]);
 
@@ -512,7 +497,7 @@ fn rows_that_cannot_fit_the_disk_are_refused_before_one_is_written() {
 fn a_mistake_in_a_task_file_has_a_line_and_a_hint() {
     let folder = workshop();
     let root = folder.path();
-    write(&root.join("typo.toml"), &TASK.replace("answers", "anwsers"));
+    write(&root.join("typo.toml"), TASK.replace("answers", "anwsers"));
 
     let (status, said) = sft(root, "typo.toml", &[]);
 

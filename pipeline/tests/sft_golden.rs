@@ -1,29 +1,14 @@
 //! Small goldens of our own: a task and a conversation, made by code, give the bytes they gave.
 //!
-//! `RATDATA_REGENERATE=1 cargo test --workspace --test sft_golden` writes them anew, after a change
+//! `RATDATA_REGENERATE=1 cargo test --workspace --test sft_golden` writes them again, after a change
 //! that is meant to change bytes.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use ratdata_schemas::Manifest;
-
-fn write(path: &Path, text: &str) {
-    File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
-}
-
-fn ratdata(folder: &Path, arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
+use ratdata_tests::files::write;
+use ratdata_tests::program::succeed;
 
 const TASK: &str = r#"
 prompt = "Story: {story.text}\n\nQuestion: {question}\n\nAnswer:"
@@ -92,7 +77,7 @@ fn inputs(root: &Path) {
 fn instruction_rows_have_the_bytes_that_they_had() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    ratdata(root, &["sample", "--out", "demo", "--quiet"]);
+    succeed(root, &["sample", "--out", "demo", "--quiet"]);
     inputs(root);
     let mut found = String::new();
     for (task, packing) in [
@@ -104,7 +89,7 @@ fn instruction_rows_have_the_bytes_that_they_had() {
     ] {
         let (file, out) = (format!("{task}.toml"), format!("{task}-{packing}"));
         let made = ["sft", "--task-file", &file, "--tokenizer", "demo/tokenizer", "--out", &out];
-        ratdata(root, &[&made[..], &["--packing", packing, "--max-length", "96"]].concat());
+        succeed(root, &[&made[..], &["--packing", packing, "--max-length", "96"]].concat());
         for part in ["", "tokens"] {
             let artifact = root.join(&out).join(part);
             if !artifact.join("manifest.json").exists() {

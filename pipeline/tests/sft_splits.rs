@@ -4,34 +4,24 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use ratdata_schemas::Manifest;
+use ratdata_tests::files::write;
+use ratdata_tests::program::{run, stderr, write_sample};
 use tempfile::TempDir;
 
 const TEMPLATE: &str = "[chat]\ntemplate = '''{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}'''\n";
 
-fn write(path: &Path, content: &str) {
-    use std::io::Write;
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
-}
-
-fn ratdata(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+/// Runs the program and returns its status and what it wrote to stderr.
+fn ended(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(folder, arguments);
+    (output.status.code(), stderr(&output))
 }
 
 /// A folder with the demo's tokenizer, three rows in `d/train.jsonl` and two in `d/test.jsonl`.
 fn workshop() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (status, said) = ratdata(folder.path(), &["sample", "--out", "demo", "--quiet"]);
-    assert_eq!(status, Some(0), "{said}");
+    write_sample(folder.path());
     rows(&folder.path().join("d/train.jsonl"), 3);
     rows(&folder.path().join("d/test.jsonl"), 2);
     folder
@@ -44,7 +34,7 @@ fn rows(path: &Path, count: usize) {
             path.display()
         )
     };
-    write(path, &(0..count).map(row).collect::<String>());
+    write(path, (0..count).map(row).collect::<String>());
 }
 
 fn task(folder: &Path, splits: &[(&str, &str)]) {
@@ -57,7 +47,7 @@ fn sft(folder: &Path, more: &[&str]) -> (Option<i32>, String) {
     drop(fs::remove_dir_all(folder.join("out")));
     let given = ["sft", "--task-file", "task.toml", "--tokenizer", "demo/tokenizer"];
     let to = ["--out", "out", "--max-length", "64"];
-    ratdata(folder, &[&given[..], &to, more].concat())
+    ended(folder, &[&given[..], &to, more].concat())
 }
 
 /// How many rows each split has, and of which files.
@@ -212,7 +202,7 @@ fn the_same_job_gives_the_same_bytes_in_every_folder() {
             let file = file.display().to_string();
             let to = ["--tokenizer", "demo/tokenizer", "--out", "out", "--max-length", "64"];
             let (status, said) =
-                ratdata(root, &[&["sft", "--task-file", &file][..], &to, more].concat());
+                ended(root, &[&["sft", "--task-file", &file][..], &to, more].concat());
             assert_eq!(status, Some(0), "{said}");
             let made = tree(&root.join("out"));
             for (path, bytes) in &made {

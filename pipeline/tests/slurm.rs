@@ -202,7 +202,7 @@ fn a_cluster_makes_what_this_machine_makes() {
 
     what_is_handed_over(&cluster, root);
     tasks_are_killed_and_queued_again(&cluster, root);
-    what_was_cancelled_goes_on(&cluster, root);
+    what_was_cancelled_continues(&cluster, root);
 }
 
 fn what_is_handed_over(cluster: &Cluster, root: &Path) {
@@ -253,7 +253,7 @@ fn tasks_are_killed_and_queued_again(cluster: &Cluster, root: &Path) {
 }
 
 /// What was cancelled is handed over again, and what was done is not.
-fn what_was_cancelled_goes_on(cluster: &Cluster, root: &Path) {
+fn what_was_cancelled_continues(cluster: &Cluster, root: &Path) {
     fs::remove_dir_all(root.join("store")).unwrap();
     submit(cluster, root);
     let one = cluster.ratdata(&["cancel", "pipeline.toml", "rows", "--store", "store"], root);

@@ -1,15 +1,14 @@
 //! What commands print and how they end, to the letter: stdout, stderr and exit status together.
 //!
-//! `INSTA_UPDATE=always cargo test --workspace --test snapshots` writes the snapshots anew, after a change that is
-//! meant to change words; what is left to do is to read the difference.
+//! `INSTA_UPDATE=always cargo test --workspace --test snapshots` writes the snapshots again, after a change that is
+//! meant to change words. Then read the difference.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod workshop;
 
 use std::fs;
 
 use parquet::file::properties::WriterProperties;
-use workshop::{Workshop, said};
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 
 /// Runs a command and returns everything that its caller sees.
 fn seen(workshop: &Workshop, arguments: &[&str]) -> String {
@@ -97,7 +96,7 @@ fn a_small_run_the_same_again_and_another_job() {
 fn what_inspect_shows_of_a_small_run() {
     let workshop = Workshop::new();
     let made = workshop.tokenize(&["--input", "demo/corpus", "--name", "t", "--out", "out"]);
-    assert!(made.status.success(), "{}", said(&made));
+    assert!(made.status.success(), "{}", stderr(&made));
 
     holds("inspect_small_run", &workshop, &["inspect", "out"]);
 }

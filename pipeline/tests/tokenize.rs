@@ -1,16 +1,11 @@
 //! What `ratdata tokenize` does with the files that it finds, makes and leaves alone.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod content;
-mod left;
-mod workshop;
 
 use std::fs;
 
-use content::content;
-use left::manifest;
 use parquet::file::properties::WriterProperties;
-use workshop::{Workshop, said};
+use ratdata_tests::files::content;
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 
 /// A line of JSON a text.
 fn lines(texts: &[&str]) -> Vec<u8> {
@@ -21,14 +16,14 @@ fn lines(texts: &[&str]) -> Vec<u8> {
 #[test]
 fn force_and_merge_leave_alone_what_is_not_theirs() {
     let workshop = Workshop::new();
-    workshop.write("a.jsonl", &lines(&["one", "two"]));
+    workshop.write("a.jsonl", lines(&["one", "two"]));
     workshop.write("out/shards/mine.txt", b"mine");
     workshop.write("out/shards/llama-train-mine.bin", b"mine");
     workshop.write("out/notes.txt", b"mine");
 
-    manifest(&workshop, "out", &["--input", "a.jsonl", "--name", "llama"]);
-    manifest(&workshop, "out", &["--input", "a.jsonl", "--name", "other", "--force"]);
-    manifest(&workshop, "out", &["--input", "a.jsonl", "--name", "merged", "--merge", "--force"]);
+    workshop.manifest("out", &["--input", "a.jsonl", "--name", "llama"]);
+    workshop.manifest("out", &["--input", "a.jsonl", "--name", "other", "--force"]);
+    workshop.manifest("out", &["--input", "a.jsonl", "--name", "merged", "--merge", "--force"]);
 
     let names: Vec<String> =
         content(&workshop.path("out")).keys().map(|name| name.display().to_string()).collect();
@@ -48,15 +43,15 @@ fn force_and_merge_leave_alone_what_is_not_theirs() {
 #[test]
 fn an_input_among_the_jobs_own_files_is_refused() {
     let workshop = Workshop::new();
-    workshop.write("out/shards/in/a.jsonl", &lines(&["one"]));
+    workshop.write("out/shards/in/a.jsonl", lines(&["one"]));
 
     let output = workshop.tokenize(&["--input", "out/shards/in", "--out", "out"]);
 
-    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(
-        said(&output).contains("out/shards/in/a.jsonl: this input lies in"),
+        stderr(&output).contains("out/shards/in/a.jsonl: this input lies in"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
     assert!(workshop.path("out/shards/in/a.jsonl").exists());
 }
@@ -64,9 +59,9 @@ fn an_input_among_the_jobs_own_files_is_refused() {
 #[test]
 fn force_clears_what_a_killed_merge_has_left() {
     let workshop = Workshop::new();
-    workshop.write("a.jsonl", &lines(&["one", "two"]));
+    workshop.write("a.jsonl", lines(&["one", "two"]));
     let arguments = ["--input", "a.jsonl", "--name", "first", "--merge"];
-    manifest(&workshop, "out", &arguments);
+    workshop.manifest("out", &arguments);
     let bin = fs::read(workshop.path("out/first-val.bin")).unwrap();
     // As a kill leaves it: `train` has its name, `val` is half way.
     fs::remove_file(workshop.path("out/manifest.json")).unwrap();
@@ -79,7 +74,7 @@ fn force_clears_what_a_killed_merge_has_left() {
             .write(&format!("out/.job/merging/first-{split}.json"), marker.to_string().as_bytes());
     }
 
-    manifest(&workshop, "out", &["--input", "a.jsonl", "--name", "second", "--force"]);
+    workshop.manifest("out", &["--input", "a.jsonl", "--name", "second", "--force"]);
 
     let names = content(&workshop.path("out")).into_keys();
     let left: Vec<_> = names.filter(|name| name.display().to_string().contains("first")).collect();
@@ -90,7 +85,7 @@ fn force_clears_what_a_killed_merge_has_left() {
 fn files_of_an_artifact_that_were_lost_are_made_again() {
     let workshop = Workshop::new();
     let arguments = ["--input", "demo/corpus", "--name", "demo"];
-    manifest(&workshop, "out", &arguments);
+    workshop.manifest("out", &arguments);
     let whole = content(&workshop.path("out"));
     let shards = workshop.path("out/shards");
     let untouched = shards.join("demo-train-000_00000.bin");
@@ -105,8 +100,8 @@ fn files_of_an_artifact_that_were_lost_are_made_again() {
         .unwrap();
     let output = workshop.tokenize(&[&arguments[..], &["--out", "out"]].concat());
 
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("2 files of this artifact are missing or of another size"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("2 files of this artifact are missing or of another size"));
     assert!(content(&workshop.path("out")) == whole);
     assert_eq!(untouched.metadata().unwrap().modified().unwrap(), made, "it is not made again");
 }
@@ -115,11 +110,11 @@ fn files_of_an_artifact_that_were_lost_are_made_again() {
 fn a_merged_file_that_was_lost_is_made_again() {
     let workshop = Workshop::new();
     let arguments = ["--input", "demo/corpus", "--name", "demo", "--merge"];
-    manifest(&workshop, "out", &arguments);
+    workshop.manifest("out", &arguments);
     let whole = content(&workshop.path("out"));
 
     fs::remove_file(workshop.path("out/demo-train.bin")).unwrap();
-    manifest(&workshop, "out", &arguments);
+    workshop.manifest("out", &arguments);
 
     assert!(content(&workshop.path("out")) == whole);
 }
@@ -130,36 +125,36 @@ fn a_parquet_file_without_row_groups_has_no_documents() {
     workshop.write_parquet("in/a.parquet", &[], WriterProperties::default());
     workshop.write_parquet("in/b.parquet", &[vec!["one".into()]], WriterProperties::default());
 
-    let manifest = manifest(&workshop, "out", &["--input", "in", "--val-fraction", "0"]);
+    let manifest = workshop.manifest("out", &["--input", "in", "--val-fraction", "0"]);
     let estimated = workshop.tokenize(&["--input", "in/a.parquet", "--estimate"]);
     let empty = workshop.tokenize(&["--input", "in/a.parquet", "--out", "empty"]);
 
     assert_eq!(manifest["sources"][0]["rows"], 0);
     assert_eq!(manifest["splits"]["train"]["shards"][1]["documents"], 1);
-    assert!(estimated.status.success(), "{}", said(&estimated));
+    assert!(estimated.status.success(), "{}", stderr(&estimated));
     assert!(empty.status.success());
-    assert!(said(&empty).contains("the input has no document"), "{}", said(&empty));
+    assert!(stderr(&empty).contains("the input has no document"), "{}", stderr(&empty));
 }
 
 #[test]
 fn a_split_that_ends_up_empty_is_told() {
     let workshop = Workshop::new();
-    workshop.write("in/a.jsonl", &lines(&["one"]));
-    workshop.write("in/b.jsonl", &lines(&["two"]));
+    workshop.write("in/a.jsonl", lines(&["one"]));
+    workshop.write("in/b.jsonl", lines(&["two"]));
 
     let output = workshop.tokenize(&["--input", "in", "--out", "out"]);
 
     assert!(output.status.success());
-    assert!(said(&output).contains("split `train` is empty"), "{}", said(&output));
+    assert!(stderr(&output).contains("split `train` is empty"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_token_can_be_named_to_end_or_begin_documents() {
     let workshop = Workshop::new();
-    workshop.write("a.jsonl", &lines(&["one"]));
+    workshop.write("a.jsonl", lines(&["one"]));
     let ids = |out: &str, arguments: &[&str]| -> (Vec<u16>, serde_json::Value) {
         let more = ["--input", "a.jsonl", "--val-fraction", "0", "--name", "x"];
-        let manifest = manifest(&workshop, out, &[&more[..], arguments].concat());
+        let manifest = workshop.manifest(out, &[&more[..], arguments].concat());
         let bin = fs::read(workshop.path(out).join("shards/x-train-a.bin")).unwrap();
         let ids = bin.as_chunks().0.iter().map(|two| u16::from_le_bytes(*two)).collect();
         (ids, manifest["tokenizer"].clone())
@@ -186,34 +181,34 @@ fn a_token_can_be_named_to_end_or_begin_documents() {
     assert_eq!(named, [&[2], &bare[..], &[0]].concat());
     assert_eq!((&named_record["eos"], &named_record["bos"]), (&0.into(), &2.into()));
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(said(&unknown).contains("no token `<|nowhere|>`"), "{}", said(&unknown));
-    assert!(said(&other).contains("config.eos: true -> \"<unk>\""), "{}", said(&other));
+    assert!(stderr(&unknown).contains("no token `<|nowhere|>`"), "{}", stderr(&unknown));
+    assert!(stderr(&other).contains("config.eos: true -> \"<unk>\""), "{}", stderr(&other));
 }
 
 #[test]
 fn a_config_beside_the_tokenizer_says_what_ends_a_document() {
     let workshop = Workshop::new();
-    workshop.write("a.jsonl", &lines(&["one"]));
+    workshop.write("a.jsonl", lines(&["one"]));
     let arguments = ["--input", "a.jsonl"];
-    assert_eq!(manifest(&workshop, "before", &arguments)["tokenizer"]["eos"], 2);
+    assert_eq!(workshop.manifest("before", &arguments)["tokenizer"]["eos"], 2);
 
     workshop.write("demo/tokenizer/tokenizer_config.json", b"{\"eos_token\": \"<s>\"}");
 
-    assert_eq!(manifest(&workshop, "after", &arguments)["tokenizer"]["eos"], 1);
+    assert_eq!(workshop.manifest("after", &arguments)["tokenizer"]["eos"], 1);
     let changed = workshop.tokenize(&[&arguments[..], &["--out", "before"]].concat());
-    assert!(said(&changed).contains("eos: 2 -> 1"), "{}", said(&changed));
+    assert!(stderr(&changed).contains("eos: 2 -> 1"), "{}", stderr(&changed));
 }
 
 #[test]
 fn a_limit_counts_what_it_keeps() {
     let workshop = Workshop::new();
     workshop
-        .write("in/a.jsonl", &[&lines(&["one"])[..], b"{}\n", &lines(&["three", "four"])].concat());
-    workshop.write("in/b.jsonl", &lines(&["five", "six"]));
+        .write("in/a.jsonl", [&lines(&["one"])[..], b"{}\n", &lines(&["three", "four"])].concat());
+    workshop.write("in/b.jsonl", lines(&["five", "six"]));
     let arguments = ["--input", "in", "--val-fraction", "0", "--on-bad-row", "skip", "--name", "x"];
 
-    let two = manifest(&workshop, "two", &[&arguments[..], &["--limit-docs", "2"]].concat());
-    let four = manifest(&workshop, "four", &[&arguments[..], &["--limit-docs", "4"]].concat());
+    let two = workshop.manifest("two", &[&arguments[..], &["--limit-docs", "2"]].concat());
+    let four = workshop.manifest("four", &[&arguments[..], &["--limit-docs", "4"]].concat());
 
     assert_eq!(two["sources"].as_array().unwrap().len(), 1);
     assert_eq!(two["sources"][0]["rows"], 3);
@@ -222,13 +217,13 @@ fn a_limit_counts_what_it_keeps() {
     assert_eq!(four["sources"][1]["rows"], 1);
     assert_eq!(four["sources"][1]["text_bytes"], "five".len());
     let traced = workshop.run(&["trace", "four", "--token", "0", "--input", "in"]);
-    assert!(traced.status.success(), "{}", said(&traced));
+    assert!(traced.status.success(), "{}", stderr(&traced));
 }
 
 #[test]
 fn limits_and_shares_that_contradict_are_refused() {
     let workshop = Workshop::new();
-    workshop.write("a.jsonl", &lines(&["one"]));
+    workshop.write("a.jsonl", lines(&["one"]));
     for (arguments, says) in [
         (&["--limit-docs", "2", "--shard", "0/2"][..], "cannot be used with"),
         (&["--limit-docs", "0"], "invalid value '0' for '--limit-docs <N>'"),
@@ -241,8 +236,8 @@ fn limits_and_shares_that_contradict_are_refused() {
         let output =
             workshop.tokenize(&[&["--input", "a.jsonl", "--out", "out"], arguments].concat());
 
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
-        assert!(said(&output).contains(says), "{arguments:?}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
     }
     assert!(!workshop.path("out").exists());
 }
@@ -250,9 +245,9 @@ fn limits_and_shares_that_contradict_are_refused() {
 #[test]
 fn an_input_that_is_given_twice_is_read_once() {
     let workshop = Workshop::new();
-    workshop.write("d/a.jsonl", &lines(&["one", "two"]));
+    workshop.write("d/a.jsonl", lines(&["one", "two"]));
 
-    let manifest = manifest(&workshop, "out", &["--input", "d/a.jsonl", "d", "./d/*.jsonl"]);
+    let manifest = workshop.manifest("out", &["--input", "d/a.jsonl", "d", "./d/*.jsonl"]);
 
     assert_eq!(manifest["sources"].as_array().unwrap().len(), 1);
 }
@@ -264,15 +259,12 @@ fn rows_with_special_tokens_can_be_skipped_and_verified() {
         .map(|row| if row % 7 == 3 { format!("a </s> {row}") } else { format!("row {row}") })
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    workshop.write("in/a.jsonl", &lines(&texts));
+    workshop.write("in/a.jsonl", lines(&texts));
     let arguments = ["--input", "in", "--special-in-text", "error"];
 
     let failed = workshop.tokenize(&[&arguments[..], &["--out", "out"]].concat());
-    let manifest = manifest(
-        &workshop,
-        "out",
-        &[&arguments[..], &["--on-bad-row", "skip", "--force"]].concat(),
-    );
+    let manifest =
+        workshop.manifest("out", &[&arguments[..], &["--on-bad-row", "skip", "--force"]].concat());
     let verified = workshop.run(&[
         "verify",
         "out",
@@ -284,9 +276,9 @@ fn rows_with_special_tokens_can_be_skipped_and_verified() {
         "demo/tokenizer",
     ]);
 
-    assert!(said(&failed).contains("a.jsonl: line 4: byte 2: the text has the special token"));
+    assert!(stderr(&failed).contains("a.jsonl: line 4: byte 2: the text has the special token"));
     assert_eq!(manifest["sources"][0]["bad_rows"], 6);
-    assert!(verified.status.success(), "{}", said(&verified));
+    assert!(verified.status.success(), "{}", stderr(&verified));
 }
 
 #[test]
@@ -309,14 +301,18 @@ fn the_first_bad_row_is_told_for_any_number_of_threads() {
             workshop.tokenize(&["--input", "in", "--out", "out", "--num-proc", threads, "--force"]);
 
         assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains("in/a.jsonl: line 256: "), "{threads}: {}", said(&output));
+        assert!(
+            stderr(&output).contains("in/a.jsonl: line 256: "),
+            "{threads}: {}",
+            stderr(&output)
+        );
     }
 }
 
 #[test]
 fn each_misuse_has_a_message_and_a_hint() {
     let workshop = Workshop::new();
-    workshop.write("a.jsonl", &lines(&["one"]));
+    workshop.write("a.jsonl", lines(&["one"]));
     workshop.write("a.unknown", b"x");
     workshop.write("file", b"x");
     workshop.write("t/tokenizer.json", b"{\"model\": 3}");
@@ -339,7 +335,7 @@ fn each_misuse_has_a_message_and_a_hint() {
         };
         let output = workshop.run(&[&["tokenize", "--quiet"], arguments, demo].concat());
         fs::remove_dir_all(workshop.path("data")).ok();
-        let told = said(&output);
+        let told = stderr(&output);
 
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
         assert!(told.contains(says), "{arguments:?}: {told}");

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::artifact_error::ArtifactError;
 use crate::checksum::Checksum;
 use crate::file_record::FileRecord;
+use crate::narrow::narrow;
 use crate::removal::remove_file_if_exists;
 
 /// A file under a temporary name, hashed as it is written, that gets its own name when whole.
@@ -250,7 +251,7 @@ impl DirLock {
     /// Returns what the last holder noted; nothing where it cannot be read.
     pub fn note(&self) -> Vec<u8> {
         let len = self.file.metadata().map_or(0, |metadata| metadata.len());
-        let len = if len <= Self::LARGEST_NOTE { usize::try_from(len).unwrap_or(0) } else { 0 };
+        let len = if len <= Self::LARGEST_NOTE { narrow(len) } else { 0 };
         let mut note = vec![0; len];
         match self.file.read_exact_at(&mut note, 0) {
             Ok(()) => note,

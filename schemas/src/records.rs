@@ -88,7 +88,7 @@ pub struct ShardRecord {
     pub bin: FileRecord,
     /// The end of every document, `u64` each.
     pub idx: FileRecord,
-    /// One bit a token, lowest bit first: set where the token is learnt. None: every token is.
+    /// One bit a token, lowest bit first: set where the token is trained on. None: every token is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<FileRecord>,
 }
@@ -99,7 +99,7 @@ pub struct ShardRecord {
 pub struct PairsRecord {
     /// How many rows there are.
     pub rows: u64,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub row_len: u32,
     /// `[rows, row_len]` ids as `i16`.
     pub inputs: FileRecord,
@@ -156,7 +156,7 @@ pub struct RowsRecord {
     pub pack: PackRecord,
     /// `[rows, row_len]` ids; padding is the pad id, or EOS where there is none.
     pub bin: FileRecord,
-    /// `[rows, ceil(row_len / 8)]` bytes, lowest bit first: set where the token is learnt.
+    /// `[rows, ceil(row_len / 8)]` bytes, lowest bit first: set where the token is trained on.
     pub mask: FileRecord,
 }
 

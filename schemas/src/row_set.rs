@@ -8,6 +8,7 @@ use crate::bin_error::BinError;
 use crate::bin_set::{BinSet, BinSetError, manifest_checksum};
 use crate::manifest::{Manifest, ManifestError};
 use crate::mmap::MappedFile;
+use crate::narrow::narrow;
 use crate::records::{PackRecord, PairsRecord, RowsRecord, Span, SplitRecord};
 use crate::token::{Dtype, IGNORE_INDEX, TokenId};
 
@@ -104,6 +105,22 @@ pub struct Row {
     pub labels: Vec<i32>,
     /// The ends of the documents in `inputs`, ascending; columns after the last are padding.
     pub document_ends: Vec<u32>,
+}
+
+impl Row {
+    /// Returns the inputs without padding.
+    pub fn text(&self) -> &[TokenId] {
+        let end = self.document_ends.last().map_or(0, |&end| end as usize);
+        &self.inputs[..end.min(self.inputs.len())]
+    }
+
+    /// Returns which tokens of [`text`](Self::text) are trained on: those that the position before
+    /// has as its label. The first token is the label of no position.
+    pub fn trained(&self) -> Vec<bool> {
+        let end = self.text().len();
+        let before = self.labels[..end].iter().map(|&label| label != IGNORE_INDEX);
+        std::iter::once(false).chain(before).take(end).collect()
+    }
 }
 
 /// The rows of one split.
@@ -326,7 +343,7 @@ impl RowSet {
                         .rposition(|&label| label != IGNORE_INDEX)
                         .map_or(self.seq_len, |last| last + 1),
                 };
-                let end = u32::try_from(len.min(self.seq_len)).unwrap_or(u32::MAX);
+                let end = narrow(len.min(self.seq_len));
                 into.document_ends.push(end);
             }
             Store::Pack { spans, base } => {
@@ -379,7 +396,7 @@ impl RowSet {
             }
             let end = range.end.min(self.seq_len);
             if range.start < end {
-                into.document_ends.push(u32::try_from(end).unwrap_or(u32::MAX));
+                into.document_ends.push(narrow(end));
             }
         }
         into.inputs.truncate(self.seq_len);
@@ -459,5 +476,5 @@ impl Spans {
 
 /// Converts a position in a mapped file: all mapped bytes are within the address space.
 fn place(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+    narrow(number)
 }

@@ -1,9 +1,13 @@
-//! Where whole-walk tests find their inputs and the program under test.
+//! What all test suites share: the program under test, folders and files for it, inputs and tokenizers.
 
+pub mod draws;
 pub mod families;
+pub mod files;
 pub mod modules;
+pub mod program;
 pub mod random_text;
 pub mod small_tokenizers;
+pub mod workshop;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

@@ -11,21 +11,16 @@ use std::path::Path;
 /// How many unused words each folder or document still has; one that is not here has none. A count is
 /// exact, so a change that removes words also lowers it. The failure prints the new list.
 const REMAINING: &[(&str, usize)] = &[
-    ("docs/cli.md", 14),
     ("docs/layouts.md", 1),
-    ("pipeline/src/commands", 28),
-    ("pipeline/src/dag", 57),
+    ("pipeline/src/commands", 8),
+    ("pipeline/src/dag", 6),
     ("pipeline/src/demo", 1),
-    ("pipeline/src/executor", 13),
-    ("pipeline/src/transcode", 32),
-    ("pipeline/tests", 32),
-    ("pipeline/tests/dag", 1),
-    ("schemas/src", 2),
-    ("tokenize/src/corpus", 25),
-    ("tokenize/src/pack", 10),
-    ("tokenize/src/sft", 126),
-    ("tokenize/src/source", 12),
-    ("tokenize/tests", 32),
+    ("pipeline/src/executor", 1),
+    ("pipeline/src/transcode", 1),
+    ("pipeline/tests", 2),
+    ("tokenize/src/corpus", 9),
+    ("tokenize/src/sft", 2),
+    ("tokenize/tests", 1),
 ];
 
 const HEADING: &str = "## Words that are not used";

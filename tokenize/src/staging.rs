@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use ratdata_schemas::Dtype;
+use ratdata_schemas::narrow;
 
 use crate::tokenizer::IdWidth;
 
@@ -63,7 +64,7 @@ impl<W: IdWidth> Staging<W> {
 
     /// Returns how many ids all documents have.
     pub(crate) fn ids(&self) -> usize {
-        usize::try_from(self.ids).unwrap_or(usize::MAX)
+        narrow(self.ids)
     }
 
     /// Returns the length of a document.

@@ -11,7 +11,7 @@ use ratdata_schemas::recipe::Date;
 use ratdata_tokenize::sft::{ChatTemplate, RenderError};
 use serde_json::Value;
 
-/// Conversations of which cannot be told what is learnt.
+/// Conversations whose template does not say what is trained on.
 const UNTOLD: [&str; 1] = ["inst_tools calls"];
 
 fn read(name: &str) -> String {
@@ -55,11 +55,11 @@ fn every_family_is_written_as_jinja2_writes_it() {
             match template.render(messages, tools) {
                 Ok(rendered) => {
                     let text = |range: &Range<usize>| &rendered.text[range.clone()];
-                    let learnt: Vec<&str> = rendered.learnt.iter().map(text).collect();
+                    let trained: Vec<&str> = rendered.trained.iter().map(text).collect();
                     if let Some(stretches) = expected["learnt"].as_array() {
-                        assert_eq!(&learnt, stretches, "{place}");
+                        assert_eq!(&trained, stretches, "{place}");
                     }
-                    assert_learnt(&learnt, messages, &format!("{place}: {learnt:?}"));
+                    assert_trained(&trained, messages, &format!("{place}: {trained:?}"));
                 }
                 // Calls in a template that rewrites its turns have to be marked by the template.
                 Err(wrong) => assert!(UNTOLD.contains(&place.as_str()), "{place}: {wrong}"),
@@ -69,22 +69,22 @@ fn every_family_is_written_as_jinja2_writes_it() {
     assert_eq!(compared, 10 * 4);
 }
 
-/// Each assistant's words are learnt, a user's never.
-fn assert_learnt(learnt: &[&str], messages: &[Value], place: &str) {
+/// Each assistant's words are trained on, a user's never.
+fn assert_trained(trained: &[&str], messages: &[Value], place: &str) {
     let of = |role: &str| {
         let said = messages.iter().filter(move |message| message["role"] == role);
         said.map(|message| message["content"].as_str().unwrap().trim()).collect::<Vec<_>>()
     };
     let (answers, questions) = (of("assistant"), of("user"));
-    // A turn without words may have nothing that is learnt.
+    // A turn without words may have nothing that is trained on.
     let spoken: Vec<&str> = answers.iter().copied().filter(|answer| !answer.is_empty()).collect();
-    let answers = if learnt.len() == answers.len() { answers } else { spoken };
-    assert_eq!(learnt.len(), answers.len(), "{place}");
-    for (learnt, answer) in learnt.iter().zip(&answers) {
+    let answers = if trained.len() == answers.len() { answers } else { spoken };
+    assert_eq!(trained.len(), answers.len(), "{place}");
+    for (trained, answer) in trained.iter().zip(&answers) {
         let last_line = answer.lines().last().unwrap_or("");
-        assert!(learnt.contains(last_line), "{place}");
-        assert!(!questions.iter().any(|question| learnt.contains(question)), "{place}");
-        assert!(!learnt.contains("assistant") && !learnt.contains("start"), "{place}");
+        assert!(trained.contains(last_line), "{place}");
+        assert!(!questions.iter().any(|question| trained.contains(question)), "{place}");
+        assert!(!trained.contains("assistant") && !trained.contains("start"), "{place}");
     }
 }
 

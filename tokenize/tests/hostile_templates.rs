@@ -136,5 +136,5 @@ fn a_long_conversation_may_take_what_its_length_allows() {
 
     let rendered = template.render(&talk, None).unwrap();
 
-    assert_eq!(rendered.learnt.len(), 40_000);
+    assert_eq!(rendered.trained.len(), 40_000);
 }

@@ -17,11 +17,11 @@ use ratdata_tokenize::pack::{
 
 const EOS: u32 = 2;
 
-/// A document: which of its tokens are learnt.
-type Learnt = Vec<bool>;
+/// A document: which of its tokens are trained on.
+type LossMask = Vec<bool>;
 
 /// Writes shards of documents whose ids count up from 11 over the whole stream.
-fn write_bins(root: &Path, shards: &[Vec<Learnt>]) {
+fn write_bins(root: &Path, shards: &[Vec<LossMask>]) {
     let mut next = 11_u16..;
     let records = shards
         .iter()
@@ -29,10 +29,10 @@ fn write_bins(root: &Path, shards: &[Vec<Learnt>]) {
         .map(|(number, documents)| {
             let stem = format!("shards/x-train-{number}");
             let mut writer = ShardWriter::create_masked(ShardFiles { root, stem: &stem }).unwrap();
-            for learnt in documents {
-                let ids: Vec<u16> = next.by_ref().take(learnt.len()).collect();
+            for mask in documents {
+                let ids: Vec<u16> = next.by_ref().take(mask.len()).collect();
                 writer.append_u16(&ids, &[u32::try_from(ids.len()).unwrap()]).unwrap();
-                writer.append_mask(learnt).unwrap();
+                writer.append_mask(mask).unwrap();
             }
             writer.finish(None).unwrap()
         })
@@ -101,7 +101,7 @@ fn configs() -> impl Strategy<Value = PackConfig> {
     })
 }
 
-fn corpora() -> impl Strategy<Value = Vec<Vec<Learnt>>> {
+fn corpora() -> impl Strategy<Value = Vec<Vec<LossMask>>> {
     let document = proptest::collection::vec(any::<bool>(), 0..45);
     proptest::collection::vec(proptest::collection::vec(document, 0..9), 1..4)
         .prop_filter("some document teaches something", |shards| {
@@ -113,19 +113,19 @@ proptest! {
     // Each case writes files and syncs them.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Each learnt token but a document's first is a label once, behind the token before it, and
+    /// Each token that is trained on, except a document's first, is a label once, behind the token before it, and
     /// nothing else is a label.
     #[test]
-    fn every_token_is_learnt_once_and_in_its_place(shards in corpora(), config in configs()) {
+    fn every_token_is_trained_on_once_and_in_its_place(shards in corpora(), config in configs()) {
         let folder = tempfile::tempdir().unwrap();
         let (bins, out) = (folder.path().join("bins"), folder.path().join("pack"));
         write_bins(&bins, &shards);
         let mut expected = Vec::new();
         let mut id = 10;
         for document in shards.iter().flatten() {
-            for (place, &learnt) in document.iter().enumerate() {
+            for (place, &trained) in document.iter().enumerate() {
                 id += 1;
-                if learnt && place > 0 {
+                if trained && place > 0 {
                     expected.push(id);
                 }
             }

@@ -7,7 +7,7 @@ use crate::number::whole;
 /// Options of every packing.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PackingArgs {
-    /// What becomes of a document longer than a row [default: split]
+    /// How to treat a document that is longer than a row [default: split]
     #[arg(long, value_enum)]
     long: Option<Long>,
 
@@ -15,11 +15,11 @@ pub(crate) struct PackingArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     align: Option<u32>,
 
-    /// Draw the documents' order from this seed [default: bin order]
+    /// Shuffle the documents with this seed [default: bin order]
     #[arg(long, allow_negative_numbers = true, value_name = "SEED", value_parser = whole)]
     seed: Option<u64>,
 
-    /// Write the rows out for other readers, too
+    /// Also write the rows out for other readers
     #[arg(long)]
     pub(crate) materialize: bool,
 }

@@ -19,7 +19,7 @@ pub(crate) struct PipelineArgs {
     #[arg(value_name = "PIPELINE", default_value = "pipeline.toml")]
     pub(crate) pipeline: PathBuf,
 
-    /// The steps that are wanted, with all that they need [default: all]
+    /// The steps to make, with all steps that they need [default: all]
     #[arg(value_name = "STEP")]
     pub(crate) steps: Vec<String>,
 
@@ -31,8 +31,7 @@ pub(crate) struct PipelineArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
 
-    /// Read every input file, and not only those that were touched since they were last read
-    /// [a file counts as touched where its size, one of its times or its inode is another]
+    /// Read every input file, also those that look unchanged by size, times and inode
     #[arg(long)]
     pub(crate) full_hash: bool,
 }

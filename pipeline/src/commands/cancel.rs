@@ -12,7 +12,7 @@ use crate::ui::Ui;
 
 /// Take a pipeline's jobs out of a Slurm cluster's queue, and stop those that run
 ///
-/// What was done is kept: the next `ratdata run --executor slurm` goes on from there.
+/// Finished work is kept. The next `ratdata run --executor slurm` continues from there.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata cancel\n  ratdata cancel pipeline.toml tokens")]
 pub(crate) struct CancelArgs {

@@ -13,14 +13,14 @@ use crate::dag::embedded::embedded;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::store_failure;
-use crate::quantity::sized;
 use crate::store::{Store, Unused};
 use crate::ui::Ui;
+use ratdata_console::sized;
 
 /// Remove results that no pipeline refers to, after showing them
 ///
-/// A result is kept while a pipeline that is still there referred to it when it last ran, or while
-/// the given pipeline would. What is being made at this moment stays, too.
+/// Keeps each result that the last run of an existing pipeline used, each result that the given
+/// pipeline would use, and results that another run makes at this moment.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata clean\n  ratdata clean tiny --yes")]
 pub(crate) struct CleanArgs {

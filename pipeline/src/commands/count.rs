@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
-use crate::quantity::grouped;
 use crate::ui::Ui;
+use ratdata_console::grouped;
 
 /// Count the documents and tokens of each source
 ///

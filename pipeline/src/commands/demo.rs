@@ -12,11 +12,11 @@ use crate::arguments::{PipelineArgs, Program};
 use crate::dag::plan::{Plan, Planned};
 use crate::executor::local;
 use crate::failure::{Failure, Kind};
-use crate::quantity::grouped;
 use crate::store::Store;
 use crate::summary::BinsSummary;
 use crate::trainer::Trainer;
 use crate::ui::Ui;
+use ratdata_console::grouped;
 
 /// Run everything on a small corpus made on the spot
 ///

@@ -13,16 +13,15 @@ use crate::inspect::find_tokenizer;
 use crate::interrupt;
 use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
-use crate::quantity::sized;
 use crate::transcode::{self, ExportJob, ExportLayout, Exported, ExportedFile};
 use crate::ui::Ui;
+use ratdata_console::sized;
 
 /// Write an artifact in the layout of another tool
 ///
-/// Each split becomes a folder of its own. A run that was killed, or had no room left, goes on where
-/// it was when the same command is given again. Where the payload is the same in both layouts, the file
-/// becomes a second name of the artifact's own (a hard link), or a copy made by the system where
-/// that cannot be. `docs/layouts.md` draws each layout.
+/// Each split becomes a folder. After a kill or a full disk, the same command continues. Where both
+/// layouts have the same bytes, the file is a hard link to the artifact's file, or a copy where the
+/// file system has no hard links. `docs/layouts.md` draws each layout.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExportArgs {
@@ -38,23 +37,23 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Write this split alone [default: all]
+    /// The split to write [default: all]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
 
-    /// The id that parts documents [default: the artifact's EOS]
+    /// The id between documents [default: the artifact's EOS]
     #[arg(long, allow_negative_numbers = true, value_name = "ID", value_parser = id)]
     eos: Option<TokenId>,
 
-    /// The tokenizer that JSON lines are decoded with [default: found by the manifest]
+    /// The tokenizer that decodes JSON lines [default: found by the manifest]
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: Option<String>,
 
-    /// Copy payloads, so that the export shares no file with the artifact
+    /// Copy all bytes, so that the export shares no file with the artifact
     #[arg(long)]
     copy: bool,
 
-    /// Replace files that are there already
+    /// Replace existing files
     #[arg(long)]
     force: bool,
 }

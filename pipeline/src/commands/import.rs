@@ -16,18 +16,17 @@ use crate::ui::Ui;
 
 /// Make an artifact of token bins that another tool wrote
 ///
-/// Reads headers and indexes, carries the ids over as they lie, holds every id to the vocabulary,
-/// and writes document indexes and a manifest. Ids are copied by the system, or shared with the
-/// foreign file with `--link`. A run that was killed is made again when the same command is given
-/// again. `docs/layouts.md` draws each layout.
+/// Reads headers and indexes, copies the ids unchanged, checks every id against the vocabulary, and
+/// writes document indexes and a manifest. With `--link`, the artifact shares the files instead of
+/// copies. After a kill, the same command starts again. `docs/layouts.md` draws each layout.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ImportArgs {
-    /// Files, or folders of them; for `megatron` also the name that both files share
+    /// Files, or folders of them; for `megatron` also the common prefix of both files
     #[arg(value_name = "PATH", required = true, num_args = 1..)]
     inputs: Vec<PathBuf>,
 
-    /// The layout they are in
+    /// The layout of the files
     #[arg(long, value_enum, value_name = "LAYOUT")]
     from: ImportLayout,
 
@@ -43,7 +42,8 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: Option<String>,
 
-    /// The id that parts documents, or `none` where each file is one [default: the tokenizer's EOS]
+    /// The id between documents, or `none` where each file is one document [default: the
+    /// tokenizer's EOS]
     #[arg(long, allow_negative_numbers = true, value_name = "ID|none", value_parser = documents)]
     eos: Option<Documents>,
 
@@ -51,15 +51,15 @@ pub(crate) struct ImportArgs {
     #[arg(long, default_value = "train", value_name = "NAME")]
     split: PlainName,
 
-    /// What the files' names begin with [default: the tokenizer's name, or `imported`]
+    /// The prefix of file names [default: the tokenizer's name, or `imported`]
     #[arg(long, value_name = "NAME")]
     name: Option<PlainName>,
 
-    /// Share the foreign files instead of copying them; whoever edits them edits the artifact
+    /// Link the files instead of copying them; an edit of such a file also changes the artifact
     #[arg(long)]
     link: bool,
 
-    /// Replace an artifact that is there already
+    /// Replace an existing artifact
     #[arg(long)]
     force: bool,
 }

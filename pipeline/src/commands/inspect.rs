@@ -14,23 +14,23 @@ use crate::ui::Ui;
 
 /// Look at an artifact, a token bin, or a checkpoint
 ///
-/// One pass over memory maps on all processors: lengths, ids, repeated documents, what is learnt
-/// and what is padding, and warnings about what is odd.
+/// Reads everything once, on all processors. Shows lengths, ids, repeated documents, how much is
+/// trained on, how much is padding, and warnings.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// An artifact folder or a file of one, a headerless .bin, a pair of rows, a checkpoint
+    /// An artifact folder or one of its files, a headerless .bin, a pair of row files, or a checkpoint
     path: PathBuf,
 
     /// Show N documents or rows as text [default: 2 of instruction data, otherwise none]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     decode: Option<usize>,
 
-    /// The seed with which those are drawn
+    /// The seed of that choice
     #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = whole)]
     sample: u64,
 
-    /// Show the first documents or rows whose text holds this
+    /// Show the first documents or rows whose text contains this
     #[arg(long, value_name = "TEXT")]
     find: Option<String>,
 
@@ -38,8 +38,8 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_enum, default_value_t = Dtype::U16)]
     dtype: Dtype,
 
-    /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
-    /// [default: as the name says]
+    /// The row length of `-inputs.bin` and `-labels.bin` without a manifest [default: from the file
+    /// name]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = length)]
     row_len: Option<u32>,
 

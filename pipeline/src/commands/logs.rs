@@ -15,13 +15,14 @@ use crate::interrupt;
 use crate::store::Store;
 use crate::ui::Ui;
 
-/// Print what a step said when it last ran
+/// Print the last log of a step
 ///
-/// The newest log of the step, or of each of its shares, and what a cluster's jobs said beside it.
+/// Prints the newest log of the step or of each of its shares, and the output of the cluster's
+/// jobs.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata logs tokens\n  ratdata logs tiny tokens")]
 pub(crate) struct LogsArgs {
-    /// The step, after the pipeline where that is another than `pipeline.toml`
+    /// The step, after its pipeline if that is not `pipeline.toml`
     #[arg(value_names = ["PIPELINE", "STEP"], num_args = 1..=2, required = true)]
     words: Vec<String>,
 
@@ -29,7 +30,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 
-    /// Print where the logs are, and not what is in them
+    /// Print the paths of the logs instead of their text
     #[arg(long)]
     paths: bool,
 }

@@ -13,8 +13,8 @@ use crate::ui::Ui;
 
 /// Join artifacts of token bins into one, with one file for each split
 ///
-/// The tokens come one after the other in the order of the inputs, and within each in the order of
-/// its shards. The inputs stay as they are; `tokenize --merge` joins shards while it makes them.
+/// Concatenates the tokens in the order of the inputs, and within an input in the order of its
+/// shards. The inputs do not change. `tokenize --merge` joins shards while it writes them.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct MergeArgs {
@@ -26,11 +26,11 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// What the files' names begin with [default: the first input's name]
+    /// The prefix of file names [default: the first input's name]
     #[arg(long, value_name = "NAME")]
     name: Option<PlainName>,
 
-    /// Replace an artifact that is there already
+    /// Replace an existing artifact
     #[arg(long)]
     force: bool,
 }

@@ -13,8 +13,9 @@ use crate::ui::Ui;
 
 /// Put the documents of token bins into rows of one length
 ///
-/// A pack is an index: spans of the bins it was made from, which stay where they are. So another
-/// length, order or algorithm takes seconds. Rows know where documents end and what is learnt.
+/// A pack is an index of spans over the token bins. It does not copy them, so another length, order
+/// or algorithm takes seconds. Each row records where its documents end and which tokens are
+/// trained on.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PackArgs {
@@ -26,7 +27,7 @@ pub(crate) struct PackArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// How many inputs a row has; it has one token more, which is only a label
+    /// The number of inputs of a row; a row has one more token, which is only a label
     #[arg(long, allow_negative_numbers = true, default_value_t = 4096, value_name = "N")]
     seq_len: u32,
 
@@ -37,11 +38,11 @@ pub(crate) struct PackArgs {
     #[command(flatten)]
     options: PackingArgs,
 
-    /// The part to pack [default: all]
+    /// The split to pack [default: all]
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
 
-    /// Replace what another job left in the folder
+    /// Replace the files of another job in the folder
     #[arg(long)]
     force: bool,
 }

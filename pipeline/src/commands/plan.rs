@@ -9,8 +9,8 @@ use crate::ui::Ui;
 
 /// Show what a run would make, and why
 ///
-/// Lists the steps in order with their fingerprints. A step is stale where its result is not
-/// there, and then it is said which value or input is another than last time, old -> new.
+/// Lists the steps in order with their fingerprints. A step is stale if its result is missing. Then
+/// the plan shows which value or input changed since the last run, old -> new.
 #[derive(clap::Args, Clone, Debug)]
 #[command(
     after_help = "Examples:\n  ratdata plan tiny\n  ratdata plan pipeline.toml --check\n  ratdata plan --graph svg > graph.svg"
@@ -19,7 +19,7 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
 
-    /// Exit with status 4 where a step is stale
+    /// Exit with status 4 if a step is stale
     #[arg(long)]
     check: bool,
 

@@ -11,33 +11,35 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{Subject, find_tokenizer};
 use crate::interrupt;
-use crate::quantity::sized;
 use crate::report::{Report, Wanted, artifact_of, is_run};
 use crate::ui::Ui;
+use ratdata_console::sized;
 
 /// Write a page with plots about an artifact
 ///
-/// One HTML file that loads nothing: numbers as sortable tables, plots, decoded samples with token
-/// boundaries and what is learnt, how it was made, and the curves of training runs on it.
+/// Writes one HTML file that needs no network: sortable tables, plots, decoded samples with token
+/// boundaries and loss masks, the steps that made the artifact, and the curves of training runs on
+/// it.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReportArgs {
-    /// An artifact folder or a file of one, a headerless .bin, a pair of rows, or a training run
+    /// An artifact folder or one of its files, a headerless .bin, a pair of row files, or a
+    /// training run
     path: PathBuf,
 
-    /// Where the page is written
+    /// The file of the page
     #[arg(long, short, default_value = "report.html", value_name = "FILE")]
     out: PathBuf,
 
-    /// How many documents or rows of each split are shown as text
+    /// Show N documents or rows of each split as text
     #[arg(long, allow_negative_numbers = true, default_value_t = 4, value_name = "N")]
     decode: usize,
 
-    /// The seed with which those are drawn
+    /// The seed of that choice
     #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = crate::number::whole)]
     sample: u64,
 
-    /// A training run to show, beside those found next to the artifact
+    /// A training run to show, in addition to those found next to the artifact
     #[arg(long, value_name = "DIR")]
     run: Vec<PathBuf>,
 
@@ -45,8 +47,8 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_enum, default_value_t = Dtype::U16)]
     dtype: Dtype,
 
-    /// How many tokens the rows of a `-inputs.bin` and its `-labels.bin` have, without a manifest
-    /// [default: as the name says]
+    /// The row length of `-inputs.bin` and `-labels.bin` without a manifest [default: from the file
+    /// name]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = crate::number::length)]
     row_len: Option<u32>,
 

@@ -14,18 +14,18 @@ use crate::interrupt;
 use crate::number::{jobs, thread_count};
 use crate::ui::Ui;
 
-/// Run a pipeline: what is stale is made, and what is fresh is left alone
+/// Run a pipeline: make stale steps and leave fresh ones alone
 ///
-/// A step is one of this program's commands, or a program of your own, with its options as keys.
-/// A result is named by what decides its bytes, so a changed value makes anew what depends on it
-/// and nothing else. A run that was stopped goes on when the same command is given again.
+/// A step is one of this program's commands with its options as keys, or a program of your own. The
+/// name of a result comes from everything that decides its bytes. So a changed value makes only the
+/// steps that depend on it again. After a stop, the same command continues.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 
-    /// How many threads the steps have together [default: the pipeline's, or all processors]
+    /// The number of threads of all steps together [default: the pipeline's, or all processors]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
@@ -33,12 +33,12 @@ pub(crate) struct RunArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = jobs)]
     jobs: Option<NonZeroUsize>,
 
-    /// Who runs the steps
+    /// Where the steps run
     #[arg(long, value_enum, default_value_t = ExecutorArg::Local)]
     executor: ExecutorArg,
 
-    /// Do share I of N (from 0) of the steps that can be shared, and leave the rest to a run without it
-    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    /// Make share I of N (from 0) of each step that can be shared; a run without this option makes
+    /// the rest [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
     #[arg(long, value_name = "I/N")]
     shard: Option<Share>,
 }

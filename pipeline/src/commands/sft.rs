@@ -20,15 +20,15 @@ use crate::interrupt;
 use crate::library_failures::{hub_failure, pack_failure};
 use crate::number::{thread_count, threads_of};
 use crate::progress::{FetchBars, RowProgress};
-use crate::quantity::{grouped, sized};
 use crate::summary::PackSummary;
 use crate::ui::Ui;
+use ratdata_console::{grouped, sized};
 
-/// Turn instruction data into rows that say what is learnt
+/// Turn instruction data into rows with loss masks
 ///
-/// Prompts and answers, or conversations, become rows of one length with shifted labels: by
-/// default the reference's int16 pairs of inputs and labels, with `--packing` packed rows with a
-/// loss mask. Each distinct story is encoded once, however many questions share it.
+/// Prompts with answers, or conversations, become rows of one length with shifted labels. The
+/// default is the reference's int16 pairs of inputs and labels; `--packing` gives packed rows with
+/// a loss mask. Each distinct story is encoded once, even if many questions share it.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SftArgs {
@@ -48,15 +48,15 @@ pub(crate) struct SftArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// The parts to make [default: all that the task has]
+    /// The splits to make [default: all of the task]
     #[arg(long, value_name = "SPLIT", value_delimiter = ',')]
     split: Vec<String>,
 
-    /// How many tokens a row has
+    /// The number of tokens of a row
     #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=i64::from(MOST_ROW)))]
     max_length: u32,
 
-    /// How an example longer than a row is cut [default: the task's, which is middle]
+    /// How to shorten an example that is longer than a row [default: the task's, which is middle]
     #[arg(long, value_enum)]
     truncate: Option<Truncate>,
 
@@ -64,11 +64,11 @@ pub(crate) struct SftArgs {
     #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: String,
 
-    /// How many threads work [default: all processors]
+    /// The number of threads [default: all processors]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
-    /// What becomes of rows that cannot be used
+    /// How to treat rows that cannot be used
     #[arg(long, value_enum, default_value_t = OnUnusableRow::Fail)]
     on_bad_row: OnUnusableRow,
 
@@ -79,12 +79,12 @@ pub(crate) struct SftArgs {
     #[command(flatten)]
     pack: PackingArgs,
 
-    /// Encode only share I of N (from 0) of the rows, and leave the artifact to a later run
+    /// Encode share I of N (from 0) of the rows; a run without this option writes the artifact
     /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
     #[arg(long, value_name = "I/N", conflicts_with = "force")]
     shard: Option<Share>,
 
-    /// Replace what another job left in the folder
+    /// Replace the files of another job in the folder
     #[arg(long)]
     force: bool,
 }
@@ -96,18 +96,18 @@ Examples:
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum OnUnusableRow {
-    /// The job fails at the first
+    /// Fail at the first one
     Fail,
-    /// They are left out and counted
+    /// Leave them out and count them
     Skip,
 }
 
 /// How examples share rows.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum SftPacking {
-    /// Each has a row of its own, filled up: pairs of inputs and labels
+    /// One example a row, padded: pairs of inputs and labels
     None,
-    /// One after the other, cut wherever a row is full
+    /// One after the other, cut where a row is full
     Concat,
     /// Whole, each into the fullest row with room
     BestFit,
@@ -233,17 +233,17 @@ fn tell(ui: &Ui, progress: &SftProgress) {
         let first = progress.first_bad.lock().map(|first| first.join("\n  ")).unwrap_or_default();
         ui.warn(&format!("{} rows left out; the first:\n  {first}", grouped(bad)));
     }
-    let unlearnt = progress.unlearnt.load(Relaxed);
-    if unlearnt > 0 {
+    let untrained = progress.untrained.load(Relaxed);
+    if untrained > 0 {
         ui.warn(&format!(
             "{} examples have no token to learn: their prompt fills the row",
-            grouped(unlearnt)
+            grouped(untrained)
         ));
     }
     let unstopped = progress.unstopped.load(Relaxed);
     if unstopped > 0 {
         ui.warn(&format!(
-            "{} conversations have an answer behind which no stop token is learnt: the template writes nothing there that belongs to the turn, so a model will not learn where to stop; write EOS behind an answer in `chat.template`, or mark what ends a turn with `{{% generation %}}`",
+            "{} conversations have an answer behind which no stop token is trained on: the template writes nothing there that belongs to the turn, so a model will not learn where to stop; write EOS behind an answer in `chat.template`, or mark what ends a turn with `{{% generation %}}`",
             grouped(unstopped)
         ));
     }

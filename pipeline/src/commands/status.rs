@@ -19,8 +19,8 @@ use crate::ui::Ui;
 
 /// Show how far the steps of a pipeline are
 ///
-/// Reads what is done from the store, and what waits or runs from the locks there and, where there
-/// is a Slurm cluster, from its queue. No accounting database is needed.
+/// Reads finished steps from the store, and waiting or running steps from its locks and from the
+/// queue of a Slurm cluster. It needs no accounting database.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata status\n  ratdata status tiny --json")]
 pub(crate) struct StatusArgs {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
-    self, DtypeChoice, Edge, Job, JobError, OnBadRow, Order, Outcome, Progress, RowTally,
+    self, DtypeChoice, Edge, Job, JobError, OnBadRow, Order, Outcome, Progress, RowCounter,
     SpecialInText, Tokenize, count_documents,
 };
 use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
@@ -20,21 +20,21 @@ use crate::interrupt;
 use crate::library_failures::hub_failure;
 use crate::number::{count, thread_count, threads_of, whole};
 use crate::progress::{FetchBars, JobProgress};
-use crate::quantity::grouped;
 use crate::summary::{BinsSummary, EstimateSummary};
 use crate::ui::Ui;
+use ratdata_console::grouped;
 
 /// Turn text into memory-mapped token bins
 ///
-/// Reads parquet, JSON lines or plain text, encodes every document, splits each file into train
-/// and val as the reference does, and writes headerless bins with a document index and a manifest.
-/// The same inputs and options give the same bytes, whatever `--num-proc`. A run that was stopped
-/// goes on where it was when the same command is given again.
+/// Reads parquet, JSON lines or plain text, encodes every document, splits each file into train and
+/// val as the reference does, and writes headerless bins with a document index and a manifest. The
+/// same inputs and options give the same bytes for any `--num-proc`. After a stop, the same command
+/// continues.
 ///
-/// A folder, or a data set of the hub, is read as its training data: files whose names, or whose
-/// folders' names, say `validation`, `valid`, `val`, `dev`, `eval`, `test` or `testing` are left out,
-/// which is told. Cards, licences, hidden files and what programs note for themselves are no data.
-/// `docs/inputs.md` has the rules.
+/// A folder or a data set of the hub is read as training data. Files and folders named
+/// `validation`, `valid`, `val`, `dev`, `eval`, `test` or `testing` are left out, with a message.
+/// Cards, licences, hidden files and the notes of programs are not data. `docs/inputs.md` has the
+/// rules.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TokenizeArgs {
@@ -46,8 +46,8 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     input: Vec<String>,
 
-    /// Which files of a folder or data set are read, by the split that their names tell; a file that
-    /// is named by itself or by a pattern is read in any case
+    /// Which files of a folder or data set are read, by the split in their names; a file that you
+    /// name yourself, or by a pattern, is always read
     #[arg(long, value_enum, default_value_t = SplitFiles::Train)]
     split_files: SplitFiles,
 
@@ -55,11 +55,11 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, default_value = "data/tokens", value_name = "DIR")]
     out: PathBuf,
 
-    /// How many threads work [default: all processors]
+    /// The number of threads [default: all processors]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = thread_count)]
     num_proc: Option<NonZeroUsize>,
 
-    /// What the files' names begin with [default: the tokenizer's name]
+    /// The prefix of file names [default: the tokenizer's name]
     #[arg(long, value_name = "NAME")]
     name: Option<PlainName>,
 
@@ -92,7 +92,7 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_name = "on|off|TOKEN", default_value = "off", value_parser = edge)]
     bos: Edge,
 
-    /// What becomes of special tokens that are written in the text
+    /// How to read special tokens in the text
     #[arg(long, value_enum, default_value_t = SpecialInText::Parse)]
     special_in_text: SpecialInText,
 
@@ -100,11 +100,11 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_enum, default_value_t = DtypeChoice::Auto)]
     dtype: DtypeChoice,
 
-    /// Take at most so many documents, in the order of the input
+    /// Take at most N documents, in the order of the input
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count)]
     limit_docs: Option<NonZeroU64>,
 
-    /// What becomes of rows that hold no text
+    /// How to treat rows without text
     #[arg(long, value_enum, default_value_t = OnBadRow::Fail)]
     on_bad_row: OnBadRow,
 
@@ -112,12 +112,12 @@ pub(crate) struct TokenizeArgs {
     #[arg(long)]
     estimate: bool,
 
-    /// Do only the input files of share I of N (from 0), and leave the artifact to a later run
-    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    /// Encode the input files of share I of N (from 0); a run without this option writes the
+    /// artifact [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
     #[arg(long, value_name = "I/N", conflicts_with = "limit_docs")]
     shard: Option<Share>,
 
-    /// Replace what another job left in the folder
+    /// Replace the files of another job in the folder
     #[arg(long)]
     force: bool,
 }
@@ -283,7 +283,7 @@ fn tell_changed(ui: &Ui, progress: &Progress) {
 }
 
 /// Warns of rows in which something was found.
-fn tell_rows(ui: &Ui, rows: &RowTally, what: &str) {
+fn tell_rows(ui: &Ui, rows: &RowCounter, what: &str) {
     if rows.count() > 0 {
         ui.warn(&format!("{} {what}, among them:\n  {}", rows.count(), rows.first().join("\n  ")));
     }

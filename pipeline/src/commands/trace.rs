@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord};
+use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord, narrow};
 use ratdata_tokenize::corpus::{Tokenize, is_document};
 use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, Undecodable, text_at};
@@ -17,10 +17,10 @@ use crate::number::{column, length, whole};
 use crate::trainer::{Drawn, draws};
 use crate::ui::Ui;
 
-/// Lead a token back to its document, file, row and characters
+/// Trace a token to its document, file, row and characters
 ///
-/// Everything is computed from the manifest, the index and the recorded order; nothing extra is
-/// stored. With `--input`, the source is read too, for the row's url and the character span.
+/// Computes everything from the manifest, the index and the recorded order. With `--input`, it also
+/// reads the source, for the row's URL and the character span.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TraceArgs {
@@ -31,7 +31,7 @@ pub(crate) struct TraceArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "OFFSET", value_parser = whole, conflicts_with_all = ["row", "column", "iteration"], required_unless_present_any = ["row", "iteration"])]
     token: Option<u64>,
 
-    /// A row of a pack or of pairs, or of the reference's windows over token bins
+    /// A row of a pack or of pairs, or one of the reference's rows over token bins
     #[arg(long, allow_negative_numbers = true, value_name = "R", value_parser = whole)]
     row: Option<u64>,
 
@@ -39,11 +39,11 @@ pub(crate) struct TraceArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "C", default_value_t = 0, value_parser = column)]
     column: u32,
 
-    /// What a training run drew in this iteration, counted from 1: the same column of each sequence
+    /// An iteration of a training run, from 1: traces the same column of each of its sequences
     #[arg(long, allow_negative_numbers = true, value_name = "I", value_parser = whole, conflicts_with = "row")]
     iteration: Option<u64>,
 
-    /// How many inputs a window has, where `--row` speaks of token bins
+    /// The number of inputs of a row, where `--row` counts rows of token bins
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 4096, value_parser = length)]
     seq_len: u32,
 
@@ -384,7 +384,7 @@ fn url_of(file: &SourceFile, row: u64) -> Option<String> {
     let mut before = 0;
     table
         .read(&mut |rows| {
-            let place = usize::try_from(row - before).unwrap_or(usize::MAX);
+            let place: usize = narrow(row - before);
             let Some(found) = rows.get(place) else {
                 before += rows.len() as u64;
                 return true;

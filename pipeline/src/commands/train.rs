@@ -9,9 +9,9 @@ use crate::ui::Ui;
 
 /// Train a model on token bins
 ///
-/// Passes everything on to `ratdata-train`: CONFIG is a TOML file or the name of an experiment,
-/// `--data DIR` what `tokenize`, `sft` or `pack` made. `ratdata train --help` lists its options.
-/// Without CONFIG it trains the experiment of `ratdata.toml`, or lists the experiments there are.
+/// Passes all arguments to `ratdata-train`. CONFIG is a TOML file or the name of an experiment, and
+/// `--data DIR` an artifact of `tokenize`, `sft` or `pack`. `ratdata train --help` lists all
+/// options. Without CONFIG, it trains the experiment of `ratdata.toml`, or lists all experiments.
 #[derive(clap::Args, Clone, Debug)]
 #[command(disable_help_flag = true, after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {

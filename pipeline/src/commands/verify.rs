@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, Kind};
 use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
-use crate::quantity::{grouped, sized};
 use crate::ui::Ui;
 use crate::verify::{
     Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
 };
+use ratdata_console::{grouped, sized};
 
 /// Prove that an artifact is what its manifest says
 ///
 /// Checks sizes and checksums, indexes against bins, spans against rows, documents against the rows
-/// of their sources, and every id against the vocabulary; of a pack its base, too. With
-/// `--retokenize`, a random share of the source documents is encoded again by the slow twin and
-/// compared. Ends with status 3 and the first offence's place where something is wrong; a share ends
-/// with 0 and leaves that to the run without `--shard`, which joins what shares found.
+/// of their sources, and every id against the vocabulary; for a pack, also its base. With
+/// `--retokenize`, the oracle encodes a random share of the source documents again, and the ids are
+/// compared. If something is wrong, it prints the first place and ends with status 3. A share
+/// always ends with status 0; the run without `--shard` joins the findings of all shares.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyArgs {
@@ -43,15 +43,15 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: Option<String>,
 
-    /// The seed with which documents are drawn
+    /// The seed of the random share
     #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = crate::number::whole)]
     sample: u64,
 
-    /// A folder that gets `report.json`, and keeps what shares have found until then
+    /// A folder for `report.json` and for the findings of shares
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Do only share I of N (from 0) of the work, and leave the report to a later run
+    /// Check share I of N (from 0) of the work; a run without this option writes the report
     /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
     #[arg(long, value_name = "I/N", requires = "out")]
     shard: Option<Share>,

@@ -86,7 +86,7 @@ pub(crate) fn svg(plan: &Plan) -> String {
 /// How high a box is, how far boxes are apart, and how far the drawing is from its edge.
 const BOX: usize = 44;
 const BELOW: usize = 26;
-const BESIDE: usize = 56;
+const GAP: usize = 56;
 const EDGE: usize = 20;
 
 /// Where the boxes of a drawing stand: columns as wide as the widest name in them.
@@ -116,14 +116,14 @@ impl Places {
     /// Returns the left and the upper edge of a step's box, and how wide it is.
     fn of_step(&self, PlanIndex(step): PlanIndex) -> (usize, usize, usize) {
         let (column, row) = self.at[step];
-        let left: usize = self.wide[..column].iter().map(|wide| wide + BESIDE).sum();
+        let left: usize = self.wide[..column].iter().map(|wide| wide + GAP).sum();
         (EDGE + left, EDGE + row * (BOX + BELOW), self.wide[column])
     }
 
     fn size(&self) -> (usize, usize) {
-        let wide: usize = self.wide.iter().map(|wide| wide + BESIDE).sum();
+        let wide: usize = self.wide.iter().map(|wide| wide + GAP).sum();
         let high = self.rows * (BOX + BELOW);
-        (wide.saturating_sub(BESIDE) + 2 * EDGE, high.saturating_sub(BELOW) + 2 * EDGE)
+        (wide.saturating_sub(GAP) + 2 * EDGE, high.saturating_sub(BELOW) + 2 * EDGE)
     }
 }
 

@@ -80,9 +80,9 @@ impl PipelineError {
             Self::NoKind { known, .. } => Some(format!("it is one of {known}")),
             Self::NoPipeline { known, .. } => Some(format!("compiled in are {known}")),
             Self::Cycle { .. } => Some("take one of these inputs away".into()),
-            Self::NestedOutput { .. } => {
-                Some("a result is never changed: give one of them a path beside the other's".into())
-            }
+            Self::NestedOutput { .. } => Some(
+                "a result is never changed: give one of them a path outside the other's".into(),
+            ),
             Self::DuplicateOutput { .. } => Some("give one of them another path".into()),
             Self::UnknownName { nearest: Some(nearest), .. }
             | Self::MissingInput { nearest: Some(nearest), .. } => {

@@ -311,7 +311,7 @@ fn fits(key: &str, value: &Value) -> bool {
     }
 }
 
-/// Returns the steps' tables by name, as they lie: there may be a great many.
+/// Returns the steps' tables by name, without copies: there may be a great many.
 fn steps_of<'a>(
     path: &Path,
     table: &'a Table,

@@ -23,7 +23,7 @@ pub(crate) struct StepRecipe {
     pub(crate) inputs: BTreeMap<String, String>,
 }
 
-/// A recipe as it is kept beside its result, so that a later plan can say what changed.
+/// A recipe as it is kept with its result, so that a later plan can say what changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Made {
     #[serde(flatten)]

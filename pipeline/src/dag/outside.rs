@@ -6,13 +6,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::recipe::Task;
-use ratdata_schemas::{Checksum, FileState, Identity, Known, MANIFEST_FILE, Manifest};
+use ratdata_schemas::{
+    Checksum, FileState, FoldersAbove, Identity, Known, MANIFEST_FILE, Manifest,
+};
 use ratdata_tokenize::tokenizer::CONFIG_FILES;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -23,15 +24,15 @@ use super::step::{Step, reference, texts};
 use super::step_key::{Key, Role};
 use super::step_kind::key;
 use crate::interrupt;
-use crate::quantity::sized;
 use crate::transcode;
+use ratdata_console::sized;
 
 /// From how many bytes on it is said that they are read, since that takes its time.
 const WORTH_SAYING: u64 = 1 << 30;
 
 /// What is read together with a file that a key names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Beside {
+enum Companions {
     /// Nothing.
     Nothing,
     /// What says which of a tokenizer's tokens end a document.
@@ -62,7 +63,7 @@ pub(crate) struct Content {
     /// What the config calls them.
     pub(crate) name: String,
     path: PathBuf,
-    beside: Beside,
+    companions: Companions,
     pub(crate) files: Vec<Read>,
     /// The checksum of all of it.
     pub(crate) checksum: Checksum,
@@ -81,7 +82,7 @@ impl Content {
     ///
     /// A file cannot be read, or `stop` was set.
     pub(crate) fn changed(&self, stop: &AtomicBool) -> io::Result<Option<PathBuf>> {
-        let now: BTreeSet<PathBuf> = list(&self.path, self.beside)?.into_iter().collect();
+        let now: BTreeSet<PathBuf> = list(&self.path, self.companions)?.into_iter().collect();
         let then: BTreeSet<PathBuf> = self.files.iter().map(|read| read.path.clone()).collect();
         if let Some(other) = now.symmetric_difference(&then).next() {
             return Ok(Some(other.clone()));
@@ -105,7 +106,7 @@ pub(crate) struct Outside<'a> {
     known: &'a Known,
     /// Is told what takes its time.
     tell: &'a dyn Fn(&str),
-    contents: HashMap<(Beside, String), Arc<Content>>,
+    contents: HashMap<(Companions, String), Arc<Content>>,
 }
 
 impl<'a> Outside<'a> {
@@ -126,14 +127,14 @@ impl<'a> Outside<'a> {
     pub(crate) fn of(&mut self, step: &Step) -> Result<Vec<Arc<Content>>, PipelineError> {
         let mut found = Vec::new();
         for (key, text) in self.named(step) {
-            let beside = match key.role {
-                Role::Tokenizer => Beside::Tokenizer,
-                Role::ForeignInput => Beside::Layouts,
-                _ => Beside::Nothing,
+            let companions = match key.role {
+                Role::Tokenizer => Companions::Tokenizer,
+                Role::ForeignInput => Companions::Layouts,
+                _ => Companions::Nothing,
             };
             let path = self.base.join(text);
             let folder = path.is_dir() && !key.role.takes_folders();
-            match if folder { None } else { self.content(text, &path, beside)? } {
+            match if folder { None } else { self.content(text, &path, companions)? } {
                 Some(content) => found.push(content),
                 // The config holds the name already.
                 None if key.role.is_name(text) => {}
@@ -196,7 +197,7 @@ impl<'a> Outside<'a> {
             }
             let path = PathBuf::from(split.located());
             let named = format!("{file}: {name}");
-            let content = self.content(&named, &path, Beside::Nothing)?;
+            let content = self.content(&named, &path, Companions::Nothing)?;
             found.push(content.ok_or_else(|| PipelineError::MissingInput {
                 place: place_of(self.pipeline, &["steps", &step.name, key::TASK_FILE]),
                 step: step.name.clone(),
@@ -212,14 +213,14 @@ impl<'a> Outside<'a> {
         &mut self,
         name: &str,
         path: &Path,
-        beside: Beside,
+        companions: Companions,
     ) -> Result<Option<Arc<Content>>, PipelineError> {
-        let key = (beside, name.to_owned());
+        let key = (companions, name.to_owned());
         if let Some(content) = self.contents.get(&key) {
             return Ok(Some(content.clone()));
         }
         let refused = |source| PipelineError::Io { path: path.to_owned(), source };
-        let files = list(path, beside).map_err(refused)?;
+        let files = list(path, companions).map_err(refused)?;
         if files.is_empty() {
             return Ok(None);
         }
@@ -227,7 +228,7 @@ impl<'a> Outside<'a> {
         let line = |read: &Read| format!("{} {}\n", read.name, read.blake3);
         let checksum = Checksum::of(files.iter().map(line).collect::<String>().as_bytes());
         let (name, path) = (name.to_owned(), path.to_owned());
-        let content = Arc::new(Content { name, path, beside, files, checksum });
+        let content = Arc::new(Content { name, path, companions, files, checksum });
         self.contents.insert(key, content.clone());
         Ok(Some(content))
     }
@@ -265,18 +266,18 @@ impl<'a> Outside<'a> {
 }
 
 /// Returns the files that a path or pattern names, and those that are read with them.
-fn list(path: &Path, beside: Beside) -> io::Result<Vec<PathBuf>> {
+fn list(path: &Path, companions: Companions) -> io::Result<Vec<PathBuf>> {
     let pattern = !path.exists() && path.to_string_lossy().contains(['*', '?', '[']);
     let mut files = if pattern { matching(path) } else { files_of(path)? };
-    match beside {
-        Beside::Tokenizer if path.is_file() => {
-            let beside = CONFIG_FILES.map(|name| path.with_file_name(name));
-            files.extend(beside.into_iter().filter(|path| path.is_file()));
+    match companions {
+        Companions::Tokenizer if path.is_file() => {
+            let configs = CONFIG_FILES.map(|name| path.with_file_name(name));
+            files.extend(configs.into_iter().filter(|path| path.is_file()));
         }
-        Beside::Nothing | Beside::Tokenizer => {}
-        Beside::Layouts => {
+        Companions::Nothing | Companions::Tokenizer => {}
+        Companions::Layouts => {
             let more: Vec<PathBuf> =
-                files.iter().flat_map(|file| transcode::beside(file)).collect();
+                files.iter().flat_map(|file| transcode::companions(file)).collect();
             files.extend(more);
         }
     }
@@ -317,18 +318,14 @@ fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
             ["bin", "idx"].map(|ending| PathBuf::from(format!("{}.{ending}", path.display())));
         return Ok(if pair.iter().all(|file| file.is_file()) { pair.into() } else { Vec::new() });
     }
-    files_below(path, &mut Vec::new())
+    files_below(path, &mut FoldersAbove::default())
 }
 
-/// Returns all files below a folder, in the order of their names; `above` are the folders that it was
-/// reached through, so that a link to one of them ends the way.
-fn files_below(path: &Path, above: &mut Vec<(u64, u64)>) -> io::Result<Vec<PathBuf>> {
-    let metadata = fs::metadata(path)?;
-    let id = (metadata.dev(), metadata.ino());
-    if above.contains(&id) {
+/// Returns all files below a folder, in the order of their names.
+fn files_below(path: &Path, above: &mut FoldersAbove) -> io::Result<Vec<PathBuf>> {
+    if !above.enter(path)? {
         return Ok(Vec::new());
     }
-    above.push(id);
     let mut entries = fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -341,7 +338,7 @@ fn files_below(path: &Path, above: &mut Vec<(u64, u64)>) -> io::Result<Vec<PathB
     for entry in entries {
         found.extend(if entry.is_dir() { files_below(&entry, above)? } else { vec![entry] });
     }
-    above.pop();
+    above.leave();
     Ok(found)
 }
 
@@ -366,10 +363,10 @@ mod tests {
         File::create(path).unwrap().write_all(bytes).unwrap();
     }
 
-    fn content(path: &Path, beside: Beside, known: &Known) -> Content {
+    fn content(path: &Path, companions: Companions, known: &Known) -> Content {
         let tell = |_: &str| {};
         let mut outside = Outside::new(path, path, known, &tell);
-        Arc::unwrap_or_clone(outside.content("x", path, beside).unwrap().unwrap())
+        Arc::unwrap_or_clone(outside.content("x", path, companions).unwrap().unwrap())
     }
 
     #[test]
@@ -392,19 +389,19 @@ mod tests {
         let mut bytes = vec![0; 3 << 20];
         put(&path, &bytes);
         let known = Known::default();
-        let first = content(&path, Beside::Nothing, &known);
-        let again = content(&path, Beside::Nothing, &known);
+        let first = content(&path, Companions::Nothing, &known);
+        let again = content(&path, Companions::Nothing, &known);
         assert_eq!((&again.checksum, known.reads()), (&first.checksum, 1));
 
         put(&path, &bytes);
-        let touched = content(&path, Beside::Nothing, &known);
+        let touched = content(&path, Companions::Nothing, &known);
         assert_eq!((&touched.checksum, known.reads()), (&first.checksum, 2));
         assert_eq!(first.changed(&GO_ON).unwrap(), None, "touched, and still the same");
 
         // Where no sample of before was taken.
         bytes[20 << 10] = 1;
         put(&path, &bytes);
-        let edited = content(&path, Beside::Nothing, &known);
+        let edited = content(&path, Companions::Nothing, &known);
         assert_ne!(edited.checksum, first.checksum);
         assert_eq!(first.changed(&GO_ON).unwrap(), Some(path));
     }
@@ -414,12 +411,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         put(&folder.path().join("d/a"), b"a");
         let known = Known::default();
-        let first = content(&folder.path().join("d"), Beside::Nothing, &known);
+        let first = content(&folder.path().join("d"), Companions::Nothing, &known);
         let added = folder.path().join("d/b");
 
         put(&added, b"b");
         assert_eq!(first.changed(&GO_ON).unwrap(), Some(added.clone()));
-        let second = content(&folder.path().join("d"), Beside::Nothing, &known);
+        let second = content(&folder.path().join("d"), Companions::Nothing, &known);
         fs::remove_file(&added).unwrap();
 
         assert_ne!(first.checksum, second.checksum);
@@ -432,20 +429,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let known = Known::default();
-        for (own, other, beside) in [
-            ("tokenizer.json", "tokenizer_config.json", Beside::Tokenizer),
-            ("x.bin", "x.idx", Beside::Layouts),
-            ("y.ds", "y.ds.metadata", Beside::Layouts),
-            ("z.npy", "z.csv.gz", Beside::Layouts),
-            ("z.npy", "label_mask/z.npy", Beside::Layouts),
+        for (own, other, companions) in [
+            ("tokenizer.json", "tokenizer_config.json", Companions::Tokenizer),
+            ("x.bin", "x.idx", Companions::Layouts),
+            ("y.ds", "y.ds.metadata", Companions::Layouts),
+            ("z.npy", "z.csv.gz", Companions::Layouts),
+            ("z.npy", "label_mask/z.npy", Companions::Layouts),
         ] {
             put(&path(own), b"ids");
             put(&path(other), b"one");
-            let first = content(&path(own), beside, &known);
+            let first = content(&path(own), companions, &known);
 
             put(&path(other), b"two");
 
-            let second = content(&path(own), beside, &known);
+            let second = content(&path(own), companions, &known);
             assert_ne!(first.checksum, second.checksum, "{other}");
         }
     }

@@ -1,4 +1,4 @@
-//! The tables beside the steps: `[resources]` and `[executor.slurm]`, each key with its own line.
+//! The other tables of a pipeline: `[resources]` and `[executor.slurm]`, each key with its own line.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -14,6 +14,7 @@ use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::failure::{Failure, Kind};
+use ratdata_schemas::narrow;
 
 /// How many files the corpus has, each with another codec.
 const FILES: usize = 3;
@@ -62,7 +63,7 @@ fn write_parquet(
     let integers = |of: &dyn Fn(usize) -> i64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values((0..texts.len()).map(of)))
     };
-    let score = |row: usize| 2.5 + f64::from(u8::try_from(row % 25).unwrap_or(0)) / 10.0;
+    let score = |row: usize| 2.5 + f64::from(narrow::<_, u8>(row % 25)) / 10.0;
     let batch = RecordBatch::try_from_iter([
         ("text", strings(&|row| texts[row].clone())),
         ("id", strings(&|row| format!("<urn:demo:{number}:{row}>"))),
@@ -71,7 +72,7 @@ fn write_parquet(
         ("file_path", strings(&|_| format!("demo/{number}"))),
         ("language", strings(&|_| "en".into())),
         ("language_score", floats(&|_| 0.99)),
-        ("token_count", integers(&|row| i64::try_from(texts[row].len() / 4).unwrap_or(0))),
+        ("token_count", integers(&|row| narrow(texts[row].len() / 4))),
         ("score", floats(&score)),
         ("int_score", integers(&|row| if score(row) < 3.5 { 3 } else { 4 })),
     ])?;
@@ -226,7 +227,7 @@ impl Lesson {
         let mut mixed = self.state;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ mixed >> 31) % n as u64).unwrap_or(0)
+        narrow((mixed ^ mixed >> 31) % n as u64)
     }
 
     fn pick(&mut self, words: &[&'static str]) -> &'static str {

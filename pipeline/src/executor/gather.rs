@@ -16,8 +16,8 @@ use crate::store::{DONE, Store, share_lock};
 
 /// Moves what the shares hold into the staging folder.
 ///
-/// A share that is being made at this moment is left to whoever is at it. A gathering that was cut
-/// off is gone on with: what was moved is not there to be moved again.
+/// Skips a share that another process makes at this moment. A gathering that was stopped continues:
+/// files that were moved are not moved twice.
 ///
 /// # Errors
 ///

@@ -79,7 +79,7 @@ pub(crate) fn run_plan(
 /// # Errors
 ///
 /// The store or stdout cannot be written. A step that fails is counted, and those that do not
-/// need it go on.
+/// need it continue.
 pub(crate) fn execute(
     run: &Run<'_>,
     limits: Limits,
@@ -234,7 +234,7 @@ impl<'r, 'a> Board<'r, 'a> {
             Some(wanted) => wanted.min(self.limits.threads),
             // What a program of the user's own can use is not known, unless it is said.
             None if task.kind == StepKind::Command => 1,
-            // All others share what is free with those that wait beside them.
+            // All others share what is free with the others that wait.
             None => {
                 let is_ours = |other: &&PlanIndex| self.run.task(**other).kind != StepKind::Command;
                 free.div_ceil(self.ready.iter().filter(is_ours).count() + 1)

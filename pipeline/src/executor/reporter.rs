@@ -14,10 +14,10 @@ use ratdata_schemas::{ArtifactError, RunEvent, RunEventKind, RunOutcome};
 use super::running_step::{RunningStep, tail, words_of};
 use crate::failure::Failure;
 use crate::library_failures::store_failure;
-use crate::quantity::sized;
 use crate::store::runs::{EVENTS, record};
 use crate::ui::Ui;
 use crate::watcher::work_and_show;
+use ratdata_console::sized;
 
 /// How often it is told how far the running steps are.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -34,8 +34,8 @@ pub(crate) struct Reporter<'a> {
 struct State {
     record: File,
     running: Vec<(RunningStep, ProgressBar)>,
-    /// Whoever read our output has gone, and the run goes on.
-    deaf: bool,
+    /// The reader of our output has closed it. The run continues.
+    stdout_closed: bool,
 }
 
 impl<'a> Reporter<'a> {
@@ -45,7 +45,7 @@ impl<'a> Reporter<'a> {
     ///
     /// The record cannot be written.
     pub(crate) fn new(ui: &'a Ui, folder: &Path) -> std::io::Result<Self> {
-        let state = State { record: record(folder)?, running: Vec::new(), deaf: false };
+        let state = State { record: record(folder)?, running: Vec::new(), stdout_closed: false };
         let (state, view) = (Mutex::new(state), MultiProgress::new());
         Ok(Self { ui, state, view, folder: folder.to_owned() })
     }
@@ -75,9 +75,9 @@ impl<'a> Reporter<'a> {
             });
         }
         if self.ui.json() {
-            if !state.deaf {
+            if !state.stdout_closed {
                 match Ui::print(&line) {
-                    Err(closed) if closed.is_silent() => state.deaf = true,
+                    Err(closed) if closed.is_silent() => state.stdout_closed = true,
                     printed => return printed,
                 }
             }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use ratdata_schemas::{RunEventKind, StepProgress};
 
-use crate::quantity::{grouped, sized, sized_f};
 use crate::store;
+use ratdata_console::{grouped, sized, sized_f};
 
 /// Over how long a rate is taken.
 const RATE_OVER: Duration = Duration::from_secs(10);

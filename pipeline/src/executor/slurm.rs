@@ -20,7 +20,7 @@ const TASKS: usize = 16;
 /// Hands the stale steps of a run to the cluster and returns at once.
 ///
 /// A step's job runs `ratdata run PIPELINE STEP`, which finds what is fresh, takes the step's lock,
-/// and goes on with what an earlier attempt left: so a job that is killed and queued again, or
+/// and continues what an earlier attempt left: so a job that is killed and queued again, or
 /// handed over twice, redoes only what is missing. A step that can be shared gets an array of such
 /// jobs with `--shard` before it. Jobs wait for those of their inputs by `afterok`.
 ///
@@ -127,7 +127,7 @@ fn indexes(shares: &[Share]) -> String {
 }
 
 impl Job<'_> {
-    /// Writes the job's script beside the run's record and hands it over; returns its number.
+    /// Writes the job's script next to the run's record and hands it over; returns its number.
     fn submit(&self, step: &str, words: &[String]) -> Result<u64, Failure> {
         let folder = &self.run.folder;
         let program = std::env::current_exe().map_err(|wrong| refused("ratdata", &wrong))?;

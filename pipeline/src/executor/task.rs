@@ -323,7 +323,7 @@ fn wait(mut child: Child, stop: &AtomicBool) -> io::Result<ExitStatus> {
             _ => None,
         };
         if let (Some(signal), Some(group)) = (signal, group) {
-            // A group that has ended in the meantime is found by the next `try_wait`.
+            // It fails where the group has ended in the meantime, which the next `try_wait` finds.
             kill_process_group(group, signal).unwrap_or_default();
         }
         std::thread::sleep(pause);

@@ -17,8 +17,8 @@ use super::progress::{Counts, RowsLine};
 use super::prompts::{Prompt, PromptSet};
 use super::settings::Settings;
 use crate::failure::{Failure, Kind};
-use crate::quantity::grouped;
 use crate::ui::Ui;
+use ratdata_console::grouped;
 
 /// How many more requests the process has than it can work on: a row that is done leaves its slot to
 /// one that is there already.

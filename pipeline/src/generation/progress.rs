@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ratdata_schemas::ProgressFile;
 
-use crate::quantity::grouped;
 use crate::ui::Ui;
+use ratdata_console::grouped;
 
 /// How often a plain line is printed where the line cannot be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);

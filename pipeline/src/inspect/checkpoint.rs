@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
-use crate::quantity::{grouped, sized};
+use ratdata_console::{grouped, sized};
 
 /// The content of a file of weights.
 #[derive(Debug, Serialize)]

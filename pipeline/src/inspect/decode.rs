@@ -4,7 +4,7 @@ use ratdata_schemas::{BinSet, Row, RowSet, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use super::stretches::{draw, numbers};
+use super::excerpts::{draw, numbers};
 use crate::plain::plain;
 use crate::ui::Painted;
 
@@ -97,10 +97,8 @@ pub(super) fn show_rows(
     let mut shown = Vec::new();
     for number in numbers(set.num_rows(), count, seed) {
         set.read(number, &mut row);
-        let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
-        // A token is trained on if the position before it has it as its label.
-        let before = row.labels[..end].iter().map(|&label| label >= 0);
-        let trained: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
+        let (text, trained) = (row.text(), row.trained());
+        let end = text.len();
         // Most rows have the text that is trained on at the end, so the end is shown.
         let from = end.saturating_sub(2 * SHOWN);
         let place = format!(
@@ -109,7 +107,7 @@ pub(super) fn show_rows(
             row.document_ends.len(),
             end - from
         );
-        shown.push(Shown::of(place, tokenizer, &row.inputs[from..end], &trained[from..], false));
+        shown.push(Shown::of(place, tokenizer, &text[from..], &trained[from..], false));
     }
     shown
 }

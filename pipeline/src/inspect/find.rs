@@ -5,7 +5,7 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use rayon::prelude::*;
 
 use super::decode::Shown;
-use super::stretches::{WINDOW, ids_from, is_indexed, range_of};
+use super::excerpts::{WINDOW, ids_from, is_indexed, range_of};
 use crate::failure::Failure;
 use crate::interrupt;
 
@@ -51,10 +51,9 @@ pub(super) fn find_in_rows(
     first_of(set.num_rows(), |number| {
         let mut row = Row::default();
         set.read(number, &mut row);
-        let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
-        let text = tokenizer.decode(&row.inputs[..end]);
+        let text = tokenizer.decode(row.text());
         let at = text.find(wanted)?;
-        let column = tokens_before(tokenizer, &row.inputs[..end], at);
+        let column = tokens_before(tokenizer, row.text(), at);
         let place = format!("{split} row {number}, column {column} of {}", row.inputs.len());
         Some(around(place, &text, at, wanted))
     })

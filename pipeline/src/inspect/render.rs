@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::view::{IdCount, Inspection, LengthsView, SplitView, StreamView};
-use crate::quantity::{grouped, sized};
+use ratdata_console::{grouped, sized};
 
 /// The width of the longest bar.
 const BAR: usize = 40;

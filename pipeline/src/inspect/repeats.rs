@@ -7,6 +7,7 @@
 //! The highest bits of a hash choose one of several small tables. A thread adds many hashes to a table
 //! at a time, so the table stays in the processor's cache meanwhile. All threads share the tables.
 
+use ratdata_schemas::narrow;
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
@@ -107,7 +108,7 @@ pub(crate) struct Adder<'a> {
 impl Adder<'_> {
     pub(crate) fn add(&mut self, hash: u64) {
         // Six bits are always an index of a table.
-        let number = usize::try_from(hash >> (u64::BITS - TABLE_BITS)).unwrap_or(0);
+        let number: usize = narrow(hash >> (u64::BITS - TABLE_BITS));
         let held = &mut self.held[number];
         held.push(hash);
         if held.len() == HELD {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ratdata_schemas::{BinSet, Shard, TokenId, Tokens};
+use ratdata_schemas::{BinSet, Shard, TokenId, Tokens, narrow};
 
 use super::documents::{Contents, Counter, DocumentCounts, Marks};
 use super::eos_gaps::{Gap, gap_of};
@@ -328,7 +328,7 @@ impl<'a> Worker<'a> {
 }
 
 fn place(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+    narrow(number)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::documents::Contents;
 use super::view::{Inspection, SplitView};
-use crate::quantity::grouped;
+use ratdata_console::grouped;
 
 /// A longer run of one id gives a warning.
 const ODD_RUN: u64 = 512;

@@ -9,7 +9,7 @@ use ratdata_schemas::recipe::{MergedInput, Recipe};
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
-use crate::quantity::{grouped, sized};
+use ratdata_console::{grouped, sized};
 
 /// A chain of bases longer than this is not followed.
 const LONGEST: usize = 8;

@@ -5,7 +5,6 @@
 //! security policy of the page forbids other scripts and loads nothing.
 
 mod lineage;
-mod plot;
 mod runs;
 mod samples;
 mod tables;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::lineage::Node;
-use super::plot::{Plot, Scale, Series, amount};
-use crate::quantity::grouped;
+use ratdata_console::grouped;
+use ratdata_console::{Plot, Scale, Series, amount};
 
 /// The measurements of a run, one JSON object a line, and the configuration that it ran with.
 const METRICS: &str = "metrics.jsonl";

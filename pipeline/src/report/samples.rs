@@ -71,10 +71,8 @@ pub(crate) fn of_rows(
     let mut samples = Vec::new();
     for number in numbers(set.num_rows(), count, seed) {
         set.read(number, &mut row);
-        let end = row.document_ends.last().map_or(0, |&end| end as usize).min(row.inputs.len());
-        // A token is trained on if the position before it has it as its label.
-        let before = row.labels[..end].iter().map(|&label| label >= 0);
-        let trained: Vec<bool> = std::iter::once(false).chain(before).take(end).collect();
+        let (text, trained) = (row.text(), row.trained());
+        let end = text.len();
         let from = end.saturating_sub(SHOWN);
         samples.push(Sample {
             place: format!(
@@ -82,7 +80,7 @@ pub(crate) fn of_rows(
                 row.inputs.len(),
                 row.document_ends.len()
             ),
-            tokens: tokens_of(tokenizer, &row.inputs[from..end], &trained[from..]),
+            tokens: tokens_of(tokenizer, &text[from..], &trained[from..]),
             more: false,
         });
     }

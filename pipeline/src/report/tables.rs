@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
-use super::plot::{Plot, Scale, Series, amount};
 use super::samples::visible;
 use crate::inspect::{IdCount, Inspection, SplitView};
-use crate::quantity::{grouped, sized};
+use ratdata_console::{Plot, Scale, Series, amount};
+use ratdata_console::{grouped, sized};
 
 /// The most lines of a table; a longer one is cut, with a note.
 const MOST_ROWS: usize = 2000;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
-use crate::quantity::{grouped, sized, sized_f};
+use ratdata_console::{grouped, sized, sized_f};
 
 /// What an artifact of token bins holds.
 #[derive(Debug, Serialize)]

@@ -5,7 +5,7 @@ use std::fmt;
 use ratdata_tokenize::corpus::Estimate;
 use serde::Serialize;
 
-use crate::quantity::{grouped, sized};
+use ratdata_console::{grouped, sized};
 
 /// What a job would make.
 #[derive(Debug, Serialize)]

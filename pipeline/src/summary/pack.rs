@@ -7,7 +7,7 @@ use ratdata_schemas::Manifest;
 use ratdata_tokenize::pack::SplitPacked;
 use serde::Serialize;
 
-use crate::quantity::grouped;
+use ratdata_console::grouped;
 
 /// What a pack holds.
 #[derive(Debug, Serialize)]

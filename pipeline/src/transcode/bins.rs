@@ -12,11 +12,10 @@ use ratdata_schemas::layouts::llmc::{self, LlmcHeader};
 use ratdata_schemas::layouts::{megatron, npy, olmo, safetensors};
 use ratdata_schemas::{BinSet, Carried, Dtype, Shard, TokenId};
 
+use super::error::TranscodeError;
+use super::export_files::{Export, ExportedFile, NewFile};
+use super::export_job::{ExportJob, ExportLayout, LABEL_MASKS};
 use super::text::export_text;
-use super::{Export, ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
-
-/// The folder within a split's in which the layout of `OLMo` has its masks.
-pub(super) const LABEL_MASKS: &str = "label_mask";
 
 /// Writes the token bins of one split.
 pub(super) fn export_bins(

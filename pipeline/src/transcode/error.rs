@@ -101,13 +101,13 @@ impl TranscodeError {
                 Some("let what writes it end, then give the same command again")
             }
             Self::Layout { source, .. } => source.hint(),
-            Self::InInput { .. } => Some("choose an `--out` beside what is read"),
+            Self::InInput { .. } => Some("choose an `--out` outside what is read"),
             Self::SameName { .. } => Some("give the artifact's files names of their own: merge it"),
             Self::NotUtf8 { .. } => Some("rename the file"),
             Self::Eos { .. } | Self::EosWidth { .. } => {
                 Some("is it the EOS of this tokenizer? `--eos ID` says which id it is")
             }
-            Self::Interrupted => Some("the same command goes on"),
+            Self::Interrupted => Some("the same command continues"),
             Self::OtherJob(wrong) => Some(wrong.hint()),
             Self::Exists { .. } | Self::OtherBegun { .. } => {
                 Some("choose another `--out`, or replace it with `--force`")

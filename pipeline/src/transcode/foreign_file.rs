@@ -13,7 +13,7 @@ use ratdata_schemas::layouts::{LayoutError, llmc, olmo, parse_ends};
 use ratdata_schemas::recipe::ImportLayout;
 use ratdata_schemas::{Dtype, open_regular, read_regular};
 
-use super::TranscodeError;
+use super::error::TranscodeError;
 
 /// A foreign file of ids, and what is known of it.
 #[derive(Debug)]
@@ -31,9 +31,9 @@ pub(super) struct ForeignFile {
     pub(super) tokens: u64,
     /// The documents' ends; none where only an EOS id says them.
     pub(super) ends: Option<Vec<u64>>,
-    /// A file that is our document index as it lies.
+    /// A file whose bytes are those of our document index.
     pub(super) index: Option<PathBuf>,
-    /// A file with one byte a token, set where it is learnt, and the byte where those begin.
+    /// A file with one byte a token, set where the token is trained on, and the byte where those begin.
     pub(super) mask: Option<(PathBuf, u64)>,
 }
 
@@ -72,8 +72,8 @@ pub(super) fn find(inputs: &[PathBuf], from: ImportLayout) -> Result<Vec<PathBuf
     Ok(found)
 }
 
-/// Returns the files beside one of ids that are read with it in some layout: indexes, ends, masks.
-pub(crate) fn beside(path: &Path) -> Vec<PathBuf> {
+/// Returns the files that some layout reads together with a file of ids: indexes, ends, masks.
+pub(crate) fn companions(path: &Path) -> Vec<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let after = |ending: &str| path.with_file_name(format!("{name}{ending}"));
     let instead = |ending: &str| path.with_extension(ending);
@@ -103,8 +103,8 @@ fn ending(layout: ImportLayout) -> &'static str {
 fn is_payload(path: &Path, from: ImportLayout) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let ends = |ending: &str| name.ends_with(ending.as_bytes());
-    let beside = [".ends.npy", ".mask.npy"];
-    ends(ending(from)) && !(from == ImportLayout::Npy && beside.into_iter().any(ends))
+    let endings = [".ends.npy", ".mask.npy"];
+    ends(ending(from)) && !(from == ImportLayout::Npy && endings.into_iter().any(ends))
 }
 
 /// Returns a path with an ending behind its name, whatever letters it has.
@@ -114,7 +114,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-/// Reads what the header and the files beside it say about the ids of `path`.
+/// Reads what the header and the companions say about the ids of `path`.
 ///
 /// # Errors
 ///
@@ -185,7 +185,7 @@ pub(super) fn open(
             let ends = olmo::parse_ends(&text).map_err(&wrong)?;
             ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
             let mask = path.with_file_name(format!("label_mask/{name}"));
-            let mask = mask_beside(mask, found.tokens)?;
+            let mask = mask_file(mask, found.tokens)?;
             ForeignFile { ends: Some(ends), mask, ..found }
         }
         ImportLayout::Npy => open_npy(path, bytes, (name, stem))?,
@@ -220,7 +220,7 @@ fn open_datatrove(
             expected: format!("the {} that the `.ds` has", found.tokens),
         }));
     }
-    let mask = mask_beside(named(".loss"), found.tokens)?;
+    let mask = mask_file(named(".loss"), found.tokens)?;
     let index = named(".index");
     if !index.is_file() {
         return Ok(ForeignFile { mask, ..found });
@@ -277,7 +277,7 @@ fn open_npy(
 }
 
 /// Returns a mask of one byte a token, where there is a file of that name.
-fn mask_beside(path: PathBuf, tokens: u64) -> Result<Option<(PathBuf, u64)>, TranscodeError> {
+fn mask_file(path: PathBuf, tokens: u64) -> Result<Option<(PathBuf, u64)>, TranscodeError> {
     if !path.is_file() {
         return Ok(None);
     }

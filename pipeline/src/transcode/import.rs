@@ -1,4 +1,4 @@
-//! Makes an artifact of foreign files: payloads carried, ids held to the vocabulary, a manifest.
+//! Makes an artifact of foreign files: payloads carried over, ids checked against the vocabulary, a manifest.
 //!
 //! Longer than 500 lines because an import is one pass, whose checks, shards and indexes share one job.
 
@@ -18,12 +18,15 @@ use ratdata_schemas::{
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::error::TranscodeError;
 use super::foreign_file::{ForeignFile, find, open};
 use super::note::{JobNote, is_begun, sweep};
-use super::{TranscodeError, UNKNOWN};
 use crate::interrupt;
 
-pub(crate) use super::foreign_file::beside;
+pub(crate) use super::foreign_file::companions;
+
+/// What manifests call a vocabulary of which nothing is known but the ids that were seen.
+const UNKNOWN: &str = "unknown";
 
 /// The folder of shards within an artifact.
 const SHARDS: &str = "shards";
@@ -55,7 +58,7 @@ impl Documents {
 pub(crate) struct ImportJob<'a> {
     /// Files, and folders of files.
     pub(crate) inputs: &'a [PathBuf],
-    /// The layout they are in.
+    /// The layout of the files.
     pub(crate) from: ImportLayout,
     /// The folder that becomes the artifact.
     pub(crate) out: &'a Path,
@@ -280,10 +283,10 @@ impl ArtifactJob for Compared<'_> {
     }
 }
 
-/// Looks at the foreign files and those beside them.
+/// Looks at the foreign files and their companions.
 fn look(paths: &[PathBuf]) -> Vec<(PathBuf, Identity)> {
-    let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(beside(path)));
-    // What cannot be looked at is told by whoever reads it.
+    let files = paths.iter().flat_map(|path| std::iter::once(path.clone()).chain(companions(path)));
+    // A file that cannot be read is reported where it is read.
     let look = |path: PathBuf| {
         let state = FileState::of(&path).ok()?;
         Some((path, state.identity))
@@ -396,7 +399,7 @@ impl Shard<'_> {
             let (mut first, mut tokens, mut closing) = (from, self.file.tokens, None);
             if let (ImportLayout::Llmc, Documents::Eos(eos)) = (self.job.from, self.job.documents) {
                 // EOS begins a document there and ends it here: it moves to the end of the file,
-                // unless the next file goes on with the same document.
+                // unless the next file continues the same document.
                 if begins_with(self.file, eos)? {
                     (first, tokens) = (from + width, tokens - 1);
                 }
@@ -470,7 +473,7 @@ impl Shard<'_> {
             let bits: Vec<u8> = block
                 .chunks(8)
                 .map(|eight| {
-                    eight.iter().rev().fold(0, |byte, &learnt| byte << 1 | u8::from(learnt != 0))
+                    eight.iter().rev().fold(0, |byte, &trained| byte << 1 | u8::from(trained != 0))
                 })
                 .collect();
             file.write(&bits)?;
@@ -494,7 +497,7 @@ fn begins_with(file: &ForeignFile, eos: TokenId) -> Result<bool, TranscodeError>
 /// How many ids are looked at between two looks at whether the user has stopped it.
 const PIECE: usize = 1 << 20;
 
-/// Returns the largest id, held to the vocabulary where that is known.
+/// Returns the largest id, checked against the vocabulary where that is known.
 fn check_ids(
     job: &ImportJob<'_>,
     file: &ForeignFile,

@@ -17,7 +17,8 @@ use ratdata_schemas::{
 
 use serde_json::json;
 
-use super::{TranscodeError, check_apart};
+use super::error::TranscodeError;
+use super::export_job::check_apart;
 use crate::interrupt;
 
 /// One merge: what is joined, and where to.
@@ -204,9 +205,9 @@ impl MergeJob<'_> {
                 let moved = ends.iter().flat_map(|end| (end + tokens).to_le_bytes());
                 idx.write(&moved.collect::<Vec<u8>>())?;
             }
-            if let (Some(file), Some(learnt)) = (&mut mask, shard.mask()) {
+            if let (Some(file), Some(trained)) = (&mut mask, shard.mask()) {
                 let mut left = shard.bin().len();
-                for piece in learnt.chunks(1 << 20) {
+                for piece in trained.chunks(1 << 20) {
                     self.check_stop()?;
                     let here = left.min(piece.len() as u64 * 8);
                     file.write(&bits.append(piece, here))?;

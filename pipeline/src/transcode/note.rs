@@ -1,5 +1,5 @@
-//! What an export or import leaves in its folder until it is done, so that the same command goes on
-//! after a kill or a full disk, and replaces its own files and nobody else's.
+//! What an export or import leaves in its folder until it is done, so that the same command continues
+//! after a kill or a full disk, and replaces its own files and no others.
 //!
 //! ```text
 //! OUT/.job/job.json    what is made of what; another job's folder is refused
@@ -19,7 +19,7 @@ use ratdata_schemas::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::TranscodeError;
+use super::error::TranscodeError;
 
 const JOB: &str = "job.json";
 const FILES: &str = "files.jsonl";
@@ -61,7 +61,7 @@ struct Now {
 }
 
 impl JobNote {
-    /// Begins a job, or goes on with the same one; `job` is all that decides its files.
+    /// Begins a job, or continues the same one; `job` is all that decides its files.
     ///
     /// # Errors
     ///
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_goes_on_with_its_own_files_and_no_others() {
+    fn a_job_continues_with_its_own_files_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path();
         let job = json!({"export": "npy"});

@@ -1,15 +1,17 @@
-//! Exports rows: pairs as they lie, packs as `inputs`, `labels` and `segments`.
+//! Exports rows: pairs as stored, packs as `inputs`, `labels` and `segments`.
 
 use ratdata_schemas::layouts::npy;
 use ratdata_schemas::layouts::safetensors::{self, Tensor};
 use ratdata_schemas::{
-    Carried, Dtype, FileRecord, IGNORE_INDEX, PairsRecord, Row, RowSet, TokenId, Tokens,
+    Carried, Dtype, FileRecord, IGNORE_INDEX, PairsRecord, Row, RowSet, TokenId, Tokens, narrow,
 };
 use serde::Serialize;
 
 use super::bins::{descr, metadata};
+use super::error::TranscodeError;
+use super::export_files::{Export, ExportedFile, NewFile};
+use super::export_job::{ExportJob, ExportLayout};
 use super::text::{Lines, decode, write_lines};
-use super::{Export, ExportJob, ExportLayout, ExportedFile, NewFile, TranscodeError};
 
 /// Writes the pairs of one split: the same arrays, with headers that say their shapes.
 pub(super) fn export_pairs(
@@ -198,7 +200,9 @@ fn segments(row: &Row) -> impl Iterator<Item = u32> + '_ {
 #[derive(Serialize)]
 struct RowText {
     text: String,
-    learnt: String,
+    /// The text that is trained on, under the name that the format has.
+    #[serde(rename = "learnt")]
+    trained: String,
 }
 
 /// Writes each row as its text without padding, and the text of the labels that count.
@@ -213,19 +217,18 @@ fn export_row_text(
     let line = |number: usize| {
         let mut row = Row::default();
         rows.read(number as u64, &mut row);
-        let end = row.document_ends.last().map_or(0, |&end| end as usize);
-        let learnt: Vec<TokenId> = row
+        let trained: Vec<TokenId> = row
             .labels
             .iter()
             .filter(|&&label| label != IGNORE_INDEX)
             .filter_map(|&label| TokenId::try_from(label).ok())
             .collect();
         RowText {
-            text: decode(job.tokenizer, Tokens::U32(&row.inputs[..end])),
-            learnt: decode(job.tokenizer, Tokens::U32(&learnt)),
+            text: decode(job.tokenizer, Tokens::U32(row.text())),
+            trained: decode(job.tokenizer, Tokens::U32(&trained)),
         }
     };
-    let count = usize::try_from(rows.num_rows()).unwrap_or(usize::MAX);
+    let count = narrow(rows.num_rows());
     let lines = Lines { count, tokens: &|_| rows.seq_len() as u64 };
     write_lines(export, (split, &name), &lines, line, files)
 }

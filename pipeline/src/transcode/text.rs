@@ -1,11 +1,12 @@
 //! Exports text: a line of JSON for each document or row, decoded by the tokenizer.
 
-use ratdata_schemas::{DocIndex, Shard, Tokens};
+use ratdata_schemas::{DocIndex, Shard, Tokens, narrow};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Export, ExportedFile, TranscodeError};
+use super::error::TranscodeError;
+use super::export_files::{Export, ExportedFile};
 
 /// How many documents, and about how many tokens, are decoded at a time, on all threads.
 const BATCH: (usize, u64) = (4096, 1 << 22);
@@ -26,7 +27,7 @@ pub(super) fn export_text(
 ) -> Result<(), TranscodeError> {
     let job = export.job;
     let (ends, tokens) = (shard.index().map_or(&[][..], DocIndex::ends), shard.bin().tokens());
-    let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+    let at = |place: u64| -> usize { narrow(place) };
     let range = |number: usize| {
         let start = number.checked_sub(1).map_or(0, |before| ends[before]);
         at(start)..at(ends[number])

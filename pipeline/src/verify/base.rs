@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{Manifest, Row, RowSet, SplitRecord, manifest_checksum};
+use ratdata_schemas::{Manifest, Row, RowSet, SplitRecord, manifest_checksum, narrow};
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::Ended;
+use super::finding::Ended;
 use crate::interrupt;
 
 /// How many rows are one unit of a share.
@@ -55,7 +55,7 @@ fn compare_rows(root: &Path, split: &str, share: Share) -> Result<(), Ended> {
     let wrong = |wrong| Ended::at(root, wrong);
     let plain = RowSet::open(root, split).map_err(wrong)?;
     let spans = RowSet::open_over_base(root, split).map_err(wrong)?;
-    let ours = |&row: &u64| share.has(usize::try_from(row / ROWS).unwrap_or(usize::MAX));
+    let ours = |&row: &u64| share.has(narrow(row / ROWS));
     let differs = (0..plain.num_rows()).into_par_iter().filter(ours).find_first(|&number| {
         let (mut left, mut right) = (Row::default(), Row::default());
         if interrupt::asked() {
@@ -68,6 +68,6 @@ fn compare_rows(root: &Path, split: &str, share: Share) -> Result<(), Ended> {
     interrupt::check()?;
     differs.map_or(Ok(()), |row| {
         let what = format!("split `{split}`, row {row}: not what its base has there");
-        Err(Ended::at(root, what).within(usize::try_from(row).unwrap_or(usize::MAX)))
+        Err(Ended::at(root, what).within(narrow(row)))
     })
 }

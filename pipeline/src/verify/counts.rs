@@ -8,7 +8,7 @@ use ratdata_tokenize::corpus::Tokenize;
 use ratdata_tokenize::provenance::{ProvenanceError, SplitProvenance};
 use rayon::prelude::*;
 
-use super::Ended;
+use super::finding::Ended;
 
 /// Checks that the sources give the documents of the splits, and that documents begin and end as the
 /// configuration says.

@@ -7,7 +7,7 @@ use ratdata_schemas::{BinError, BinSet, Checksum, FileRecord, Manifest, RowSet, 
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::Ended;
+use super::finding::Ended;
 use crate::interrupt;
 
 /// Checks size and checksum of a share's files; returns how many there are, and their bytes.

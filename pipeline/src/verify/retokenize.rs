@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{BinSet, Known, Manifest, PlainName, SourceRecord, TokenId};
+use ratdata_schemas::{BinSet, Known, Manifest, PlainName, SourceRecord, TokenId, narrow};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{Tokenize, is_document};
 use ratdata_tokenize::provenance::SplitProvenance;
@@ -85,7 +85,7 @@ struct Part<'a> {
 impl Part<'_> {
     /// Returns an offence at a row of the source.
     fn differs(&self, row: u64, file: &SourceFile, what: String, cause: Cause) -> Ended {
-        let row = usize::try_from(row).unwrap_or(usize::MAX);
+        let row = narrow(row);
         // After all checks that do not need the sources.
         let place = [usize::MAX, self.place, self.number, row];
         let ended = Ended::differs(&file.path, what, cause);

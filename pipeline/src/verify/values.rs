@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use ratdata_schemas::{
-    BinSet, IGNORE_INDEX, Manifest, Row, RowSet, Shard, SplitRecord, TokenId, Tokens,
+    BinSet, IGNORE_INDEX, Manifest, Row, RowSet, Shard, SplitRecord, TokenId, Tokens, narrow,
 };
 use ratdata_tokenize::Share;
 use rayon::prelude::*;
 
-use super::Ended;
+use super::finding::Ended;
 use crate::interrupt;
 
 /// How many tokens a thread takes at a time.
@@ -47,7 +47,7 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
                 .map_err(|wrong| Ended::at(root, wrong).within(first))?;
             // Only pairs store padding; for other rows the reader adds it.
             let fill = manifest.tokenizer.eos.filter(|_| matches!(split, SplitRecord::Pairs(_)));
-            let rows = usize::try_from(set.num_rows()).unwrap_or(usize::MAX);
+            let rows = narrow(set.num_rows());
             for (unit, range) in ours(share, &mut units, rows, ROWS) {
                 read += range.len() as u64 * set.seq_len() as u64;
                 check_rows(root, name.as_str(), (&set, range), (vocab_size, fill))
@@ -60,7 +60,7 @@ pub(super) fn check_values(root: &Path, manifest: &Manifest, share: Share) -> Re
 
 /// Returns the number of units, according to the manifest.
 pub(super) fn units(manifest: &Manifest) -> usize {
-    let count = |len: u64, size: usize| usize::try_from(len).unwrap_or(usize::MAX).div_ceil(size);
+    let count = |len: u64, size: usize| narrow::<_, usize>(len).div_ceil(size);
     let of = |split: &SplitRecord| match split {
         SplitRecord::Shards { shards } => {
             shards.iter().map(|shard| count(shard.tokens, STRETCH)).fold(0, usize::saturating_add)

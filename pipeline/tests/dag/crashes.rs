@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use ratdata_schemas::{RunEventKind, RunOutcome};
 
-use super::support::{BRANCHES, command, events, ratdata, results, said, spawn, workshop, write};
+use super::support::{BRANCHES, events, results, workshop};
+use ratdata_tests::files::write;
+use ratdata_tests::program::{command, run, spawn, succeed};
 
 #[test]
 fn a_run_killed_at_any_moment_continues_to_the_same_bytes() {
@@ -15,7 +17,7 @@ fn a_run_killed_at_any_moment_continues_to_the_same_bytes() {
     let root = folder.path();
     fs::copy(root.join("sample/questions/task.toml"), root.join("task.toml")).unwrap();
     let begun = Instant::now();
-    said(&["run", "pipeline.toml", "--store", "whole", "--quiet"], root);
+    succeed(root, &["run", "pipeline.toml", "--store", "whole", "--quiet"]);
     let took = begun.elapsed();
     let whole = results(&root.join("whole"));
     let mut kills = 0;
@@ -23,7 +25,7 @@ fn a_run_killed_at_any_moment_continues_to_the_same_bytes() {
     for round in 0..8_u32 {
         let store = format!("killed-{round}");
         for attempt in 1..4_u32 {
-            let mut run = spawn(&["run", "pipeline.toml", "--store", &store, "--quiet"], root);
+            let mut run = spawn(root, &["run", "pipeline.toml", "--store", &store, "--quiet"]);
             // Later and later, so that every step of a run is met.
             std::thread::sleep(took * (round + attempt) / 11);
             kills += u32::from(run.try_wait().unwrap().is_none());
@@ -33,7 +35,7 @@ fn a_run_killed_at_any_moment_continues_to_the_same_bytes() {
             run.kill().unwrap();
             run.wait().unwrap();
         }
-        said(&["run", "pipeline.toml", "--store", &store, "--quiet"], root);
+        succeed(root, &["run", "pipeline.toml", "--store", &store, "--quiet"]);
 
         assert!(results(&root.join(&store)) == whole, "round {round} differs");
     }
@@ -64,7 +66,7 @@ outputs = ["file"]
     let root = folder.path();
 
     let mut runs: Vec<Child> =
-        (0..3).map(|_| spawn(&["run", "pipeline.toml", "--quiet"], root)).collect();
+        (0..3).map(|_| spawn(root, &["run", "pipeline.toml", "--quiet"])).collect();
     let ended: Vec<bool> = runs.iter_mut().map(|run| run.wait().unwrap().success()).collect();
 
     assert_eq!(ended, [true; 3]);
@@ -86,7 +88,7 @@ outputs = ["file"]
 "#;
     let folder = workshop(pipeline);
     let root = folder.path();
-    let run = command(&["run", "pipeline.toml"], root).stderr(Stdio::piped()).spawn().unwrap();
+    let run = command(root, &["run", "pipeline.toml"]).stderr(Stdio::piped()).spawn().unwrap();
     while !root.join("waits").exists() {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -94,9 +96,9 @@ outputs = ["file"]
     Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
     let begun = Instant::now();
     let ended = run.wait_with_output().unwrap();
-    let status = said(&["status", "pipeline.toml"], root);
+    let status = succeed(root, &["status", "pipeline.toml"]);
     write(&root.join("go"), "");
-    said(&["run", "pipeline.toml"], root);
+    succeed(root, &["run", "pipeline.toml"]);
 
     let text = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(130), "{text}");
@@ -127,11 +129,11 @@ publish = "good"
     let folder = workshop(pipeline);
     let root = folder.path();
 
-    let output = ratdata(&["run", "pipeline.toml", "--json"], root);
-    let logs = said(&["logs", "bad"], root);
-    let path = said(&["logs", "pipeline.toml", "bad", "--paths"], root);
-    let status = said(&["status", "pipeline.toml"], root);
-    let none = ratdata(&["logs", "after"], root);
+    let output = run(root, &["run", "pipeline.toml", "--json"]);
+    let logs = succeed(root, &["logs", "bad"]);
+    let path = succeed(root, &["logs", "pipeline.toml", "bad", "--paths"]);
+    let status = succeed(root, &["status", "pipeline.toml"]);
+    let none = run(root, &["logs", "after"]);
 
     assert_eq!(output.status.code(), Some(1));
     let events = events(&String::from_utf8(output.stdout).unwrap());
@@ -160,21 +162,21 @@ fn shares_of_a_step_are_gathered_to_the_same_bytes() {
     let folder = workshop(BRANCHES);
     let root = folder.path();
     fs::copy(root.join("sample/questions/task.toml"), root.join("task.toml")).unwrap();
-    said(&["run", "pipeline.toml", "tokens", "--store", "whole", "--quiet"], root);
+    succeed(root, &["run", "pipeline.toml", "tokens", "--store", "whole", "--quiet"]);
 
     for share in ["2/3", "0/3", "1/3"] {
         let store = ["run", "pipeline.toml", "tokens", "--store", "shared", "--quiet", "--shard"];
-        said(&[&store[..], &[share]].concat(), root);
+        succeed(root, &[&store[..], &[share]].concat());
     }
     let scheduled = command(
-        &["run", "pipeline.toml", "tokens", "--store", "shared", "--quiet", "--shard", "auto/3"],
         root,
+        &["run", "pipeline.toml", "tokens", "--store", "shared", "--quiet", "--shard", "auto/3"],
     )
     .env("JOB_COMPLETION_INDEX", "1")
     .status()
     .unwrap();
-    let before = said(&["status", "pipeline.toml", "tokens", "--store", "shared"], root);
-    said(&["run", "pipeline.toml", "tokens", "--store", "shared", "--quiet"], root);
+    let before = succeed(root, &["status", "pipeline.toml", "tokens", "--store", "shared"]);
+    succeed(root, &["run", "pipeline.toml", "tokens", "--store", "shared", "--quiet"]);
 
     assert!(scheduled.success());
     assert!(before.contains("3 shares done"), "{before}");

@@ -6,7 +6,9 @@ use std::os::unix::fs::{FileExt, symlink};
 use serde_json::Value;
 
 use super::states;
-use super::support::{made, ratdata, said, workshop, write};
+use super::support::{made, workshop};
+use ratdata_tests::files::write;
+use ratdata_tests::program::{run, succeed};
 
 #[test]
 fn a_script_among_the_words_is_an_input() {
@@ -14,7 +16,7 @@ fn a_script_among_the_words_is_an_input() {
     let root = folder.path();
     write(&root.join("w.sh"), "echo 1 > $RATDATA_OUT/f\n");
     write(&root.join("sh"), "no program of this step\n");
-    said(&["run", "--quiet"], root);
+    succeed(root, &["run", "--quiet"]);
     write(&root.join("sh"), "whatever\n");
     let same = states(root, &[]);
 
@@ -43,14 +45,14 @@ inputs = ["@a/f"]
     let root = folder.path();
     let file = fs::File::create(root.join("large")).unwrap();
     file.set_len(3 << 20).unwrap();
-    said(&["run", "--quiet"], root);
+    succeed(root, &["run", "--quiet"]);
 
     let read = states(root, &["--full-hash"]);
-    said(&["run", "--full-hash", "--quiet"], root);
+    succeed(root, &["run", "--full-hash", "--quiet"]);
     file.write_at(b"x", 20 << 10).unwrap();
     let changed = states(root, &[]);
     let read_whole = states(root, &["--full-hash"]);
-    let run = said(&["run", "--full-hash", "--json"], root);
+    let run = succeed(root, &["run", "--full-hash", "--json"]);
     let after = (states(root, &["--full-hash"]), states(root, &[]));
 
     assert_eq!((read["a"].0.as_str(), read["b"].0.as_str()), ("fresh", "fresh"));
@@ -67,17 +69,17 @@ fn two_pipelines_on_one_store_remember_their_steps_apart() {
     };
     let folder = workshop(&step("0"));
     let root = folder.path();
-    write(&root.join("other.toml"), &step("1"));
-    said(&["run", "--quiet"], root);
-    let before = said(&["plan", "other.toml"], root);
-    let failed = ratdata(&["run", "other.toml", "--quiet"], root);
+    write(&root.join("other.toml"), step("1"));
+    succeed(root, &["run", "--quiet"]);
+    let before = succeed(root, &["plan", "other.toml"]);
+    let failed = run(root, &["run", "other.toml", "--quiet"]);
 
-    let status = said(&["status"], root);
+    let status = succeed(root, &["status"]);
 
     assert!(before.contains("never made"), "{before}");
     assert_eq!(failed.status.code(), Some(1));
     assert!(status.contains("1 of 1 steps are done"), "{status}");
-    assert_eq!(ratdata(&["logs", "other.toml", "a"], root).status.code(), Some(0));
+    assert_eq!(run(root, &["logs", "other.toml", "a"]).status.code(), Some(0));
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn a_folder_of_its_name_hides_no_compiled_in_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("tiny")).unwrap();
 
-    let plan = said(&["plan", "tiny"], folder.path());
+    let plan = succeed(folder.path(), &["plan", "tiny"]);
 
     assert!(plan.contains("9 of 9 steps are stale"), "{plan}");
 }
@@ -95,13 +97,13 @@ fn nothing_is_put_into_a_result_by_way_of_a_link() {
     let step = "[steps.a]\nkind = \"command\"\nprogram = [\"true\"]\npublish = \"pub/x\"\n";
     let folder = workshop(&step.replace("pub/x", "pub"));
     let root = folder.path();
-    said(&["run", "--quiet"], root);
+    succeed(root, &["run", "--quiet"]);
     let result = fs::read_link(root.join("pub")).unwrap();
     symlink(&result, root.join("also")).unwrap();
 
     for path in ["pub/x", "also/y/z", ".ratdata/store/link"] {
-        write(&root.join("other.toml"), &step.replace("pub/x", path));
-        let output = ratdata(&["run", "other.toml", "--quiet"], root);
+        write(&root.join("other.toml"), step.replace("pub/x", path));
+        let output = run(root, &["run", "other.toml", "--quiet"]);
 
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{path}: {said}");
@@ -118,9 +120,9 @@ fn a_share_that_another_process_makes_is_left_to_it() {
     );
     let root = folder.path();
     let store = root.join(".ratdata/store");
-    said(&["run", "--shard", "0/2", "--quiet"], root);
-    said(&["run", "--shard", "1/2", "--quiet"], root);
-    let plan: Value = serde_json::from_str(&said(&["plan", "--json"], root)).unwrap();
+    succeed(root, &["run", "--shard", "0/2", "--quiet"]);
+    succeed(root, &["run", "--shard", "1/2", "--quiet"]);
+    let plan: Value = serde_json::from_str(&succeed(root, &["plan", "--json"])).unwrap();
     let object = plan["steps"][0]["object"].as_str().unwrap();
     let shares = store.join(format!(".shares-{object}"));
     // As if one were still at its share, and another had begun and written nothing.
@@ -131,7 +133,7 @@ fn a_share_that_another_process_makes_is_left_to_it() {
     let of_live = || fs::read_dir(shares.join("0-of-2/shards")).unwrap().count();
     let before = of_live();
 
-    said(&["run", "--quiet"], root);
+    succeed(root, &["run", "--quiet"]);
 
     assert!(store.join(object).join("manifest.json").is_file());
     assert_eq!(of_live(), before);
@@ -140,7 +142,7 @@ fn a_share_that_another_process_makes_is_left_to_it() {
     // A process that another test starts at this moment may hold a copy of the lock until it runs.
     let mut told = String::new();
     for _ in 0..100 {
-        told += &said(&["clean", "--yes"], root);
+        told += &succeed(root, &["clean", "--yes"]);
         if !shares.exists() {
             break;
         }

@@ -15,11 +15,13 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use support::{BRANCHES, made, ratdata, results, said, workshop, write};
+use ratdata_tests::files::write;
+use ratdata_tests::program::{run, succeed};
+use support::{BRANCHES, made, results, workshop};
 
 fn states(folder: &Path, more: &[&str]) -> BTreeMap<String, (String, String)> {
     let arguments = [&["plan", "pipeline.toml", "--json"], more].concat();
-    let plan: Value = serde_json::from_str(&said(&arguments, folder)).unwrap();
+    let plan: Value = serde_json::from_str(&succeed(folder, &arguments)).unwrap();
     let step = |step: &Value| {
         let text = |key: &str| step[key].as_str().unwrap().to_owned();
         let why: Vec<&str> =
@@ -35,13 +37,13 @@ fn a_changed_template_makes_its_branch_again_and_nothing_else() {
     let root = folder.path();
     let task = fs::read_to_string(root.join("sample/questions/task.toml")).unwrap();
     write(&root.join("task.toml"), &task);
-    let first = said(&["run", "pipeline.toml", "--json"], root);
-    let again = said(&["run", "pipeline.toml", "--json"], root);
+    let first = succeed(root, &["run", "pipeline.toml", "--json"]);
+    let again = succeed(root, &["run", "pipeline.toml", "--json"]);
 
-    write(&root.join("task.toml"), &task.replace("Answer:", "Reply:"));
+    write(&root.join("task.toml"), task.replace("Answer:", "Reply:"));
     let plan = states(root, &[]);
-    let check = ratdata(&["plan", "pipeline.toml", "--check"], root);
-    let changed = said(&["run", "pipeline.toml", "--json"], root);
+    let check = run(root, &["plan", "pipeline.toml", "--check"]);
+    let changed = succeed(root, &["run", "pipeline.toml", "--json"]);
 
     assert_eq!(made(&first), ["merged", "packed", "questions", "tokens"]);
     assert_eq!(made(&again), Vec::<String>::new());
@@ -57,7 +59,7 @@ fn a_changed_template_makes_its_branch_again_and_nothing_else() {
 fn a_changed_value_is_told_with_the_old_and_the_new() {
     let folder = workshop(BRANCHES);
     let root = folder.path();
-    said(&["run", "pipeline.toml", "packed", "merged", "--quiet"], root);
+    succeed(root, &["run", "pipeline.toml", "packed", "merged", "--quiet"]);
 
     let other = states(root, &["packed", "--set", "steps.packed.seq_len=64"]);
     let knob = states(root, &["packed", "--set", "steps.tokens.num_proc=1"]);
@@ -76,10 +78,10 @@ fn changed_data_of_a_task_file_is_an_input_like_any_other() {
     let folder = workshop(&format!("{step}tokenizer = \"sample/tokenizer\"\n"));
     let root = folder.path();
     let splits = "[splits.train]\nsource = \"data.jsonl\"\nanswers = [\"a\"]\n";
-    write(&root.join("task.toml"), &format!("prompt = \"{{q}}\"\n{splits}"));
-    let missing = ratdata(&["plan"], root);
+    write(&root.join("task.toml"), format!("prompt = \"{{q}}\"\n{splits}"));
+    let missing = run(root, &["plan"]);
     write(&root.join("data.jsonl"), "{\"q\": \"why?\", \"a\": \"so\"}\n");
-    said(&["run", "--quiet"], root);
+    succeed(root, &["run", "--quiet"]);
     let before = states(root, &[]);
 
     write(&root.join("data.jsonl"), "{\"q\": \"why?\", \"a\": \"not so\"}\n");
@@ -98,7 +100,7 @@ fn a_name_is_no_folder_of_that_name() {
     let root = folder.path();
     let fingerprint = || {
         let plan: Value =
-            serde_json::from_str(&said(&["plan", "pipeline.toml", "--json"], root)).unwrap();
+            serde_json::from_str(&succeed(root, &["plan", "pipeline.toml", "--json"])).unwrap();
         plan["steps"][0]["fingerprint"].clone()
     };
     let before = fingerprint();
@@ -154,7 +156,7 @@ fn more_mistakes(root: &Path) -> Vec<Mistake> {
     let b = || a.replace("steps.a", "steps.b");
     let train = |keys: &str| format!("[steps.a]\nkind = \"train\"\n{keys}\n");
     vec![
-        (format!("{a}publish = \"p\"\n{}publish = \"p/x\"\n", b()), ":8", "inside `p`", "beside"),
+        (format!("{a}publish = \"p\"\n{}publish = \"p/x\"\n", b()), ":8", "inside `p`", "outside"),
         (format!("{a}publish = \"{}/../{}/p\"\n{}publish = \"p\"\n", root.display(), root.file_name().unwrap().display(), b()), ":8", "steps `a` and `b` both write", "another path"),
         (format!("{a}outputs = [\"/etc/passwd\"]\n"), ":4", "own folder", ""),
         (format!("{a}outputs = [\"../x\"]\n"), ":4", "own folder", ""),
@@ -188,7 +190,7 @@ fn each_mistake_is_one_error_that_names_its_line() {
 
     for (text, line, what, hint) in cases {
         write(&root.join("pipeline.toml"), &text);
-        let output = ratdata(&["run", "pipeline.toml"], root);
+        let output = run(root, &["run", "pipeline.toml"]);
         let said = String::from_utf8(output.stderr).unwrap();
 
         assert_eq!(output.status.code(), Some(2), "{text}\n{said}");
@@ -207,12 +209,12 @@ fn each_mistake_is_one_error_that_names_its_line() {
         (["plan", "pipeline.toml", "--set", "steps.ab.program=x"], "`a`"),
         (["plan", "pipeline.toml", "nostep", "--quiet"], "known are a"),
     ] {
-        let output = ratdata(&arguments, root);
+        let output = run(root, &arguments);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("no step is called") && said.contains(nearest), "{said}");
     }
-    let nowhere = ratdata(&["run", "nowhere.toml"], root);
+    let nowhere = run(root, &["run", "nowhere.toml"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(String::from_utf8(nowhere.stderr).unwrap().contains("tiny"));
 }
@@ -226,17 +228,17 @@ fn clean_shows_what_no_pipeline_refers_to_and_removes_it_when_told() {
     };
     let folder = workshop(&step("one"));
     let root = folder.path();
-    said(&["run", "--quiet"], root);
-    write(&root.join("pipeline.toml"), &step("two"));
-    said(&["run", "--quiet"], root);
+    succeed(root, &["run", "--quiet"]);
+    write(&root.join("pipeline.toml"), step("two"));
+    succeed(root, &["run", "--quiet"]);
 
-    let shown = said(&["clean"], root);
+    let shown = succeed(root, &["clean"]);
     let kept = results(&root.join(".ratdata/store")).len();
     let runs = || fs::read_dir(root.join(".ratdata/store/runs")).unwrap().count();
     let runs_before = runs();
-    let removed = said(&["clean", "--yes"], root);
+    let removed = succeed(root, &["clean", "--yes"]);
     let left = results(&root.join(".ratdata/store"));
-    let again = said(&["clean", "--yes"], root);
+    let again = succeed(root, &["clean", "--yes"]);
 
     assert!(shown.contains("command-a-") && shown.contains("`--yes`"), "{shown}");
     assert!(shown.contains("/runs/"), "{shown}");
@@ -252,16 +254,16 @@ fn merged_bins_are_the_shards_one_after_the_other() {
     let folder = workshop(BRANCHES);
     let root = folder.path();
     let tokenize = ["tokenize", "--tokenizer", "sample/tokenizer", "--name", "t", "--quiet"];
-    let with = |more: &[&str]| said(&[&tokenize[..], more].concat(), root);
+    let with = |more: &[&str]| succeed(root, &[&tokenize[..], more].concat());
     with(&["--input", "sample/corpus", "--out", "shards"]);
     with(&["--input", "sample/corpus", "--out", "merged", "--merge"]);
     with(&["--input", "sample/corpus/000_00001.parquet", "--out", "one"]);
 
-    said(&["merge", "--input", "shards", "--out", "joined", "--quiet"], root);
-    said(&["merge", "--input", "shards", "one", "--out", "both", "--name", "both"], root);
-    said(&["verify", "joined"], root);
-    said(&["verify", "both"], root);
-    let refused = ratdata(&["merge", "--input", "sample", "--out", "x"], root);
+    succeed(root, &["merge", "--input", "shards", "--out", "joined", "--quiet"]);
+    succeed(root, &["merge", "--input", "shards", "one", "--out", "both", "--name", "both"]);
+    succeed(root, &["verify", "joined"]);
+    succeed(root, &["verify", "both"]);
+    let refused = run(root, &["merge", "--input", "sample", "--out", "x"]);
 
     for file in ["t-train.bin", "t-train.idx", "t-val.bin", "t-val.idx"] {
         let read = |folder: &str| fs::read(root.join(folder).join(file)).unwrap();
@@ -278,17 +280,17 @@ fn a_merge_finds_its_own_result_and_makes_again_what_was_lost_of_it() {
     let folder = workshop(BRANCHES);
     let root = folder.path();
     let tokenize = ["tokenize", "--tokenizer", "sample/tokenizer", "--input", "sample/corpus"];
-    said(&[&tokenize[..], &["--name", "t", "--out", "shards", "--quiet"]].concat(), root);
+    succeed(root, &[&tokenize[..], &["--name", "t", "--out", "shards", "--quiet"]].concat());
     let merge = ["merge", "--input", "shards", "--out", "joined"];
     let bin = root.join("joined/t-val.bin");
-    said(&merge, root);
+    succeed(root, &merge);
     let (whole, made) = (fs::read(&bin).unwrap(), bin.metadata().unwrap().modified().unwrap());
 
-    let again = ratdata(&merge, root);
+    let again = run(root, &merge);
     let left = bin.metadata().unwrap().modified().unwrap();
-    let other = ratdata(&[&merge[..], &["--name", "other"]].concat(), root);
+    let other = run(root, &[&merge[..], &["--name", "other"]].concat());
     fs::remove_file(&bin).unwrap();
-    let mended = ratdata(&merge, root);
+    let mended = run(root, &merge);
 
     let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(again.status.success() && told(&again).contains("joined: already done"));
@@ -305,7 +307,7 @@ fn a_pipeline_extends_another_and_keeps_its_record() {
     write(&root.join("short.toml"), "extends = \"pipeline.toml\"\n[steps.packed]\nseq_len = 64\n");
     write(&root.join("task.toml"), "");
 
-    said(&["run", "short.toml", "packed", "--quiet"], root);
+    succeed(root, &["run", "short.toml", "packed", "--quiet"]);
 
     let run = fs::read_dir(root.join(".ratdata/store/runs")).unwrap().next().unwrap().unwrap();
     let resolved = fs::read_to_string(run.path().join("resolved.toml")).unwrap();
@@ -319,10 +321,10 @@ fn a_plan_is_drawn_in_three_languages() {
     let folder = workshop(BRANCHES);
     let root = folder.path();
     write(&root.join("task.toml"), "");
-    let graph = |form: &str| said(&["plan", "--graph", form], root);
+    let graph = |form: &str| succeed(root, &["plan", "--graph", form]);
 
     let (mermaid, dot, svg) = (graph("mermaid"), graph("dot"), graph("svg"));
-    let large = said(&["plan", "fineweb_edu", "--graph", "svg"], root);
+    let large = succeed(root, &["plan", "fineweb_edu", "--graph", "svg"]);
 
     assert!(mermaid.starts_with("flowchart") && mermaid.contains("tokens"), "{mermaid}");
     assert!(dot.starts_with("digraph") && dot.contains("->"), "{dot}");

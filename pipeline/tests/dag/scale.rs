@@ -4,7 +4,9 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::support::{command, workshop, write};
+use super::support::workshop;
+use ratdata_tests::files::write;
+use ratdata_tests::program::command;
 
 #[test]
 fn a_graph_of_a_hundred_thousand_shards_is_planned_at_once() {
@@ -22,7 +24,7 @@ fn a_graph_of_a_hundred_thousand_shards_is_planned_at_once() {
     pipeline += &format!("[steps.all]\nkind = \"merge\"\ninput = [{}]\n", inputs.join(", "));
     write(&root.join("pipeline.toml"), &pipeline);
     let begun = Instant::now();
-    let mut plan = command(&["plan", "pipeline.toml", "--check"], root)
+    let mut plan = command(root, &["plan", "pipeline.toml", "--check"])
         .stdout(Stdio::from(fs::File::create(root.join("plan.txt")).unwrap()))
         .stderr(Stdio::null())
         .spawn()

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::support::{command, ratdata, results, said, spawn, workshop, write};
+use super::support::{results, workshop};
+use ratdata_tests::files::write;
+use ratdata_tests::program::{command, run, spawn, succeed};
 
 /// One step of each kind that can be shared, and one that takes what shares made.
 const SHARED: &str = r#"
@@ -70,13 +72,13 @@ fn rows(seed: usize, count: usize) -> String {
 fn shared_workshop() -> TempDir {
     let folder = workshop(SHARED);
     write(&folder.path().join("task.toml"), TASK);
-    write(&folder.path().join("data/train-0.jsonl"), &rows(0, 1100));
-    write(&folder.path().join("data/test.jsonl"), &rows(5, 600));
+    write(&folder.path().join("data/train-0.jsonl"), rows(0, 1100));
+    write(&folder.path().join("data/test.jsonl"), rows(5, 600));
     folder
 }
 
 /// The arguments of a run with a store of its own.
-fn run<'a>(store: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+fn run_words<'a>(store: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["run", "pipeline.toml", "--quiet", "--store", store][..], more].concat()
 }
 
@@ -84,16 +86,16 @@ fn run<'a>(store: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn shares_of_every_kind_are_joined_to_the_same_bytes() {
     let folder = shared_workshop();
     let root = folder.path();
-    said(&run("whole", &[]), root);
+    succeed(root, &run_words("whole", &[]));
 
     // The second round finds the result of `tokens`, which `verified` takes.
     for steps in [&["tokens", "pairs", "packed"][..], &["verified"]] {
         for share in ["2/3", "0/3", "1/3"] {
-            said(&run("shared", &[steps, &["--shard", share]].concat()), root);
+            succeed(root, &run_words("shared", &[steps, &["--shard", share]].concat()));
         }
-        let status = said(&["status", "pipeline.toml", "--store", "shared"], root);
+        let status = succeed(root, &["status", "pipeline.toml", "--store", "shared"]);
         assert_eq!(status.matches("3 shares done").count(), steps.len(), "{status}");
-        said(&run("shared", steps), root);
+        succeed(root, &run_words("shared", steps));
     }
 
     assert!(results(&root.join("whole")) == results(&root.join("shared")));
@@ -106,17 +108,17 @@ fn shares_of_every_kind_are_joined_to_the_same_bytes() {
 fn a_share_killed_at_any_moment_is_done_again_to_the_same_bytes() {
     let folder = shared_workshop();
     let root = folder.path();
-    said(&run("whole", &["pairs", "packed"]), root);
+    succeed(root, &run_words("whole", &["pairs", "packed"]));
     let whole = results(&root.join("whole"));
     let begun = Instant::now();
-    said(&share("timed", "0/2"), root);
+    succeed(root, &share("timed", "0/2"));
     let took = begun.elapsed();
     let mut kills = 0;
 
     for round in 0..4_u32 {
         let store = format!("killed-{round}");
         for number in ["0/2", "1/2"] {
-            let mut task = spawn(&share(&store, number), root);
+            let mut task = spawn(root, &share(&store, number));
             std::thread::sleep(took * (round + 1) / 5);
             kills += u32::from(task.try_wait().unwrap().is_none());
             kill_steps(root, &store);
@@ -124,15 +126,15 @@ fn a_share_killed_at_any_moment_is_done_again_to_the_same_bytes() {
             task.wait().unwrap();
             // Of the last round a share stays undone, which the run after it makes.
             if (round, number) != (3, "1/2") {
-                said(&share(&store, number), root);
+                succeed(root, &share(&store, number));
             }
         }
-        let mut joins = spawn(&run(&store, &["pairs", "packed"]), root);
+        let mut joins = spawn(root, &run_words(&store, &["pairs", "packed"]));
         std::thread::sleep(took * (round + 1) / 5);
         kill_steps(root, &store);
         joins.kill().unwrap();
         joins.wait().unwrap();
-        said(&run(&store, &["pairs", "packed"]), root);
+        succeed(root, &run_words(&store, &["pairs", "packed"]));
 
         assert!(results(&root.join(&store)) == whole, "round {round} differs");
     }
@@ -140,7 +142,7 @@ fn a_share_killed_at_any_moment_is_done_again_to_the_same_bytes() {
 }
 
 fn share<'a>(store: &'a str, share: &'a str) -> Vec<&'a str> {
-    run(store, &["pairs", "packed", "--shard", share])
+    run_words(store, &["pairs", "packed", "--shard", share])
 }
 
 /// Kills the processes of a store's steps, which name it in their arguments.
@@ -168,12 +170,12 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn instruction_rows_are_shared_by_file_or_by_row_in_every_form() {
     let folder = shared_workshop();
     let root = folder.path();
-    write(&root.join("data/train-1.jsonl"), &rows(1, 300));
-    write(&root.join("data/train-2.jsonl"), &rows(2, 30).replace("\"it is 20007\"", "\"\""));
+    write(&root.join("data/train-1.jsonl"), rows(1, 300));
+    write(&root.join("data/train-2.jsonl"), rows(2, 30).replace("\"it is 20007\"", "\"\""));
     let sft = |out: &str, more: &[&str]| {
         let fixed = ["sft", "--task-file", "task.toml", "--tokenizer", "sample/tokenizer"];
         let row = ["--max-length", "64", "--on-bad-row", "skip", "--out", out];
-        ratdata(&[&fixed[..], &row, more].concat(), root)
+        run(root, &[&fixed[..], &row, more].concat())
     };
     for packing in ["none", "concat", "best-fit"] {
         let alone = sft("alone", &["--packing", packing]);
@@ -207,7 +209,7 @@ fn rows_that_shares_encoded_are_not_encoded_again() {
     let root = folder.path();
     let fixed = ["sft", "--task-file", "task.toml", "--tokenizer", "sample/tokenizer"];
     let sft = |more: &[&str]| {
-        ratdata(&[&fixed[..], &["--max-length", "64", "--out", "out"], more].concat(), root)
+        run(root, &[&fixed[..], &["--max-length", "64", "--out", "out"], more].concat())
     };
     for shard in ["0/2", "1/2"] {
         assert!(sft(&["--shard", shard]).status.success());
@@ -232,9 +234,9 @@ fn what_a_share_of_a_check_finds_fails_the_run_that_joins_them() {
     let folder = shared_workshop();
     let root = folder.path();
     let tokenize = ["tokenize", "--tokenizer", "sample/tokenizer", "--input", "sample/corpus"];
-    said(&[&tokenize[..], &["--name", "t", "--out", "tokens", "--quiet"]].concat(), root);
+    succeed(root, &[&tokenize[..], &["--name", "t", "--out", "tokens", "--quiet"]].concat());
     let verify = |out: &str, more: &[&str]| {
-        let mut command = command(&["verify", "tokens", "--out", out], root);
+        let mut command = command(root, &["verify", "tokens", "--out", out]);
         command.args(more).args(["--retokenize", "50%", "--input", "sample/corpus"]);
         command.args(["--tokenizer", "sample/tokenizer"]).output().unwrap()
     };
@@ -271,7 +273,7 @@ fn what_a_share_of_a_check_finds_fails_the_run_that_joins_them() {
 fn a_failed_check_fails_its_step_and_is_made_again_after_a_repair() {
     let folder = shared_workshop();
     let root = folder.path();
-    said(&run("store", &["tokens"]), root);
+    succeed(root, &run_words("store", &["tokens"]));
     let object = fs::read_dir(root.join("store")).unwrap().flatten();
     let object = object.map(|e| e.path()).find(|path| path.join("manifest.json").exists()).unwrap();
     let bin = object.join("shards/t-train-000_00000.bin");
@@ -282,13 +284,13 @@ fn a_failed_check_fails_its_step_and_is_made_again_after_a_repair() {
     put(&whole[..whole.len() - 2]).unwrap();
 
     for shard in ["0/2", "1/2"] {
-        said(&run("store", &["verified", "--shard", shard]), root);
+        succeed(root, &run_words("store", &["verified", "--shard", shard]));
     }
-    let failed = ratdata(&run("store", &["verified"]), root);
-    let log = said(&["logs", "verified", "--store", "store"], root);
-    let status = said(&["status", "pipeline.toml", "--store", "store"], root);
+    let failed = run(root, &run_words("store", &["verified"]));
+    let log = succeed(root, &["logs", "verified", "--store", "store"]);
+    let status = succeed(root, &["status", "pipeline.toml", "--store", "store"]);
     put(&whole).unwrap();
-    said(&run("store", &["verified"]), root);
+    succeed(root, &run_words("store", &["verified"]));
 
     assert_eq!(failed.status.code(), Some(1));
     assert!(log.contains("t-train-000_00000.bin") && log.contains("expected"), "{log}");
@@ -300,8 +302,8 @@ fn a_failed_check_fails_its_step_and_is_made_again_after_a_repair() {
 fn a_task_begun_again_leaves_the_others_alone() {
     let folder = shared_workshop();
     let root = folder.path();
-    let share = |number| run("store", &["pairs", "--shard", number]);
-    said(&share("0/3"), root);
+    let share = |number| run_words("store", &["pairs", "--shard", number]);
+    succeed(root, &share("0/3"));
     let portion = || {
         let paths = fs::read_dir(root.join("store")).unwrap().flatten().map(|entry| entry.path());
         let shares = { paths }.find(|path| path.to_string_lossy().contains(".shares-")).unwrap();
@@ -312,7 +314,7 @@ fn a_task_begun_again_leaves_the_others_alone() {
     std::thread::sleep(Duration::from_millis(20));
 
     for number in ["1/3", "0/3", "1/3", "2/3"] {
-        said(&share(number), root);
+        succeed(root, &share(number));
     }
 
     assert_eq!(portion(), before);

@@ -3,38 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 
 use ratdata_schemas::{RunEvent, RunEventKind};
+use ratdata_tests::files::write;
+use ratdata_tests::program::succeed;
 use tempfile::TempDir;
-
-pub(crate) fn command(arguments: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata"));
-    command.args(arguments).current_dir(folder).env("HF_HUB_OFFLINE", "1");
-    command
-}
-
-pub(crate) fn ratdata(arguments: &[&str], folder: &Path) -> Output {
-    command(arguments, folder).output().unwrap()
-}
-
-/// Runs a command that must succeed and returns what it printed.
-pub(crate) fn said(arguments: &[&str], folder: &Path) -> String {
-    let output = ratdata(arguments, folder);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-pub(crate) fn write(path: &Path, content: &str) {
-    use std::io::Write;
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
-}
 
 /// Everything that the tests' pipelines take: the sample, in the folder of `pipeline.toml`.
 pub(crate) fn workshop(pipeline: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    said(&["sample", "--out", "sample", "--quiet"], folder.path());
+    succeed(folder.path(), &["sample", "--out", "sample", "--quiet"]);
     write(&folder.path().join("pipeline.toml"), pipeline);
     folder
 }
@@ -103,8 +81,4 @@ pub(crate) fn results(store: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
     }
     files
-}
-
-pub(crate) fn spawn(arguments: &[&str], folder: &Path) -> Child {
-    command(arguments, folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

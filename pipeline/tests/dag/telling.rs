@@ -6,7 +6,8 @@ use std::process::Stdio;
 
 use ratdata_schemas::RunEventKind;
 
-use super::support::{command, events, made, ratdata, said, workshop};
+use super::support::{events, made, workshop};
+use ratdata_tests::program::{command, run, succeed};
 
 #[test]
 fn a_run_continues_when_nobody_reads_its_events() {
@@ -22,7 +23,7 @@ program = ["cp", "@a/f", "@out/f"]
     let folder = workshop(pipeline);
     let root = folder.path();
     let mut run =
-        command(&["run", "pipeline.toml", "--json"], root).stdout(Stdio::piped()).spawn().unwrap();
+        command(root, &["run", "pipeline.toml", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
     let mut reader = BufReader::new(run.stdout.take().unwrap());
     reader.read_line(&mut first).unwrap();
@@ -53,7 +54,7 @@ program = ["sh", "-c", "head -c 5000 /dev/zero > $RATDATA_OUT/f; sleep 11"]
     let folder = workshop(pipeline);
     let root = folder.path();
 
-    let output = ratdata(&["run", "--num-proc", "2"], root);
+    let output = run(root, &["run", "--num-proc", "2"]);
     let text = String::from_utf8(output.stderr).unwrap();
     let runs = root.join(".ratdata/store/runs");
     let run = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
@@ -72,13 +73,13 @@ fn a_failed_steps_last_words_are_text_and_no_orders_to_the_terminal() {
     let folder = workshop(pipeline);
     let root = folder.path();
 
-    let output = ratdata(&["run"], root);
+    let output = run(root, &["run"]);
 
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("\n    red\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
     // Outside of a terminal the log is printed unchanged.
-    assert!(said(&["logs", "a"], root).contains('\u{1b}'));
+    assert!(succeed(root, &["logs", "a"]).contains('\u{1b}'));
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn a_step_alone_has_all_threads_whatever_its_kind() {
     let pipeline = "[steps.tokens]\nkind = \"tokenize\"\ntokenizer = \"sample/tokenizer\"\ninput = \"sample/corpus\"\n\n[steps.packed]\nkind = \"pack\"\ninput = \"@tokens\"\nseq_len = 64\n";
     let folder = workshop(pipeline);
 
-    let told = events(&said(&["run", "--json", "--num-proc", "3"], folder.path()));
+    let told = events(&succeed(folder.path(), &["run", "--json", "--num-proc", "3"]));
 
     let threads = told.iter().filter_map(|event| match event {
         RunEventKind::StepStarted { step, threads, .. } => Some((step.as_str(), *threads)),

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
-use crate::workshop::{Workshop, said};
+use ratdata_tests::program::stderr;
+use ratdata_tests::workshop::Workshop;
 
 /// Where older versions looked at no byte of a file of three megabytes: between the first sample and
 /// the second.
@@ -66,7 +67,7 @@ pub(crate) fn ends(workshop: &Workshop, arguments: &[&str], status: i32) -> Stri
 }
 
 pub(crate) fn told(arguments: &[&str], output: &Output, status: i32) -> String {
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), said(output));
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(output));
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
     text
 }

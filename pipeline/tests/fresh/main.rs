@@ -2,12 +2,7 @@
 //! read, and what was left alone costs none.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../content/mod.rs"]
-mod content;
 mod hand;
 mod rows;
 mod steps;
 mod tokens;
-#[path = "../workshop/mod.rs"]
-#[expect(dead_code, reason = "parquet files and the shortest way to tokenize are for other tests")]
-mod workshop;

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::content::content;
 use crate::hand::{edit, ends, flip, reads, touch, write};
-use crate::workshop::Workshop;
+use ratdata_tests::files::content;
+use ratdata_tests::workshop::Workshop;
 
 const TASK: &str = r#"
 prompt = "Q: {q}\nA:"

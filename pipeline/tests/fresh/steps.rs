@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::hand::{edit, ends, flip, large, reads, set_modified, touch, write};
-use crate::workshop::Workshop;
+use ratdata_tests::workshop::Workshop;
 
 const PIPELINE: &str = r#"
 [steps.tokens]
@@ -27,7 +27,7 @@ inputs = ["in/a.jsonl"]
 
 fn workshop(pipeline: &str) -> Workshop {
     let workshop = Workshop::new();
-    workshop.write("in/a.jsonl", &large());
+    workshop.write("in/a.jsonl", large());
     workshop.write("in/b.jsonl", b"{\"text\": \"the cat\"}\n{\"text\": \"a small file\"}\n");
     workshop.write("pipeline.toml", pipeline.as_bytes());
     workshop
@@ -124,7 +124,7 @@ fn full_hash_finds_what_the_system_does_not_tell() {
 fn two_pipelines_do_not_take_each_others_results_for_theirs() {
     let workshop = workshop("");
     for (name, edited) in [("one", false), ("two", true)] {
-        workshop.write(&format!("{name}/in/a.jsonl"), &large());
+        workshop.write(&format!("{name}/in/a.jsonl"), large());
         if edited {
             edit(&workshop.path(&format!("{name}/in/a.jsonl")));
         }
@@ -162,7 +162,7 @@ fn files_that_are_read_with_a_named_one_count_too() {
     let workshop = workshop("");
     let ids: Vec<u8> = (0..4000_u16).flat_map(|n| (n % 300).to_le_bytes()).collect();
     workshop.write("ids.ds", &ids);
-    workshop.write("ids.ds.index", &[2000_u64.to_le_bytes(), 4000_u64.to_le_bytes()].concat());
+    workshop.write("ids.ds.index", [2000_u64.to_le_bytes(), 4000_u64.to_le_bytes()].concat());
     let pipeline = r#"
 [steps.tokens]
 kind = "tokenize"
@@ -187,7 +187,7 @@ to = "npy"
     ends(&workshop, &["plan", "--check"], 0);
 
     workshop.write("demo/tokenizer/tokenizer_config.json", b"{\"eos_token\": \"<s>\"}");
-    workshop.write("ids.ds.index", &[1000_u64.to_le_bytes(), 4000_u64.to_le_bytes()].concat());
+    workshop.write("ids.ds.index", [1000_u64.to_le_bytes(), 4000_u64.to_le_bytes()].concat());
     flip(&workshop.path("bins/shards/t-train-000_00000.bin"));
 
     let states = states(&workshop, &[]);

@@ -6,9 +6,9 @@ use std::path::Path;
 use ratdata_tokenize::source::{find_inputs, sampled};
 use serde_json::Value;
 
-use crate::content::content;
 use crate::hand::{edit, ends, large, reads, set_modified, touch, write};
-use crate::workshop::Workshop;
+use ratdata_tests::files::content;
+use ratdata_tests::workshop::Workshop;
 
 /// The words of `tokenize` of the folder `in` into `out`.
 fn tokenize<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -20,7 +20,7 @@ fn tokenize<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 /// A workshop with two inputs: one that was looked at in samples, and a small one.
 fn two_inputs() -> Workshop {
     let workshop = Workshop::new();
-    workshop.write("in/a.jsonl", &large());
+    workshop.write("in/a.jsonl", large());
     workshop.write("in/b.jsonl", b"{\"text\": \"the cat\"}\n{\"text\": \"a small file\"}\n");
     workshop
 }

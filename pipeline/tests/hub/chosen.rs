@@ -4,8 +4,10 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use ratdata_tests::program::stderr;
+
 use super::small_hub::{Fault, SmallHub};
-use super::support::{cached, command, into, said, tokenize, with_input, workshop};
+use super::support::{cached, command, into, tokenize, with_input, workshop};
 
 /// Copies the dataset's first file, so that there are many.
 fn many_files(folder: &Path) {
@@ -24,7 +26,7 @@ fn an_estimate_fetches_a_few_files_of_many() {
 
     let output = command(folder.path(), &hub).arg("--estimate").output().unwrap();
 
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(cached(folder.path()).len(), 8);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("files      23") && text.contains("in 8 of 23 files"), "{text}");
@@ -38,7 +40,7 @@ fn a_limit_of_documents_fetches_no_file_that_it_does_not_need() {
     let limited = |limit: &str, out: &str| {
         let limit = ["--limit-docs", limit];
         let output = into(folder.path(), &hub, out).args(limit).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         fs::read(folder.path().join(out).join("manifest.json")).unwrap()
     };
 
@@ -70,7 +72,7 @@ fn a_folder_may_have_a_dot_and_texts_are_data_too() {
     let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
     let documents = |input: &str, out: &str| {
         let output = with_input(folder.path(), &hub, input, out).arg("--json").output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         report["documents"].as_u64().unwrap()
     };
@@ -95,10 +97,10 @@ fn held_out_files_are_fetched_only_where_they_are_asked_for() {
     let run = |out: &str, more: &[&str], offline: &str| {
         let mut command = into(folder.path(), &hub, out);
         let output = command.args(more).env("HF_HUB_OFFLINE", offline).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         let manifest = fs::read(folder.path().join(out).join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        (manifest["sources"].as_array().unwrap().len(), said(&output))
+        (manifest["sources"].as_array().unwrap().len(), stderr(&output))
     };
 
     let (train, told) = run("train", &[], "0");
@@ -123,7 +125,7 @@ fn the_hub_says_which_token_ends_a_document() {
 
     let output = tokenize(folder.path(), &hub, &[]);
 
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     let manifest = fs::read(folder.path().join("out/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(

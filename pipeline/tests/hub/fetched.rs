@@ -5,8 +5,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ratdata_tests::program::stderr;
+
 use super::small_hub::{Fault, SmallHub, etag_of};
-use super::support::{cached, command, into, said, tokenize, workshop};
+use super::support::{cached, command, into, tokenize, workshop};
 
 #[test]
 fn a_dataset_and_a_tokenizer_are_fetched_once_and_used_offline_after() {
@@ -14,12 +16,12 @@ fn a_dataset_and_a_tokenizer_are_fetched_once_and_used_offline_after() {
     let hub = SmallHub::start(&folder.path().join("hub"), Fault::None);
 
     let online = tokenize(folder.path(), &hub, &[("HF_TOKEN", "secret")]);
-    assert!(online.status.success(), "{}", said(&online));
+    assert!(online.status.success(), "{}", stderr(&online));
     assert!(hub.requests("token=true") > 0, "HF_TOKEN is sent");
     let asked = hub.requests("");
     let offline = tokenize(folder.path(), &hub, &[("HF_HUB_OFFLINE", "1")]);
 
-    assert!(offline.status.success(), "{}", said(&offline));
+    assert!(offline.status.success(), "{}", stderr(&offline));
     assert_eq!(hub.requests(""), asked, "the second run asks for nothing");
     let train = |out: &str| {
         fs::read(folder.path().join(out).join("shards/demo-train-000_00000.bin")).unwrap()
@@ -34,7 +36,7 @@ fn a_connection_that_drops_in_the_middle_of_a_file_is_taken_up_again() {
 
     let output = tokenize(folder.path(), &hub, &[]);
 
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     let fetched =
         folder.path().join("home/ratdata/datasets/some/corpus/main/sample/tiny/000_00000.parquet");
     assert_eq!(
@@ -56,7 +58,7 @@ fn what_an_earlier_run_has_fetched_is_not_fetched_again() {
 
     let output = tokenize(folder.path(), &hub, &[]);
 
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(fs::read(cache.join("000_00000.parquet")).unwrap(), whole);
     assert!(
         hub.requests("000_00000.parquet HTTP/1.1 Some((5000,") > 0,
@@ -92,7 +94,7 @@ fn a_download_that_lives_has_any_time() {
 
     let output = tokenize(folder.path(), &hub, &[("HF_HUB_DOWNLOAD_TIMEOUT", "1")]);
 
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!(begun.elapsed() > Duration::from_secs(2), "each file takes longer than the limit");
     let blocks = hub.requests("parquet HTTP/1.1 Some((0,");
     assert_eq!(blocks, 3, "no file is asked for again");
@@ -109,7 +111,7 @@ fn two_runs_that_fetch_the_same_files_leave_them_whole() {
     let runs = ["one", "two", "three"].map(start);
     for run in runs {
         let output = run.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
     }
 
     let names = cached(folder.path());
@@ -136,7 +138,7 @@ fn what_was_begun_of_another_revision_is_not_appended_to() {
 
     let output = tokenize(folder.path(), &hub, &[]);
 
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     let whole = fs::read(folder.path().join("hub/datasets/sample/tiny/000_00000.parquet")).unwrap();
     assert!(fs::read(cache.join("000_00000.parquet")).unwrap() == whole);
 }
@@ -167,6 +169,6 @@ fn ctrl_c_stops_a_download_that_stalls_and_the_next_run_continues() {
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     let whole = SmallHub::start(&folder.path().join("hub"), Fault::None);
     let output = tokenize(folder.path(), &whole, &[]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(whole.requests("large.jsonl HTTP/1.1 Some((0,"), 0, "it continues behind block one");
 }

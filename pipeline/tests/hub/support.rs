@@ -5,33 +5,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::small_hub::SmallHub;
+use ratdata_tests::program::write_sample_with_bins;
 
 /// A folder with the demo's corpus and tokenizer, laid out as a hub has them.
 pub(crate) fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    for arguments in [
-        &["sample", "--quiet", "--out", "demo"][..],
-        &[
-            "tokenize",
-            "--tokenizer",
-            "demo/tokenizer",
-            "--input",
-            "demo/corpus",
-            "--name",
-            "demo",
-            "--quiet",
-            "--out",
-            "demo/tokens",
-        ],
-    ] {
-        let made = Command::new(env!("CARGO_BIN_EXE_ratdata"))
-            .args(arguments)
-            .current_dir(root)
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-    }
+    write_sample_with_bins(root);
     fs::create_dir_all(root.join("hub/datasets/sample")).unwrap();
     fs::create_dir_all(root.join("hub/models")).unwrap();
     fs::rename(root.join("demo/corpus"), root.join("hub/datasets/sample/tiny")).unwrap();
@@ -63,10 +43,6 @@ pub(crate) fn with_input(folder: &Path, hub: &SmallHub, input: &str, out: &str) 
         .env_remove("HF_TOKEN")
         .env_remove("HF_HUB_OFFLINE");
     command
-}
-
-pub(crate) fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The names of the files that the cache has of the dataset.

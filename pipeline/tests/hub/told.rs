@@ -5,8 +5,10 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ratdata_tests::program::stderr;
+
 use super::small_hub::{Fault, SmallHub};
-use super::support::{cached, command, said, tokenize, workshop};
+use super::support::{cached, command, tokenize, workshop};
 
 #[test]
 fn each_refusal_says_what_helps() {
@@ -22,9 +24,9 @@ fn each_refusal_says_what_helps() {
 
         assert_eq!(output.status.code(), Some(1));
         assert!(
-            said(&output).contains(says) && said(&output).contains(hint),
+            stderr(&output).contains(says) && stderr(&output).contains(hint),
             "{status}: {}",
-            said(&output)
+            stderr(&output)
         );
     }
 }
@@ -45,9 +47,9 @@ fn a_token_that_is_not_taken_and_a_mistyped_name_are_told_apart() {
         .output()
         .unwrap();
 
-    assert!(said(&with_token).contains("it does not take the token"), "{}", said(&with_token));
-    assert!(said(&with_token).contains("check the name first"), "{}", said(&with_token));
-    assert!(said(&mistyped).contains("`openai-community/gpt2` perhaps"), "{}", said(&mistyped));
+    assert!(stderr(&with_token).contains("it does not take the token"), "{}", stderr(&with_token));
+    assert!(stderr(&with_token).contains("check the name first"), "{}", stderr(&with_token));
+    assert!(stderr(&mistyped).contains("`openai-community/gpt2` perhaps"), "{}", stderr(&mistyped));
 }
 
 #[test]
@@ -58,9 +60,9 @@ fn a_hub_that_accepts_and_never_answers_is_given_up() {
 
     let output = tokenize(folder.path(), &hub, &[("HF_HUB_DOWNLOAD_TIMEOUT", "0.5")]);
 
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("is silent: no byte for 0.5 seconds"), "{}", said(&output));
-    assert!(said(&output).contains("HF_HUB_DOWNLOAD_TIMEOUT"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is silent: no byte for 0.5 seconds"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("HF_HUB_DOWNLOAD_TIMEOUT"), "{}", stderr(&output));
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(hub.requests("/tree/main"), 2, "it is asked once more");
 }
@@ -73,9 +75,9 @@ fn a_pointer_in_the_place_of_a_file_is_told() {
     let output = tokenize(folder.path(), &hub, &[]);
 
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("000_00000.parquet: the hub sends a Git LFS pointer"));
-    assert!(said(&output).contains("hint: ") && said(&output).contains("HF_ENDPOINT"));
-    assert!(!said(&output).contains("416"), "{}", said(&output));
+    assert!(stderr(&output).contains("000_00000.parquet: the hub sends a Git LFS pointer"));
+    assert!(stderr(&output).contains("hint: ") && stderr(&output).contains("HF_ENDPOINT"));
+    assert!(!stderr(&output).contains("416"), "{}", stderr(&output));
 }
 
 #[test]
@@ -85,11 +87,11 @@ fn an_address_or_a_time_that_is_none_is_told_with_its_value() {
     for (name, value) in [("HF_ENDPOINT", "notaurl"), ("HF_HUB_DOWNLOAD_TIMEOUT", "soon")] {
         let output = tokenize(folder.path(), &hub, &[(name, value)]);
 
-        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(
-            said(&output).contains(&format!("{name} is `{value}`, expected")),
+            stderr(&output).contains(&format!("{name} is `{value}`, expected")),
             "{}",
-            said(&output)
+            stderr(&output)
         );
     }
 }
@@ -103,11 +105,11 @@ fn a_hub_that_is_not_there_says_how_to_work_offline() {
 
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        said(&output).contains("cannot be fetched from http://127.0.0.1:9"),
+        stderr(&output).contains("cannot be fetched from http://127.0.0.1:9"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
-    assert!(said(&output).contains("to work offline, give local paths"), "{}", said(&output));
+    assert!(stderr(&output).contains("to work offline, give local paths"), "{}", stderr(&output));
 }
 
 #[test]
@@ -123,8 +125,8 @@ fn a_file_that_has_another_checksum_is_not_kept() {
     let output = command(folder.path(), &hub).output().unwrap();
 
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("another length or checksum"), "{}", said(&output));
-    assert!(said(&output).contains("\nhint: "), "{}", said(&output));
+    assert!(stderr(&output).contains("another length or checksum"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("\nhint: "), "{}", stderr(&output));
     assert!(!cached(folder.path()).iter().any(|name| name.ends_with(".parquet")));
 }
 
@@ -142,8 +144,8 @@ fn a_pointer_of_git_lfs_is_named() {
     for hub in [lying, whole] {
         let output = tokenize(folder.path(), &hub, &[]);
 
-        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        assert!(said(&output).contains("the hub sends a Git LFS pointer"), "{}", said(&output));
-        assert!(said(&output).contains("git lfs pull"), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains("the hub sends a Git LFS pointer"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("git lfs pull"), "{}", stderr(&output));
     }
 }

@@ -11,7 +11,9 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::support::{change, first_bin, mend, ratdata, workshop, write};
+use super::support::{change, first_bin, mend, workshop};
+use ratdata_tests::files::write;
+use ratdata_tests::program::run;
 
 /// Runs the program where memory is short: what asks for tens of gigabytes is told no, and aborts.
 fn in_little_memory(arguments: &[&str], folder: &Path) -> Output {
@@ -172,7 +174,7 @@ fn a_pack_of_rows_that_no_memory_holds_is_refused_by_every_reader() {
     for more in [&[][..], &["--materialize"]] {
         let pack =
             ["pack", "--input", "demo/tokens", "--out", "pack", "--seq-len", "64", "--force"];
-        let made = ratdata(&[&pack[..], more].concat(), root);
+        let made = run(root, &[&pack[..], more].concat());
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         // A pack that is written out holds its spans one level deeper.
         let at = if more.is_empty() { "/splits/train" } else { "/splits/train/pack" };
@@ -214,7 +216,7 @@ fn a_link_out_of_the_artifact_is_refused_by_every_reader() {
 
         refused_by_all(root, "demo/tokens", ending, "which is not inside the artifact");
         let path = file.strip_prefix(root).unwrap().to_str().unwrap();
-        let alone = ratdata(&["inspect", path], root);
+        let alone = run(root, &["inspect", path]);
         let said = String::from_utf8(alone.stderr).unwrap();
         assert!(said.contains("which is not inside the artifact"), "{said}");
 
@@ -227,7 +229,7 @@ fn a_link_out_of_the_artifact_is_refused_by_every_reader() {
     refused_by_all(root, "demo/tokens", "shards", "which is not inside the artifact");
     let arguments = ["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus"];
     let forced = [&arguments[..], &["--out", "demo/tokens", "--name", "demo", "--force"]].concat();
-    let replaced = ratdata(&forced, root);
+    let replaced = run(root, &forced);
     let said = String::from_utf8(replaced.stderr).unwrap();
     assert!(said.contains("which is not inside the artifact"), "{said}");
     assert!(fs::read_dir(outside.join("shards")).unwrap().count() > 0, "files outside are removed");
@@ -241,7 +243,7 @@ fn a_bin_that_was_cut_is_told_with_both_sizes() {
     let size = fs::metadata(first_bin(root)).unwrap().len();
 
     for arguments in readers("demo/tokens") {
-        let output = ratdata(&arguments, root);
+        let output = run(root, &arguments);
 
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{arguments:?}");
@@ -257,9 +259,9 @@ fn an_artifact_without_a_document_is_said_to_be_empty() {
     let root = folder.path();
     write(&root.join("none.bin"), b"");
     let import = ["import", "none.bin", "--from", "raw", "--eos", "none", "--out", "none"];
-    assert!(ratdata(&import, root).status.success());
+    assert!(run(root, &import).status.success());
 
-    let verified = ratdata(&["verify", "none"], root);
+    let verified = run(root, &["verify", "none"]);
 
     let said = String::from_utf8(verified.stderr).unwrap();
     assert!(
@@ -267,8 +269,8 @@ fn an_artifact_without_a_document_is_said_to_be_empty() {
         "{said}"
     );
     mend(&root.join("none"), |manifest| manifest["splits"] = json!({}));
-    assert_eq!(ratdata(&["verify", "none"], root).status.code(), Some(3));
-    assert_eq!(ratdata(&["inspect", "none"], root).status.code(), Some(1));
+    assert_eq!(run(root, &["verify", "none"]).status.code(), Some(3));
+    assert_eq!(run(root, &["inspect", "none"]).status.code(), Some(1));
 }
 
 #[test]
@@ -295,7 +297,7 @@ fn numbers_of_the_command_line_are_told_with_what_is_expected() {
         (&["trace", tokens, "--row", "0", "--seq-len", "0"], "from 1 to 16777216"),
         (&["inspect", "x.bin", "--row-len", "4294967295"], "from 1 to 16777216"),
     ];
-    write(&root.join("x.bin"), &[1, 0, 2, 0]);
+    write(&root.join("x.bin"), [1, 0, 2, 0]);
     let before = tree(root);
     for (arguments, says) in cases {
         let output = in_little_memory(arguments, root);
@@ -307,7 +309,7 @@ fn numbers_of_the_command_line_are_told_with_what_is_expected() {
     }
     // An id that the vocabulary has is one.
     let export = ["export", tokens, "--to", "llmc", "--out", "deep/x", "--eos", "1"];
-    assert!(ratdata(&export, root).status.success());
+    assert!(run(root, &export).status.success());
 }
 
 #[test]
@@ -326,7 +328,7 @@ fn a_name_on_the_command_line_is_one_plain_name() {
             &["import", &bin, "--from", "raw", "--eos", "2", "--out", "deep/x", &split],
         ];
         for arguments in cases {
-            let output = ratdata(arguments, root);
+            let output = run(root, arguments);
 
             let said = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
@@ -349,7 +351,7 @@ fn a_split_of_a_task_or_a_step_of_a_pipeline_is_one_plain_name() {
         let sft =
             ["sft", "--task-file", "task.toml", "--tokenizer", "demo/tokenizer", "--out", "o"];
         for arguments in [&sft[..], &["plan", "p.toml"], &["run", "p.toml"]] {
-            let output = ratdata(arguments, root);
+            let output = run(root, arguments);
 
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(matches!(output.status.code(), Some(1 | 2)), "{name}: {arguments:?}: {said}");
@@ -371,13 +373,13 @@ fn names_that_are_not_utf8_are_refused_and_not_changed() {
         write(&odd(name), b"{\"text\": \"a cat\"}\n");
     }
     for name in [&b"x\xfe.bin"[..], b"x\xff.bin"] {
-        write(&odd(name), &[1, 0, 2, 0]);
+        write(&odd(name), [1, 0, 2, 0]);
     }
     let tokenize = ["tokenize", "--tokenizer", "demo/tokenizer", "--input", "odd", "--out", "o"];
     let import = ["import", "odd", "--from", "raw", "--eos", "2", "--out", "o"];
 
     for arguments in [&tokenize[..], &import] {
-        let output = ratdata(arguments, root);
+        let output = run(root, arguments);
 
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");

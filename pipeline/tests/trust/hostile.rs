@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{change, first_bin, mend, ratdata, workshop, write};
+use super::support::{change, first_bin, mend, workshop};
+use ratdata_tests::files::write;
+use ratdata_tests::program::run;
 
 /// Starts the program and leaves it running.
 fn start(arguments: &[&str], folder: &Path) -> Child {
@@ -115,7 +117,7 @@ fn text_of_files_does_not_steer_the_terminal() {
         &["verify", "demo/tokens"],
         &["trace", "demo/tokens", "--token", "1"],
     ] {
-        let output = ratdata(arguments, root);
+        let output = run(root, arguments);
 
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         let steering = said.chars().find(|&char| char.is_control() && char != '\n');

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{first_bin, json, ratdata, workshop, write};
+use super::support::{first_bin, workshop};
+use ratdata_tests::files::write;
+use ratdata_tests::program::{json, run};
 
 #[test]
 fn an_inspection_counts_what_numpy_would() {
     let folder = workshop();
 
-    let seen = json(&["inspect", "demo/tokens"], folder.path());
+    let seen = json(folder.path(), &["inspect", "demo/tokens"]);
 
     let train = seen["splits"].as_array().unwrap().iter().find(|s| s["name"] == "train").unwrap();
     let mut ids: Vec<u16> = Vec::new();
@@ -45,12 +47,12 @@ fn somebody_elses_bin_can_be_seen_and_searched() {
     fs::copy(first_bin(folder.path()), folder.path().join("their.bin")).unwrap();
     let arguments = ["inspect", "their.bin", "--tokenizer", "demo/tokenizer", "--find", "the"];
 
-    let found = ratdata(&arguments, folder.path());
+    let found = run(folder.path(), &arguments);
 
     let text = String::from_utf8(found.stdout).unwrap();
     assert!(found.status.success());
     assert!(text.contains("bin · token bins"), "{text}");
-    let bare = ratdata(&["inspect", "their.bin", "--decode", "1"], folder.path());
+    let bare = run(folder.path(), &["inspect", "their.bin", "--decode", "1"]);
     assert_eq!(bare.status.code(), Some(2));
 }
 
@@ -60,7 +62,7 @@ fn bare_bin(root: &Path) {
 }
 
 fn said(arguments: &[&str], root: &Path) -> String {
-    let output = ratdata(arguments, root);
+    let output = run(root, arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -88,7 +90,7 @@ fn without_a_tokenizer_documents_are_unknown_and_that_is_said() {
     let root = folder.path();
     bare_bin(root);
 
-    let seen = json(&["inspect", "their.bin"], root);
+    let seen = json(root, &["inspect", "their.bin"]);
     let text = said(&["inspect", "their.bin"], root);
 
     let bin = &seen["splits"][0];
@@ -101,7 +103,7 @@ fn a_bin_of_an_artifact_is_seen_with_its_manifest() {
     let folder = workshop();
     let root = folder.path();
 
-    let seen = json(&["inspect", first_bin(root).to_str().unwrap()], root);
+    let seen = json(root, &["inspect", first_bin(root).to_str().unwrap()]);
 
     assert_eq!(seen["splits"][0]["name"], "train");
     assert_eq!(seen["splits"][0]["shards"].as_array().unwrap().len(), 1);
@@ -114,11 +116,11 @@ fn documents_that_lack_eos_and_those_of_nothing_else_are_told() {
     let root = folder.path();
     // Documents of 3, 1 and 4 tokens; EOS is 2. The second is nothing but EOS, the last has none.
     let ids: [u16; 8] = [5, 6, 2, 2, 7, 8, 9, 9];
-    write(&root.join("x.bin"), &ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
+    write(&root.join("x.bin"), ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
     let ends = [3_u64, 4, 8];
-    write(&root.join("x.idx"), &ends.iter().flat_map(|end| end.to_le_bytes()).collect::<Vec<u8>>());
+    write(&root.join("x.idx"), ends.iter().flat_map(|end| end.to_le_bytes()).collect::<Vec<u8>>());
 
-    let seen = json(&["inspect", "x.bin", "--tokenizer", "demo/tokenizer"], root);
+    let seen = json(root, &["inspect", "x.bin", "--tokenizer", "demo/tokenizer"]);
 
     let warnings = seen["warnings"].to_string();
     assert!(warnings.contains("1 documents are empty"), "{warnings}");
@@ -147,7 +149,7 @@ fn rows_show_their_documents_as_streams_do() {
     let root = folder.path();
     pairs(root, &[]);
 
-    let seen = json(&["inspect", "rows"], root);
+    let seen = json(root, &["inspect", "rows"]);
     let found =
         said(&["inspect", "rows", "--tokenizer", "demo/tokenizer", "--find", "number 9"], root);
 
@@ -167,8 +169,8 @@ fn a_pack_has_the_bytes_a_token_of_its_bins() {
     let root = folder.path();
     said(&["pack", "--input", "demo/tokens", "--out", "pack", "--seq-len", "64", "--quiet"], root);
 
-    let pack = json(&["inspect", "pack"], root);
-    let bins = json(&["inspect", "demo/tokens"], root);
+    let pack = json(root, &["inspect", "pack"]);
+    let bins = json(root, &["inspect", "demo/tokens"]);
 
     let ratio = |seen: &serde_json::Value| seen["splits"][0]["bytes_per_token"].as_f64().unwrap();
     assert!((ratio(&pack) - ratio(&bins)).abs() < 1e-9);
@@ -191,8 +193,8 @@ fn a_pair_without_a_manifest_is_seen_as_rows() {
         fs::copy(root.join("rows").join(name), to).unwrap();
     }
 
-    let seen = json(&["inspect", "theirs/q-inputs.bin", "--row-len", "64"], root);
-    let unsaid = ratdata(&["inspect", "theirs/q-inputs.bin"], root);
+    let seen = json(root, &["inspect", "theirs/q-inputs.bin", "--row-len", "64"]);
+    let unsaid = run(root, &["inspect", "theirs/q-inputs.bin"]);
 
     let pair = &seen["splits"][0];
     assert_eq!((&pair["layout"], &pair["rows"]["rows"]), (&"pairs".into(), &5.into()));

@@ -4,23 +4,25 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::support::{json, ratdata, workshop, write};
+use super::support::workshop;
+use ratdata_tests::files::write;
+use ratdata_tests::program::{json, run};
 
 #[test]
 fn a_token_is_traced_to_its_characters() {
     let folder = workshop();
     let root = folder.path();
     assert!(
-        ratdata(&["pack", "--input", "demo/tokens", "--out", "pack", "--seq-len", "64"], root)
+        run(root, &["pack", "--input", "demo/tokens", "--out", "pack", "--seq-len", "64"])
             .status
             .success()
     );
 
     let by_token =
-        json(&["trace", "demo/tokens", "--token", "5000", "--input", "demo/corpus"], root);
-    let by_row = json(&["trace", "pack", "--row", "3", "--column", "9"], root);
+        json(root, &["trace", "demo/tokens", "--token", "5000", "--input", "demo/corpus"]);
+    let by_row = json(root, &["trace", "pack", "--row", "3", "--column", "9"]);
     let again = by_row["token"].to_string();
-    let same = json(&["trace", "demo/tokens", "--token", &again], root);
+    let same = json(root, &["trace", "demo/tokens", "--token", &again]);
 
     let piece = by_token["piece"].as_str().unwrap();
     let context = by_token["context"].as_str().unwrap();
@@ -30,12 +32,12 @@ fn a_token_is_traced_to_its_characters() {
     assert!(by_token["url"].as_str().unwrap().starts_with("http"));
     assert_eq!(same["document"], by_row["document"]);
     assert_eq!(same["id"], by_row["id"]);
-    let beyond = ratdata(&["trace", "demo/tokens", "--token", "99999999"], root);
+    let beyond = run(root, &["trace", "demo/tokens", "--token", "99999999"]);
     assert_eq!(beyond.status.code(), Some(2));
 }
 
 fn made(arguments: &[&str], root: &Path) {
-    let output = ratdata(&[arguments, &["--quiet"]].concat(), root);
+    let output = run(root, &[arguments, &["--quiet"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -45,18 +47,18 @@ fn a_token_of_joined_artifacts_is_traced_to_the_row_of_the_first_one() {
     let root = folder.path();
     made(&["merge", "--input", "demo/tokens", "demo/tokens", "--out", "demo/joined"], root);
     made(&["merge", "--input", "demo/joined", "--out", "demo/again"], root);
-    let tokens = json(&["inspect", "demo/tokens"], root)["splits"][0]["tokens"].as_u64().unwrap();
+    let tokens = json(root, &["inspect", "demo/tokens"])["splits"][0]["tokens"].as_u64().unwrap();
     let place = (tokens + 5000).to_string();
     let input = ["--input", "demo/corpus"];
 
-    let first = json(&[&["trace", "demo/tokens", "--token", "5000"], &input[..]].concat(), root);
-    let joined = json(&[&["trace", "demo/again", "--token", &place], &input[..]].concat(), root);
+    let first = json(root, &[&["trace", "demo/tokens", "--token", "5000"], &input[..]].concat());
+    let joined = json(root, &[&["trace", "demo/again", "--token", &place], &input[..]].concat());
 
     for what in ["id", "source", "source_document", "row", "url", "span", "context"] {
         assert_eq!(first[what], joined[what], "{what}");
         assert!(!first[what].is_null(), "{what}");
     }
-    let whole = ratdata(&["verify", "demo/again"], root);
+    let whole = run(root, &["verify", "demo/again"]);
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
 }
 
@@ -97,7 +99,7 @@ fn a_row_of_instruction_data_is_traced_to_its_file_and_row() {
     for number in 0..20_u64 {
         let row = number.to_string();
         let traced =
-            json(&["trace", "rows", "--row", &row, "--column", "2", "--input", "data"], root);
+            json(root, &["trace", "rows", "--row", &row, "--column", "2", "--input", "data"]);
 
         let text = text_of("rows", number, root);
         let file = if traced["source"].as_str().unwrap().ends_with("a.jsonl") { 0 } else { 7 };
@@ -114,11 +116,11 @@ fn packed_instruction_data_is_traced_through_its_bins() {
     let folder = workshop();
     let root = folder.path();
     questions(root, &[]);
-    let pairs = json(&["trace", "rows", "--row", "4", "--column", "0"], root);
+    let pairs = json(root, &["trace", "rows", "--row", "4", "--column", "0"]);
     std::fs::remove_dir_all(root.join("rows")).unwrap();
     questions(root, &["--packing", "best-fit"]);
 
-    let traced: Value = json(&["trace", "rows", "--row", "0", "--column", "0"], root);
+    let traced: Value = json(root, &["trace", "rows", "--row", "0", "--column", "0"]);
 
     assert!(traced["source"].is_string() && traced["row"].is_u64(), "{traced}");
     assert!(pairs["row"].is_u64());
@@ -131,7 +133,7 @@ fn a_column_beyond_the_row_is_refused() {
     made(&["pack", "--input", "demo/tokens", "--out", "pack", "--seq-len", "64"], root);
 
     for (artifact, column) in [("pack", "65"), ("demo/tokens", "4096")] {
-        let refused = ratdata(&["trace", artifact, "--row", "0", "--column", column], root);
+        let refused = run(root, &["trace", artifact, "--row", "0", "--column", column]);
 
         let said = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(2), "{said}");

@@ -6,14 +6,15 @@ use std::path::Path;
 use ratdata_schemas::Checksum;
 use serde_json::Value;
 
-use super::support::{change, first_bin, json, mend, ratdata, workshop};
+use super::support::{change, first_bin, mend, workshop};
+use ratdata_tests::program::{json, run};
 
 #[test]
 fn a_whole_artifact_is_verified_against_its_sources() {
     let folder = workshop();
     let arguments = ["verify", "demo/tokens", "--retokenize", "20%", "--input", "demo/corpus"];
 
-    let verified = json(&arguments, folder.path());
+    let verified = json(folder.path(), &arguments);
 
     assert!(verified["documents_retokenized"].as_u64().unwrap() > 500);
 }
@@ -51,8 +52,8 @@ fn whatever_is_changed_is_found_and_named() {
         let whole = fs::read(&path).unwrap();
         change(&path, |bytes| change_bytes(bytes));
 
-        let verified = ratdata(&["verify", "demo/tokens"], folder.path());
-        let inspected = ratdata(&["inspect", "demo/tokens"], folder.path());
+        let verified = run(folder.path(), &["verify", "demo/tokens"]);
+        let inspected = run(folder.path(), &["inspect", "demo/tokens"]);
 
         let said = String::from_utf8(verified.stderr).unwrap();
         assert_eq!(verified.status.code(), Some(3), "{file}: {said}");
@@ -61,7 +62,7 @@ fn whatever_is_changed_is_found_and_named() {
         assert!(!said.contains("panicked"), "{file}: {said}");
         change(&path, |bytes| *bytes = whole);
     }
-    assert!(ratdata(&["verify", "demo/tokens"], folder.path()).status.success());
+    assert!(run(folder.path(), &["verify", "demo/tokens"]).status.success());
 }
 
 #[test]
@@ -78,9 +79,9 @@ fn a_document_that_differs_from_its_source_is_named() {
     value["splits"]["train"]["shards"][0]["bin"]["blake3"] = sum.as_str().into();
     change(&manifest, |bytes| *bytes = serde_json::to_vec(&value).unwrap());
 
-    let verified = ratdata(
-        &["verify", "demo/tokens", "--retokenize", "100%", "--input", "demo/corpus"],
+    let verified = run(
         folder.path(),
+        &["verify", "demo/tokens", "--retokenize", "100%", "--input", "demo/corpus"],
     );
 
     let said = String::from_utf8(verified.stderr).unwrap();
@@ -92,13 +93,13 @@ fn a_document_that_differs_from_its_source_is_named() {
 
 /// Returns the status of a verification and what it said.
 fn verified(path: &str, folder: &Path) -> (Option<i32>, String) {
-    let output = ratdata(&["verify", path], folder);
+    let output = run(folder, &["verify", path]);
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 fn pack(folder: &Path, more: &[&str]) {
     let arguments = ["pack", "--input", "demo/tokens", "--out", "pack", "--seq-len", "64"];
-    let made = ratdata(&[&arguments, more].concat(), folder);
+    let made = run(folder, &[&arguments, more].concat());
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
@@ -108,7 +109,7 @@ fn a_pack_is_proved_with_the_bins_that_it_reads() {
     let root = folder.path();
     pack(root, &[]);
 
-    let whole = json(&["verify", "pack"], root);
+    let whole = json(root, &["verify", "pack"]);
     change(&first_bin(root), |bytes| bytes[100] ^= 1);
     let (status, said) = verified("pack", root);
 
@@ -144,7 +145,7 @@ fn rows_written_out_are_compared_with_their_base_where_it_is_there() {
 
     let (status, said) = verified("pack", root);
     fs::rename(root.join("demo/tokens"), root.join("demo/moved")).unwrap();
-    let alone = json(&["verify", "pack"], root);
+    let alone = json(root, &["verify", "pack"]);
 
     assert_eq!(status, Some(3), "{said}");
     assert!(said.contains("split `train`, row 0"), "{said}");
@@ -199,7 +200,7 @@ fn recorded_lengths_beyond_their_row_are_found() {
     let task = "demo/questions/task.toml";
     let sft = ["sft", "--task-file", task, "--split", "validation", "--max-length", "64"];
     let made = ["--tokenizer", "demo/tokenizer", "--out", "pairs", "--quiet"];
-    assert!(ratdata(&[&sft[..], &made].concat(), root).status.success());
+    assert!(run(root, &[&sft[..], &made].concat()).status.success());
     let record = "/splits/val/lengths";
     let manifest: Value =
         serde_json::from_slice(&fs::read(root.join("pairs/manifest.json")).unwrap()).unwrap();
@@ -242,7 +243,7 @@ fn a_file_that_leads_out_of_the_artifact_is_refused() {
 #[test]
 fn what_is_proved_is_told_in_the_same_bytes_anywhere() {
     let (here, there) = (workshop(), workshop());
-    let said = |folder: &Path| ratdata(&["verify", "demo/tokens", "--json"], folder).stdout;
+    let said = |folder: &Path| run(folder, &["verify", "demo/tokens", "--json"]).stdout;
 
     let one = said(here.path());
 

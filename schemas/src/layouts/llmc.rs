@@ -1,6 +1,7 @@
 //! llm.c's and modded-nanogpt's bins: 256 `i32` of header, then ids; EOS begins each document.
 
 use super::{LayoutError, word};
+use crate::narrow::narrow;
 use crate::token::Dtype;
 
 /// The size of the header.
@@ -68,7 +69,7 @@ impl LlmcHeader {
                 format!("at most {MAX_TOKENS}"),
             ));
         }
-        let tokens = u32::try_from(self.tokens).unwrap_or(u32::MAX);
+        let tokens: u32 = narrow(self.tokens);
         let mut bytes = vec![0; HEADER_BYTES];
         for (dtype, magic, version) in KINDS {
             if dtype == self.dtype {

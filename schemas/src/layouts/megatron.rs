@@ -5,6 +5,7 @@
 //! leading 0) and, for multimodal data, i8\[S\] modes. The arrays are not aligned.
 
 use super::{LayoutError, long, word};
+use crate::narrow::narrow;
 use crate::token::Dtype;
 
 /// The first bytes of an index.
@@ -103,7 +104,7 @@ impl<'a> MegatronIndex<'a> {
             let boundary = long(self.boundaries, at * 8).unwrap_or(u64::MAX);
             let wanted =
                 |expected: String| LayoutError::entry("document boundary", at, boundary, expected);
-            let until = usize::try_from(boundary).unwrap_or(usize::MAX);
+            let until = narrow(boundary);
             if at == 0 && boundary != 0 {
                 return Err(wanted("0".into()));
             }
@@ -166,7 +167,7 @@ pub fn index(dtype: Dtype, ends: &[u64], mut write: impl FnMut(&[u8])) -> Result
     write(&(ends.len() as u64).to_le_bytes());
     write(&(ends.len() as u64 + 1).to_le_bytes());
     for (start, &end) in starts().zip(ends) {
-        write(&u32::try_from(end - start).unwrap_or(u32::MAX).to_le_bytes());
+        write(&narrow::<_, u32>(end - start).to_le_bytes());
     }
     for (start, _) in starts().zip(ends) {
         write(&(start * dtype.width() as u64).to_le_bytes());

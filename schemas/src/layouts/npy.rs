@@ -1,6 +1,7 @@
 //! `NumPy`'s `.npy`: magic bytes, a version, and a Python dictionary with type and shape.
 
 use super::LayoutError;
+use crate::narrow::narrow;
 
 /// The first bytes of a `.npy` file.
 pub const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -42,9 +43,7 @@ impl NpyHeader {
         }
         let (from, len) = match *rest {
             [1, 0, low, high, ..] => (10, usize::from(u16::from_le_bytes([low, high]))),
-            [2 | 3, 0, a, b, c, d, ..] => {
-                (12, usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX))
-            }
+            [2 | 3, 0, a, b, c, d, ..] => (12, narrow(u32::from_le_bytes([a, b, c, d]))),
             [1, 0, ..] => return Err(short(10)),
             [2 | 3, 0, ..] => return Err(short(12)),
             [major, minor, ..] => {
@@ -103,7 +102,7 @@ pub fn header(descr: &str, shape: &[u64]) -> Vec<u8> {
     let unpadded = MAGIC.len() + 4 + text.len() + 1;
     text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
     text.push('\n');
-    let len = u16::try_from(text.len()).unwrap_or(u16::MAX); // a descr and few axes: never so long
+    let len: u16 = narrow(text.len()); // a descr and few axes: never so long
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 0]);
     bytes.extend(len.to_le_bytes());

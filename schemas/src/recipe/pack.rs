@@ -20,9 +20,9 @@ pub struct Pack {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
-    /// One after the other, cut wherever a row is full: the reference's windows.
+    /// One after the other, cut where a row is full: the reference's rows.
     Concat,
-    /// Whole, each into the fullest row that still has room for it.
+    /// Whole, each into the fullest row with room.
     BestFit,
 }
 
@@ -31,10 +31,10 @@ pub enum Algorithm {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Long {
-    /// It is split over rows.
+    /// Split it over rows.
     #[default]
     Split,
-    /// It is left out.
+    /// Leave it out.
     Drop,
 }
 

@@ -12,7 +12,7 @@ use crate::checksum::Checksum;
 pub struct Sft {
     /// The task, without the folders of this machine.
     pub task: Task,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub max_length: u32,
     /// How an example that is longer than its row is cut.
     pub truncate: Truncate,

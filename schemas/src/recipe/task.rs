@@ -76,14 +76,14 @@ fn default_messages() -> String {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Truncate {
-    /// Its middle is cut out, as in the reference.
+    /// Remove its middle, as in the reference.
     #[default]
     Middle,
-    /// Its beginning is cut off.
+    /// Remove its beginning.
     Left,
-    /// Its end is cut off.
+    /// Remove its end.
     Right,
-    /// It is left out.
+    /// Leave it out.
     Drop,
 }
 

@@ -27,7 +27,7 @@ pub struct Tokenize {
     pub eos: Edge,
     /// Whether the begin-of-text id precedes each document, and which it is.
     pub bos: Edge,
-    /// What becomes of special tokens that are written in the text.
+    /// How to read special tokens in the text.
     pub special_in_text: SpecialInText,
     /// The width of ids.
     pub dtype: DtypeChoice,
@@ -83,23 +83,23 @@ impl Edge {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// That of the permutation which makes the split.
+    /// The order of the permutation that makes the split.
     Reference,
-    /// That of the file.
+    /// The order of the file.
     File,
 }
 
-/// What becomes of rows that hold no text.
+/// How to treat rows without text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadRow {
-    /// The job fails at the first.
+    /// Fail at the first one.
     Fail,
-    /// They are left out and counted.
+    /// Leave them out and count them.
     Skip,
-    /// U+FFFD takes the place of wrong bytes and of lone halves of surrogate pairs, and such rows are
-    /// counted; the job fails at rows that have no text even so.
+    /// Write U+FFFD for wrong bytes and lone surrogates, and count these rows; fail at rows that
+    /// have no text.
     Replace,
 }
 
@@ -116,17 +116,17 @@ pub enum DtypeChoice {
     U32,
 }
 
-/// What becomes of special tokens that are written in the text.
+/// How to read special tokens in the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum SpecialInText {
-    /// They become their ids.
+    /// As their ids.
     #[default]
     Parse,
-    /// They are plain text.
+    /// As plain text.
     Plain,
-    /// They are an error.
+    /// As an error.
     Error,
 }
 
@@ -136,12 +136,12 @@ pub enum SpecialInText {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum SplitFiles {
-    /// The files of `train`, and those whose names say no split.
+    /// Files named after train, and files whose names say no split.
     #[default]
     Train,
-    /// The files of `validation` alone.
+    /// Files named after validation.
     Validation,
-    /// The files of `test` alone.
+    /// Files named after test.
     Test,
     /// All files.
     All,

@@ -92,7 +92,7 @@ pub enum JobError {
         first: String,
     },
     /// The user stopped the job.
-    #[error("interrupted; finished files are kept, the same command goes on")]
+    #[error("interrupted; finished files are kept, the same command continues")]
     Interrupted,
     /// The system has no room for a thread of the job.
     #[error("no thread can be started: {source}")]

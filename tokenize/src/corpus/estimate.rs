@@ -14,6 +14,7 @@ use crate::source::{
     Cell, LinesSource, ParquetSource, Rows, SampleFile, Source, SourceError, SourceFile, Stopped,
 };
 use crate::tokenizer::{Encoder, Tokenizer};
+use ratdata_schemas::narrow;
 use ratdata_schemas::recipe::{OnBadRow, Tokenize};
 
 /// How much text is encoded for an estimate, about.
@@ -182,7 +183,7 @@ impl Sampler<'_> {
         let text: u64 = (0..groups).map(|group| parquet.text_bytes(group)).sum();
         let each = (text / (groups.max(1) as u64)).max(1);
         let fitting = (self.encode_budget / each).max(STRATA.min(self.encode_budget >> 16));
-        let strata = usize::try_from(fitting.max(1)).unwrap_or(usize::MAX).min(groups);
+        let strata = narrow::<_, usize>(fitting.max(1)).min(groups);
         let mut total = Totals::default();
         for number in 0..strata {
             let stratum = number * groups / strata..(number + 1) * groups / strata;

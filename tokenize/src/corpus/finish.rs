@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{ArtifactError, ShardFiles, ShardRecord, ShardWriter, SourceRecord};
+use ratdata_schemas::{ArtifactError, ShardFiles, ShardRecord, ShardWriter, SourceRecord, narrow};
 
 use super::context::JobContext;
 use super::error::JobError;
@@ -42,7 +42,7 @@ pub(crate) fn finish<W: IdWidth>(
 ) -> Result<Receipt, JobError> {
     let StagedSource { staging, number, rows, bad_rows, replaced_rows, text_bytes } = staged;
     let (config, file) = (&job.config, &job.files()[number]);
-    let documents = u32::try_from(staging.documents()).unwrap_or(u32::MAX);
+    let documents = narrow(staging.documents());
     let split = split_rows(documents, config.val_fraction, config.split_seed, config.order);
     let mut shards = BTreeMap::new();
     for (name, rows) in [("train", &split.train), ("val", &split.val)] {
@@ -50,7 +50,7 @@ pub(crate) fn finish<W: IdWidth>(
             continue;
         }
         let stem = format!("shards/{}-{name}-{}", config.name, file.stem);
-        let place = u32::try_from(number).unwrap_or(u32::MAX);
+        let place = narrow(number);
         let shard = write_shard(&job.out, &stem, place, &staging, rows, interrupted)?;
         shards.insert(name.to_owned(), shard);
     }

@@ -29,7 +29,7 @@ use crate::tokenizer::{IdWidth, Tokenizer};
 pub enum Outcome {
     /// The same job has finished there.
     Done(Box<Manifest>),
-    /// The job is to be run, or to be gone on with.
+    /// The job is to be run or continued.
     Open(Box<Job>),
 }
 
@@ -298,7 +298,7 @@ impl Job {
             }
         }
         if !found.is_empty() {
-            // What a merge has absorbed cannot be told apart, so it begins anew.
+            // What a merge has absorbed cannot be told apart, so it starts again.
             self.context.state.merging.forget_all()?;
         }
         progress.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(found);

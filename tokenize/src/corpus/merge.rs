@@ -1,7 +1,7 @@
 //! Joins the shards of a split into one bin, giving up each shard as it is absorbed.
 //!
 //! The bytes are copied inside the kernel. After each shard the merged file is synced and a marker
-//! says how far it is true; only then the shard is removed. So a merge that is killed goes on
+//! says how far it is true; only then the shard is removed. So a merge that is killed continues
 //! where it was, and the disk never holds much more than the data once.
 
 use std::fs::{self, File};

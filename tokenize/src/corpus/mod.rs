@@ -29,7 +29,7 @@ pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
 pub use job::{Job, Outcome};
-pub use progress::{Progress, RowTally};
+pub use progress::{Progress, RowCounter};
 pub use ratdata_schemas::recipe::{DtypeChoice, Edge, OnBadRow, Order, SpecialInText, Tokenize};
 pub(crate) use split::val_count;
 pub use split::{SplitRows, split_rows};

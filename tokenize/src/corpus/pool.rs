@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ratdata_schemas::TokenId;
+use ratdata_schemas::narrow;
 
 use super::block::Block;
 use super::error::JobError;
@@ -109,7 +110,7 @@ impl<I> State<I> {
 }
 
 /// Encodes all parts on as many threads as there are encoders, and calls `write` with what
-/// happened, in the order of the input; it says whether to go on.
+/// happened, in the order of the input; it says whether to continue.
 ///
 /// # Errors
 ///
@@ -260,7 +261,7 @@ fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>)
     }
 }
 
-/// Reads a part, offering its batches to the others; returns whether to go on.
+/// Reads a part, offering its batches to the others; returns whether to continue.
 fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
@@ -308,7 +309,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     }
 }
 
-/// Encodes one batch; returns whether to go on.
+/// Encodes one batch; returns whether to continue.
 fn encode_and_send<W: IdWidth, I>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
@@ -325,7 +326,7 @@ fn encode_and_send<W: IdWidth, I>(
     }
 }
 
-/// Tells of a failure and gives up what comes after it; returns whether to go on with the rest.
+/// Tells of a failure and gives up what comes after it; returns whether to continue with the rest.
 fn fail<W, I>(
     shared: &Shared<'_, I>,
     place: Place,
@@ -385,7 +386,7 @@ fn encode<W: IdWidth, I>(
             block.replaced.push((row - first, place()));
         }
         block.ids.extend(frame.eos.map(W::of));
-        block.lens.push(u32::try_from(block.ids.len() - before).unwrap_or(u32::MAX));
+        block.lens.push(narrow(block.ids.len() - before));
         block.text_lens.push(text.len() as u64);
     }
     Ok(block)

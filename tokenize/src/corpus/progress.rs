@@ -18,26 +18,26 @@ pub struct Progress {
     pub documents: AtomicU64,
     /// Files done, by this run and earlier ones.
     pub files_done: AtomicU64,
-    /// Bytes of input encoded by this run, as they lie on disk; files in work count by their part.
+    /// Bytes of input encoded by this run, in their size on disk; files in work count by their part.
     pub input_bytes_done: AtomicU64,
     /// Bytes of the files that earlier runs have done.
     pub input_bytes_before: AtomicU64,
     /// Files that were done, and are made again since they changed: which and how.
     pub changed: Mutex<Vec<String>>,
     /// Rows left out, and what was wrong with them.
-    pub bad: RowTally,
+    pub bad: RowCounter,
     /// Rows in whose text U+FFFD took the place of something.
-    pub replaced: RowTally,
+    pub replaced: RowCounter,
 }
 
 /// How many rows something was found in, and the first of them.
 #[derive(Debug, Default)]
-pub struct RowTally {
+pub struct RowCounter {
     count: AtomicU64,
     first: Mutex<Vec<String>>,
 }
 
-impl RowTally {
+impl RowCounter {
     /// Returns how many there are.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)

@@ -166,7 +166,7 @@ pub(crate) fn finished_job(manifest: &Manifest) -> Value {
     })
 }
 
-/// Returns a job with the names of its inputs alone: older versions wrote fingerprints beside them.
+/// Returns a job with the names of its inputs alone: older versions also wrote fingerprints.
 fn with_names(mut job: Value) -> Value {
     for input in job["inputs"].as_array_mut().into_iter().flatten() {
         if let Some(input) = input.as_object_mut() {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use ratdata_schemas::ArtifactError;
+use ratdata_schemas::narrow;
 
 use super::block::Block;
 use super::context::JobContext;
@@ -54,7 +55,7 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         Self { scope, job, progress, interrupted, left, current: None, finishing: VecDeque::new() }
     }
 
-    /// Takes what happened next; returns whether the job goes on.
+    /// Takes what happened next; returns whether the job continues.
     pub(crate) fn take(&mut self, event: Event<W>) -> Result<bool, JobError> {
         match event {
             Event::Block(number, block) => {
@@ -137,6 +138,6 @@ fn staged_source<W: IdWidth>(number: usize) -> StagedSource<W> {
 /// Cuts a block where the limit of documents is reached.
 fn limit<W>(left: &mut Option<u64>, block: &mut Block<W>) {
     let Some(left) = left else { return };
-    block.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+    block.truncate(narrow(*left));
     *left -= block.lens.len() as u64;
 }

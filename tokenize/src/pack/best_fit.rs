@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 
 use ratdata_schemas::Span;
+use ratdata_schemas::narrow;
 
 use super::{Counts, Document, Long, PackConfig, RowSink};
 
@@ -138,7 +139,7 @@ impl Shelf {
     fn put(&mut self, row: usize, space: u32) {
         if space > 0 {
             let space = space as usize;
-            self.rows[space].push(u32::try_from(row).unwrap_or(u32::MAX));
+            self.rows[space].push(narrow(row));
             self.some[space / 64] |= 1 << (space % 64);
         }
     }

@@ -54,7 +54,7 @@ impl Concat {
             if left == 0 {
                 break;
             }
-            // The document goes on behind the token that this row shares with the last.
+            // The document continues behind the token that this row shares with the last.
             self.row.clear();
             (start, left, column) = (start - 1, left + 1, 0);
             rows += 1;

@@ -81,7 +81,7 @@ impl PackError {
             Self::Artifact(wrong) => wrong.hint(),
             Self::ArtifactInput(wrong) => wrong.hint(),
             Self::InInput { .. } => Some(
-                "choose an `--out` beside the input: a pack points at the bins, and needs them whole",
+                "choose an `--out` outside the input: a pack points at the bins, and needs them whole",
             ),
             Self::OtherJob(wrong) => Some(wrong.hint()),
             Self::TooMany { .. } => Some("leave `--seed` out: a trainer shuffles the rows"),

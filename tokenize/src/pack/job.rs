@@ -42,7 +42,7 @@ pub struct PackJob {
 pub struct SplitPacked {
     /// The split.
     pub split: String,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub row_len: u32,
     /// The counts.
     #[serde(flatten)]

@@ -1,7 +1,7 @@
 //! Packing: documents of token bins become rows of one length, as spans, without copying a token.
 //!
 //! A row has `seq_len + 1` tokens: its first `seq_len` are inputs, its last `seq_len` labels. A
-//! document that goes on in another row begins there with the token it was left at, so every token
+//! document that continues in another row begins there with the token it was left at, so every token
 //! but a document's first is a label exactly once.
 //!
 //! ```text

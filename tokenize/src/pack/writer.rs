@@ -30,7 +30,7 @@ struct PlainRows<'a> {
     bin: StagedFile,
     mask: StagedFile,
     ids: Vec<TokenId>,
-    learnt: Vec<bool>,
+    trained: Vec<bool>,
 }
 
 impl<'a> PackWriter<'a> {
@@ -50,7 +50,7 @@ impl<'a> PackWriter<'a> {
                 bin: create("bin")?,
                 mask: create("mask")?,
                 ids: Vec::new(),
-                learnt: Vec::new(),
+                trained: Vec::new(),
             }),
         };
         Ok(Self {
@@ -118,16 +118,16 @@ impl PlainRows<'_> {
     fn row(&mut self, spans: &[Span], row_len: usize) -> Result<(), ArtifactError> {
         self.ids.clear();
         self.ids.resize(row_len, self.fill);
-        self.learnt.clear();
-        self.learnt.resize(row_len, false);
+        self.trained.clear();
+        self.trained.resize(row_len, false);
         for span in spans {
             let from = span.column as usize;
             let range = from..from + span.len as usize;
             // The spans come from the index of these very bins, so they lie within them.
             self.base.copy_tokens(span.start, &mut self.ids[range.clone()]);
-            self.base.copy_mask(span.start, &mut self.learnt[range]);
+            self.base.copy_mask(span.start, &mut self.trained[range]);
             // A document's first token follows nothing, so nothing predicts it.
-            self.learnt[from] = false;
+            self.trained[from] = false;
         }
         let mut bytes = Vec::with_capacity(row_len * 4);
         for &id in &self.ids {
@@ -139,7 +139,7 @@ impl PlainRows<'_> {
         }
         self.bin.write(&bytes)?;
         let mask: Vec<u8> = self
-            .learnt
+            .trained
             .chunks(8)
             .map(|bits| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit)))
             .collect();

@@ -1,11 +1,11 @@
 //! Conversations: a Jinja template writes them, and the assistant's turns are found in the text.
 //!
-//! Which characters are learnt is said by the template itself, `{% generation %} …
+//! Which characters are trained on is said by the template itself, `{% generation %} …
 //! {% endgeneration %}` as Hugging Face has it, or found by `turns.rs`. Turns whose messages say so
 //! are left out (`turn_flags.rs`).
 //!
-//! A token is learnt where its last byte is; so a token that glues the template's last character
-//! to the answer's first is learnt, and one that glues the answer's end to what follows is not.
+//! A token is trained on where its last byte is; so a token that glues the template's last character
+//! to the answer's first is trained on, and one that glues the answer's end to what follows is not.
 
 use std::ops::Range;
 
@@ -13,22 +13,22 @@ use serde_json::Value;
 
 use super::chat_template::{ChatTemplate, Conversation, Watch, is_assistant, unmark};
 use super::jinja::{BEGIN, END, RenderError};
-use super::turn_flags::learnt_turns;
+use super::turn_flags::trained_turns;
 use super::turns::{Turn, Turns, ends_with_words};
 
-/// A conversation as text, with the stretches that are learnt.
+/// A conversation as text, with the stretches that are trained on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     /// The text.
     pub text: String,
-    /// The bytes of it that are learnt, in order.
-    pub learnt: Vec<Range<usize>>,
-    /// How many of the turns that are learnt have nothing behind their words to stop at.
+    /// The bytes of it that are trained on, in order.
+    pub trained: Vec<Range<usize>>,
+    /// How many of the turns that are trained on have nothing behind their words to stop at.
     pub unstopped: usize,
 }
 
 impl ChatTemplate {
-    /// Writes a conversation and finds what of it is learnt.
+    /// Writes a conversation and finds what of it is trained on.
     ///
     /// # Errors
     ///
@@ -57,18 +57,18 @@ impl ChatTemplate {
             let reason = "the conversation holds a character of the last private plane";
             return Err(refused(reason.into()));
         }
-        let wanted = learnt_turns(messages).map_err(refused)?;
+        let wanted = trained_turns(messages).map_err(refused)?;
         let conversation = Conversation::new(messages, tools, watch);
         let text = self.write(&conversation, false)?;
         if self.jinja.marks_generation() {
             return generated(&text, messages, &wanted, &self.eos).map_err(refused);
         }
         let turns = Turns { template: self, conversation, text: &text }.find()?;
-        let learnt = turns.into_iter().zip(wanted).filter(|&(_, wanted)| wanted);
-        let turns: Vec<Turn> = learnt.filter_map(|(turn, _)| turn).collect();
+        let trained = turns.into_iter().zip(wanted).filter(|&(_, wanted)| wanted);
+        let turns: Vec<Turn> = trained.filter_map(|(turn, _)| turn).collect();
         let unstopped = turns.iter().filter(|turn| !turn.stops).count();
-        let learnt = turns.into_iter().map(|turn| turn.span).collect();
-        Ok(Rendered { text, learnt, unstopped })
+        let trained = turns.into_iter().map(|turn| turn.span).collect();
+        Ok(Rendered { text, trained, unstopped })
     }
 }
 
@@ -90,19 +90,19 @@ fn generated(
                 wanted.len()
             ))
         } else {
-            Ok(Rendered { text, learnt: spans, unstopped: 0 })
+            Ok(Rendered { text, trained: spans, unstopped: 0 })
         };
     }
     let turns = messages.iter().filter(|message| is_assistant(message));
-    let (mut learnt, mut unstopped) = (Vec::new(), 0);
+    let (mut trained, mut unstopped) = (Vec::new(), 0);
     for ((span, turn), _) in spans.into_iter().zip(turns).zip(wanted).filter(|(_, wanted)| **wanted)
     {
         let written = &text[span.clone()];
         let eos = !eos.is_empty() && written.trim_end().ends_with(eos);
         unstopped += usize::from(!eos && ends_with_words(written, turn));
-        learnt.push(span);
+        trained.push(span);
     }
-    Ok(Rendered { text, learnt, unstopped })
+    Ok(Rendered { text, trained, unstopped })
 }
 
 #[cfg(test)]
@@ -119,10 +119,10 @@ mod tests {
         ChatTemplate::compile(template, "<s>", "</s>", Date::default())
     }
 
-    fn learnt(template: &str, messages: &Value) -> Vec<String> {
+    fn trained(template: &str, messages: &Value) -> Vec<String> {
         let template = compile(template).unwrap();
         let rendered = template.render(messages.as_array().unwrap(), None).unwrap();
-        rendered.learnt.iter().map(|range| rendered.text[range.clone()].to_owned()).collect()
+        rendered.trained.iter().map(|range| rendered.text[range.clone()].to_owned()).collect()
     }
 
     fn talk() -> Value {
@@ -135,14 +135,14 @@ mod tests {
 
     #[test]
     fn a_turn_is_what_it_adds_to_the_text() {
-        assert_eq!(learnt(CHATML, &talk()), [" one <|im_end|>", "two<|im_end|>"]);
+        assert_eq!(trained(CHATML, &talk()), [" one <|im_end|>", "two<|im_end|>"]);
     }
 
     #[test]
-    fn a_template_that_says_what_is_learnt_is_believed() {
+    fn a_template_that_says_what_is_trained_on_is_believed() {
         let template = "{% for m in messages %}{{ m.role }}:{%- if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %};{% endfor %}";
 
-        assert_eq!(learnt(template, &talk()), [" one ", "two"]);
+        assert_eq!(trained(template, &talk()), [" one ", "two"]);
     }
 
     #[test]
@@ -150,14 +150,14 @@ mod tests {
         let template =
             "{{ messages | length }}{% for m in messages %}[{{ m.content | trim }}]{% endfor %}";
 
-        assert_eq!(learnt(template, &talk()), ["one", "two"]);
+        assert_eq!(trained(template, &talk()), ["one", "two"]);
     }
 
     #[test]
     fn a_template_glued_to_its_turns_finds_them() {
         let template = "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content.strip() }} [/INST]{% elif m.role == 'assistant' %}{{ ' ' + m.content.strip() + eos_token }}{% endif %}{% endfor %}";
 
-        assert_eq!(learnt(template, &talk()), ["one</s>", "two</s>"]);
+        assert_eq!(trained(template, &talk()), ["one</s>", "two</s>"]);
     }
 
     #[test]
@@ -201,14 +201,14 @@ mod tests {
             let rendered = compile(&source).unwrap().render(&talk, None).unwrap();
 
             let mut text = rendered.text.clone();
-            text.insert(rendered.learnt[0].end, '>');
-            text.insert(rendered.learnt[0].start, '<');
+            text.insert(rendered.trained[0].end, '>');
+            text.insert(rendered.trained[0].start, '<');
             assert_eq!(text, expected, "{source}");
         }
     }
 
     #[test]
-    fn white_space_that_ends_an_answer_is_learnt_with_it() {
+    fn white_space_that_ends_an_answer_is_trained_on_with_it() {
         let talk = json!([
             {"role": "user", "content": "u"}, {"role": "assistant", "content": "one\n"},
             {"role": "user", "content": "u"}, {"role": "assistant", "content": "two  "}
@@ -216,9 +216,13 @@ mod tests {
         let bare = "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}";
         let lines = "{% for m in messages %}{{ m.role }}: {{ m.content | trim }}\n{% endfor %}";
 
-        assert_eq!(learnt(bare, &talk), ["one\n", "two  "]);
-        assert_eq!(learnt(CHATML, &talk), ["one\n<|im_end|>", "two  <|im_end|>"]);
-        assert_eq!(learnt(lines, &talk), ["one", "two"], "a template's own line end is not learnt");
+        assert_eq!(trained(bare, &talk), ["one\n", "two  "]);
+        assert_eq!(trained(CHATML, &talk), ["one\n<|im_end|>", "two  <|im_end|>"]);
+        assert_eq!(
+            trained(lines, &talk),
+            ["one", "two"],
+            "a template's own line end is not trained on"
+        );
     }
 
     #[test]
@@ -247,7 +251,7 @@ mod tests {
     const INVITE: &str = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
     #[test]
-    fn a_turn_of_calls_is_learnt_without_its_heading() {
+    fn a_turn_of_calls_is_trained_on_without_its_heading() {
         let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]);
         let call = "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call><|im_end|>";
         for content in [json!({"content": ""}), json!({"content": null}), json!({})] {
@@ -259,20 +263,20 @@ mod tests {
                 {"role": "assistant", "content": "it is 42"}
             ]);
             for template in [TOOLS.to_owned(), format!("{TOOLS}{INVITE}")] {
-                assert_eq!(learnt(&template, &talk), [call, "it is 42<|im_end|>"]);
+                assert_eq!(trained(&template, &talk), [call, "it is 42<|im_end|>"]);
                 let alone = json!([talk[0], talk[1]]);
-                assert_eq!(learnt(&template, &alone), [call]);
+                assert_eq!(trained(&template, &alone), [call]);
             }
         }
         let both = json!([
             {"role": "user", "content": "w"},
             {"role": "assistant", "content": "see", "tool_calls": calls}
         ]);
-        assert_eq!(learnt(TOOLS, &both), [format!("see{call}")]);
+        assert_eq!(trained(TOOLS, &both), [format!("see{call}")]);
     }
 
     #[test]
-    fn calls_right_behind_the_question_are_learnt_whole() {
+    fn calls_right_behind_the_question_are_trained_on_whole() {
         let template = "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]{% elif m.tool_calls %}[TOOL_CALLS] {{ m.tool_calls | tojson }}{{ eos_token }}{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}";
         let talk = json!([
             {"role": "user", "content": "w"},
@@ -280,11 +284,11 @@ mod tests {
             {"role": "assistant", "content": "done"}
         ]);
 
-        assert_eq!(learnt(template, &talk), ["[TOOL_CALLS] [1]</s>", "done</s>"]);
+        assert_eq!(trained(template, &talk), ["[TOOL_CALLS] [1]</s>", "done</s>"]);
     }
 
     #[test]
-    fn thoughts_are_learnt_where_they_are_written() {
+    fn thoughts_are_trained_on_where_they_are_written() {
         let template = "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.index0 < ns.last %}{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}";
         let talk = json!([
             {"role": "user", "content": "2+2?"},
@@ -295,7 +299,7 @@ mod tests {
 
         for template in [template.to_owned(), format!("{template}{INVITE}")] {
             assert_eq!(
-                learnt(&template, &talk),
+                trained(&template, &talk),
                 ["4<|im_end|>", "<think>\nadd more\n</think>\n\n6<|im_end|>"]
             );
         }
@@ -309,7 +313,7 @@ mod tests {
         ]);
 
         for template in [TOOLS.to_owned(), format!("{TOOLS}{INVITE}")] {
-            assert_eq!(learnt(&template, &talk), ["<|im_end|>", "full<|im_end|>"]);
+            assert_eq!(trained(&template, &talk), ["<|im_end|>", "full<|im_end|>"]);
         }
     }
 
@@ -319,8 +323,8 @@ mod tests {
         talk[2]["weight"] = 0.into();
         let generation = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}";
 
-        assert_eq!(learnt(CHATML, &talk), ["two<|im_end|>"]);
-        assert_eq!(learnt(generation, &talk), ["two"]);
+        assert_eq!(trained(CHATML, &talk), ["two<|im_end|>"]);
+        assert_eq!(trained(generation, &talk), ["two"]);
         let once =
             "{% generation %}{% for m in messages %}{{ m.content }}{% endfor %}{% endgeneration %}";
         let refused =

@@ -32,14 +32,19 @@ impl ChatTemplate {
         Ok(Self { jinja, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
-    /// Reads the template of the `tokenizer_config.json` beside a tokenizer file.
+    /// Reads the template of the `tokenizer_config.json` in the folder of a tokenizer file.
     ///
     /// The tokens that the file names stand for `bos` and `eos`.
     ///
     /// # Errors
     ///
     /// There is none, or it is malformed.
-    pub fn beside(tokenizer: &Path, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
+    pub fn of_tokenizer(
+        tokenizer: &Path,
+        bos: &str,
+        eos: &str,
+        date: Date,
+    ) -> Result<Self, SftError> {
         let wrong = |reason: String| SftError::ChatTemplate { reason };
         let path = tokenizer.with_file_name("tokenizer_config.json");
         let text =

@@ -54,9 +54,9 @@ impl Clip {
 pub struct Example {
     /// The tokens.
     pub ids: Vec<TokenId>,
-    /// Which of them are learnt; the one behind a cut is not, since nothing true precedes it.
-    pub learnt: Vec<bool>,
-    /// How many of the ids belong to the prompt: those before the first learnt token.
+    /// Which of them are trained on; the one behind a cut is not, since nothing true precedes it.
+    pub trained: Vec<bool>,
+    /// How many of the ids belong to the prompt: those before the first token that is trained on.
     pub prompt_len: usize,
     /// Where the middle was cut out.
     pub cut: Option<Cut>,
@@ -74,16 +74,16 @@ pub struct Cut {
 }
 
 impl Example {
-    /// Returns the id that the last token predicts, where that is learnt.
+    /// Returns the id that the last token predicts, where that is trained on.
     pub fn closing(&self) -> Option<TokenId> {
         (self.last_label != IGNORE_INDEX).then(|| self.last_label.cast_unsigned())
     }
 
     /// Returns what each position predicts, shifted by one, as the reference has it.
     pub fn labels(&self) -> Vec<i32> {
-        let next = self.ids.iter().zip(&self.learnt).skip(1);
+        let next = self.ids.iter().zip(&self.trained).skip(1);
         let mut labels: Vec<i32> = next
-            .map(|(id, &learnt)| if learnt { id.cast_signed() } else { IGNORE_INDEX })
+            .map(|(id, &trained)| if trained { id.cast_signed() } else { IGNORE_INDEX })
             .collect();
         if !self.ids.is_empty() {
             labels.push(self.last_label);
@@ -97,11 +97,11 @@ impl Example {
 
 /// Cuts a sequence to fewer than `limit` tokens, `limit` being at least 4.
 ///
-/// `learnt` says of each position of the whole sequence whether its token is learnt; `closing` is
+/// `trained` says of each position of the whole sequence whether its token is trained on; `closing` is
 /// what its last token predicts. Returns `None` where the example is dropped.
 pub fn cut_to_row(
     clip: &Clip,
-    learnt: impl Fn(usize) -> bool,
+    trained: impl Fn(usize) -> bool,
     closing: Option<TokenId>,
     limit: usize,
     truncate: Truncate,
@@ -122,7 +122,7 @@ pub fn cut_to_row(
         let id = if position == total {
             closing
         } else {
-            clip.get(position).filter(|_| learnt(position))
+            clip.get(position).filter(|_| trained(position))
         };
         id.map_or(IGNORE_INDEX, TokenId::cast_signed)
     };
@@ -131,12 +131,12 @@ pub fn cut_to_row(
         (!second.is_empty()).then(|| Cut { position: first.len(), label: label_of(first.end) });
     let kept = first.chain(second);
     let ids = kept.clone().map(|position| clip.get(position)).collect::<Option<Vec<_>>>()?;
-    let mut flags: Vec<bool> = kept.map(&learnt).collect();
-    let prompt_len = flags.iter().take_while(|&&learnt| !learnt).count();
+    let mut flags: Vec<bool> = kept.map(&trained).collect();
+    let prompt_len = flags.iter().take_while(|&&trained| !trained).count();
     if let Some(cut) = cut {
         flags[cut.position] = false;
     }
-    Some(Example { ids, learnt: flags, prompt_len, cut, last_label: label_of(last) })
+    Some(Example { ids, trained: flags, prompt_len, cut, last_label: label_of(last) })
 }
 
 #[cfg(test)]

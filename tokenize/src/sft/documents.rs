@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{ShardFiles, ShardRecord, ShardWriter};
+use ratdata_schemas::{ShardFiles, ShardRecord, ShardWriter, narrow};
 
 use super::error::SftError;
 use super::staged::Staged;
@@ -11,7 +11,7 @@ use crate::tokenizer::IdWidth;
 
 /// Writes the examples in their order, each with the id that its last token predicts.
 ///
-/// The token behind a cut is not learnt: the reference's one wrong label there is mended.
+/// The token behind a cut is not trained on: the reference's one wrong label there is mended.
 pub(crate) fn write_documents<W: IdWidth>(
     out: &Path,
     stem: &str,
@@ -26,12 +26,12 @@ pub(crate) fn write_documents<W: IdWidth>(
         let mut example = staged.example(number)?;
         if let Some(closing) = example.closing() {
             example.ids.push(closing);
-            example.learnt.push(true);
+            example.trained.push(true);
         }
         let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).collect();
-        let len = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let len = narrow(ids.len());
         writer.append(W::tokens(&ids), &[len])?;
-        writer.append_mask(&example.learnt)?;
+        writer.append_mask(&example.trained)?;
     }
     Ok(writer.finish(None)?)
 }

@@ -10,7 +10,7 @@ use ratdata_schemas::recipe::{
 };
 use ratdata_schemas::{
     Checksum, Dtype, FORMAT_VERSION, Finished, Manifest, PlainName, SourceRecord, SplitRecord,
-    TokenId, TokenizerRecord, Workspace, difference,
+    TokenId, TokenizerRecord, Workspace, difference, narrow,
 };
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub struct SftJob {
     pub splits: Vec<String>,
     /// A folder that holds the task's files, instead of its sources.
     pub input: Option<PathBuf>,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub max_length: u32,
     /// How examples longer than that are cut.
     pub truncate: Truncate,
@@ -270,11 +270,11 @@ impl SftJob {
         Ok((*there, made))
     }
 
-    /// Returns the checksum of the chat template beside the tokenizer, where the task takes that: it
+    /// Returns the checksum of the chat template in the folder of the tokenizer, where the task takes that: it
     /// decides the rows, and is no part of the tokenizer's fingerprint.
     fn template_beside(&self, tokenizer: &Path) -> Option<Checksum> {
         self.task.chat.as_ref().filter(|chat| chat.template.is_none())?;
-        // What is wrong with the file is told by whoever compiles the template.
+        // An error in the file is reported where the template is compiled.
         let text = std::fs::read(tokenizer.with_file_name("tokenizer_config.json")).ok()?;
         let config: Value = serde_json::from_slice(&text).ok()?;
         let read = ["chat_template", "bos_token", "eos_token"].map(|key| config[key].clone());
@@ -343,7 +343,7 @@ pub fn most_shares(files: &[SourceFile]) -> usize {
     };
     let blocks = |file: &SourceFile| rows(file).map_or(u64::MAX, |rows| rows.div_ceil(BLOCK));
     let blocks = files.iter().map(blocks).max().unwrap_or(0);
-    files.len().max(usize::try_from(blocks).unwrap_or(usize::MAX))
+    files.len().max(narrow(blocks))
 }
 
 /// Returns what decides a job's rows, except its inputs.

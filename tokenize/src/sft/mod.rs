@@ -1,11 +1,11 @@
-//! Instruction data: prompts and answers, or conversations, become rows that say what is learnt.
+//! Instruction data: prompts and answers, or conversations, become rows that say what is trained on.
 //!
 //! ```text
 //! task file -> Task                ratdata_schemas::recipe  columns, template, shuffle, sample, lengths
 //! splits    -> files               split_files.rs  each its own
 //! rows      -> examples            rows.rs       a prompt and an answer, or a conversation
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
-//!   chat    -> text, learnt bytes  chat.rs       by a Jinja template, as jinja.rs sets it up
+//!   chat    -> text, loss bytes   chat.rs       by a Jinja template, as jinja.rs sets it up
 //!           -> turns               turns.rs      where the template writes the assistant's
 //!           in time                template_thread.rs  or the job ends
 //!   ids     -> row                 clip.rs       cut to length as the reference does

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ratdata_schemas::{IGNORE_INDEX, PairsRecord, StagedFile, TokenId, free_space};
+use ratdata_schemas::{IGNORE_INDEX, PairsRecord, StagedFile, TokenId, free_space, narrow};
 
 use super::error::SftError;
 use super::staged::Staged;
@@ -19,7 +19,7 @@ pub(crate) struct PairFiles<'a> {
     pub(crate) name: &'a str,
     /// The part's name in the files.
     pub(crate) split: &'a str,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub(crate) row_len: u32,
     /// What rows are filled up with.
     pub(crate) fill: TokenId,
@@ -79,7 +79,7 @@ pub(crate) fn write_pairs(
         encode(&mut row, example.labels().into_iter().chain(fill).take(row_len));
         labels.write(&row)?;
         for length in [example.prompt_len, example.ids.len()].map(|length| length.min(row_len)) {
-            lengths.write(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())?;
+            lengths.write(&narrow::<_, u32>(length).to_le_bytes())?;
         }
         if let (Some(answers), Some(line)) = (&mut answers, staged.references(number)) {
             answers.write(line.as_bytes())?;

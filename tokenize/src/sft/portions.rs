@@ -6,14 +6,14 @@
 //! ```
 //!
 //! `KEY` stands for all that decides the rows: task, tokenizer, lengths, split, and the file's
-//! content. So portions are found by whoever makes the same rows, and never taken for others.
+//! content. So every job of the same rows finds them, and no other job takes them for its own.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::{ArtifactError, Checksum, JOB_FOLDER, Receipts, StagedFile, TokenId};
+use ratdata_schemas::{ArtifactError, Checksum, JOB_FOLDER, Receipts, StagedFile, TokenId, narrow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub(crate) type RowResult = Result<RowExamples, String>;
 pub(crate) struct Portions {
     folder: PathBuf,
     receipts: Receipts,
-    /// What decides the rows beside the file.
+    /// What decides the rows, apart from the file.
     job: Value,
     /// Into how many portions a file was cut, by its key, once for every portion that was there.
     cuts: BTreeMap<String, Vec<usize>>,
@@ -64,7 +64,7 @@ struct Receipt {
 
 /// Returns the share of a file that has a row.
 fn holder(row: u64, count: usize) -> usize {
-    usize::try_from(row / BLOCK % count as u64).unwrap_or(0)
+    narrow(row / BLOCK % count as u64)
 }
 
 /// Returns whether a share of a file has a row.
@@ -228,8 +228,8 @@ fn write_example(bytes: &mut Vec<u8>, example: &Example) {
     }
     put(bytes, size(example.ids.len()));
     // An id has at most 31 bits, and a token's flag takes the last one.
-    for (&id, &learnt) in example.ids.iter().zip(&example.learnt) {
-        put(bytes, (id << 1) | u32::from(learnt));
+    for (&id, &trained) in example.ids.iter().zip(&example.trained) {
+        put(bytes, (id << 1) | u32::from(trained));
     }
 }
 
@@ -257,9 +257,9 @@ fn read_example(from: &mut impl Read) -> io::Result<Example> {
     let len = u64::from(take(from)?);
     let words = take_bytes(from, len * 4)?;
     let words = words.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
-    let (ids, learnt): (Vec<TokenId>, Vec<bool>) =
+    let (ids, trained): (Vec<TokenId>, Vec<bool>) =
         words.map(|word| (word >> 1, word & 1 == 1)).unzip();
-    Ok(Example { ids, learnt, prompt_len, cut, last_label })
+    Ok(Example { ids, trained, prompt_len, cut, last_label })
 }
 
 fn put(bytes: &mut Vec<u8>, word: u32) {
@@ -290,7 +290,7 @@ fn take_bytes(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
 }
 
 fn size(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    narrow(count)
 }
 
 #[cfg(test)]
@@ -305,9 +305,9 @@ mod tests {
         let tokens = proptest::collection::vec((0..1_u32 << 31, any::<bool>()), 1..9);
         let cut = proptest::option::of((1..9_usize, -100..50_000_i32));
         (tokens, 0..9_usize, cut, -100..50_000_i32).prop_map(|(tokens, prompt_len, cut, label)| {
-            let (ids, learnt) = tokens.into_iter().unzip();
+            let (ids, trained) = tokens.into_iter().unzip();
             let cut = cut.map(|(position, label)| Cut { position, label });
-            Example { ids, learnt, prompt_len, cut, last_label: label }
+            Example { ids, trained, prompt_len, cut, last_label: label }
         })
     }
 
@@ -355,7 +355,7 @@ mod tests {
         let rows = BLOCK * 7 / 2;
         let one = |id: TokenId| Example {
             ids: vec![id],
-            learnt: vec![false],
+            trained: vec![false],
             prompt_len: 1,
             cut: None,
             last_label: IGNORE_INDEX,

@@ -14,7 +14,7 @@ use crate::source::text_at;
 use crate::tokenizer::{EncodeError, Encoder, Tokenizer};
 use ratdata_schemas::recipe::{Part, Template};
 
-/// Blocks shorter than this are encoded anew: that is as fast as finding them.
+/// Blocks shorter than this are encoded again: that is as fast as finding them.
 const WORTH_KEEPING: usize = 1 << 10;
 
 /// At most this many bytes of remembered blocks.

@@ -28,7 +28,7 @@ pub(crate) struct RowEncoder<'a> {
     limit: usize,
     truncate: Truncate,
     interrupted: &'a AtomicBool,
-    /// How many conversations have a turn that is learnt without something to stop at.
+    /// How many conversations have a turn that is trained on without something to stop at.
     unstopped: AtomicU64,
 }
 
@@ -111,7 +111,7 @@ impl<'a> RowEncoder<'a> {
         Ok(Self { tokenizer, split, kind, eos, limit, truncate, interrupted, unstopped })
     }
 
-    /// Returns how many conversations, since it was last asked, have a turn that is learnt without
+    /// Returns how many conversations, since it was last asked, have a turn that is trained on without
     /// something to stop at.
     pub(crate) fn take_unstopped(&self) -> u64 {
         self.unstopped.swap(0, Ordering::Relaxed)
@@ -171,7 +171,7 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// Appends the answer at `path` to a prompt: encoded on its own, and learnt.
+    /// Appends the answer at `path` to a prompt: encoded on its own, and trained on.
     fn answered(
         &self,
         prompt: &Clip,
@@ -215,27 +215,27 @@ impl<'a> RowEncoder<'a> {
             self.tokenizer.encode_aligned(&rendered.text, encoder)?.ok_or_else(|| {
                 RowError::Bad("the ids cannot be laid over the conversation's text".into())
             })?;
-        let mut spans = rendered.learnt.iter().peekable();
-        let learnt: Vec<bool> = ranges
+        let mut spans = rendered.trained.iter().peekable();
+        let trained: Vec<bool> = ranges
             .iter()
             .map(|place| {
-                // A token is learnt where its last byte is.
+                // A token is trained on where its last byte is.
                 let last = if place.is_empty() { place.start } else { place.end - 1 };
                 while spans.next_if(|span| span.end <= last).is_some() {}
                 spans.peek().is_some_and(|span| span.contains(&last))
             })
             .collect();
         let clip = Clip::of(&ids, self.limit + 1);
-        Ok(self.cut(&clip, |position| learnt[position], None))
+        Ok(self.cut(&clip, |position| trained[position], None))
     }
 
     fn cut(
         &self,
         clip: &Clip,
-        learnt: impl Fn(usize) -> bool,
+        trained: impl Fn(usize) -> bool,
         closing: Option<TokenId>,
     ) -> Option<Example> {
-        cut_to_row(clip, learnt, closing, self.limit, self.truncate)
+        cut_to_row(clip, trained, closing, self.limit, self.truncate)
     }
 }
 
@@ -245,6 +245,6 @@ fn template(chat: &Chat, tokenizer: &Tokenizer) -> Result<ChatTemplate, SftError
     let date = chat.date.unwrap_or_default();
     match &chat.template {
         Some(source) => ChatTemplate::compile(source, bos, eos, date),
-        None => ChatTemplate::beside(tokenizer.path(), bos, eos, date),
+        None => ChatTemplate::of_tokenizer(tokenizer.path(), bos, eos, date),
     }
 }

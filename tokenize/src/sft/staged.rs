@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
-use ratdata_schemas::{Checksum, Known, SourceRecord};
+use ratdata_schemas::{Checksum, Known, SourceRecord, narrow};
 use rayon::prelude::*;
 
 use super::clip::{Cut, Example};
@@ -30,10 +30,10 @@ pub struct SftProgress {
     /// What was wrong with the first of them.
     pub first_bad: Mutex<Vec<String>>,
     /// Examples without a token to learn: their prompt fills the row.
-    pub unlearnt: AtomicU64,
+    pub untrained: AtomicU64,
     /// Examples left out for their length.
     pub dropped: AtomicU64,
-    /// Conversations with a turn that is learnt without something behind it to stop at.
+    /// Conversations with a turn that is trained on without something behind it to stop at.
     pub unstopped: AtomicU64,
     /// Files that a split does not read since their names say another: the split and the name.
     pub left_out: Mutex<Vec<(String, String)>>,
@@ -51,7 +51,7 @@ pub(crate) struct Staged<W> {
     folder: PathBuf,
 }
 
-/// What is kept of an example beside its ids.
+/// What is kept of an example in addition to its ids.
 #[derive(Clone, Copy, Debug)]
 struct Facts {
     prompt_len: u32,
@@ -195,9 +195,9 @@ impl<W: IdWidth> Staged<W> {
                 progress.dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
-            let learns = example.learnt.iter().skip(1).any(|&learnt| learnt);
+            let learns = example.trained.iter().skip(1).any(|&trained| trained);
             if !learns && reading.split.references.is_none() {
-                progress.unlearnt.fetch_add(1, Ordering::Relaxed);
+                progress.untrained.fetch_add(1, Ordering::Relaxed);
             }
             column.push(small(self.facts.len()));
             self.facts.push(Facts {
@@ -206,7 +206,7 @@ impl<W: IdWidth> Staged<W> {
                 cut: example.cut.map(|cut| (small(cut.position), cut.label)),
                 learns,
             });
-            let flags = example.learnt.iter().map(|&learnt| W::of(learnt.into()));
+            let flags = example.trained.iter().map(|&trained| W::of(trained.into()));
             let ids: Vec<W> = example.ids.iter().map(|&id| W::of(id)).chain(flags).collect();
             let len = small(ids.len());
             self.ids.push(ids, &[len], &self.folder).map_err(|source| self.failed(source))?;
@@ -224,7 +224,7 @@ impl<W: IdWidth> Staged<W> {
         let flags = ids.split_off(ids.len() / 2);
         Ok(Example {
             ids: ids.into_iter().map(W::id).collect(),
-            learnt: flags.into_iter().map(|flag| flag.id() != 0).collect(),
+            trained: flags.into_iter().map(|flag| flag.id() != 0).collect(),
             prompt_len: facts.prompt_len as usize,
             cut: facts.cut.map(|(position, label)| Cut { position: position as usize, label }),
             last_label: facts.last_label,
@@ -386,5 +386,5 @@ impl SftProgress {
 
 /// The count of something that fits memory many times over.
 fn small(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    narrow(count)
 }

@@ -211,7 +211,7 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
-/// How a value is to be written: what each of its items takes beside its own text.
+/// How a value is to be written: what each of its items takes in addition to its own text.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Spacing {
     /// The bytes of an indent, which an item takes once for each level.

@@ -23,10 +23,10 @@ const STACK: usize = 256 << 20;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How many looks one writing of a conversation may take. They are counted rather than timed, so
-/// that a program that was stopped and goes on has lost nothing.
+/// that a program that was stopped and continues has lost nothing.
 const MOST_LOOKS: u32 = 500;
 
-/// How much the program may grow while a conversation is written, beside what the conversation's
+/// How much the program may grow while a conversation is written, in addition to what the conversation's
 /// own bounds allow.
 const MOST_GROWTH: u64 = 1 << 30;
 
@@ -75,12 +75,12 @@ impl ThreadedTemplate {
         Self { template: Arc::new(template), idle: Mutex::default() }
     }
 
-    /// Writes a conversation and finds what of it is learnt.
+    /// Writes a conversation and finds what of it is trained on.
     ///
     /// # Errors
     ///
     /// As [`ChatTemplate::render`], and where it takes too long or too much memory; no other
-    /// conversation should be written then, since that goes on until the program ends.
+    /// conversation should be written then, since that continues until the program ends.
     pub(super) fn render(
         &self,
         messages: Vec<Value>,

@@ -1,16 +1,16 @@
-//! Flags on messages that say whether a turn is learnt: `weight`, 0 or 1, and `train`.
+//! Flags on messages that say whether a turn is trained on: `weight`, 0 or 1, and `train`.
 
 use serde_json::Value;
 
 use super::chat_template::is_assistant;
 
-/// Returns for each of the assistant's turns, in order, whether it is learnt.
+/// Returns for each of the assistant's turns, in order, whether it is trained on.
 ///
 /// # Errors
 ///
 /// A flag has another type or value, two contradict each other, one asks for a turn that is not
 /// the assistant's, or no turn is left.
-pub(super) fn learnt_turns(messages: &[Value]) -> Result<Vec<bool>, String> {
+pub(super) fn trained_turns(messages: &[Value]) -> Result<Vec<bool>, String> {
     let mut turns = Vec::new();
     for (message, number) in messages.iter().zip(1..) {
         let wrong = |reason: String| format!("message {number} of {}: {reason}", messages.len());
@@ -20,13 +20,13 @@ pub(super) fn learnt_turns(messages: &[Value]) -> Result<Vec<bool>, String> {
         } else if flag == Some(true) {
             let role = message["role"].as_str().unwrap_or("none");
             return Err(wrong(format!(
-                "its flag asks to learn a turn of role `{role}`, and only the assistant's are learnt"
+                "its flag asks to learn a turn of role `{role}`, and only the assistant's are trained on"
             )));
         }
     }
     if !turns.is_empty() && !turns.contains(&true) {
         return Err(
-            "each assistant turn has `weight` 0 or `train` false, so nothing is learnt".into()
+            "each assistant turn has `weight` 0 or `train` false, so nothing is trained on".into(),
         );
     }
     Ok(turns)
@@ -77,7 +77,7 @@ mod tests {
             }
             messages.push(message);
         }
-        learnt_turns(&messages)
+        trained_turns(&messages)
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
             assert!(refused.contains(says), "{refused}");
         }
         let asked = [json!({"role": "user", "content": "u", "train": true})];
-        assert!(learnt_turns(&asked).unwrap_err().contains("a turn of role `user`"));
-        assert!(turns(&[json!({"weight": 0})]).unwrap_err().contains("nothing is learnt"));
+        assert!(trained_turns(&asked).unwrap_err().contains("a turn of role `user`"));
+        assert!(turns(&[json!({"weight": 0})]).unwrap_err().contains("nothing is trained on"));
     }
 }

@@ -97,7 +97,7 @@ impl Turns<'_> {
             };
             if let Some(after) = whole.or_else(open).filter(|after| after.len() >= start) {
                 // White space behind the turn's closing token belongs to the template; that which
-                // ends the turn's own content is learnt with it.
+                // ends the turn's own content is trained on with it.
                 let end = after.trim_end().len().max(start);
                 return Ok(Some(start..content.map_or(end, |content| content.end.max(end))));
             }
@@ -226,14 +226,14 @@ impl Turns<'_> {
 
     /// Returns whether a turn has something behind its words that closes it.
     fn stops(&self, message: &Value, span: &Range<usize>, content: Option<&Range<usize>>) -> bool {
-        let learnt = &self.text[span.clone()];
+        let trained = &self.text[span.clone()];
         let eos = &self.template.eos;
-        if !eos.is_empty() && learnt.trim_end().ends_with(eos) {
+        if !eos.is_empty() && trained.trim_end().ends_with(eos) {
             return true;
         }
         match content {
             Some(content) => !self.text[content.end..span.end].trim().is_empty(),
-            None => !ends_with_words(learnt, message),
+            None => !ends_with_words(trained, message),
         }
     }
 
@@ -247,11 +247,13 @@ impl Turns<'_> {
     }
 }
 
-/// Returns whether what is learnt of a turn ends with the turn's own words.
-pub(super) fn ends_with_words(learnt: &str, message: &Value) -> bool {
+/// Returns whether what is trained on of a turn ends with the turn's own words.
+pub(super) fn ends_with_words(trained: &str, message: &Value) -> bool {
     let words = message["content"].as_str().unwrap_or_default().trim();
-    let learnt = learnt.trim();
-    !words.is_empty() && !learnt.is_empty() && (learnt.ends_with(words) || words.ends_with(learnt))
+    let trained = trained.trim();
+    !words.is_empty()
+        && !trained.is_empty()
+        && (trained.ends_with(words) || words.ends_with(trained))
 }
 
 fn spoken(message: &Value) -> bool {

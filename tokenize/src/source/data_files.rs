@@ -1,6 +1,6 @@
 //! Finds out from the name of a file whether it holds documents, and how they are read.
 //!
-//! One rule serves folders on disk and data sets of the hub. What a folder has besides its data
+//! One rule serves folders on disk and data sets of the hub. What a folder has next to its data
 //! (cards, licences, notes of programs) is no document; a file that is named on the command line is
 //! always read.
 
@@ -125,7 +125,7 @@ fn is_about(name: &str) -> bool {
     let has_suffix =
         |about: &&str| stem.strip_prefix(about).is_some_and(|rest| rest.starts_with(['-', '_']));
     let is_about = ABOUT.contains(&stem) || ABOUT[..3].iter().any(has_suffix);
-    // Whoever puts licences into a table means them as data.
+    // Licences in a table are data.
     is_about && !matches!(ending(name), Some((_, Format::Parquet | Format::Lines(_), true)))
 }
 

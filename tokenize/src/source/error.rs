@@ -237,10 +237,10 @@ fn there(about: &usize, unknown: &[String]) -> String {
     match (about, unknown) {
         (0, []) => "no file".into(),
         (about, []) => {
-            format!("{about} files that stand beside data (cards, notes, hidden files)")
+            format!("{about} files that stand next to data (cards, notes, hidden files)")
         }
         (0, unknown) => files(unknown),
-        (about, unknown) => format!("{}, and {about} that stand beside data", files(unknown)),
+        (about, unknown) => format!("{}, and {about} that stand next to data", files(unknown)),
     }
 }
 

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::source::Compression;
 
-    static GO_ON: AtomicBool = AtomicBool::new(false);
+    static NO_STOP: AtomicBool = AtomicBool::new(false);
 
     fn put(path: &Path, bytes: &[u8]) -> SourceFile {
         File::create(path).unwrap().write_all(bytes).unwrap();
@@ -184,7 +184,7 @@ mod tests {
 
     fn ask(file: &SourceFile, fingerprint: &Checksum, known: &Known) -> Option<String> {
         let recorded = Recorded { bytes: Some(file.bytes), fingerprint };
-        changed(file, recorded, known, &GO_ON).unwrap()
+        changed(file, recorded, known, &NO_STOP).unwrap()
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         let mut bytes = vec![b'x'; 3 << 20];
         let file = put(&path, &bytes);
         let known = Known::default();
-        let whole = Seen::of(&file).unwrap().fingerprint(&known, &GO_ON).unwrap();
+        let whole = Seen::of(&file).unwrap().fingerprint(&known, &NO_STOP).unwrap();
         let samples = sampled(&file).unwrap();
         assert_eq!(whole, Checksum::of(&bytes));
         assert_eq!((ask(&file, &whole, &known), known.reads()), (None, 1));
@@ -209,7 +209,7 @@ mod tests {
         assert!(told.contains("64 samples"), "{told}");
         let longer = put(&path, &[&bytes[..], b"z"].concat());
         let recorded = Recorded { bytes: Some(file.bytes), fingerprint: &whole };
-        let told = changed(&longer, recorded, &known, &GO_ON).unwrap().unwrap();
+        let told = changed(&longer, recorded, &known, &NO_STOP).unwrap().unwrap();
         assert_eq!(told, "size: 3145728 -> 3145729 bytes");
     }
 
@@ -237,7 +237,7 @@ mod tests {
         put(&path, b"two");
 
         assert!(matches!(seen.check(), Err(SourceError::Touched { .. })));
-        let read = seen.fingerprint(&Known::default(), &GO_ON);
+        let read = seen.fingerprint(&Known::default(), &NO_STOP);
         assert!(matches!(read, Err(SourceError::Touched { .. })));
     }
 }

@@ -323,7 +323,7 @@ mod tests {
         touch(folder.path(), "README.md");
         touch(folder.path(), "a.csv");
         let told = refused(SplitFiles::Train);
-        assert!(told.contains("found 1 file (`a.csv`), and 1 that stand beside"), "{told}");
+        assert!(told.contains("found 1 file (`a.csv`), and 1 that stand next to data"), "{told}");
         touch(folder.path(), "test.jsonl");
         let told = refused(SplitFiles::Train);
         assert!(told.contains("is taken as training data: found 1 file (`test.jsonl`)"), "{told}");

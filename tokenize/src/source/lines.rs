@@ -9,8 +9,8 @@ use super::error::SourceError;
 use super::foreign::{self, BOM, other_encoding};
 use super::json_text::text_of;
 use super::row_text::{BadText, RowText, Undecodable};
+use super::rows::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, Stopped};
 use super::streams::{self, Compression};
-use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, Stopped};
 
 /// A file of JSON lines with its text field.
 #[derive(Debug)]

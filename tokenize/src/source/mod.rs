@@ -12,6 +12,7 @@ mod json_text;
 mod lines;
 mod parquet;
 mod row_text;
+mod rows;
 mod sift;
 mod split_names;
 mod streams;
@@ -31,22 +32,12 @@ pub use lines::LinesSource;
 pub use parquet::ParquetSource;
 pub use ratdata_schemas::recipe::SplitFiles;
 pub use row_text::{BadText, RowText, Undecodable};
+pub use rows::{Cell, Rows, Stopped};
 pub(crate) use sift::Sifted;
 pub use sift::{Found, LeftOut};
 pub use split_names::SplitName;
 pub use streams::Compression;
 pub use table::{Place, Table, TableRow, at_path, text_at};
-
-use ::parquet::data_type::ByteArray;
-
-/// How many rows are read at a time.
-pub(crate) const BATCH_ROWS: usize = 256;
-
-/// How much text is read at a time, unless one row alone has more.
-pub(crate) const BATCH_BYTES: usize = 4 << 20;
-
-/// Says whether the user has asked to stop; readers look at it within long rows, too.
-pub type Stopped<'a> = &'a dyn Fn() -> bool;
 
 /// One opened file of documents.
 #[derive(Debug)]
@@ -57,30 +48,6 @@ pub enum Source {
     Lines(LinesSource),
     /// Plain text files, one document each.
     Texts(Vec<PathBuf>),
-}
-
-/// Rows of a source, in file order.
-#[derive(Debug)]
-pub struct Rows {
-    /// The place of the first row in the source, counted from 0.
-    pub first: u64,
-    /// What the rows hold.
-    pub cells: Vec<Cell>,
-    /// How many bytes of the file on disk they stand for; an estimate where it is compressed.
-    pub input_bytes: u64,
-}
-
-/// What a row holds where its text should be.
-#[derive(Debug)]
-pub enum Cell {
-    /// Bytes of a parquet page, not yet checked to be UTF-8.
-    Bytes(ByteArray),
-    /// A line of JSON, not yet parsed, and its number from 1.
-    Line(u64, Vec<u8>),
-    /// A text.
-    Text(Vec<u8>),
-    /// Nothing.
-    Null,
 }
 
 impl Source {
@@ -172,18 +139,6 @@ impl Source {
             // All texts are one source, which is called by the first.
             (_, Some(path)) => format!("row {row}, `{}`", path.display()),
             _ => format!("row {row}"),
-        }
-    }
-}
-
-impl Cell {
-    /// Returns how many bytes the cell holds: those of a text, or of the line that has it.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Bytes(bytes) => bytes.len(),
-            Self::Line(_, line) => line.len(),
-            Self::Text(text) => text.len(),
-            Self::Null => 0,
         }
     }
 }

@@ -19,7 +19,8 @@ use parquet::schema::types::SchemaDescriptor;
 use ratdata_schemas::narrow;
 
 use super::error::SourceError;
-use super::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, foreign};
+use super::foreign;
+use super::rows::{BATCH_BYTES, BATCH_ROWS, Cell, Rows};
 
 /// A parquet file with its text column.
 pub struct ParquetSource {

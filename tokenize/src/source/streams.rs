@@ -117,7 +117,7 @@ fn next_member<R: BufRead>(mut file: R) -> io::Result<Option<R>> {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     format!(
-                        "behind its last member the gzip file goes on with byte {first:#04x}, which begins neither a member nor padding"
+                        "behind its last member the gzip file continues with byte {first:#04x}, which begins neither a member nor padding"
                     ),
                 ));
             }
@@ -181,7 +181,7 @@ mod tests {
             assert!(read(&content, Compression::Gzip).is_err(), "{rest:?}");
         }
         let told = read(&[&gzip(b"one")[..], b"\0J"].concat(), Compression::Gzip).unwrap_err();
-        assert!(told.to_string().contains("goes on with byte 0x4a"), "{told}");
+        assert!(told.to_string().contains("continues with byte 0x4a"), "{told}");
     }
 
     /// A frame of one raw block whose header asks for a window of `10 + exponent` bits.

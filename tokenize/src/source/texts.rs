@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::data_files::{Format, format_of};
 use super::error::SourceError;
 use super::foreign::{BOM, check_text};
+use super::rows::{Cell, Rows, Stopped};
 use super::streams::{self, Compression};
-use super::{Cell, Rows, Stopped};
 
 /// Gives the text of each file to `each` until that returns `false`.
 pub(super) fn read(

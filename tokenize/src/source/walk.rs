@@ -1,11 +1,10 @@
-//! The files below a folder, links followed and cycles of links left.
+//! The files below a folder. Links are followed, and a cycle of links ends.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use globset::{GlobBuilder, GlobMatcher};
+use ratdata_schemas::FoldersAbove;
 
 use super::data_files::{format, is_own_folder};
 use super::error::SourceError;
@@ -76,30 +75,6 @@ impl FilePattern {
     }
 }
 
-/// A folder of the walk, and those it was reached through.
-struct Folder {
-    path: PathBuf,
-    id: (u64, u64),
-    depth: usize,
-    parent: Option<Rc<Folder>>,
-}
-
-impl Folder {
-    fn new(path: PathBuf, parent: Option<Rc<Self>>) -> Result<Self, SourceError> {
-        let metadata =
-            fs::metadata(&path).map_err(|source| SourceError::Io { path: path.clone(), source })?;
-        let depth = parent.as_ref().map_or(0, |parent| parent.depth + 1);
-        Ok(Self { path, id: (metadata.dev(), metadata.ino()), depth, parent })
-    }
-
-    /// Returns whether this folder is also one that it was reached through, as by a link to `..`.
-    fn is_cycle(&self) -> bool {
-        let above =
-            std::iter::successors(self.parent.as_deref(), |folder| folder.parent.as_deref());
-        above.into_iter().any(|folder| folder.id == self.id)
-    }
-}
-
 /// Returns the files below a folder, each with its name there, without those of folders that hold no
 /// data; with a pattern, only folders that may hold a match are read.
 ///
@@ -110,39 +85,57 @@ pub(super) fn below(
     root: &Path,
     pattern: Option<&FilePattern>,
 ) -> Result<Vec<NamedFile>, SourceError> {
-    let mut files = Vec::new();
-    let mut folders = vec![Rc::new(Folder::new(root.to_owned(), None)?)];
-    let mut count = 1;
-    while let Some(folder) = folders.pop() {
-        let io = |source| SourceError::Io { path: folder.path.clone(), source };
-        for entry in fs::read_dir(&folder.path).map_err(io)? {
+    let mut walk =
+        Walk { root, pattern, above: FoldersAbove::default(), folders: 0, files: Vec::new() };
+    walk.enter(root)?;
+    Ok(walk.files)
+}
+
+/// A walk through the folders below one.
+struct Walk<'a> {
+    root: &'a Path,
+    pattern: Option<&'a FilePattern>,
+    above: FoldersAbove,
+    /// How many folders were read.
+    folders: usize,
+    files: Vec<NamedFile>,
+}
+
+impl Walk<'_> {
+    /// Takes the files of a folder and of those in it.
+    fn enter(&mut self, folder: &Path) -> Result<(), SourceError> {
+        let io = |source| SourceError::Io { path: folder.to_owned(), source };
+        if !self.above.enter(folder).map_err(io)? {
+            return Ok(());
+        }
+        self.folders += 1;
+        if self.folders > MOST_FOLDERS {
+            return Err(SourceError::TooManyFolders {
+                path: self.root.to_owned(),
+                most: MOST_FOLDERS,
+            });
+        }
+        for entry in fs::read_dir(folder).map_err(io)? {
             let path = entry.map_err(io)?.path();
             if !path.is_dir() {
-                let relative = path.strip_prefix(root).unwrap_or(&path);
+                let relative = path.strip_prefix(self.root).unwrap_or(&path);
                 if relative.to_str().is_some() || format(&path).is_some() {
-                    files.push((utf8(&path, relative)?, path));
+                    self.files.push((utf8(&path, relative)?, path));
                 }
-                continue;
+            } else if self.may_have_data(&path) {
+                self.enter(&path)?;
             }
-            let own = path.file_name().is_some_and(|name| is_own_folder(&name.to_string_lossy()));
-            if own || pattern.is_some_and(|pattern| !pattern.enters(&path, folder.depth + 1)) {
-                continue;
-            }
-            let inner = Folder::new(path, Some(folder.clone()))?;
-            if inner.is_cycle() {
-                continue;
-            }
-            count += 1;
-            if count > MOST_FOLDERS {
-                return Err(SourceError::TooManyFolders {
-                    path: root.to_owned(),
-                    most: MOST_FOLDERS,
-                });
-            }
-            folders.push(Rc::new(inner));
         }
+        self.above.leave();
+        Ok(())
     }
-    Ok(files)
+
+    /// Returns whether a folder in the current one is read.
+    fn may_have_data(&self, folder: &Path) -> bool {
+        let own = folder.file_name().is_some_and(|name| is_own_folder(&name.to_string_lossy()));
+        let depth = self.above.depth();
+        !own && self.pattern.is_none_or(|pattern| pattern.enters(folder, depth))
+    }
 }
 
 /// Returns the name of a file as a manifest says it: written otherwise it would name another.

@@ -124,7 +124,8 @@ impl<B: Backend> AttentionMask<B> {
                 if *window >= tile.queries.end {
                     later
                 } else {
-                    let far = B::int_greater_elem(back, narrow::<i64>(*window).into(), bool_dtype);
+                    let far =
+                        B::int_greater_elem(back, narrow::<_, i64>(*window).into(), bool_dtype);
                     B::bool_or(later, far)
                 }
             }

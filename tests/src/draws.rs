@@ -1,31 +1,37 @@
-//! Random points whose seed is printed, so that a failure can be had again with `RATDATA_SEED`.
-#![expect(clippy::print_stderr, reason = "a seed that cannot be seen cannot be given again")]
+//! Random points whose seed is printed, so that `RATDATA_SEED` repeats a failure.
 
 use std::time::{Duration, SystemTime};
 
-/// Numbers that look drawn: xorshift by Marsaglia.
-pub(crate) struct Draws {
+/// Pseudorandom numbers: xorshift by Marsaglia.
+#[derive(Debug)]
+pub struct Draws {
     seed: u64,
     state: u64,
 }
 
 impl Draws {
     /// Begins with `RATDATA_SEED`, or with the clock where that is not set.
-    pub(crate) fn new() -> Self {
+    ///
+    /// # Panics
+    ///
+    /// The clock is before 1970.
+    #[expect(clippy::print_stderr, clippy::new_without_default, reason = "it prints the seed")]
+    pub fn new() -> Self {
         let given = std::env::var("RATDATA_SEED").ok().and_then(|seed| seed.parse().ok());
-        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let clock =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
         let seed = given.unwrap_or_else(|| u64::from(clock.subsec_nanos())) | 1;
         eprintln!("RATDATA_SEED={seed}");
         Self { seed, state: seed }
     }
 
-    /// Returns what the next draws follow from.
-    pub(crate) fn seed(&self) -> u64 {
+    /// Returns the seed.
+    pub fn seed(&self) -> u64 {
         self.seed
     }
 
     /// Draws a number below `most`.
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
@@ -33,7 +39,7 @@ impl Draws {
     }
 
     /// Draws a time below `most`.
-    pub(crate) fn within(&mut self, most: Duration) -> Duration {
+    pub fn within(&mut self, most: Duration) -> Duration {
         Duration::from_micros(self.below(u64::try_from(most.as_micros()).unwrap_or(u64::MAX)))
     }
 }

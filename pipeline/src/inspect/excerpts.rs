@@ -1,7 +1,7 @@
 //! Where there is something to show in a stream: its documents by the index or by EOS, and where
 //! neither is known, windows of it.
 
-use ratdata_schemas::{BinSet, TokenId};
+use ratdata_schemas::{BinSet, TokenId, narrow};
 use ratdata_tokenize::order::permutation;
 
 use crate::interrupt;
@@ -12,9 +12,9 @@ pub(super) const WINDOW: usize = 4096;
 /// A longer document is shown with this length.
 const LONGEST: usize = 1 << 20;
 
-/// A stretch of a stream that is shown.
+/// A part of a stream that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stretch {
+pub(crate) struct Excerpt {
     /// What it is: `document 12`, or `tokens` if that is not known.
     pub(crate) name: String,
     /// Its first token.
@@ -23,12 +23,12 @@ pub(crate) struct Stretch {
     pub(crate) len: usize,
 }
 
-/// Draws `count` stretches of a stream with a seed, spread over all of it.
-pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) -> Vec<Stretch> {
+/// Draws `count` excerpts of a stream with a seed, spread over all of it.
+pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) -> Vec<Excerpt> {
     if is_indexed(set) {
         let document = |number| {
             let (start, len) = range_of(set, number)?;
-            Some(Stretch { name: format!("document {number}"), start, len })
+            Some(Excerpt { name: format!("document {number}"), start, len })
         };
         return numbers(set.num_documents(), count, seed).filter_map(document).collect();
     }
@@ -38,7 +38,7 @@ pub(crate) fn draw(set: &BinSet, eos: Option<TokenId>, count: usize, seed: u64) 
 
 /// Draws some of `all` numbers, spread over all of them, until the user asks to stop.
 pub(crate) fn numbers(all: u64, count: usize, seed: u64) -> impl Iterator<Item = u64> {
-    let few = u32::try_from(all.min(1 << 20)).unwrap_or(u32::MAX);
+    let few: u32 = narrow(all.min(1 << 20));
     let spread = all / u64::from(few.max(1));
     let drawn = permutation(seed, few).into_iter().take(count);
     drawn.take_while(|_| !interrupt::asked()).map(move |number| u64::from(number) * spread)
@@ -65,10 +65,10 @@ pub(crate) fn range_of(set: &BinSet, mut document: u64) -> Option<(u64, usize)> 
 }
 
 /// Returns the first document that begins in a window; or the window, if none does.
-fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Stretch> {
+fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Excerpt> {
     let first = window * WINDOW as u64;
     let ids = ids_from(set, first, WINDOW)?;
-    let tokens = Stretch { name: "tokens".into(), start: first, len: ids.len() };
+    let tokens = Excerpt { name: "tokens".into(), start: first, len: ids.len() };
     let Some(eos) = eos else { return Some(tokens) };
     let after =
         if first == 0 { Some(0) } else { ids.iter().position(|&id| id == eos).map(|at| at + 1) };
@@ -86,12 +86,12 @@ fn in_window(set: &BinSet, eos: Option<TokenId>, window: u64) -> Option<Stretch>
             None => len += ids.len(),
         }
     }
-    Some(Stretch { name: "document".into(), start, len })
+    Some(Excerpt { name: "document".into(), start, len })
 }
 
 /// Returns at most `most` tokens from a position; `None` past the end.
 pub(super) fn ids_from(set: &BinSet, start: u64, most: usize) -> Option<Vec<TokenId>> {
-    let left = usize::try_from(set.num_tokens().checked_sub(start)?).unwrap_or(usize::MAX);
+    let left = narrow(set.num_tokens().checked_sub(start)?);
     let mut ids = vec![0; most.min(left)];
     (!ids.is_empty() && set.copy_tokens(start, &mut ids)).then_some(ids)
 }
@@ -118,11 +118,11 @@ mod tests {
         let ids: Vec<u16> = (0..20_000_u16).map(|n| if n % 100 == 99 { 2 } else { 7 }).collect();
         let (_folder, set) = bare(&ids);
 
-        let stretches = draw(&set, Some(2), 9, 0);
+        let excerpts = draw(&set, Some(2), 9, 0);
 
-        assert_eq!(stretches.len(), 5, "one for each window");
-        for stretch in stretches {
-            assert_eq!((stretch.start % 100, stretch.len), (0, 100), "{stretch:?}");
+        assert_eq!(excerpts.len(), 5, "one for each window");
+        for excerpt in excerpts {
+            assert_eq!((excerpt.start % 100, excerpt.len), (0, 100), "{excerpt:?}");
         }
     }
 
@@ -130,10 +130,10 @@ mod tests {
     fn without_eos_windows_are_shown() {
         let (_folder, set) = bare(&[7; 5000]);
 
-        let mut stretches = draw(&set, None, 9, 0);
-        stretches.sort_by_key(|stretch| stretch.start);
+        let mut excerpts = draw(&set, None, 9, 0);
+        excerpts.sort_by_key(|excerpt| excerpt.start);
 
-        let found: Vec<_> = stretches.iter().map(|stretch| (stretch.start, stretch.len)).collect();
+        let found: Vec<_> = excerpts.iter().map(|excerpt| (excerpt.start, excerpt.len)).collect();
         assert_eq!(found, [(0, 4096), (4096, 904)]);
     }
 

@@ -1,4 +1,5 @@
-//! Plots as numbers: positions of bars and lines on a small canvas, which the page writes as SVG.
+//! Plots as numbers: positions of bars and lines on a small canvas. A page writes them into its own
+//! SVG; [`Plot::svg`](crate::Plot::svg) writes a file of its own.
 
 use serde::Serialize;
 
@@ -17,65 +18,68 @@ const MOST_BARS: usize = 120;
 
 /// A plot with all positions.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Plot {
-    title: String,
-    note: String,
-    x_name: String,
-    width: f64,
-    height: f64,
-    left: f64,
-    right: f64,
-    bottom: f64,
-    x_ticks: Vec<Tick>,
-    y_ticks: Vec<Tick>,
-    bars: Vec<Bar>,
-    lines: Vec<Line>,
-    legend: Vec<String>,
+pub struct Plot {
+    pub(crate) title: String,
+    pub(crate) note: String,
+    pub(crate) x_name: String,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) left: f64,
+    pub(crate) right: f64,
+    pub(crate) bottom: f64,
+    pub(crate) x_ticks: Vec<Tick>,
+    pub(crate) y_ticks: Vec<Tick>,
+    pub(crate) bars: Vec<Bar>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) legend: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Tick {
-    at: f64,
-    label: String,
+pub(crate) struct Tick {
+    pub(crate) at: f64,
+    pub(crate) label: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Bar {
-    series: usize,
-    x: f64,
-    y: f64,
-    w: f64,
-    h: f64,
-    label: String,
+pub(crate) struct Bar {
+    pub(crate) series: usize,
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) w: f64,
+    pub(crate) h: f64,
+    pub(crate) label: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Line {
-    series: usize,
-    path: String,
-    dots: Vec<Dot>,
+pub(crate) struct Line {
+    pub(crate) series: usize,
+    pub(crate) path: String,
+    pub(crate) dots: Vec<Dot>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Dot {
-    x: f64,
-    y: f64,
-    label: String,
+pub(crate) struct Dot {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) label: String,
 }
 
 /// How numbers become positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scale {
+pub enum Scale {
     /// Equal steps.
     Linear,
     /// Equal ratios; numbers that are not above zero are left out.
     Log,
 }
 
-/// One line of a plot: its name in the legend and its points.
-pub(crate) struct Series {
-    pub(crate) name: String,
-    pub(crate) points: Vec<(f64, f64)>,
+/// One line of a plot.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Its name in the legend.
+    pub name: String,
+    /// The numbers to the right and upwards.
+    pub points: Vec<(f64, f64)>,
 }
 
 impl Plot {
@@ -98,7 +102,7 @@ impl Plot {
     }
 
     /// Draws a bar for each named number; the names of a few of them are written below.
-    pub(crate) fn bars(title: &str, x_name: &str, named: &[(String, f64)]) -> Self {
+    pub fn bars(title: &str, x_name: &str, named: &[(String, f64)]) -> Self {
         let mut plot = Self::empty(title, x_name);
         let many = named.len().div_ceil(MOST_BARS).max(1);
         if many > 1 {
@@ -148,7 +152,7 @@ impl Plot {
     }
 
     /// Draws lines; if there are only a few points, each is marked.
-    pub(crate) fn lines(
+    pub fn lines(
         title: &str,
         x_name: &str,
         (x_scale, y_scale): (Scale, Scale),
@@ -187,7 +191,8 @@ impl Plot {
     }
 
     /// Adds a remark to the title.
-    pub(crate) fn noted(mut self, note: &str) -> Self {
+    #[must_use]
+    pub fn noted(mut self, note: &str) -> Self {
         note.clone_into(&mut self.note);
         self
     }
@@ -256,7 +261,7 @@ fn pleasant(step: f64) -> f64 {
 }
 
 /// Writes a number short enough for an axis: `1.5k`, `20M`, `3e-4`.
-pub(crate) fn amount(value: f64) -> String {
+pub fn amount(value: f64) -> String {
     let size = value.abs();
     let (scaled, unit) = match size {
         _ if size >= 1e12 => (value / 1e12, "T"),
