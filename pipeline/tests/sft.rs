@@ -197,7 +197,7 @@ fn what_a_task_cannot_mean_is_refused_before_anything_is_read() {
         ("task.toml", &["--materialize"], "`--materialize` says how"),
         ("task.toml", &["--long", "split"], "`--long` says how"),
         ("task.toml", &["--seed", "1"], "`--seed` says how"),
-        ("task.toml", &packed, "`--long drop`: `--packing concat` cuts every document"),
+        ("task.toml", &packed, "`long` is `drop`, but the packing `concat` cuts every document"),
     ] {
         let (status, said) = sft(root, name, more);
 

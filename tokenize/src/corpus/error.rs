@@ -45,13 +45,13 @@ pub enum JobError {
         source: EncodeError,
     },
     /// The vocabulary is too large for the width.
-    #[error("the vocabulary has {vocab_size} ids, `--dtype u16` holds 65536")]
+    #[error("the vocabulary has {vocab_size} ids, and the dtype `u16` holds 65536")]
     Width {
         /// How many ids.
         vocab_size: u32,
     },
     /// The tokenizer has no id that was asked for.
-    #[error("the tokenizer has no {what} id, which `--{option} on` adds to every document")]
+    #[error("the tokenizer has no {what} id, which the setting `{option}` adds to every document")]
     NoSpecial {
         /// Which id.
         what: &'static str,
@@ -59,7 +59,7 @@ pub enum JobError {
         option: &'static str,
     },
     /// The vocabulary lacks a token that was asked for.
-    #[error("the vocabulary has no token `{token}`, which `--{option}` names{}", among(.specials))]
+    #[error("the vocabulary has no token `{token}`, which the setting `{option}` names{}", among(.specials))]
     UnknownToken {
         /// The token.
         token: String,

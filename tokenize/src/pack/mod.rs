@@ -32,14 +32,14 @@ pub fn check_config(config: PackConfig) -> Result<(), PackError> {
     let PackConfig { seq_len, align, .. } = config;
     let wrong = |reason: String| Err(PackError::Config { reason });
     if seq_len == 0 || seq_len >= 1 << 24 {
-        return wrong(format!("`--seq-len {seq_len}`: expected 1 to 16,777,215"));
+        return wrong(format!("`seq_len` {seq_len}: expected 1 to 16,777,215"));
     }
     if align == 0 || align > seq_len {
-        return wrong(format!("`--align {align}`: expected 1 to the row's {seq_len} inputs"));
+        return wrong(format!("`align` {align}: expected 1 to the row's {seq_len} inputs"));
     }
     if config.packing == Algorithm::Concat && config.long == Long::Drop {
         return wrong(
-            "`--long drop`: `--packing concat` cuts every document wherever a row is full, so none is too long; use `--packing best-fit`".into(),
+            "`long` is `drop`, but the packing `concat` cuts every document where a row is full, so none is too long; use the packing `best-fit`".into(),
         );
     }
     Ok(())

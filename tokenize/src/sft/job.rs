@@ -195,7 +195,7 @@ impl SftJob {
         let wrong = |reason: String| SftError::Length { split: name.to_owned(), reason };
         if self.max_length > MOST_ROW {
             return Err(wrong(format!(
-                "`--max-length {}`: expected at most {MOST_ROW}, as `pack` has it",
+                "a row length of {}: expected at most {MOST_ROW}, as `pack` has it",
                 self.max_length
             )));
         }
