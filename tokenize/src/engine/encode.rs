@@ -8,10 +8,12 @@ use ratdata_schemas::TokenId;
 use super::bpe::definition;
 use super::bpe::merger::Merger;
 use super::bpe::vocabulary::Bpe;
+use super::cache::SharedTables;
 use super::cache::batch::{Batch, UnitRange};
 use super::cache::frequent_units::FrequentUnits;
 use super::cache::long_units::LongUnits;
-use super::cache::shared_units::{SharedUnits, UnitIds, VALUE_IDS, Value};
+use super::cache::shared_long_units::{LONGEST_LONG, LongHash};
+use super::cache::shared_units::{UnitIds, VALUE_IDS, Value};
 use super::cache::unit_key::UnitKey;
 use super::compiled::{Compiled, Prefix, Reading};
 use super::id_width::IdWidth;
@@ -26,7 +28,7 @@ pub(crate) struct Engine {
     prefix: Prefix,
     level: Level,
     /// Built on first encode, so that users who only decode do not pay for it.
-    shared: LazyLock<SharedUnits>,
+    shared: LazyLock<SharedTables>,
 }
 
 impl Engine {
@@ -37,7 +39,7 @@ impl Engine {
             Reading::Spaces { prefix, joins } => (Cutter::Joins(joins), prefix),
             Reading::ByteLevel { pattern, .. } => (Cutter::Pattern(pattern), Prefix::Never),
         };
-        let shared = LazyLock::new(SharedUnits::new as fn() -> _);
+        let shared = LazyLock::new(SharedTables::new as fn() -> _);
         Self { bpe, cutter, prefix, level, shared }
     }
 
@@ -184,9 +186,9 @@ struct Own {
 impl Own {
     /// Appends the ids of one unit.
     fn encode_one<W: IdWidth>(&mut self, engine: &Engine, unit: &str, out: &mut Vec<W>) {
-        let found = engine.shared.get(UnitKey::of(unit.as_bytes()));
+        let found = engine.shared.units.get(UnitKey::of(unit.as_bytes()));
         if found.is_none() {
-            self.miss(engine, unit, out);
+            self.miss(engine, unit, LongHash::of(unit.as_bytes()), out);
         } else {
             out.extend(found.ids().map(W::of));
         }
@@ -203,7 +205,7 @@ impl Own {
         let UnitEnds { text, mut start, ends } = units;
         let last = ends.last().map_or(start, |&end| end as usize);
         let has_zeros = memchr::memchr(0, &text.as_bytes()[start..last]).is_some();
-        let shared: &SharedUnits = &engine.shared;
+        let shared: &SharedTables = &engine.shared;
         let (mut this, mut next) = (this, next);
         let mut ids = [W::default(); BATCH * 2 * VALUE_IDS];
         let (mut begun, mut waiting): (usize, Option<&[u32]>) = (start, None);
@@ -214,13 +216,16 @@ impl Own {
                 begun = next.begin(engine.level, &self.frequent, shared, units);
             }
             if let Some(ends) = waiting {
-                this.finish(&mut self.frequent, shared);
+                this.finish(&mut self.frequent, &self.long, shared);
                 let mut len = 0;
-                for (&end, UnitIds { first, second }) in ends.iter().zip(this.found()) {
+                for (at, (&end, UnitIds { first, second })) in
+                    ends.iter().zip(this.found()).enumerate()
+                {
                     if first.is_none() {
                         out.extend_from_slice(&ids[..len]);
                         len = 0;
-                        self.miss(engine, &text[start..end as usize], out);
+                        let unit = &text[start..end as usize];
+                        self.miss(engine, unit, this.long_hash(at), out);
                     } else {
                         len += write(first, &mut ids[len..]);
                         if !second.is_none() {
@@ -240,22 +245,29 @@ impl Own {
     /// Appends the ids of a unit that neither cache has found, and keeps them.
     #[cold]
     #[inline(never)]
-    fn miss<W: IdWidth>(&mut self, engine: &Engine, unit: &str, out: &mut Vec<W>) {
-        let key = UnitKey::of(unit.as_bytes());
-        let ids = if let Some(ids) = self.long.get(unit.as_bytes()) {
-            if let Some(packed) = UnitIds::pack(key, ids) {
+    fn miss<W: IdWidth>(&mut self, engine: &Engine, unit: &str, hash: LongHash, out: &mut Vec<W>) {
+        if unit.len() > LONGEST_LONG {
+            // It is not kept, so its ids need no buffer of their own.
+            self.merger.encode(engine.level, &engine.bpe, unit, out);
+            return;
+        }
+        let (key, bytes) = (UnitKey::of(unit.as_bytes()), unit.as_bytes());
+        self.ids.clear();
+        let known = engine.shared.long.get(bytes, hash, &mut self.ids)
+            || self.long.get(bytes, hash).map(|ids| self.ids.extend_from_slice(ids)).is_some();
+        if known {
+            if let Some(packed) = UnitIds::pack(key, &self.ids) {
                 self.frequent.keep(FrequentUnits::place(key), key, packed);
             }
-            ids
         } else {
-            self.ids.clear();
-            self.merger.encode(&engine.bpe, unit, &mut self.ids);
-            if !engine.shared.insert(key, &self.ids) {
-                self.long.insert(unit.as_bytes(), &self.ids);
+            self.merger.encode(engine.level, &engine.bpe, unit, &mut self.ids);
+            let kept = engine.shared.units.insert(key, &self.ids)
+                || engine.shared.long.insert(bytes, hash, &self.ids);
+            if !kept {
+                self.long.insert(bytes, hash, &self.ids);
             }
-            &self.ids
-        };
-        out.extend(ids.iter().map(|&id| W::of(id)));
+        }
+        out.extend(self.ids.iter().map(|&id| W::of(id)));
     }
 }
 

@@ -23,6 +23,7 @@ mod simd;
 
 pub(crate) use bpe::merger::MAX_UNIT;
 pub(crate) use cache::long_units::LongUnits;
+pub(crate) use cache::shared_long_units::LongHash;
 pub(crate) use cache::shared_units::MAX_IDS;
 pub(crate) use encode::{Engine, Worker};
 pub(crate) use simd::{Level, VARIABLE as LEVEL_VARIABLE};

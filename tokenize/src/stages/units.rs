@@ -1,7 +1,7 @@
 //! The ids of units that one thread has met, in two bounded tables: short units in lines of the nearest caches,
 //! and longer ones, or those with more ids, by their bytes.
 
-use crate::engine::LongUnits;
+use crate::engine::{LongHash, LongUnits};
 
 /// Units up to this many bytes are short: their bytes and their length are one number.
 const SHORT: usize = 15;
@@ -48,7 +48,8 @@ impl Units {
                 return Some(&slot.ids[..len]);
             }
         }
-        self.long.get(&bytes[start..end])
+        let unit = &bytes[start..end];
+        self.long.get(unit, LongHash::of(unit))
     }
 
     /// Remembers the ids of a unit.
@@ -64,7 +65,8 @@ impl Units {
                 return;
             }
         }
-        self.long.insert(&bytes[start..end], ids);
+        let unit = &bytes[start..end];
+        self.long.insert(unit, LongHash::of(unit), ids);
     }
 
     /// Returns how much memory the tables take, in bytes.

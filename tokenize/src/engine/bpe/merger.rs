@@ -1,27 +1,43 @@
 //! Merging one unit: a scan over small arrays for short ones, a heap over a linked list for long.
 //!
 //! Both do the same merges in the same order; which one runs is a matter of speed alone. The scan
-//! costs O(n²) with a tiny constant, the heap O(n log n) whatever the text.
+//! costs O(n²) with a tiny constant, the heap O(n log n) whatever the text. `windows.rs` merges units
+//! of any length in short windows.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use ratdata_schemas::{TokenId, narrow};
+use ratdata_schemas::narrow;
 
 use super::pairs::{NO_RANK, Symbol};
 use super::vocabulary::Bpe;
+use super::windows::{Segment, Windows};
+use crate::bounds::limits::LONGEST_PIECE;
+use crate::engine::id_width::IdWidth;
+use crate::engine::mask;
+use crate::engine::simd::{Kernel, Level, run};
 
 /// Up to this many bytes the scan wins over the heap; one word has a bit for each.
-const SCANNED: usize = 48;
+pub(super) const SCANNED: usize = 64;
+
+/// How many bits a place in a scanned unit has.
+const PLACE_BITS: u32 = SCANNED.trailing_zeros();
+
+/// Lanes that are looked through together: the compiler makes vector instructions of them.
+const LANES: usize = 16;
+
+/// Ranks below this are scanned for; no vocabulary has as many merges.
+const MOST_RANKS: u32 = 1 << (u32::BITS - PLACE_BITS);
 
 /// Merges units; keeps its buffers from one to the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Merger {
     nodes: Vec<Node>,
     heap: BinaryHeap<Reverse<Candidate>>,
+    windows: Windows,
     /// How many candidates were pushed.
     #[cfg(test)]
-    pushed: usize,
+    pub(super) pushed: usize,
 }
 
 /// A pair that may merge, in the order of merging.
@@ -50,66 +66,53 @@ pub(crate) const MAX_UNIT: usize = 1 << 31;
 
 impl Merger {
     /// Appends the ids of `unit`, which is shorter than [`MAX_UNIT`].
-    pub(crate) fn encode(&mut self, bpe: &Bpe, unit: &str, out: &mut Vec<TokenId>) {
-        if let Some(id) = bpe.whole(unit) {
-            out.push(id);
+    pub(crate) fn encode<W: IdWidth>(
+        &mut self,
+        level: Level,
+        bpe: &Bpe,
+        unit: &str,
+        out: &mut Vec<W>,
+    ) {
+        let whole = (unit.len() <= LONGEST_PIECE).then(|| bpe.whole(unit)).flatten();
+        if let Some(id) = whole {
+            out.push(W::of(id));
             return;
         }
-        if unit.len() <= SCANNED { Self::scan(bpe, unit, out) } else { self.heap(bpe, unit, out) }
+        let before = out.len();
+        let mut last_unknown = false;
+        let mut emit = |Segment { symbol, start, end }| {
+            // A byte of a byte-level alphabet may be no text of its own; its symbol is an id then.
+            let spelt = unit.get(start..end).unwrap_or("");
+            bpe.emit(symbol, spelt, &mut last_unknown, out);
+        };
+        if unit.len() <= SCANNED && bpe.pairs.most_rank() < MOST_RANKS {
+            Scan::of(level, bpe, unit, (0, unit.len())).segments(emit);
+            return;
+        }
+        let mut windows = std::mem::take(&mut self.windows);
+        let merged = windows.merge(&mut Part { merger: self, level, bpe, unit }, &mut emit);
+        self.windows = windows;
+        if merged.is_err() {
+            out.truncate(before);
+            self.heap(bpe, unit, out);
+        }
     }
 
-    /// Merges by looking through all pairs for the best, again and again.
-    ///
-    /// A symbol keeps its place when its right neighbour is merged into it; a bit a place says
-    /// which are still there, so that neighbours are found without moving any.
-    pub(crate) fn scan(bpe: &Bpe, unit: &str, out: &mut Vec<TokenId>) {
-        let mut symbols = [0; SCANNED];
-        let mut starts = [0; SCANNED + 1];
-        let mut pairs = [(NO_RANK, 0); SCANNED];
-        let mut count = 0;
-        bpe.alphabet.spell(unit, |symbol, start, _| {
-            symbols[count] = symbol;
-            starts[count] = start;
-            count += 1;
-        });
-        starts[count] = unit.len();
-        for at in 1..count {
-            pairs[at - 1] = bpe.pairs.get(symbols[at - 1], symbols[at]);
-        }
-        let mut alive = (1_u64 << count) - 1;
-        while let Some(best) = leftmost_lowest(&pairs[..count]) {
-            let right = after(alive, best);
-            alive &= !(1 << right);
-            symbols[best] = pairs[best].1;
-            pairs[right].0 = NO_RANK;
-            let next = after(alive, best);
-            pairs[best] = if next < count {
-                bpe.pairs.get(symbols[best], symbols[next])
-            } else {
-                (NO_RANK, 0)
-            };
-            let before = alive & ((1 << best) - 1);
-            if before != 0 {
-                let before = 63 - before.leading_zeros() as usize;
-                pairs[before] = bpe.pairs.get(symbols[before], symbols[best]);
-            }
-        }
+    /// Appends the ids of `unit` by one heap over all of it.
+    pub(crate) fn heap<W: IdWidth>(&mut self, bpe: &Bpe, unit: &str, out: &mut Vec<W>) {
+        let mut segments = Vec::new();
+        self.merge_range(bpe, unit, (0, unit.len()), &mut segments);
         let mut last_unknown = false;
-        let mut at = 0;
-        while at < count {
-            let next = after(alive, at).min(count);
-            // A byte of a byte-level alphabet may be no text of its own; its symbol is an id then.
-            let spelt = unit.get(starts[at]..starts[next]).unwrap_or("");
-            bpe.emit(symbols[at], spelt, &mut last_unknown, out);
-            at = next;
+        for Segment { symbol, start, end } in segments {
+            bpe.emit(symbol, unit.get(start..end).unwrap_or(""), &mut last_unknown, out);
         }
     }
 
     /// Merges with a heap of candidate pairs over a linked list.
-    pub(crate) fn heap(&mut self, bpe: &Bpe, unit: &str, out: &mut Vec<TokenId>) {
+    fn merge_range(&mut self, bpe: &Bpe, unit: &str, part: (usize, usize), out: &mut Vec<Segment>) {
         self.nodes.clear();
         self.heap.clear();
-        bpe.alphabet.spell(unit, |symbol, start, end| {
+        bpe.alphabet.spell_part(unit, part, |symbol, start, end| {
             let at: u32 = narrow(self.nodes.len());
             let prev = at.checked_sub(1).unwrap_or(NOWHERE);
             let (start, len) = (narrow(start), narrow(end - start));
@@ -122,18 +125,16 @@ impl Merger {
             .filter_map(|right| self.candidate(bpe, narrow(right - 1)))
             .collect();
         first.sort_unstable();
-        self.heap = first.into();
         #[cfg(test)]
-        (self.pushed = self.heap.len());
+        (self.pushed += first.len());
+        self.heap = first.into();
         while let Some(Reverse(candidate)) = self.heap.pop() {
             self.merge_at(bpe, candidate);
         }
-        let mut last_unknown = false;
         let mut at = if self.nodes.is_empty() { NOWHERE } else { 0 };
         while let Some(node) = self.nodes.get(at as usize) {
             let (start, len) = (node.start as usize, node.len as usize);
-            let spelt = unit.get(start..start + len).unwrap_or("");
-            bpe.emit(node.symbol, spelt, &mut last_unknown, out);
+            out.push(Segment { symbol: node.symbol, start, end: start + len });
             at = node.next;
         }
     }
@@ -183,25 +184,145 @@ impl Merger {
     }
 }
 
+/// A unit that is merged part by part.
+pub(super) struct Part<'a> {
+    merger: &'a mut Merger,
+    level: Level,
+    pub(super) bpe: &'a Bpe,
+    pub(super) unit: &'a str,
+}
+
+impl Part<'_> {
+    /// Finds the segments that merging makes of a part of the unit.
+    pub(super) fn merge(&mut self, (from, to): (usize, usize), out: &mut Vec<Segment>) {
+        out.clear();
+        let Self { merger, level, bpe, unit } = self;
+        if to - from <= SCANNED && bpe.pairs.most_rank() < MOST_RANKS {
+            Scan::of(*level, bpe, unit, (from, to)).segments(|segment| out.push(segment));
+        } else {
+            merger.merge_range(bpe, unit, (from, to), out);
+        }
+    }
+}
+
+/// A short text, merged by looking through all pairs for the best, again and again.
+///
+/// A symbol keeps its place when its right neighbour is merged into it; a bit a place says
+/// which are still there, so that neighbours are found without moving any.
+struct Scan {
+    symbols: [Symbol; SCANNED],
+    starts: [u32; SCANNED + 1],
+    alive: u64,
+    count: usize,
+}
+
+/// A pair that does not merge.
+const NO_PAIR: u32 = u32::MAX;
+
+impl Scan {
+    /// Merges a part of a unit of up to [`SCANNED`] bytes.
+    fn of(level: Level, bpe: &Bpe, unit: &str, part: (usize, usize)) -> Self {
+        let mut scan = Self { symbols: [0; SCANNED], starts: [0; SCANNED + 1], alive: 0, count: 0 };
+        bpe.alphabet.spell_part(unit, part, |symbol, start, _| {
+            scan.symbols[scan.count] = symbol;
+            scan.starts[scan.count] = narrow(start);
+            scan.count += 1;
+        });
+        scan.starts[scan.count] = narrow(part.1);
+        scan.alive = mask::first(scan.count);
+        run(level, Merging { scan: &mut scan, bpe });
+        scan
+    }
+
+    /// Calls `each` for every segment that is left.
+    fn segments(&self, mut each: impl FnMut(Segment)) {
+        let mut at = 0;
+        while at < self.count {
+            let next = after(self.alive, at).min(self.count);
+            let (start, end) = (self.starts[at] as usize, self.starts[next] as usize);
+            each(Segment { symbol: self.symbols[at], start, end });
+            at = next;
+        }
+    }
+}
+
+/// The work on a scan.
+struct Merging<'a> {
+    scan: &'a mut Scan,
+    bpe: &'a Bpe,
+}
+
+impl Kernel for Merging<'_> {
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
+    #[inline(always)]
+    fn run(self) {
+        let Self { scan: Scan { symbols, alive, count, .. }, bpe } = self;
+        // A pair's rank and place in one number: the least is the lowest rank, the leftmost among equals.
+        let mut pairs = [NO_PAIR; SCANNED];
+        let mut becomes = [0; SCANNED];
+        for at in 1..*count {
+            (pairs[at - 1], becomes[at - 1]) = pair_at(bpe, symbols[at - 1], symbols[at], at - 1);
+        }
+        let lanes = count.div_ceil(LANES);
+        loop {
+            let best = least(&pairs, lanes);
+            if best == NO_PAIR {
+                break;
+            }
+            let best = best as usize % SCANNED;
+            let right = after(*alive, best);
+            *alive &= !(1 << right);
+            symbols[best] = becomes[best];
+            pairs[right] = NO_PAIR;
+            let next = after(*alive, best);
+            (pairs[best], becomes[best]) = if next < *count {
+                pair_at(bpe, symbols[best], symbols[next], best)
+            } else {
+                (NO_PAIR, 0)
+            };
+            let before = *alive & ((1 << best) - 1);
+            if before != 0 {
+                let before = 63 - before.leading_zeros() as usize;
+                (pairs[before], becomes[before]) =
+                    pair_at(bpe, symbols[before], symbols[best], before);
+            }
+        }
+    }
+}
+
+/// Returns the number of a pair, and what it becomes.
+#[inline]
+fn pair_at(bpe: &Bpe, left: Symbol, right: Symbol, place: usize) -> (u32, Symbol) {
+    let (rank, becomes) = bpe.pairs.get(left, right);
+    // Ranks are below `MOST_RANKS`, so a pair's number is below `NO_PAIR`, and only `NO_RANK` gives that.
+    let number =
+        if rank == NO_RANK { NO_PAIR } else { rank << PLACE_BITS | narrow::<_, u32>(place) };
+    (number, becomes)
+}
+
+/// Returns the least of the first numbers, so many times [`LANES`] of them.
+#[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
+#[inline(always)]
+fn least(numbers: &[u32; SCANNED], lanes: usize) -> u32 {
+    let mut least = [NO_PAIR; LANES];
+    for row in numbers.as_chunks::<LANES>().0.iter().take(lanes) {
+        for (least, number) in least.iter_mut().zip(row) {
+            *least = (*least).min(*number);
+        }
+    }
+    least.into_iter().fold(NO_PAIR, u32::min)
+}
+
 /// Returns the place of the next symbol that is there after `at`; 64 or more where none is.
 fn after(alive: u64, at: usize) -> usize {
     let beyond = alive >> 1 >> at;
     at + 1 + beyond.trailing_zeros() as usize
 }
 
-fn leftmost_lowest(pairs: &[(u32, Symbol)]) -> Option<usize> {
-    let mut best = (NO_RANK, None);
-    for (at, &(rank, _)) in pairs.iter().enumerate() {
-        if rank < best.0 {
-            best = (rank, Some(at));
-        }
-    }
-    best.1
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use ratdata_schemas::TokenId;
 
     use super::*;
     use crate::engine::bpe::definition;
@@ -223,6 +344,34 @@ mod tests {
         }
     }
 
+    /// Merges that build pieces from pieces, as trained vocabularies do.
+    fn grown() -> impl Strategy<Value = Vec<(u32, u32, u32)>> {
+        let pair = (any::<prop::sample::Index>(), any::<prop::sample::Index>());
+        proptest::collection::vec(pair, 0..15).prop_map(|pairs| {
+            (4..20)
+                .zip(pairs)
+                .map(|(new, (left, right))| {
+                    let of = |index: prop::sample::Index| {
+                        u32::try_from(index.index(new as usize)).unwrap()
+                    };
+                    (of(left), of(right), new)
+                })
+                .collect()
+        })
+    }
+
+    fn check(bpe: &Bpe, unit: &str) {
+        let expected = definition::encode(bpe, unit);
+        let mut heaped: Vec<TokenId> = Vec::new();
+        Merger::default().heap(bpe, unit, &mut heaped);
+        assert_eq!(heaped, expected, "{unit}, by a heap");
+        for level in Level::available() {
+            let mut merged: Vec<TokenId> = Vec::new();
+            Merger::default().encode(level, bpe, unit, &mut merged);
+            assert_eq!(merged, expected, "{unit}, {level}");
+        }
+    }
+
     proptest! {
         /// The scan, the heap and the definition merge alike, ties of rank and all.
         #[test]
@@ -230,31 +379,74 @@ mod tests {
             merges in proptest::collection::vec((0..9_u32, 0..9_u32, 4..9_u32), 0..30),
             unit in "[abcéx]{1,24}",
         ) {
+            check(&vocabulary(&merges), &unit);
+        }
+
+        /// Windows do so, too, for units of any length.
+        #[test]
+        fn windows_agree_with_the_definition(
+            merges in proptest::collection::vec((0..9_u32, 0..9_u32, 4..9_u32), 0..30),
+            unit in "[abcéx]{65,400}",
+            repeated in "[abcé]{1,9}",
+            times in 8..120_usize,
+        ) {
             let bpe = vocabulary(&merges);
+            check(&bpe, &unit);
+            check(&bpe, &format!("{}{unit}", repeated.repeat(times)));
+        }
 
-            let (mut scanned, mut heaped) = (Vec::new(), Vec::new());
-            Merger::scan(&bpe, &unit, &mut scanned);
-            Merger::default().heap(&bpe, &unit, &mut heaped);
-
-            let expected = definition::encode(&bpe, &unit);
-            prop_assert_eq!(&scanned, &expected);
-            prop_assert_eq!(&heaped, &expected);
+        #[test]
+        fn windows_agree_with_the_definition_where_pieces_grow(
+            merges in grown(),
+            unit in "[abcé]{65,400}",
+            repeated in "[abcé]{1,9}",
+            times in 8..120_usize,
+        ) {
+            let bpe = vocabulary(&merges);
+            check(&bpe, &unit);
+            check(&bpe, &format!("{}{unit}", repeated.repeat(times)));
         }
     }
 
-    /// A heap's work is its pushes, each of which takes a time that grows with the logarithm of the text.
+    /// Merges of `a` into pieces of 2, 4, 8 … letters.
+    fn doubling(pieces: u32) -> Bpe {
+        let merges: Vec<_> = (0..pieces)
+            .map(|at| {
+                (
+                    at.checked_sub(1).map_or(0, |at| at + 4),
+                    at.checked_sub(1).map_or(0, |at| at + 4),
+                    at + 4,
+                )
+            })
+            .collect();
+        vocabulary(&merges)
+    }
+
+    /// A piece longer than a window is found by a larger one.
+    #[test]
+    fn pieces_longer_than_a_window_are_merged() {
+        for letters in [64, 65, 255, 1000, 1024, 5000] {
+            check(&doubling(9), &"a".repeat(letters));
+            check(&doubling(9), &"aaaaaaab".repeat(letters / 8));
+        }
+    }
+
+    /// A window's work does not depend on the unit's length, nor does the memory.
     #[test]
     fn a_megabyte_without_a_cut_takes_as_many_steps_a_letter_as_a_short_text() {
-        let bpe = vocabulary(&[(0, 0, 4), (4, 4, 5), (5, 5, 6), (6, 6, 7)]);
-        for letters in [1 << 10, 1 << 16, 1 << 20] {
-            let unit = "a".repeat(letters);
-            let (mut merger, mut ids) = (Merger::default(), Vec::new());
+        for pieces in [4, 9] {
+            let bpe = doubling(pieces);
+            for letters in [1 << 10, 1 << 16, 1 << 20] {
+                let unit = "a".repeat(letters);
+                let (mut merger, mut ids) = (Merger::default(), Vec::<TokenId>::new());
 
-            merger.encode(&bpe, &unit, &mut ids);
+                merger.encode(Level::Plain, &bpe, &unit, &mut ids);
 
-            assert_eq!(ids.len(), letters / 16);
-            // A pair at the beginning for each letter, and up to two for each of its merges.
-            assert!(merger.pushed < 3 * letters, "{} pushes for {letters} letters", merger.pushed);
+                assert_eq!(ids.len(), letters >> pieces);
+                let merged = merger.windows.merged + merger.pushed;
+                assert!(merged < 24 * letters, "{merged} letters and pushes for {letters}");
+                assert!(merger.nodes.len() < 1 << 13, "{} nodes", merger.nodes.len());
+            }
         }
     }
 }

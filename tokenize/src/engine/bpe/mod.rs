@@ -1,9 +1,10 @@
 //! Merging: one unit to its ids.
 //!
 //! A [`vocabulary`] spells a unit in symbols and says which pairs merge; [`merger`] does the merges fast,
-//! [`definition`] as BPE is defined.
+//! long units in [`windows`], [`definition`] as BPE is defined.
 
 pub(crate) mod definition;
 pub(crate) mod merger;
 pub(crate) mod pairs;
 pub(crate) mod vocabulary;
+mod windows;

@@ -20,12 +20,20 @@ const EMPTY: u64 = u64::MAX;
 /// The rank of a pair that does not merge.
 pub(crate) const NO_RANK: u32 = u32::MAX;
 
+/// Bits of the filter for each slot of the table.
+const FILTER_BITS: usize = 4;
+
 /// An open-addressing table from pairs of symbols to their merge, at most half full.
+///
+/// Most pairs that are looked up do not merge, and the table is larger than the nearest caches. So a filter of one
+/// bit a hash, which is 32 times smaller, is asked first.
 #[derive(Debug)]
 pub(crate) struct PairTable {
     slots: Vec<Slot>,
+    filter: Vec<u64>,
     shift: u32,
     len: usize,
+    most_rank: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +49,15 @@ impl PairTable {
         let capacity = (merges.len() * 2).next_power_of_two().max(2);
         let empty = Slot { pair: EMPTY, rank: NO_RANK, becomes: 0 };
         let shift = 64 - capacity.trailing_zeros();
-        let mut table = Self { slots: vec![empty; capacity], shift, len: 0 };
+        let mut table = Self {
+            slots: vec![empty; capacity],
+            filter: vec![0; (capacity * FILTER_BITS).div_ceil(64)],
+            shift,
+            len: 0,
+            most_rank: 0,
+        };
         for merge in merges {
+            table.most_rank = table.most_rank.max(merge.rank);
             table.insert(*merge);
         }
         table
@@ -50,7 +65,9 @@ impl PairTable {
 
     fn insert(&mut self, merge: Merge) {
         let pair = key(merge.left, merge.right);
-        let mut at = self.home(pair);
+        let bit = self.filter_bit(hash(pair));
+        self.filter[bit / 64] |= 1 << (bit % 64);
+        let mut at = self.home(hash(pair));
         while self.slots[at].pair != EMPTY && self.slots[at].pair != pair {
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -62,7 +79,12 @@ impl PairTable {
     #[inline]
     pub(crate) fn get(&self, left: Symbol, right: Symbol) -> (u32, Symbol) {
         let pair = key(left, right);
-        let mut at = self.home(pair);
+        let hash = hash(pair);
+        let bit = self.filter_bit(hash);
+        if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
+            return (NO_RANK, 0);
+        }
+        let mut at = self.home(hash);
         loop {
             let slot = self.slots[at];
             if slot.pair == pair || slot.pair == EMPTY {
@@ -72,16 +94,32 @@ impl PairTable {
         }
     }
 
+    /// Returns the highest rank of a merge.
+    #[inline]
+    pub(crate) fn most_rank(&self) -> u32 {
+        self.most_rank
+    }
+
     /// Returns how much memory the table takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.slots.len() * size_of::<Slot>()
+        self.slots.len() * size_of::<Slot>() + self.filter.len() * size_of::<u64>()
     }
 
     #[inline]
-    fn home(&self, pair: u64) -> usize {
-        let hash = (pair ^ (pair >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn home(&self, hash: u64) -> usize {
         narrow(hash >> self.shift)
     }
+
+    #[inline]
+    fn filter_bit(&self, hash: u64) -> usize {
+        narrow(hash >> (self.shift - FILTER_BITS.trailing_zeros()))
+    }
+}
+
+/// Returns a hash whose upper bits are the best.
+#[inline]
+fn hash(pair: u64) -> u64 {
+    (pair ^ (pair >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[inline]

@@ -10,11 +10,11 @@
 //! - A *merge* replaces two neighbours by one symbol. Of all possible merges in a text the one of
 //!   the lowest *rank* is done first, the leftmost among equals, until none is possible.
 
-use std::collections::HashMap;
-
 use ratdata_schemas::TokenId;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::pairs::{PairTable, Symbol};
+use crate::engine::id_width::IdWidth;
 
 /// No symbol: a character that no piece contains.
 pub(crate) const NO_SYMBOL: Symbol = Symbol::MAX;
@@ -68,7 +68,7 @@ impl Alphabet {
     /// Builds the alphabet of characters from `(character, symbol)`.
     pub(crate) fn of_chars(symbols: impl IntoIterator<Item = (char, Symbol)>) -> Self {
         let mut ascii = Box::new([NO_SYMBOL; 128]);
-        let mut others = HashMap::new();
+        let mut others = HashMap::default();
         for (character, symbol) in symbols {
             match u8::try_from(u32::from(character)) {
                 // A space in a text is `▁`; a piece with a plain space is out of reach.
@@ -92,11 +92,28 @@ impl Alphabet {
         }
     }
 
+    /// Returns whether a symbol is a byte.
+    pub(crate) fn is_bytes(&self) -> bool {
+        matches!(self, Self::Bytes(_))
+    }
+
     /// Calls `each(symbol, start, end)` for every character, or byte, of `text`.
-    pub(crate) fn spell(&self, text: &str, mut each: impl FnMut(Symbol, usize, usize)) {
+    pub(crate) fn spell(&self, text: &str, each: impl FnMut(Symbol, usize, usize)) {
+        self.spell_part(text, (0, text.len()), each);
+    }
+
+    /// Does the same for a part of `text`, which is whole characters where symbols are.
+    #[inline]
+    pub(crate) fn spell_part(
+        &self,
+        text: &str,
+        (from, to): (usize, usize),
+        mut each: impl FnMut(Symbol, usize, usize),
+    ) {
         match self {
             Self::Chars { ascii, .. } => {
-                for (start, character) in text.char_indices() {
+                for (at, character) in text[from..to].char_indices() {
+                    let start = from + at;
                     let symbol = match u8::try_from(u32::from(character)) {
                         Ok(byte) if byte < 128 => ascii[usize::from(byte)],
                         _ => self.of_char(character),
@@ -105,7 +122,7 @@ impl Alphabet {
                 }
             }
             Self::Bytes(symbols) => {
-                for (start, &byte) in text.as_bytes().iter().enumerate() {
+                for (start, &byte) in (from..).zip(&text.as_bytes()[from..to]) {
                     each(symbols[usize::from(byte)], start, start + 1);
                 }
             }
@@ -123,27 +140,27 @@ impl Bpe {
     ///
     /// `last_unknown` says whether the symbol before became the unknown id, and is kept for the
     /// next call.
-    pub(crate) fn emit(
+    pub(crate) fn emit<W: IdWidth>(
         &self,
         symbol: Symbol,
         spelt: &str,
         last_unknown: &mut bool,
-        out: &mut Vec<TokenId>,
+        out: &mut Vec<W>,
     ) {
         if symbol < self.num_ids {
             *last_unknown = false;
-            out.push(symbol);
+            out.push(W::of(symbol));
             return;
         }
         match &self.fallback {
             Fallback::Bytes(bytes) => {
                 // The normalized text has `▁` where ours has a space.
                 let normalized = if spelt == " " { "▁" } else { spelt };
-                out.extend(normalized.bytes().map(|byte| bytes[usize::from(byte)]));
+                out.extend(normalized.bytes().map(|byte| W::of(bytes[usize::from(byte)])));
             }
             Fallback::Unknown { id, fused } => {
                 if !(*fused && *last_unknown) {
-                    out.push(*id);
+                    out.push(W::of(*id));
                 }
                 *last_unknown = true;
             }

@@ -3,8 +3,11 @@
 //! It is made in passes without a branch that depends on the text, so that many lookups are under way
 //! at once and vector instructions can do them.
 
+use super::SharedTables;
 use super::frequent_units::FrequentUnits;
-use super::shared_units::{SharedUnits, UnitIds, Value};
+use super::long_units::LongUnits;
+use super::shared_long_units::{LONGEST_LONG, LongHash};
+use super::shared_units::{UnitIds, Value};
 use super::unit_key::{UnitKey, key_len, words_at};
 use crate::engine::mask;
 use crate::engine::simd::{BATCH, Kernel, Lanes, Level, nonzero, run};
@@ -33,6 +36,8 @@ pub(crate) struct Batch {
     second: Lanes,
     /// The units that are not among the frequent ones, one bit each.
     missing: u64,
+    /// The hashes of units that are in none of the tables of short units; those of others mean nothing.
+    hashes: [LongHash; BATCH],
 }
 
 impl Default for Batch {
@@ -46,21 +51,30 @@ impl Default for Batch {
             first: none,
             second: none,
             missing: 0,
+            hashes: [LongHash::default(); BATCH],
         }
     }
 }
 
-/// Makes keys of words and lengths, and places of keys.
-struct MakeKeys<'a>(&'a mut Batch);
+/// Makes keys of words and lengths, and places of keys, of this many lanes.
+struct MakeKeys<'a>(&'a mut Batch, usize);
+
+/// Lanes that are worked on together.
+const LANES: usize = 8;
 
 impl Kernel for MakeKeys<'_> {
     #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
     #[inline(always)]
     fn run(self) {
         let Batch { low, high, len, places, .. } = self.0;
-        for at in 0..BATCH {
-            let key = UnitKey::of_words(low[at], high[at], len[at]);
-            (low[at], high[at], places[at]) = (key.low, key.high, FrequentUnits::place(key));
+        let (low, high) = (low.as_chunks_mut::<LANES>().0, high.as_chunks_mut::<LANES>().0);
+        let (len, places) = (len.as_chunks::<LANES>().0, places.as_chunks_mut::<LANES>().0);
+        let chunks = low.iter_mut().zip(high).zip(len.iter().zip(places));
+        for ((low, high), (len, places)) in chunks.take(self.1.div_ceil(LANES)) {
+            for at in 0..LANES {
+                let key = UnitKey::of_words(low[at], high[at], len[at]);
+                (low[at], high[at], places[at]) = (key.low, key.high, FrequentUnits::place(key));
+            }
         }
     }
 }
@@ -73,7 +87,7 @@ impl Batch {
         &mut self,
         level: Level,
         frequent: &FrequentUnits,
-        shared: &SharedUnits,
+        shared: &SharedTables,
         units: UnitRange<'_>,
     ) -> usize {
         let UnitRange { text, mut start, ends, has_zeros } = units;
@@ -82,8 +96,9 @@ impl Batch {
             self.len[at] = key_len(text, start, end as usize, has_zeros);
             start = end as usize;
         }
-        run(level, MakeKeys(self));
-        frequent.short(level, &self.places, &self.low, &mut self.first);
+        let count = ends.len().min(BATCH);
+        run(level, MakeKeys(self, count));
+        frequent.short(level, count, &self.places, &self.low, &mut self.first);
         self.second = [0; BATCH];
         let live = mask::first(ends.len().max(1));
         for at in mask::places(nonzero(level, &self.high) & live) {
@@ -92,18 +107,57 @@ impl Batch {
         }
         self.missing = !nonzero(level, &self.first) & live;
         for at in mask::places(self.missing) {
-            shared.prefetch(self.key(at));
+            let key = self.key(at);
+            if key.is_none() {
+                self.begin_long(at, shared, units);
+            } else {
+                shared.units.prefetch(key);
+            }
         }
         start
     }
 
-    /// Looks up the units that are not frequent in the table that all threads share.
+    /// Hashes a unit that has no key, and begins to fetch its slot.
     #[inline]
-    pub(crate) fn finish(&mut self, frequent: &mut FrequentUnits, shared: &SharedUnits) {
+    fn begin_long(&mut self, at: usize, shared: &SharedTables, units: UnitRange<'_>) {
+        let start = if at == 0 { units.start } else { units.ends[at - 1] as usize };
+        let unit = units.ends.get(at).and_then(|&end| units.text.get(start..end as usize));
+        if let Some(unit) = unit.filter(|unit| unit.len() <= LONGEST_LONG) {
+            self.hashes[at] = LongHash::of(unit);
+            shared.long.prefetch_slot(self.hashes[at]);
+        }
+    }
+
+    /// Returns the hash of one of the units.
+    #[inline]
+    pub(crate) fn long_hash(&self, at: usize) -> LongHash {
+        self.hashes[at]
+    }
+
+    /// Looks up the units that are not frequent in the table that all threads share, and begins to fetch the
+    /// records of long ones.
+    #[inline]
+    pub(crate) fn finish(
+        &mut self,
+        frequent: &mut FrequentUnits,
+        long: &LongUnits,
+        shared: &SharedTables,
+    ) {
         for at in mask::places(self.missing) {
-            let found = shared.get(self.key(at));
-            if !found.is_none() {
-                frequent.keep(self.places[at], self.key(at), found);
+            let key = self.key(at);
+            if key.is_none() {
+                shared.long.prefetch_record(self.hashes[at]);
+                long.prefetch_slot(self.hashes[at]);
+                continue;
+            }
+            let found = shared.units.get(key);
+            if found.is_none() {
+                // All of a batch are under way at once, before the first is asked for.
+                self.hashes[at] = LongHash::of_key(key, self.len[at]);
+                shared.long.prefetch_slot(self.hashes[at]);
+                long.prefetch_slot(self.hashes[at]);
+            } else {
+                frequent.keep(self.places[at], key, found);
                 (self.first[at], self.second[at]) = (found.first.bits(), found.second.bits());
             }
         }

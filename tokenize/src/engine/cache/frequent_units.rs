@@ -35,11 +35,18 @@ impl FrequentUnits {
         line + if key.is_short() { 0 } else { LINES as u64 }
     }
 
-    /// Finds the ids of units of up to 8 bytes, by the lower halves of their keys. The result for longer
-    /// units has no meaning.
+    /// Finds the ids of the first units, each of up to 8 bytes, by the lower halves of their keys. The result for
+    /// longer units has no meaning.
     #[inline]
-    pub(crate) fn short(&self, level: Level, places: &Lanes, low: &Lanes, first: &mut Lanes) {
-        look_up_four(level, &self.lines, places, low, first);
+    pub(crate) fn short(
+        &self,
+        level: Level,
+        count: usize,
+        places: &Lanes,
+        low: &Lanes,
+        first: &mut Lanes,
+    ) {
+        look_up_four(level, &self.lines, (&places[..count], &low[..count]), &mut first[..count]);
     }
 
     /// Returns the ids of a unit of 9 to 16 bytes.

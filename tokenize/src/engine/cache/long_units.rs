@@ -2,6 +2,9 @@
 
 use ratdata_schemas::{TokenId, narrow};
 
+use super::shared_long_units::{LONGEST_LONG, LongHash};
+use crate::engine::simd::prefetch;
+
 /// Units that are too long, have too many ids, or found the shared table full.
 ///
 /// It is emptied when it is full.
@@ -20,8 +23,6 @@ struct Slot {
     ids: (u32, u32),
 }
 
-/// Longer units are merged every time: they hardly ever come again.
-const LONGEST: usize = 192;
 const LONG_SLOTS: usize = 1 << 17;
 const LONG_BYTES: usize = 1 << 21;
 const LONG_IDS: usize = 1 << 19;
@@ -39,11 +40,11 @@ impl Default for LongUnits {
 
 impl LongUnits {
     /// Returns the ids of a unit that was seen before.
-    pub(crate) fn get(&self, unit: &[u8]) -> Option<&[TokenId]> {
-        if unit.len() > LONGEST {
+    pub(crate) fn get(&self, unit: &[u8], hash: LongHash) -> Option<&[TokenId]> {
+        if unit.len() > LONGEST_LONG {
             return None;
         }
-        let hash = long_hash(unit);
+        let hash = nonzero(hash);
         let mut at = home(hash);
         loop {
             let slot = self.slots[at];
@@ -58,8 +59,8 @@ impl LongUnits {
     }
 
     /// Remembers a unit.
-    pub(crate) fn insert(&mut self, unit: &[u8], ids: &[TokenId]) {
-        if unit.len() > LONGEST {
+    pub(crate) fn insert(&mut self, unit: &[u8], hash: LongHash, ids: &[TokenId]) {
+        if unit.len() > LONGEST_LONG {
             return;
         }
         let full = self.filled * 2 > LONG_SLOTS
@@ -73,13 +74,19 @@ impl LongUnits {
         }
         let key = append(&mut self.bytes, unit);
         let ids = append(&mut self.ids, ids);
-        let hash = long_hash(unit);
+        let hash = nonzero(hash);
         let mut at = home(hash);
         while self.slots[at].hash != 0 {
             at = (at + 1) % LONG_SLOTS;
         }
         self.slots[at] = Slot { hash, key, ids };
         self.filled += 1;
+    }
+
+    /// Begins to fetch a unit's slot.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, hash: LongHash) {
+        prefetch(&self.slots[home(nonzero(hash))]);
     }
 
     /// Returns how much memory the cache takes, in bytes.
@@ -98,17 +105,10 @@ fn home(hash: u64) -> usize {
     narrow::<_, usize>(hash >> 40) % LONG_SLOTS
 }
 
-/// Hashes eight bytes at a time; never zero.
-fn long_hash(unit: &[u8]) -> u64 {
-    let mut hash = unit.len() as u64;
-    let (words, rest) = unit.as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    for word in words.iter().chain([&last]) {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= hash >> 29;
-    }
-    hash | 1
+/// Returns the bits of a hash; zero is an empty slot.
+#[inline]
+fn nonzero(hash: LongHash) -> u64 {
+    hash.bits() | 1
 }
 
 #[cfg(test)]
@@ -123,13 +123,13 @@ mod tests {
         fn the_long_cache_returns_what_it_was_given(units in proptest::collection::vec("[a-z]{16,40}", 1..60)) {
             let mut cache = LongUnits::default();
             for (number, unit) in (0..).zip(&units) {
-                if cache.get(unit.as_bytes()).is_none() {
-                    cache.insert(unit.as_bytes(), &[number, 7]);
+                if cache.get(unit.as_bytes(), LongHash::of(unit.as_bytes())).is_none() {
+                    cache.insert(unit.as_bytes(), LongHash::of(unit.as_bytes()), &[number, 7]);
                 }
             }
             for unit in &units {
                 let first = (0..).zip(&units).find(|(_, other)| *other == unit).unwrap().0;
-                prop_assert_eq!(cache.get(unit.as_bytes()), Some(&[first, 7][..]));
+                prop_assert_eq!(cache.get(unit.as_bytes(), LongHash::of(unit.as_bytes())), Some(&[first, 7][..]));
             }
         }
     }
@@ -138,7 +138,8 @@ mod tests {
     fn the_long_cache_stays_within_its_bounds() {
         let mut cache = LongUnits::default();
         for number in 0..200_000_u32 {
-            cache.insert(format!("a unit of its own {number}").as_bytes(), &[number; 9]);
+            let unit = format!("a unit of its own {number}");
+            cache.insert(unit.as_bytes(), LongHash::of(unit.as_bytes()), &[number; 9]);
         }
         assert!(cache.bytes.capacity() <= LONG_BYTES && cache.ids.capacity() <= LONG_IDS);
     }

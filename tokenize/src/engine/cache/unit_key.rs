@@ -69,8 +69,16 @@ pub(crate) fn key_len(bytes: &[u8], start: usize, end: usize, zeros: bool) -> u3
 #[inline]
 pub(crate) fn words_at(bytes: &[u8], start: usize) -> (u64, u64) {
     let rest = &bytes[start..];
-    let word = rest.first_chunk::<LONGEST>().map_or_else(|| padded(rest), |word| *word);
-    let word = u128::from_le_bytes(word);
+    let word = rest.first_chunk::<LONGEST>().map_or_else(
+        || match bytes.last_chunk::<LONGEST>() {
+            // The last sixteen bytes, without those before `start`.
+            Some(last) if !rest.is_empty() => {
+                u128::from_le_bytes(*last) >> (8 * (LONGEST - rest.len()))
+            }
+            _ => u128::from_le_bytes(padded(rest)),
+        },
+        |word| u128::from_le_bytes(*word),
+    );
     (low_half(word), low_half(word >> 64))
 }
 

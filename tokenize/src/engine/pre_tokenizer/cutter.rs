@@ -79,6 +79,42 @@ impl Cuts {
         self.len += 1;
     }
 
+    /// Adds the ends of units up to `to`, as far as masks find them; returns the end of a block that is left to the walk.
+    fn push_blocks(&mut self, walk: &Walk<'_>, state: &mut CutState, to: usize) -> usize {
+        let base = state.walked;
+        let mut blocks = BlockState::at(base);
+        for at in (base..walk.text.len()).step_by(BLOCK) {
+            let Some(cuts) =
+                gpt4_blocks::cut_mask(walk.rules, walk.level, walk.text, at, &mut blocks)
+            else {
+                return at + BLOCK;
+            };
+            let within = cuts & mask::first(to.saturating_sub(at));
+            if within != 0 {
+                self.push_walked(state);
+                let last = BLOCK - 1 - within.leading_zeros() as usize;
+                self.push_mask(narrow(at), within & !(1 << last));
+                state.walked = at + last;
+            }
+            if cuts != within {
+                self.push_walked(state);
+                state.walked = at + (cuts & !within).trailing_zeros() as usize;
+                return to;
+            }
+        }
+        self.push_walked(state);
+        state.walked = walk.text.len();
+        to
+    }
+
+    /// Adds the end of the last unit that was found, unless it is the beginning of the text.
+    #[inline]
+    fn push_walked(&mut self, state: &CutState) {
+        if state.walked > 0 {
+            self.push(narrow(state.walked));
+        }
+    }
+
     /// Adds the ends of units up to `to`, each of which `unit_end` finds from its beginning.
     #[inline]
     fn push_walk(
@@ -88,9 +124,7 @@ impl Cuts {
         mut unit_end: impl FnMut(usize, &mut PieceEnds) -> usize,
     ) {
         while state.walked < to {
-            if state.walked > 0 {
-                self.push(narrow(state.walked));
-            }
+            self.push_walked(state);
             state.walked = unit_end(state.walked, &mut state.pieces);
         }
     }
@@ -162,12 +196,17 @@ impl Cutter {
             Self::Pattern(Pattern::Gpt4(rules)) if !rules.cased => {
                 for at in window.blocks() {
                     let cuts = gpt4_blocks::cut_mask(*rules, level, text, at, &mut state.gpt4);
-                    out.push_mask(narrow(at), cuts);
+                    // Without cases there always are some.
+                    out.push_mask(narrow(at), cuts.unwrap_or(0));
                 }
             }
             Self::Pattern(Pattern::Gpt4(rules)) => {
                 let mut walk = Walk::new(*rules, level, text);
-                out.push_walk(state, to, |start, _| walk.unit_end(start));
+                while state.walked < to {
+                    let block = out.push_blocks(&walk, state, to);
+                    // What the masks leave open.
+                    out.push_walk(state, to.min(block), |start, _| walk.unit_end(start));
+                }
             }
             Self::Pattern(Pattern::Splits(splits)) => {
                 out.push_walk(state, to, |start, ends| splits.unit_end(text, start, ends));

@@ -1,19 +1,25 @@
-//! The patterns of GPT-4's family that do not look at case: the ends of their units, found by masks.
+//! The patterns of GPT-4's family: the ends of their units, found by masks.
 //!
-//! These are cl100k, Llama 3 and Qwen 2; `gpt4.rs` has their alternatives, and follows them word for word. Each
-//! character is a letter, a number, white space or something else, and a unit ends before a character unless it is
+//! `gpt4.rs` has the alternatives of these patterns, and follows them word for word. Each character is a letter, a
+//! number, white space or something else, and a unit ends before a character unless it is
 //!
 //! 1. a letter after a letter, after white space other than a line end, or after a single other character that no
-//!    space before it has taken (`[^\r\n\p{L}\p{N}]?\p{L}+`);
+//!    space before it has taken (`[^\r\n\p{L}\p{N}]?\p{L}+`); with cases (o200k), a unit also ends between a lower
+//!    letter and an upper one;
 //! 2. an other character after an other one or a plain space (` ?[^\s\p{L}\p{N}]+[\r\n]*`);
 //! 3. a number after a number, but for each third (`\p{N}{1,3}`);
 //! 4. within a run of white space. Such a run has up to four units: line ends that belong to the other character
 //!    before them, what remains up to the last line end, what remains, and the last character, which the next unit
 //!    may begin with.
 //!
-//! A contraction that begins a unit ends it, too.
+//! A contraction that begins a unit ends it, too; with cases, one that follows a letter belongs to the letter's unit.
+//!
+//! With cases there are characters that are upper and lower at once, such as marks and Chinese characters, and a slash
+//! may follow line ends (`[\r\n/]*`). A block that has one of these is left to the walk. No pattern looks behind, so masks may begin again wherever a unit begins.
 
 use std::sync::LazyLock;
+
+use ratdata_schemas::narrow;
 
 use super::char_class::{self, class_of};
 use super::contraction;
@@ -21,30 +27,38 @@ use super::gpt4::Rules;
 use crate::engine::mask::{self, BLOCK};
 use crate::engine::simd::{ClassMasks, Level, class_masks};
 
-const LETTER: u8 = 1;
+const LOWER: u8 = 1; // every letter, where case is not looked at
 const NUMBER: u8 = 2;
 const WHITE: u8 = 4;
 const NEWLINE: u8 = 8; // also WHITE
 const SPACE: u8 = 16; // also WHITE
 const OTHER: u8 = 32;
 const APOSTROPHE: u8 = 64; // also OTHER
+const UPPER: u8 = 128;
+const LETTER: u8 = LOWER | UPPER;
 
-/// Returns the class that these patterns give a character.
+/// Returns the class that these patterns give a character of this class.
 #[inline]
-fn class_for(character: char) -> u8 {
-    let class = class_of(character);
+fn class_for(cased: bool, class: u8) -> u8 {
     let of = |theirs: u8, ours: u8| if class & theirs != 0 { ours } else { 0 };
-    of(char_class::LETTER, LETTER)
+    let upper = if cased { UPPER } else { LOWER };
+    of(char_class::LOWER | char_class::UNCASED, LOWER)
+        | of(char_class::UPPER, upper)
         | of(char_class::NUMBER, NUMBER)
         | of(char_class::WHITE, WHITE)
         | of(char_class::OTHER, OTHER)
 }
 
 /// The classes of ASCII, for the vector form.
-static ASCII: LazyLock<[u8; 128]> = LazyLock::new(|| {
+static ASCII: LazyLock<[u8; 128]> = LazyLock::new(|| ascii(false));
+
+/// The same with cases.
+static CASED_ASCII: LazyLock<[u8; 128]> = LazyLock::new(|| ascii(true));
+
+fn ascii(cased: bool) -> [u8; 128] {
     std::array::from_fn(|at| {
         let byte = u8::try_from(at).unwrap_or(0);
-        class_for(byte.into())
+        class_for(cased, class_of(byte.into()))
             | match byte {
                 b'\r' | b'\n' => NEWLINE,
                 b' ' => SPACE,
@@ -52,7 +66,7 @@ static ASCII: LazyLock<[u8; 128]> = LazyLock::new(|| {
                 _ => 0,
             }
     })
-});
+}
 
 /// The state of the scan of one text, between two blocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +80,19 @@ pub(crate) struct BlockState {
     white: WhiteRun,
     /// Cuts after a contraction, in the next block.
     set: u64,
+    /// Places within a contraction, in the next block.
+    clear: u64,
+    /// Where the last contraction ended.
+    contracted: usize,
+    /// Where the scan began: a unit begins there.
+    base: usize,
+}
+
+impl BlockState {
+    /// The state of a scan that begins where a unit does.
+    pub(crate) fn at(base: usize) -> Self {
+        Self { base, ..Self::default() }
+    }
 }
 
 /// Where a run of white space ends, and where the units in it begin; zero for no such place.
@@ -78,7 +105,8 @@ struct WhiteRun {
 /// The classes of one block's bytes, one bit each; the bytes of a character all have its class.
 #[derive(Default)]
 struct Classes {
-    letter: u64,
+    lower: u64,
+    upper: u64,
     number: u64,
     white: u64,
     newline: u64,
@@ -89,14 +117,18 @@ struct Classes {
     continuation: u64,
     /// White space of several bytes.
     wide_white: u64,
+    /// Whether a character is both upper and lower, which matters with cases.
+    both: bool,
 }
 
 impl Classes {
-    fn of(level: Level, text: &str, from: usize, block: &[u8], before: u8) -> Self {
-        let ClassMasks { classes, beyond } = class_masks(level, &ASCII, block);
-        let [letter, number, white, newline, space, other, apostrophe, _] = classes;
+    fn of(cased: bool, level: Level, text: &str, from: usize, block: &[u8], before: u8) -> Self {
+        let table = if cased { &CASED_ASCII } else { &ASCII };
+        let ClassMasks { classes, beyond } = class_masks(level, table, block);
+        let [lower, number, white, newline, space, other, apostrophe, upper] = classes;
         let mut found = Self {
-            letter,
+            lower,
+            upper,
             number,
             white,
             newline,
@@ -105,46 +137,58 @@ impl Classes {
             apostrophe,
             continuation: 0,
             wide_white: 0,
+            both: false,
         };
         if beyond != 0 {
-            found.correct(text, from, beyond, before);
+            found.correct(cased, text, from, beyond, before);
         }
         found
     }
 
     /// Puts right what the masks say of bytes beyond ASCII, which were looked up by their low seven bits.
-    fn correct(&mut self, text: &str, from: usize, beyond: u64, before: u8) {
-        let Self { letter, number, white, newline, space, other, apostrophe, .. } = self;
-        for mask in [letter, number, white, newline, space, other, apostrophe] {
+    fn correct(&mut self, cased: bool, text: &str, from: usize, beyond: u64, before: u8) {
+        let Self { lower, upper, number, white, newline, space, other, apostrophe, .. } = self;
+        for mask in [lower, upper, number, white, newline, space, other, apostrophe] {
             *mask &= !beyond;
         }
         let mut rest = beyond;
         while rest != 0 {
-            let place = rest.trailing_zeros();
-            let (class, len) =
-                match text[text.floor_char_boundary(from + place as usize)..].chars().next() {
-                    // The bytes before the first boundary belong to the character that the last block ends with.
-                    _ if !text.is_char_boundary(from + place as usize) => (before, 1),
-                    Some(character) => (class_for(character), character.len_utf8()),
-                    None => (before, 1),
-                };
+            let place = rest.trailing_zeros() as usize;
+            let character = text.get(from + place..).and_then(|after| after.chars().next());
+            let (class, len) = match character {
+                Some(character) => {
+                    let class = class_of(character);
+                    self.both |= class & (char_class::UNCASED | char_class::MARK) != 0;
+                    (class_for(cased, class), character.len_utf8())
+                }
+                // Bytes before the first boundary belong to the character that the last block ends with.
+                None => (before, 1),
+            };
             let bytes = mask::first(len) << place;
             let of = |class_bit: u8| if class & class_bit != 0 { bytes } else { 0 };
-            self.letter |= of(LETTER);
+            self.lower |= of(LOWER);
+            self.upper |= of(UPPER);
             self.number |= of(NUMBER);
             self.white |= of(WHITE);
             self.other |= of(OTHER);
             self.wide_white |= of(WHITE);
-            let first = u64::from(text.is_char_boundary(from + place as usize)) << place;
-            self.continuation |= bytes & !first;
+            self.continuation |= if character.is_some() { bytes & bytes << 1 } else { bytes };
             rest &= !bytes;
         }
+    }
+
+    /// Returns whether a slash follows a line end; it may belong to an other character before that.
+    #[inline]
+    fn has_line_slash(&self, block: &[u8], before: u8) -> bool {
+        let after_line = self.newline << 1 | u64::from(before & NEWLINE != 0);
+        mask::places(self.other & after_line).any(|place| block[place] == b'/')
     }
 
     /// Returns the class of one byte.
     fn at(&self, place: usize) -> u8 {
         let bit = |mask: u64, class: u8| if mask >> place & 1 == 1 { class } else { 0 };
-        bit(self.letter, LETTER)
+        bit(self.lower, LOWER)
+            | bit(self.upper, UPPER)
             | bit(self.number, NUMBER)
             | bit(self.white, WHITE)
             | bit(self.newline, NEWLINE)
@@ -153,20 +197,25 @@ impl Classes {
     }
 }
 
-/// Returns the cuts of the block of up to 64 bytes that begins at `from`.
+/// Returns the cuts of the block of up to 64 bytes that begins at `from`; none where the walk has to find them.
 pub(crate) fn cut_mask(
     rules: Rules,
     level: Level,
     text: &str,
     from: usize,
     state: &mut BlockState,
-) -> u64 {
+) -> Option<u64> {
     let bytes = text.as_bytes();
     let block = &bytes[from..bytes.len().min(from + BLOCK)];
     let live = mask::first(block.len());
-    let classes = Classes::of(level, text, from, block, state.class);
-    let Classes { letter, number, white, newline, space, other, continuation, .. } = classes;
-    let before = |mask: u64, class: u8| mask << 1 | u64::from(state.class & class != 0);
+    let classes = Classes::of(rules.cased, level, text, from, block, state.class);
+    if rules.cased && (classes.both || classes.has_line_slash(block, state.class)) {
+        return None;
+    }
+    let Classes { lower, upper, number, white, newline, space, other, continuation, .. } = classes;
+    let letter = lower | upper;
+    let last_class = state.class;
+    let before = |mask: u64, class: u8| mask << 1 | u64::from(last_class & class != 0);
     let (white_before, other_before) = (before(white, WHITE), before(other, OTHER));
 
     let starts = live & !continuation;
@@ -175,10 +224,8 @@ pub(crate) fn cut_mask(
     for _ in 1..char::MAX.len_utf8() {
         free |= (free << 1 | carried) & continuation;
     }
-    let joined = letter
-        & (before(letter, LETTER)
-            | white_before & !before(newline, NEWLINE)
-            | (free << 1 | carried))
+    let joined = letter & before(letter, LETTER) & !(upper & before(lower, LOWER))
+        | letter & (white_before & !before(newline, NEWLINE) | (free << 1 | carried))
         | other & (other_before | before(space, SPACE))
         | white & white_before
         | number & before(number, NUMBER);
@@ -187,13 +234,16 @@ pub(crate) fn cut_mask(
     cuts |= white & white_before & !(white >> 1) & first_but(block.len());
     cut_white(text, from, block.len(), &classes, state, &mut cuts);
     cut_numbers(rules, number & starts, number, state, &mut cuts);
-    cuts |= state.set & live;
-    state.set = 0;
-    let units = classes.apostrophe & (cuts | u64::from(from == 0));
-    cut_contractions(bytes, from, units, state, &mut cuts);
+    cuts = cuts & !state.clear | state.set & live;
+    (state.set, state.clear) = (0, 0);
+    let units = match rules.cased {
+        true => classes.apostrophe & before(letter, LETTER),
+        false => classes.apostrophe & (cuts | u64::from(from == state.base)),
+    };
+    cut_contractions(rules, (bytes, from), units, state, &mut cuts);
     let last = block.len() - 1;
     (state.class, state.free) = (classes.at(last), free >> last & 1 == 1);
-    if from == 0 { cuts & !1 } else { cuts }
+    Some(if from == state.base { cuts & !1 } else { cuts })
 }
 
 /// Returns all places of a block but the last.
@@ -305,13 +355,30 @@ fn cut_numbers(rules: Rules, starts: u64, number: u64, state: &mut BlockState, c
     state.digits = if number >> (BLOCK - 1) == 1 { count } else { 0 };
 }
 
-/// Adds the cuts after contractions, which begin at `units`; a cut in the next block is noted.
+/// Adds the cuts after contractions, whose apostrophes are at `places`; a cut in the next block is noted.
+///
+/// With cases, nothing is cut within a contraction or before it, unless it follows another one.
 #[inline]
-fn cut_contractions(bytes: &[u8], from: usize, units: u64, state: &mut BlockState, cuts: &mut u64) {
-    for place in mask::places(units) {
+fn cut_contractions(
+    rules: Rules,
+    (bytes, from): (&[u8], usize),
+    places: u64,
+    state: &mut BlockState,
+    cuts: &mut u64,
+) {
+    for place in mask::places(places) {
         let len = contraction::any_case(&bytes[from + place + 1..]);
+        if len == 0 || rules.cased && state.contracted == from + place {
+            continue;
+        }
         let after = place + 1 + len;
-        if len == 0 || from + after >= bytes.len() {
+        if rules.cased {
+            let (within, begun) = (u128::from(mask::first(1 + len)) << place, mask::first(BLOCK));
+            *cuts &= !narrow::<_, u64>(within & u128::from(begun));
+            state.clear |= narrow::<_, u64>(within >> BLOCK);
+            state.contracted = from + after;
+        }
+        if from + after >= bytes.len() {
             continue;
         }
         if after < BLOCK {

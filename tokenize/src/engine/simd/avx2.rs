@@ -125,7 +125,7 @@ pub(super) fn nonzero(lanes: &Lanes) -> u64 {
 
 /// Looks up keys in lines; see [`super::look_up_four`].
 #[target_feature(enable = "avx2")]
-pub(super) fn look_up_four(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
+pub(super) fn look_up_four(lines: &[Line], (places, keys): (&[u64], &[u64]), values: &mut [u64]) {
     for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
         let [known, known_values] = lines[narrow::<_, usize>(place)].0.as_chunks::<4>().0 else {
             return;

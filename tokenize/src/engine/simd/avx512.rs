@@ -83,7 +83,7 @@ pub(super) fn nonzero(lanes: &Lanes) -> u64 {
 
 /// Looks up keys in lines; see [`super::look_up_four`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn look_up_four(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
+pub(super) fn look_up_four(lines: &[Line], (places, keys): (&[u64], &[u64]), values: &mut [u64]) {
     for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
         let line = load_words(&lines[narrow::<_, usize>(place)].0);
         let met = _mm512_cmpeq_epi64_mask(line, _mm512_set1_epi64(key.cast_signed())) & 0b1111;

@@ -72,17 +72,16 @@ pub(crate) fn nonzero(level: Level, lanes: &Lanes) -> u64 {
     at_level!(level, nonzero(lanes))
 }
 
-/// For each lane of `keys`, looks for it among the first four words of its line, and writes the word
+/// For each of `keys`, looks for it among the first four words of its line, and writes the word
 /// four further, or zero where it is not there. Keys within a line differ, but for zeros.
 #[inline]
 pub(crate) fn look_up_four(
     level: Level,
     lines: &[Line],
-    places: &Lanes,
-    keys: &Lanes,
-    values: &mut Lanes,
+    (places, keys): (&[u64], &[u64]),
+    values: &mut [u64],
 ) {
-    at_level!(level, look_up_four(lines, places, keys, values));
+    at_level!(level, look_up_four(lines, (places, keys), values));
 }
 
 /// Asks the processor to fetch the cache line of `place`, which is about to be read.

@@ -81,7 +81,7 @@ pub(super) fn nonzero(lanes: &Lanes) -> u64 {
 }
 
 /// Looks up keys in lines; see [`super::look_up_four`].
-pub(super) fn look_up_four(lines: &[Line], places: &Lanes, keys: &Lanes, values: &mut Lanes) {
+pub(super) fn look_up_four(lines: &[Line], (places, keys): (&[u64], &[u64]), values: &mut [u64]) {
     for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
         let line = &lines[narrow::<_, usize>(place)].0;
         let met = (0..4).fold(0, |met, way| met | u32::from(line[way] == key) << way);

@@ -102,7 +102,7 @@ macro_rules! level {
                     });
                     let mut found = [7; BATCH];
 
-                    look_up_four(level, &lines, &places, &keys, &mut found);
+                    look_up_four(level, &lines, (&places, &keys), &mut found);
                     let mask = nonzero(level, &found);
 
                     prop_assert_eq!(found, expected);

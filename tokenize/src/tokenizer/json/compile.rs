@@ -103,8 +103,14 @@ pub(super) fn merges(
     vocab: &HashMap<Text<'_>, TokenId>,
 ) -> Result<Vec<Merge>, String> {
     let prefix = model.continuing_subword_prefix.as_deref().unwrap_or("");
-    let mut merges = Vec::with_capacity(model.merges.0.len());
+    let mut merges: Vec<Merge> = Vec::with_capacity(model.merges.0.len());
     let mut joined = String::new();
+    let mut by_id = vec![""; vocab.len()];
+    for (piece, &id) in vocab {
+        if let Some(place) = by_id.get_mut(id as usize) {
+            *place = &piece.0;
+        }
+    }
     for (number, entry) in model.merges.0.iter().enumerate() {
         let wrong = |what: String| format!("merge {number} of `model.merges`: {what}");
         let (left, right) = match entry {
@@ -119,15 +125,22 @@ pub(super) fn merges(
             let right = shown(right);
             return Err(wrong(format!("`{right}` is shorter than the prefix of its model")));
         };
-        joined.clear();
-        joined.push_str(left);
-        joined.push_str(rest);
+        // What a merge makes mostly has the id after that of the merge before.
+        let next = merges.last().map_or(0, |merge| merge.becomes.wrapping_add(1));
+        let is_next =
+            by_id.get(next as usize).and_then(|piece| piece.strip_prefix(left)) == Some(rest);
+        if !is_next {
+            joined.clear();
+            joined.push_str(left);
+            joined.push_str(rest);
+        }
         let id = |piece: &str| {
             let missing = || wrong(format!("`{}` is no piece of the vocabulary", shown(piece)));
             vocab.get(piece).copied().ok_or_else(missing)
         };
         let rank = u32::try_from(merges.len()).map_err(|_| wrong("too many".into()))?;
-        merges.push(Merge { left: id(left)?, right: id(right)?, rank, becomes: id(&joined)? });
+        let becomes = if is_next { next } else { id(&joined)? };
+        merges.push(Merge { left: id(left)?, right: id(right)?, rank, becomes });
     }
     Ok(merges)
 }
@@ -161,10 +174,7 @@ fn byte_symbols(vocab: &HashMap<Text<'_>, TokenId>) -> Result<Box<[u32; 256]>, S
 }
 
 /// Returns the vocabulary as texts have it: with spaces, or as raw bytes.
-fn whole_units(
-    vocab: &HashMap<Text<'_>, TokenId>,
-    style: &Style,
-) -> std::collections::HashMap<Box<[u8]>, TokenId> {
+fn whole_units(vocab: &HashMap<Text<'_>, TokenId>, style: &Style) -> HashMap<Box<[u8]>, TokenId> {
     let byte_of: HashMap<char, u8> = byte_level_chars().into_iter().zip(0..=u8::MAX).collect();
     vocab
         .iter()
