@@ -10,15 +10,13 @@ use std::collections::BinaryHeap;
 use ratdata_schemas::narrow;
 
 use super::pairs::{NO_RANK, Symbol};
+use super::segment::{Parts, SCANNED, Segment};
 use super::vocabulary::Bpe;
-use super::windows::{Segment, Windows};
+use super::windows::Windows;
 use crate::bounds::limits::LONGEST_PIECE;
 use crate::engine::id_width::IdWidth;
 use crate::engine::mask;
 use crate::engine::simd::{Kernel, Level, run};
-
-/// Up to this many bytes the scan wins over the heap; one word has a bit for each.
-pub(super) const SCANNED: usize = 64;
 
 /// How many bits a place in a scanned unit has.
 const PLACE_BITS: u32 = SCANNED.trailing_zeros();
@@ -185,16 +183,24 @@ impl Merger {
 }
 
 /// A unit that is merged part by part.
-pub(super) struct Part<'a> {
+struct Part<'a> {
     merger: &'a mut Merger,
     level: Level,
-    pub(super) bpe: &'a Bpe,
-    pub(super) unit: &'a str,
+    bpe: &'a Bpe,
+    unit: &'a str,
 }
 
-impl Part<'_> {
-    /// Finds the segments that merging makes of a part of the unit.
-    pub(super) fn merge(&mut self, (from, to): (usize, usize), out: &mut Vec<Segment>) {
+impl Parts for Part<'_> {
+    fn len(&self) -> usize {
+        self.unit.len()
+    }
+
+    fn end_of(&self, at: usize) -> usize {
+        let at = at.min(self.unit.len());
+        if self.bpe.alphabet.is_bytes() { at } else { self.unit.floor_char_boundary(at) }
+    }
+
+    fn merge(&mut self, (from, to): (usize, usize), out: &mut Vec<Segment>) {
         out.clear();
         let Self { merger, level, bpe, unit } = self;
         if to - from <= SCANNED && bpe.pairs.most_rank() < MOST_RANKS {

@@ -6,5 +6,6 @@
 pub(crate) mod definition;
 pub(crate) mod merger;
 pub(crate) mod pairs;
+mod segment;
 pub(crate) mod vocabulary;
 mod windows;

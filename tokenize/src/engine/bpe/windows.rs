@@ -20,16 +20,7 @@
 //! counts whole where its first segment and the last one given out stand, which merging the two tells. If none does
 //! up to the end of the unit, what was given out is wrong, and the unit is merged as a whole.
 
-use super::merger::{Part, SCANNED};
-use super::pairs::Symbol;
-
-/// A part of a unit, and the symbol that merging makes of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) symbol: Symbol,
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
+use super::segment::{Parts, SCANNED, Segment};
 
 /// What merging the rest of a unit disagrees with was given out.
 #[derive(Debug)]
@@ -57,12 +48,12 @@ impl Windows {
     /// Some of them were wrong.
     pub(super) fn merge(
         &mut self,
-        part: &mut Part<'_>,
+        unit: &mut impl Parts,
         mut each: impl FnMut(Segment),
     ) -> Result<(), Disagrees> {
-        let len = part.unit.len();
-        let mut to = part.end_of(SCANNED);
-        part.merge((0, to), &mut self.this);
+        let len = unit.len();
+        let mut to = unit.end_of(SCANNED);
+        unit.merge((0, to), &mut self.this);
         #[cfg(test)]
         (self.merged += to);
         // The first of this window's segments that was not given out, and the one before it.
@@ -74,17 +65,17 @@ impl Windows {
             let at = self.this.partition_point(|segment| segment.start <= room);
             let at = at.saturating_sub(1).max(first);
             let from = self.this[at].start;
-            let end = part.end_of(from + size);
+            let end = unit.end_of(from + size);
             if end < len && end < to + size / GROWTH {
                 size *= GROWTH;
                 continue;
             }
-            part.merge((from, end), &mut self.next);
+            unit.merge((from, end), &mut self.next);
             #[cfg(test)]
             (self.merged += end - from);
             let (common, in_next) = match in_common(&self.this, at, &self.next) {
                 Some(common) => common,
-                None if at == first && self.stands(part, given) => (first, 0),
+                None if at == first && self.stands(unit, given) => (first, 0),
                 None if at == first && end == len => return Err(Disagrees),
                 None => {
                     size *= GROWTH;
@@ -104,9 +95,9 @@ impl Windows {
 
 impl Windows {
     /// Returns whether the last segment that was given out and the first of the next window stand.
-    fn stands(&mut self, part: &mut Part<'_>, given: Option<Segment>) -> bool {
+    fn stands(&mut self, unit: &mut impl Parts, given: Option<Segment>) -> bool {
         let Some((given, next)) = given.zip(self.next.first().copied()) else { return true };
-        part.merge((given.start, next.end), &mut self.pair);
+        unit.merge((given.start, next.end), &mut self.pair);
         self.pair == [given, next]
     }
 }
@@ -123,12 +114,4 @@ fn in_common(this: &[Segment], from: usize, next: &[Segment]) -> Option<(usize, 
         other += usize::from(right.end <= left.end);
     }
     None
-}
-
-impl Part<'_> {
-    /// Returns where a part ends that would end at `at`: between two symbols.
-    fn end_of(&self, at: usize) -> usize {
-        let at = at.min(self.unit.len());
-        if self.bpe.alphabet.is_bytes() { at } else { self.unit.floor_char_boundary(at) }
-    }
 }

@@ -236,9 +236,10 @@ pub(crate) fn cut_mask(
     cut_numbers(rules, number & starts, number, state, &mut cuts);
     cuts = cuts & !state.clear | state.set & live;
     (state.set, state.clear) = (0, 0);
-    let units = match rules.cased {
-        true => classes.apostrophe & before(letter, LETTER),
-        false => classes.apostrophe & (cuts | u64::from(from == state.base)),
+    let units = if rules.cased {
+        classes.apostrophe & before(letter, LETTER)
+    } else {
+        classes.apostrophe & (cuts | u64::from(from == state.base))
     };
     cut_contractions(rules, (bytes, from), units, state, &mut cuts);
     let last = block.len() - 1;
