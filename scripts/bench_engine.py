@@ -147,7 +147,7 @@ def one_round(given, bench, results, name, path, program, level):
         if program != "ratdata" and not rates:
             # One look at a share of the text: a slow peer is placed by it alone.
             found = bench.time(program, level, path, 1, True)
-            rate = found["head"] / 1e6 / (found["cold"]["processor"] - found["load"]["processor"])
+            rate = found["bytes"] / 1e6 / found["warm"]["processor"]
             if rate < given.slow:
                 rates.update({"slow": True, "load": [found["load"]["processor"] * 1e3], "warm": [rate]})
                 return

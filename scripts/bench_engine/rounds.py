@@ -84,7 +84,7 @@ class Bench:
     def time(self, program, level, path, threads, slow):
         """Times loading, the head and the warm text."""
         head = str(self.options.head * 1_000_000)
-        text, runs = (self.share, 0) if slow else (self.text, self.options.passes)
+        text, runs = (self.share, 1) if slow else (self.text, self.options.passes)
         if program == "ratdata":
             command = [self.ours("examples/encode_bench"), "time", path, str(threads), str(runs), head, text]
             return json.loads(call(command, environment(threads, level))[0])
