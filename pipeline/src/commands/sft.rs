@@ -60,7 +60,8 @@ pub(crate) struct SftArgs {
     #[arg(long, value_enum)]
     truncate: Option<Truncate>,
 
-    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, or a folder
+    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, a `.tiktoken` file, a
+    /// `tekken.json`, or a folder
     #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: String,
 

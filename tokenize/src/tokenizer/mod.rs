@@ -3,7 +3,8 @@
 //! A `tokenizer.json` has the semantics of Hugging Face `tokenizers`: merges by rank. A
 //! SentencePiece `.model` has those of SentencePiece, through the legacy slow `LlamaTokenizer` that
 //! the reference ran: merges by score, and a `▁` of its own for each stretch of text after a
-//! special token. The two differ on runs of spaces; both are exact here.
+//! special token. The two differ on runs of spaces; both are exact here. A `.tiktoken` file and a
+//! `tekken.json` have ranks in place of merges, and the semantics of `tiktoken`.
 
 mod added;
 mod align;
@@ -22,6 +23,7 @@ mod load;
 mod loaded;
 mod nfc;
 mod oracle;
+mod ranks;
 mod sentencepiece;
 
 mod vocabulary;
@@ -40,6 +42,7 @@ pub use encoder::Encoder;
 pub use error::{EncodeError, TokenizerError};
 pub use file::Semantics;
 pub use oracle::Oracle;
+pub use ranks::encoding::Encoding;
 pub use ratdata_schemas::recipe::SpecialInText;
 
 use decoder::Decoder;
@@ -54,7 +57,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Loads a `tokenizer.json`, a SentencePiece `.model`, or the `tokenizer.json` of a folder.
+    /// Loads a `tokenizer.json`, a SentencePiece `.model`, OpenAI's `.tiktoken` that is named after its
+    /// encoding, Mistral's `tekken.json`, or the `tokenizer.json` of a folder.
     ///
     /// # Errors
     ///
@@ -248,7 +252,7 @@ impl Tokenizer {
     /// Returns why the engine leaves this tokenizer to Hugging Face `tokenizers`, if it does.
     pub fn uncovered(&self) -> Option<&str> {
         match &self.loaded.served {
-            Served::Engine { .. } | Served::Stages(_) => None,
+            Served::Engine { .. } | Served::Stages(_) | Served::Unigram(_) => None,
             Served::Oracle(reason) => Some(reason),
         }
     }
@@ -264,6 +268,7 @@ impl Tokenizer {
         match &self.loaded.served {
             Served::Engine { engine, .. } => engine.memory(),
             Served::Stages(stages) => stages.memory(),
+            Served::Unigram(unigram) => unigram.memory(),
             Served::Oracle(_) => 0,
         }
     }
