@@ -128,7 +128,10 @@ fn staged<W: IdWidth>(
     let before = out.len();
     let plain = specials == SpecialInText::Plain;
     match bounded(text.len(), || worker.encode(text, plain, out)) {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => {
+            loaded.counters.stages.add(text.len());
+            Ok(())
+        }
         Ok(Err(Stop::Oracle)) => {
             out.truncate(before);
             asked(loaded, specials, text, out)
@@ -159,6 +162,7 @@ fn scored<W: IdWidth>(
         Err(Broken::Bound(met)) => return Err(loaded.bound(met)),
         Err(broken @ Broken::Panic(_)) => return Err(loaded.broken(&broken)),
     }
+    loaded.counters.unigram.add(text.len());
     encoded.map_err(|met| loaded.bound(met))
 }
 
@@ -170,6 +174,7 @@ fn asked<W: IdWidth>(
     out: &mut Vec<W>,
 ) -> Result<(), EncodeError> {
     let ids = loaded.oracle_encode(text, specials)?;
+    loaded.counters.tokenizers.add(text.len());
     out.extend(ids.into_iter().map(W::of));
     Ok(())
 }

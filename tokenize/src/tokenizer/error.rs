@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ratdata_schemas::Dtype;
 use thiserror::Error;
 
-use super::ranks::encoding::Encoding;
+use super::encoding::Encoding;
 use crate::bounds::boundary::Bound;
 use crate::engine::LEVEL_VARIABLE;
 

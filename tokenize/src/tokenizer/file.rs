@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Checksum;
 
+use super::encoding::Encoding;
 use super::error::TokenizerError;
 use super::file_kind::{self, FileKind, Foreign};
-use super::ranks::encoding::Encoding;
 
 /// Whose results the ids equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

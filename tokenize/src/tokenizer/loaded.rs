@@ -15,6 +15,7 @@ use super::nfc::nfc;
 use super::ranks;
 use super::ranks::oracle::RankOracle;
 use super::sentencepiece::unigram::{self, Unigram};
+use super::slow_paths::Counters;
 use super::vocabulary::Vocabulary;
 use crate::bounds::Bound;
 use crate::bounds::boundary::Broken;
@@ -28,6 +29,7 @@ pub(super) struct Loaded {
     pub(super) vocabulary: Vocabulary,
     pub(super) served: Served,
     pub(super) notes: Vec<String>,
+    pub(super) counters: Counters,
     oracles: Oracles,
     /// The oracle of a vocabulary with ranks, made on first use.
     ranks: OnceLock<Result<RankOracle, String>>,
@@ -91,7 +93,8 @@ impl Loaded {
         notes: Vec<String>,
     ) -> Self {
         let (ranks, decoder, spare) = (OnceLock::new(), OnceLock::new(), Mutex::default());
-        Self { file, vocabulary, served, notes, oracles, ranks, decoder, spare }
+        let counters = Counters::default();
+        Self { file, vocabulary, served, notes, counters, oracles, ranks, decoder, spare }
     }
 
     /// Returns the engine, where it covers the tokenizer.

@@ -1,10 +1,9 @@
-//! Vocabularies whose pieces have ranks and no merges: OpenAI's `.tiktoken` and Mistral's `tekken.json`.
+//! Vocabularies whose pieces have ranks and no merges: `.tiktoken` files and Mistral's `tekken.json`.
 //!
 //! A unit that is a piece is that piece. In any other, two neighbours whose bytes together are a piece
 //! become it, the one of the lowest rank first, the leftmost among equals. So the merges of a piece are all
 //! its splits into two pieces, and their rank is the piece's.
 
-pub(crate) mod encoding;
 pub(crate) mod oracle;
 pub(crate) mod tekken;
 pub(crate) mod tiktoken;
@@ -18,6 +17,7 @@ use ratdata_schemas::TokenId;
 use rustc_hash::FxHashMap;
 
 use super::added::token::AddedToken;
+use super::encoding;
 use super::json::byte_level::byte_level_chars;
 use crate::bounds::limits::{LONGEST_PIECE, MOST_MERGES, MOST_PIECES, MOST_SPLITTING};
 use crate::bounds::shown;
@@ -91,16 +91,13 @@ impl RankedVocabulary {
             *id = *ids.get([byte].as_slice()).ok_or_else(missing)?;
         }
         let merges = merges(&self.pieces, &ids)?;
-        let pattern = match Pattern::known(&self.pattern) {
-            Some(known) => known,
-            None => {
-                let regex = if self.pattern == encoding::CL100K {
-                    SplitRegex::new(&self.pattern)
-                } else {
-                    total(&self.pattern)
-                };
-                Pattern::Splits(Splits::new(vec![regex?])?)
-            }
+        let pattern = if let Some(known) = Pattern::known(&self.pattern) {
+            known
+        } else {
+            let is_our_own = self.pattern == encoding::CL100K;
+            let regex =
+                if is_our_own { SplitRegex::new(&self.pattern) } else { total(&self.pattern) };
+            Pattern::Splits(Splits::new(vec![regex?])?)
         };
         let whole_units: HashMap<Box<[u8]>, TokenId> =
             self.pieces.iter().map(|(piece, id)| (piece.as_slice().into(), *id)).collect();

@@ -1,7 +1,8 @@
 //! Small vocabularies with ranks against the slow twin, and what is refused.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use base64::Engine;
@@ -11,8 +12,7 @@ use ratdata_schemas::Semantics;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::encoding::Encoding;
-use crate::tokenizer::{SpecialInText, Tokenizer, TokenizerError};
+use crate::tokenizer::{Encoding, SpecialInText, Tokenizer, TokenizerError};
 
 /// Pieces after the 256 bytes. Some can be reached in several ways, and some in none.
 const PIECES: [&str; 26] = [
@@ -53,7 +53,7 @@ fn tekken() -> Value {
 fn written(name: &str, text: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
+    File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
     (folder, path)
 }
 

@@ -1,9 +1,9 @@
 //! Reads a `.tiktoken` file: a line for each piece, with its bytes in Base64 and its rank.
 
 use super::RankedVocabulary;
-use super::encoding::Encoding;
 use crate::bounds::shown;
 use crate::stages::decode_base64;
+use crate::tokenizer::encoding::Encoding;
 
 /// Returns whether bytes begin as a rank file does.
 pub(crate) fn is_rank_file(bytes: &[u8]) -> bool {

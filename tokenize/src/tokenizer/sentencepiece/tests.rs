@@ -1,6 +1,7 @@
 //! Small Unigram models, written by the tests, against the slow twin and against ids of `sentencepiece` 0.2.3.
 
-use std::fs;
+use std::fs::File;
+use std::io::Write;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -10,6 +11,7 @@ use crate::tokenizer::{SpecialInText, Tokenizer};
 
 /// A model to be written.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "the format has these flags")]
 struct Written {
     pieces: Vec<(&'static str, f32, PieceKind)>,
     byte_fallback: bool,
@@ -89,7 +91,7 @@ impl Written {
     fn loaded(&self) -> (TempDir, Tokenizer) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer.model");
-        fs::write(&path, self.bytes()).unwrap();
+        File::create(&path).unwrap().write_all(&self.bytes()).unwrap();
         let tokenizer = Tokenizer::load(&path).unwrap();
         (folder, tokenizer)
     }
@@ -97,7 +99,7 @@ impl Written {
     fn refused(&self) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer.model");
-        fs::write(&path, self.bytes()).unwrap();
+        File::create(&path).unwrap().write_all(&self.bytes()).unwrap();
         Tokenizer::load(&path).unwrap_err().to_string()
     }
 }

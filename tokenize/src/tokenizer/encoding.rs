@@ -1,4 +1,4 @@
-//! The encodings of OpenAI's `tiktoken`: what a rank file does not say, which is its pattern and its special
+//! The encodings of `tiktoken`: what a rank file does not say, which is its pattern and its special
 //! tokens.
 
 use std::path::Path;
