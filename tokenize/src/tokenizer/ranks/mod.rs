@@ -11,8 +11,6 @@ pub(crate) mod tiktoken;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use ratdata_schemas::TokenId;
 use rustc_hash::FxHashMap;
 
@@ -99,7 +97,7 @@ impl RankedVocabulary {
                 if is_our_own { SplitRegex::new(&self.pattern) } else { total(&self.pattern) };
             Pattern::Splits(Splits::new(vec![regex?])?)
         };
-        let whole_units: HashMap<Box<[u8]>, TokenId> =
+        let whole_units: FxHashMap<Box<[u8]>, TokenId> =
             self.pieces.iter().map(|(piece, id)| (piece.as_slice().into(), *id)).collect();
         let num_ids = self.pieces.iter().map(|(_, id)| id + 1).max().unwrap_or(0);
         Ok(Compiled {
