@@ -20,6 +20,11 @@ pub enum Semantics {
     Tokenizers,
     /// SentencePiece, from a `.model`.
     SentencePiece,
+    /// `tiktoken`, from a `.tiktoken` file.
+    Tiktoken,
+    /// `mistral_common`, from a `tekken.json`.
+    #[serde(rename = "mistral_common")]
+    MistralCommon,
     /// Not known: another tool wrote the ids.
     Unknown,
 }
@@ -29,6 +34,8 @@ impl fmt::Display for Semantics {
         f.pad(match self {
             Self::Tokenizers => "tokenizers",
             Self::SentencePiece => "sentencepiece",
+            Self::Tiktoken => "tiktoken",
+            Self::MistralCommon => "mistral_common",
             Self::Unknown => "unknown",
         })
     }

@@ -12,6 +12,7 @@ use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config};
 use ratdata_tokenize::pack::{PackJob, check_config};
 use ratdata_tokenize::sft::{MOST_ROW, SftError, SftJob, SftProgress};
+use ratdata_tokenize::tokenizer::{SlowPaths, SpecialInText};
 use serde::Serialize;
 
 use crate::arguments::{PackingArgs, tokenizer};
@@ -60,7 +61,8 @@ pub(crate) struct SftArgs {
     #[arg(long, value_enum)]
     truncate: Option<Truncate>,
 
-    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, or a folder
+    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, a `.tiktoken` file, a
+    /// `tekken.json`, or a folder
     #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: String,
 
@@ -155,6 +157,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         fetch_tokenizer_config(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
     }
     let tokenizer = tokenizer::load(&found)?;
+    tokenizer::tell_oracle(ui, &tokenizer, SpecialInText::Parse);
     tokenizer::tell_notes(ui, &tokenizer);
     let out =
         args.out.clone().unwrap_or_else(|| format!("data/sft/{name}-{}", args.max_length).into());
@@ -186,7 +189,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     }
     let Some(packing) = packing else {
         let seconds = begun.elapsed().as_secs_f64();
-        return ui.emit(&SftReport::of(&out, &outcome.manifest, seconds));
+        return ui.emit(&SftReport::of(&out, &outcome.manifest, seconds, tokenizer.slow_paths()));
     };
     let pack = PackJob {
         input: job.out.clone(),
@@ -197,7 +200,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         force: args.force || outcome.made,
     };
     let packed = pack.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
-    ui.emit(&PackSummary::of(&out, &packed.manifest))
+    ui.emit(&PackSummary::of(&out, &packed.manifest).with_slow_paths(tokenizer.slow_paths()))
 }
 
 /// Checks the options of packing before anything is read: they mean nothing where rows are pairs.
@@ -274,6 +277,7 @@ struct SftReport {
     tokenizer: String,
     splits: Vec<PairsReport>,
     seconds: f64,
+    slow_paths: SlowPaths,
 }
 
 #[derive(Debug, Serialize)]
@@ -286,7 +290,7 @@ struct PairsReport {
 }
 
 impl SftReport {
-    fn of(out: &Path, manifest: &Manifest, seconds: f64) -> Self {
+    fn of(out: &Path, manifest: &Manifest, seconds: f64, slow_paths: SlowPaths) -> Self {
         let splits = manifest.splits.iter().filter_map(|(name, split)| match split {
             SplitRecord::Pairs(pairs) => Some(PairsReport {
                 name: name.to_string(),
@@ -302,6 +306,7 @@ impl SftReport {
             tokenizer: manifest.tokenizer.name.clone(),
             splits: splits.collect(),
             seconds,
+            slow_paths,
         }
     }
 }

@@ -38,7 +38,8 @@ use ratdata_console::grouped;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TokenizeArgs {
-    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, or a folder
+    /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, a `.tiktoken` file, a
+    /// `tekken.json`, or a folder
     #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: String,
 
@@ -172,11 +173,7 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let found = tokenizer::resolve(&args.tokenizer, &bars)?;
     let called = &found.name;
     let tokenizer = tokenizer::load(&found)?;
-    if let Some(reason) = tokenizer.uncovered() {
-        ui.warn(&format!(
-            "this tokenizer is left to Hugging Face `tokenizers`, at about 1 MB/s, since {reason}"
-        ));
-    }
+    tokenizer::tell_oracle(ui, &tokenizer, args.special_in_text);
     tokenizer::tell_notes(ui, &tokenizer);
     tell_eos(ui, args, &tokenizer);
     let name = args.name.clone().unwrap_or_else(|| PlainName::near(called));
@@ -204,8 +201,9 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let begun = Instant::now();
     let stop = interrupt::flag();
     let files = inputs.files;
-    let outcome = Job::open_unless(config, tokenizer, called, files, &args.out, args.force, stop)
-        .map_err(|wrong| job_failure(&wrong))?;
+    let outcome =
+        Job::open_unless(config, tokenizer.clone(), called, files, &args.out, args.force, stop)
+            .map_err(|wrong| job_failure(&wrong))?;
     let job = match outcome {
         Outcome::Done(manifest) => {
             ui.note(&format!("{}: already done", args.out.display()));
@@ -235,7 +233,8 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     }
     let manifest = job.commit(interrupt::flag()).map_err(|wrong| job_failure(&wrong))?;
     tell_empty(ui, &manifest);
-    ui.emit(&BinsSummary::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64())))
+    let summary = BinsSummary::of(&args.out, &manifest, Some(begun.elapsed().as_secs_f64()));
+    ui.emit(&summary.with_slow_paths(tokenizer.slow_paths()))
 }
 
 /// Warns where only its name says which of several tokens ends a document.

@@ -61,9 +61,13 @@ pub(crate) fn find(
 /// A manifest contains no path of the machine. So a tokenizer that was given by its path is searched
 /// by its name, in the folders around the artifact and around the working folder.
 fn candidates(record: &TokenizerRecord, root: &Path) -> Vec<PathBuf> {
-    let model = record.semantics == Semantics::SentencePiece;
-    let (file, ending) =
-        if model { ("tokenizer.model", "model") } else { ("tokenizer.json", "json") };
+    let ranks = format!("{}.tiktoken", record.name);
+    let (file, ending) = match record.semantics {
+        Semantics::SentencePiece => ("tokenizer.model", "model"),
+        Semantics::Tiktoken => (ranks.as_str(), "tiktoken"),
+        Semantics::MistralCommon => ("tekken.json", "json"),
+        Semantics::Tokenizers | Semantics::Unknown => ("tokenizer.json", "json"),
+    };
     let named = format!("{}.{ending}", record.name);
     let here = std::env::current_dir().unwrap_or_default();
     let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
@@ -104,10 +108,11 @@ pub(crate) fn missing(record: Option<&TokenizerRecord>) -> (String, String) {
             ),
             format!(
                 "give the {} that made the artifact: `--tokenizer PATH`",
-                if record.semantics == Semantics::SentencePiece {
-                    "`.model`"
-                } else {
-                    "`tokenizer.json`"
+                match record.semantics {
+                    Semantics::SentencePiece => "`.model`",
+                    Semantics::Tiktoken => "`.tiktoken` file",
+                    Semantics::MistralCommon => "`tekken.json`",
+                    Semantics::Tokenizers | Semantics::Unknown => "`tokenizer.json`",
                 }
             ),
         ),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_tokenize::tokenizer::SlowPaths;
 use serde::Serialize;
 
 use ratdata_console::{grouped, sized, sized_f};
@@ -23,6 +24,9 @@ pub(crate) struct BinsSummary {
     replaced_rows: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
+    /// What took slow paths in this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_paths: Option<SlowPaths>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +69,13 @@ impl BinsSummary {
             replaced_rows: manifest.sources.iter().map(|source| source.replaced_rows).sum(),
             splits,
             seconds,
+            slow_paths: None,
         }
+    }
+
+    /// Adds what took slow paths.
+    pub(crate) fn with_slow_paths(self, slow_paths: SlowPaths) -> Self {
+        Self { slow_paths: Some(slow_paths), ..self }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Manifest;
 use ratdata_tokenize::pack::SplitPacked;
+use ratdata_tokenize::tokenizer::SlowPaths;
 use serde::Serialize;
 
 use ratdata_console::grouped;
@@ -14,6 +15,9 @@ use ratdata_console::grouped;
 pub(crate) struct PackSummary {
     out: PathBuf,
     splits: Vec<SplitFill>,
+    /// What took slow paths, where this run has encoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_paths: Option<SlowPaths>,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,7 +35,12 @@ impl PackSummary {
             padding: 1.0 - packed.fill(),
             packed,
         });
-        Self { out: out.to_owned(), splits: splits.collect() }
+        Self { out: out.to_owned(), splits: splits.collect(), slow_paths: None }
+    }
+
+    /// Adds what took slow paths.
+    pub(crate) fn with_slow_paths(self, slow_paths: SlowPaths) -> Self {
+        Self { slow_paths: Some(slow_paths), ..self }
     }
 }
 

@@ -16,6 +16,7 @@ use super::cache::shared_long_units::{LONGEST_LONG, LongHash};
 use super::cache::shared_units::{UnitIds, VALUE_IDS, Value};
 use super::cache::unit_key::UnitKey;
 use super::compiled::{Compiled, Prefix, Reading};
+use super::counter::Counter;
 use super::id_width::IdWidth;
 use super::pre_tokenizer::cutter::{CutState, Cuts, Cutter, Window};
 use super::simd::{BATCH, Level};
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     level: Level,
     /// Built on first encode, so that users who only decode do not pay for it.
     shared: LazyLock<SharedTables>,
+    /// Units that were merged and that the shared caches have no place for.
+    long_units: Counter,
 }
 
 impl Engine {
@@ -40,7 +43,7 @@ impl Engine {
             Reading::ByteLevel { pattern, .. } => (Cutter::Pattern(pattern), Prefix::Never),
         };
         let shared = LazyLock::new(SharedTables::new as fn() -> _);
-        Self { bpe, cutter, prefix, level, shared }
+        Self { bpe, cutter, prefix, level, shared, long_units: Counter::default() }
     }
 
     /// Returns the ids of a piece of text by the definition; the engine's slow twin.
@@ -91,6 +94,11 @@ impl Engine {
                 Prefix::EachUnlessSpace => !spaced,
                 Prefix::FirstUnlessSpace => at_start && !spaced,
             }
+    }
+
+    /// Returns the units that were merged and that the shared caches have no place for.
+    pub(crate) fn long_units(&self) -> &Counter {
+        &self.long_units
     }
 
     /// Returns whether a text may be cut between two characters, whatever surrounds them.
@@ -174,7 +182,7 @@ struct UnitEnds<'a> {
     ends: &'a [u32],
 }
 
-/// One thread's own caches: the units it meets most, and those that the shared cache has no place for.
+/// One thread's own caches: the units it meets most, and those that the shared caches have no place for.
 #[derive(Clone, Debug, Default)]
 struct Own {
     frequent: FrequentUnits,
@@ -248,6 +256,7 @@ impl Own {
     fn miss<W: IdWidth>(&mut self, engine: &Engine, unit: &str, hash: LongHash, out: &mut Vec<W>) {
         if unit.len() > LONGEST_LONG {
             // It is not kept, so its ids need no buffer of their own.
+            engine.long_units.add(unit.len());
             self.merger.encode(engine.level, &engine.bpe, unit, out);
             return;
         }
@@ -264,6 +273,7 @@ impl Own {
             let kept = engine.shared.units.insert(key, &self.ids)
                 || engine.shared.long.insert(bytes, hash, &self.ids);
             if !kept {
+                engine.long_units.add(unit.len());
                 self.long.insert(bytes, hash, &self.ids);
             }
         }

@@ -15,6 +15,7 @@
 pub(crate) mod bpe;
 mod cache;
 pub(crate) mod compiled;
+mod counter;
 mod encode;
 pub(crate) mod id_width;
 mod mask;
@@ -25,5 +26,6 @@ pub(crate) use bpe::merger::MAX_UNIT;
 pub(crate) use cache::long_units::LongUnits;
 pub(crate) use cache::shared_long_units::LongHash;
 pub(crate) use cache::shared_units::MAX_IDS;
+pub(crate) use counter::Counter;
 pub(crate) use encode::{Engine, Worker};
 pub(crate) use simd::{Level, VARIABLE as LEVEL_VARIABLE};

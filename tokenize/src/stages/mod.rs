@@ -38,8 +38,11 @@ use added_tokens::Pass;
 pub(crate) use added_tokens::Token;
 pub(crate) use base64::decode_base64;
 pub(crate) use byte_chars::byte_level_chars;
-pub(crate) use models::BpeOptions;
+#[cfg(test)]
+pub(crate) use models::character_map;
 use models::{Bpe, Model, Scratch, Unigram, WordLevel, WordPiece};
+pub(crate) use models::{BpeOptions, Trie};
+pub(crate) use normalizers::CharacterMap;
 use normalizers::{Buffers, Normalizers};
 use pre_tokenizers::{Pieces, PreTokenizers};
 pub(crate) use stop::Stop;

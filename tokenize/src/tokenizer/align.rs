@@ -10,7 +10,7 @@ use super::encoder::Encoder;
 use super::error::EncodeError;
 use super::file::Semantics;
 use super::json::byte_level::byte_value;
-use super::loaded::Loaded;
+use super::loaded::{Loaded, Served};
 
 /// Returns the ids of a text with the bytes of each; `None` where nothing says which those are.
 ///
@@ -25,7 +25,8 @@ pub(super) fn encode_aligned(
     text: &str,
     encoder: &mut Encoder,
 ) -> Result<Option<AlignedIds>, EncodeError> {
-    let is_covered = loaded.engine().is_some();
+    // The other pieces spell a text that was normalized; where it stays, they spell it, too.
+    let is_covered = loaded.engine().is_some() || matches!(loaded.served, Served::Unigram(_));
     let mut ids = Vec::new();
     if is_covered {
         encoder.encode_into(text, &mut ids)?;
@@ -56,11 +57,11 @@ pub(super) fn ranges_of(loaded: &Loaded, text: &str, ids: &[TokenId]) -> Option<
         let added = loaded.vocabulary.added.has(id);
         let len = if added {
             rest.starts_with(piece.as_bytes()).then_some(piece.len())?
-        } else if let Some(byte) = byte_value(piece) {
-            (rest.first() == Some(&byte)).then_some(1)?
         } else if is_byte_level {
             // Each character of a byte-level piece is one byte.
             piece.chars().count()
+        } else if let Some(byte) = byte_value(piece) {
+            (rest.first() == Some(&byte)).then_some(1)?
         } else {
             spelt(piece, rest, after_token)?
         };

@@ -66,6 +66,13 @@ impl Named {
         Ok(named)
     }
 
+    /// Adds names that the kind of file gives.
+    pub(super) fn and(mut self, bos: Option<&str>, eos: &str) -> Self {
+        self.bos.extend(bos.map(str::to_owned));
+        self.eos.push(eos.to_owned());
+        self
+    }
+
     /// Adds what a SentencePiece model calls its own.
     pub(super) fn and_model(mut self, model: &SentencePieceModel) -> Self {
         let is_control = |text: &str| {

@@ -71,7 +71,8 @@ impl Decoder {
         }
     }
 
-    fn byte_level(texts: impl Iterator<Item = Option<String>>) -> Self {
+    /// Makes a decoder of texts with one character for each byte.
+    pub(super) fn byte_level(texts: impl Iterator<Item = Option<String>>) -> Self {
         let byte_of: HashMap<char, u8> = byte_level_chars().into_iter().zip(0..=u8::MAX).collect();
         let mut decoder = Self::empty(Joining::Bytes { unknown: "", strip: false });
         for text in texts.map(Option::unwrap_or_default) {

@@ -7,6 +7,7 @@ use ratdata_schemas::recipe::SpecialInText;
 use super::added::tokens::Stretch;
 use super::error::EncodeError;
 use super::loaded::{Loaded, Worker};
+use super::sentencepiece::unigram;
 use crate::bounds::boundary::{Broken, bounded, caught};
 use crate::engine::id_width::IdWidth;
 use crate::engine::{self, MAX_UNIT};
@@ -43,6 +44,7 @@ impl Encoder {
         let worker = match worker {
             Some(Worker::Engine(worker)) => worker,
             Some(Worker::Stages(worker)) => return staged(loaded, *specials, worker, text, out),
+            Some(Worker::Unigram(worker)) => return scored(loaded, *specials, worker, text, out),
             None => return asked(loaded, *specials, text, out),
         };
         let encode = || {
@@ -97,7 +99,7 @@ impl Encoder {
         match self.worker {
             Some(Worker::Engine(_)) => engine::Worker::memory(),
             Some(Worker::Stages(_)) => stages::Worker::memory(),
-            None => 0,
+            Some(Worker::Unigram(_)) | None => 0,
         }
     }
 
@@ -125,16 +127,43 @@ fn staged<W: IdWidth>(
     }
     let before = out.len();
     let plain = specials == SpecialInText::Plain;
-    let bound = |bound| EncodeError::Bound { path: loaded.file.path.clone(), bound };
     match bounded(text.len(), || worker.encode(text, plain, out)) {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => {
+            loaded.counters.stages.add(text.len());
+            Ok(())
+        }
         Ok(Err(Stop::Oracle)) => {
             out.truncate(before);
             asked(loaded, specials, text, out)
         }
-        Ok(Err(Stop::Bound(met))) | Err(Broken::Bound(met)) => Err(bound(met)),
+        Ok(Err(Stop::Bound(met))) | Err(Broken::Bound(met)) => Err(loaded.bound(met)),
         Err(broken @ Broken::Panic(_)) => Err(loaded.broken(&broken)),
     }
+}
+
+/// Appends the ids of a text by a Unigram model of SentencePiece.
+fn scored<W: IdWidth>(
+    loaded: &Loaded,
+    specials: SpecialInText,
+    worker: &mut unigram::Worker,
+    text: &str,
+    out: &mut Vec<W>,
+) -> Result<(), EncodeError> {
+    let mut encoded = Ok(());
+    let encode = || {
+        loaded.vocabulary.added.split(text, specials, |stretch| match stretch {
+            Stretch::Text { text, .. } if encoded.is_ok() => encoded = worker.encode(text, out),
+            Stretch::Text { .. } => {}
+            Stretch::Token(id) => out.push(W::of(id)),
+        })
+    };
+    match bounded(text.len(), encode) {
+        Ok(split) => split?,
+        Err(Broken::Bound(met)) => return Err(loaded.bound(met)),
+        Err(broken @ Broken::Panic(_)) => return Err(loaded.broken(&broken)),
+    }
+    loaded.counters.unigram.add(text.len());
+    encoded.map_err(|met| loaded.bound(met))
 }
 
 /// Appends the ids that the oracle gives a text.
@@ -145,6 +174,7 @@ fn asked<W: IdWidth>(
     out: &mut Vec<W>,
 ) -> Result<(), EncodeError> {
     let ids = loaded.oracle_encode(text, specials)?;
+    loaded.counters.tokenizers.add(text.len());
     out.extend(ids.into_iter().map(W::of));
     Ok(())
 }

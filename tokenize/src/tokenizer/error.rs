@@ -1,11 +1,12 @@
 //! Why a tokenizer could not be loaded, or a text not be encoded.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Dtype;
 use thiserror::Error;
 
+use super::encoding::Encoding;
 use crate::bounds::boundary::Bound;
 use crate::engine::LEVEL_VARIABLE;
 
@@ -30,7 +31,7 @@ pub enum TokenizerError {
         has_model: bool,
     },
     /// The file is something else.
-    #[error("{}: not a tokenizer: found {found}; expected a `tokenizer.json` or a SentencePiece `.model`", .path.display())]
+    #[error("{}: not a tokenizer: found {found}; expected a `tokenizer.json`, a SentencePiece `.model`, a `.tiktoken` file or a `tekken.json`", .path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -38,6 +39,12 @@ pub enum TokenizerError {
         found: String,
         /// What to do about it.
         hint: &'static str,
+    },
+    /// The file has ranks of `tiktoken`, and is named after no encoding.
+    #[error("{}: the file has ranks of `tiktoken`, and neither pattern nor special tokens, which its name would say: found `{}`, expected {}", .path.display(), name_of(.path), encodings())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
     },
     /// The file is a tokenizer by its looks, and is not well formed or beyond a bound.
     #[error("{}: not a tokenizer that can be used: {reason}", .path.display())]
@@ -95,6 +102,9 @@ impl TokenizerError {
                 Some("there is a `tokenizer.model`; give its path to use SentencePiece's semantics")
             }
             Self::Foreign { hint, .. } => Some(hint),
+            Self::Encoding { .. } => Some(
+                "name the file after its encoding; for any other vocabulary, give its `tokenizer.json`",
+            ),
             Self::Invalid { .. } => Some(
                 "fetch the file again, if it was cut or changed; its bounds are in docs/tokenizers.md",
             ),
@@ -116,6 +126,18 @@ impl TokenizerError {
             Self::Io { .. } | Self::EmptyFolder { .. } => None,
         }
     }
+}
+
+/// Returns the name of a file.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns the names of the files of the known encodings.
+fn encodings() -> String {
+    let [others @ .., last] =
+        Encoding::ALL.map(|encoding| format!("`{}.tiktoken`", encoding.name()));
+    format!("{} or {last}", others.join(", "))
 }
 
 /// An error of encoding one text.

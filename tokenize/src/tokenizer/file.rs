@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Checksum;
 
+use super::encoding::Encoding;
 use super::error::TokenizerError;
 use super::file_kind::{self, FileKind, Foreign};
 
@@ -14,6 +15,10 @@ pub enum Semantics {
     Json,
     /// SentencePiece, from a `.model`.
     SentencePiece,
+    /// `tiktoken`, from a file of ranks that is named after its encoding.
+    Tiktoken(Encoding),
+    /// `mistral_common`, from a `tekken.json`.
+    Tekken,
 }
 
 impl Semantics {
@@ -22,6 +27,8 @@ impl Semantics {
         match self {
             Self::Json => "tokenizers",
             Self::SentencePiece => "sentencepiece",
+            Self::Tiktoken(_) => "tiktoken",
+            Self::Tekken => "mistral_common",
         }
     }
 }
@@ -31,6 +38,8 @@ impl From<Semantics> for ratdata_schemas::Semantics {
         match semantics {
             Semantics::Json => Self::Tokenizers,
             Semantics::SentencePiece => Self::SentencePiece,
+            Semantics::Tiktoken(_) => Self::Tiktoken,
+            Semantics::Tekken => Self::MistralCommon,
         }
     }
 }
@@ -58,12 +67,22 @@ impl TokenizerFile {
         let semantics = match file_kind::kind(&path, &bytes) {
             Ok(FileKind::Json) => Semantics::Json,
             Ok(FileKind::Model) => Semantics::SentencePiece,
+            Ok(FileKind::Tekken) => Semantics::Tekken,
+            Ok(FileKind::Tiktoken) => match Encoding::of_file(&path) {
+                Some(encoding) => Semantics::Tiktoken(encoding),
+                None => return Err(TokenizerError::Encoding { path }),
+            },
             Err(Foreign { found, hint }) => {
                 return Err(TokenizerError::Foreign { path, found, hint });
             }
         };
         let checksum = Checksum::of(&bytes);
-        let fingerprint = Checksum::of(format!("{} {checksum}", semantics.name()).as_bytes());
+        // The name decides ids, too, where it is the encoding's.
+        let about = match semantics {
+            Semantics::Tiktoken(encoding) => format!("tiktoken {} {checksum}", encoding.name()),
+            other => format!("{} {checksum}", other.name()),
+        };
+        let fingerprint = Checksum::of(about.as_bytes());
         Ok((Self { path, semantics, checksum, fingerprint }, bytes))
     }
 

@@ -8,6 +8,7 @@ use ratdata_schemas::open_regular;
 use serde::de::IgnoredAny;
 
 use super::error::TokenizerError;
+use super::ranks::{tekken, tiktoken};
 use crate::bounds::limits::MOST_BYTES;
 use crate::git_lfs;
 
@@ -16,6 +17,8 @@ use crate::git_lfs;
 pub(super) enum FileKind {
     Json,
     Model,
+    Tiktoken,
+    Tekken,
 }
 
 /// What was found in the place of a tokenizer, and what to do about it.
@@ -94,11 +97,12 @@ pub(super) fn foreign(bytes: &[u8]) -> Option<Foreign> {
 ///
 /// # Errors
 ///
-/// It is of neither kind.
+/// It is of none of them.
 pub(super) fn kind(path: &Path, bytes: &[u8]) -> Result<FileKind, Foreign> {
     if bytes.trim_ascii_start().first() == Some(&b'{') {
         // A UTF-16 file may begin so, too.
-        return foreign(bytes).map_or(Ok(FileKind::Json), Err);
+        let kind = if tekken::is_tekken(bytes) { FileKind::Tekken } else { FileKind::Json };
+        return foreign(bytes).map_or(Ok(kind), Err);
     }
     if let Some(foreign) = foreign(bytes) {
         return Err(foreign);
@@ -113,6 +117,9 @@ pub(super) fn kind(path: &Path, bytes: &[u8]) -> Result<FileKind, Foreign> {
             Ok(_) => "no JSON object".to_owned(),
         };
         return Err(Foreign { found, hint: SAVED });
+    }
+    if tiktoken::is_rank_file(bytes) {
+        return Ok(FileKind::Tiktoken);
     }
     if is_text(bytes) {
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
@@ -156,7 +163,7 @@ mod tests {
     #[test]
     fn what_is_no_tokenizer_is_called_by_its_name() {
         let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let cases: [(&str, &[u8], &str); 17] = [
+        let cases: [(&str, &[u8], &str); 16] = [
             ("tokenizer.json", b"", "an empty file"),
             ("tokenizer.json", b" \n", "nothing but white space"),
             ("tokenizer.json", b"null", "JSON that is null"),
@@ -179,7 +186,6 @@ mod tests {
             ("tokenizer.model", b"\n<html>", "HTML"),
             ("tokenizer.json", b"\x1f\x8b\x08\0", "a gzip file"),
             ("tokenizer.json", b"hello", "no JSON: expected value at line 1 column 1"),
-            ("o200k.tiktoken", b"IQ== 0\nIg== 1\n", "text that begins with `IQ== 0`"),
             ("merges.txt", b"#version: 0.2\na b\n", "a list of merges"),
             ("vocab.txt", b"[PAD]\n[unused0]\n", "text that begins with `[PAD]`"),
         ];
@@ -196,5 +202,7 @@ mod tests {
 
         assert_eq!(kind(Path::new("x"), b" {\"model\""), Ok(FileKind::Json));
         assert_eq!(kind(Path::new("x"), &model), Ok(FileKind::Model));
+        assert_eq!(kind(Path::new("x"), b"IQ== 0\nIg== 1\n"), Ok(FileKind::Tiktoken));
+        assert_eq!(kind(Path::new("x"), b"{\"config\": {"), Ok(FileKind::Tekken));
     }
 }

@@ -13,21 +13,32 @@ use super::file::{Semantics, TokenizerFile};
 use super::hugging_face::{JsonOracle, Oracles};
 use super::json::{self, JsonError, ReadyTo};
 use super::loaded::{Loaded, Served};
+use super::ranks::{self, RankedVocabulary};
 use super::sentencepiece;
 use super::sentencepiece::model::{PieceKind, SentencePieceModel};
+use super::sentencepiece::unigram::Unigram;
 use super::vocabulary::{Vocabulary, id_of};
 use crate::bounds::boundary::caught;
+use crate::engine::compiled::Compiled;
 use crate::engine::{Engine, Level};
+use crate::stages::Stages;
 
-/// What a file of either kind says.
+/// What a file of any kind says.
 struct Read {
     pieces: Vec<String>,
     added: Vec<AddedToken>,
     model_unk: Option<TokenId>,
     bos_eos: BosEos,
     /// What encodes with the tokenizer, or why it is left to the oracle.
-    compiled: Result<ReadyTo, String>,
+    compiled: Result<Ready, String>,
     notes: Vec<String>,
+}
+
+/// What encodes with a tokenizer.
+enum Ready {
+    Engine(Box<Compiled>),
+    Stages(Box<Stages>),
+    Unigram(Box<Unigram>),
 }
 
 /// Loads the tokenizer that a path names.
@@ -41,17 +52,26 @@ pub(super) fn load(path: &Path) -> Result<Loaded, TokenizerError> {
     let read = caught(|| match file.semantics {
         Semantics::Json => read_json(&file.path, &bytes),
         Semantics::SentencePiece => read_model(&file.path, &bytes),
+        Semantics::Tiktoken(encoding) => {
+            let read = ranks::tiktoken::read(&bytes, encoding).map_err(invalid)?;
+            read_ranks(&file.path, &read, None, "<|endoftext|>")
+        }
+        Semantics::Tekken => {
+            let read = ranks::tekken::read(&bytes).map_err(invalid)?;
+            read_ranks(&file.path, &read, Some("<s>"), "</s>")
+        }
     });
     let Read { pieces, added, model_unk, bos_eos, compiled, notes } =
         read.map_err(|broken| invalid(format!("it cannot be read: {broken}")))??;
     let (served, oracles) = match compiled {
-        Ok(ReadyTo::Merge(compiled)) => {
+        Ok(Ready::Engine(compiled)) => {
             let is_nfc = compiled.is_nfc();
             let level = Level::of_machine().map_err(|found| TokenizerError::Level { found })?;
             let engine = Arc::new(Engine::new(*compiled, level));
             (Served::Engine { engine, is_nfc }, Oracles::default())
         }
-        Ok(ReadyTo::Stage(stages)) => (Served::Stages(Arc::new(*stages)), Oracles::default()),
+        Ok(Ready::Stages(stages)) => (Served::Stages(Arc::new(*stages)), Oracles::default()),
+        Ok(Ready::Unigram(unigram)) => (Served::Unigram(Arc::new(*unigram)), Oracles::default()),
         Err(reason) => {
             // The oracle encodes instead, so it has to load. It fails now, not at the first document.
             let refused = |reason| TokenizerError::Refused { path: file.path.clone(), reason };
@@ -75,7 +95,10 @@ fn read_json(path: &Path, bytes: &[u8]) -> Result<Read, TokenizerError> {
         bos_eos: named.resolve(|text| id_of(&read.pieces, text), &read.added),
         pieces: read.pieces,
         added: read.added,
-        compiled: read.compiled,
+        compiled: read.compiled.map(|ready| match ready {
+            ReadyTo::Merge(compiled) => Ready::Engine(compiled),
+            ReadyTo::Stage(stages) => Ready::Stages(stages),
+        }),
         notes: read.notes,
     })
 }
@@ -85,8 +108,13 @@ fn read_model(path: &Path, bytes: &[u8]) -> Result<Read, TokenizerError> {
         let reason = format!("it is no SentencePiece model: {wrong}");
         TokenizerError::Invalid { path: path.to_owned(), reason }
     })?;
-    let compiled = sentencepiece::compile(&model)
-        .map_err(|reason| TokenizerError::Unsupported { path: path.to_owned(), reason })?;
+    let ready = if model.model_type == sentencepiece::UNIGRAM {
+        Unigram::new(&model).map(|unigram| Ready::Unigram(Box::new(unigram)))
+    } else {
+        sentencepiece::compile(&model).map(|compiled| Ready::Engine(Box::new(compiled)))
+    };
+    let ready =
+        ready.map_err(|reason| TokenizerError::Unsupported { path: path.to_owned(), reason })?;
     let added = sentencepiece::added(&model);
     let unknown = model.pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
     let named = Named::next_to(path)?.and_model(&model);
@@ -96,7 +124,27 @@ fn read_model(path: &Path, bytes: &[u8]) -> Result<Read, TokenizerError> {
         model_unk: unknown.map(narrow),
         pieces,
         added,
-        compiled: Ok(ReadyTo::Merge(Box::new(compiled))),
+        compiled: Ok(ready),
+        notes: Vec::new(),
+    })
+}
+
+fn read_ranks(
+    path: &Path,
+    vocabulary: &RankedVocabulary,
+    bos: Option<&str>,
+    eos: &str,
+) -> Result<Read, TokenizerError> {
+    let compiled = vocabulary
+        .compile()
+        .map_err(|reason| TokenizerError::Invalid { path: path.to_owned(), reason })?;
+    let (added, pieces) = (vocabulary.added(), vocabulary.texts());
+    Ok(Read {
+        bos_eos: Named::next_to(path)?.and(bos, eos).resolve(|text| id_of(&pieces, text), &added),
+        model_unk: None,
+        pieces,
+        added,
+        compiled: Ok(Ready::Engine(Box::new(compiled))),
         notes: Vec::new(),
     })
 }

@@ -12,7 +12,12 @@ use super::error::EncodeError;
 use super::file::{Semantics, TokenizerFile};
 use super::hugging_face::{JsonOracle, Oracles};
 use super::nfc::nfc;
+use super::ranks;
+use super::ranks::oracle::RankOracle;
+use super::sentencepiece::unigram::{self, Unigram};
+use super::slow_paths::Counters;
 use super::vocabulary::Vocabulary;
+use crate::bounds::Bound;
 use crate::bounds::boundary::Broken;
 use crate::engine::{self, Engine};
 use crate::stages::{self, Stages};
@@ -24,7 +29,10 @@ pub(super) struct Loaded {
     pub(super) vocabulary: Vocabulary,
     pub(super) served: Served,
     pub(super) notes: Vec<String>,
+    pub(super) counters: Counters,
     oracles: Oracles,
+    /// The oracle of a vocabulary with ranks, made on first use.
+    ranks: OnceLock<Result<RankOracle, String>>,
     /// Made on first decode.
     decoder: OnceLock<Option<Decoder>>,
     /// Workers that no encoder has at the moment.
@@ -36,6 +44,7 @@ pub(super) struct Loaded {
 pub(super) enum Worker {
     Engine(Box<engine::Worker>),
     Stages(Box<stages::Worker>),
+    Unigram(Box<unigram::Worker>),
 }
 
 /// What encodes with a tokenizer.
@@ -49,8 +58,29 @@ pub(super) enum Served {
     },
     /// The stages, since the engine does not cover the tokenizer.
     Stages(Arc<Stages>),
+    /// A Unigram model of SentencePiece.
+    Unigram(Arc<Unigram>),
     /// The oracle, for this reason.
     Oracle(String),
+}
+
+/// The slow twin of a tokenizer that is none of `tokenizers`.
+enum OwnTwin<'a> {
+    Bpe(&'a Engine),
+    Unigram(&'a Unigram),
+    Ranks(&'a RankOracle),
+}
+
+impl OwnTwin<'_> {
+    /// Appends the ids of a text between special tokens.
+    fn encode(&self, text: &str, at_start: bool, ids: &mut Vec<TokenId>) -> Result<(), Bound> {
+        match self {
+            Self::Bpe(engine) => ids.extend(engine.encode_uncut(text, at_start)),
+            Self::Unigram(unigram) => ids.extend(unigram.encode_plainly(text)?),
+            Self::Ranks(oracle) => oracle.encode(text, ids)?,
+        }
+        Ok(())
+    }
 }
 
 impl Loaded {
@@ -62,15 +92,16 @@ impl Loaded {
         oracles: Oracles,
         notes: Vec<String>,
     ) -> Self {
-        let (decoder, spare) = (OnceLock::new(), Mutex::default());
-        Self { file, vocabulary, served, notes, oracles, decoder, spare }
+        let (ranks, decoder, spare) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        let counters = Counters::default();
+        Self { file, vocabulary, served, notes, counters, oracles, ranks, decoder, spare }
     }
 
     /// Returns the engine, where it covers the tokenizer.
     pub(super) fn engine(&self) -> Option<&Arc<Engine>> {
         match &self.served {
             Served::Engine { engine, .. } => Some(engine),
-            Served::Stages(_) | Served::Oracle(_) => None,
+            Served::Stages(_) | Served::Unigram(_) | Served::Oracle(_) => None,
         }
     }
 
@@ -98,6 +129,10 @@ impl Loaded {
                 let new = || Worker::Stages(Box::new(stages::Worker::new(stages.clone())));
                 Some(spare().unwrap_or_else(new))
             }
+            Served::Unigram(unigram) => {
+                let new = || Worker::Unigram(Box::new(unigram::Worker::new(unigram.clone())));
+                Some(spare().unwrap_or_else(new))
+            }
             Served::Oracle(_) => None,
         }
     }
@@ -113,6 +148,9 @@ impl Loaded {
             let as_pieces = || Some(Decoder::sentencepiece(&self.vocabulary.pieces));
             match self.file.semantics {
                 Semantics::SentencePiece => as_pieces(),
+                Semantics::Tiktoken(_) | Semantics::Tekken => {
+                    Some(Decoder::byte_level(self.vocabulary.pieces.iter().cloned().map(Some)))
+                }
                 Semantics::Json => match self.json_oracle() {
                     Ok(oracle) => oracle.decoder(self.vocabulary.size()),
                     // A tokenizer that the oracle cannot load is written as its pieces are.
@@ -146,21 +184,48 @@ impl Loaded {
         if specials == SpecialInText::Error {
             added.split(text, specials, |_| {})?;
         }
-        if let (Semantics::SentencePiece, Some(engine)) = (self.file.semantics, self.engine()) {
+        if let Some(twin) = self.own_twin()? {
             let mut ids = Vec::new();
+            let mut encoded = Ok(());
             added.split(text, specials, |stretch| match stretch {
-                Stretch::Text { text, at_start } => {
-                    ids.extend(engine.encode_uncut(text, at_start));
+                Stretch::Text { text, at_start } if encoded.is_ok() => {
+                    encoded = twin.encode(text, at_start, &mut ids);
                 }
+                Stretch::Text { .. } => {}
                 Stretch::Token(id) => ids.push(id),
             })?;
-            return Ok(ids);
+            return encoded.map(|()| ids).map_err(|met| self.bound(met));
         }
         let oracle = match specials {
             SpecialInText::Plain => self.oracles.plain(&self.file),
             SpecialInText::Parse | SpecialInText::Error => self.json_oracle(),
         };
         oracle.map_err(|reason| self.refused(reason))?.encode(&self.file.path, text)
+    }
+
+    /// Returns the slow twin of a tokenizer that is none of `tokenizers`.
+    fn own_twin(&self) -> Result<Option<OwnTwin<'_>>, EncodeError> {
+        Ok(match (self.file.semantics, &self.served) {
+            (Semantics::Tiktoken(_) | Semantics::Tekken, _) => {
+                let oracle = self.ranks.get_or_init(|| {
+                    let bytes = self.file.read_again()?;
+                    let vocabulary = match self.file.semantics {
+                        Semantics::Tiktoken(encoding) => ranks::tiktoken::read(&bytes, encoding),
+                        _ => ranks::tekken::read(&bytes),
+                    };
+                    RankOracle::new(vocabulary?)
+                });
+                Some(OwnTwin::Ranks(oracle.as_ref().map_err(|wrong| self.refused(wrong.clone()))?))
+            }
+            (Semantics::SentencePiece, Served::Engine { engine, .. }) => Some(OwnTwin::Bpe(engine)),
+            (_, Served::Unigram(unigram)) => Some(OwnTwin::Unigram(unigram)),
+            _ => None,
+        })
+    }
+
+    /// Returns the error of a bound that a text has met.
+    pub(super) fn bound(&self, bound: Bound) -> EncodeError {
+        EncodeError::Bound { path: self.file.path.clone(), bound }
     }
 
     /// Returns the error of an encoding that broke off.

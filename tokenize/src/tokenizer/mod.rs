@@ -3,7 +3,8 @@
 //! A `tokenizer.json` has the semantics of Hugging Face `tokenizers`: merges by rank. A
 //! SentencePiece `.model` has those of SentencePiece, through the legacy slow `LlamaTokenizer` that
 //! the reference ran: merges by score, and a `▁` of its own for each stretch of text after a
-//! special token. The two differ on runs of spaces; both are exact here.
+//! special token. The two differ on runs of spaces; both are exact here. A `.tiktoken` file and a
+//! `tekken.json` have ranks in place of merges, and the semantics of `tiktoken`.
 
 mod added;
 mod align;
@@ -12,6 +13,7 @@ mod bos_eos;
 
 mod decoder;
 mod encoder;
+mod encoding;
 mod error;
 mod file;
 mod file_kind;
@@ -22,7 +24,10 @@ mod load;
 mod loaded;
 mod nfc;
 mod oracle;
+mod oracle_rate;
+mod ranks;
 mod sentencepiece;
+mod slow_paths;
 
 mod vocabulary;
 
@@ -37,10 +42,12 @@ pub use crate::engine::id_width::IdWidth;
 pub use aligned_ids::AlignedIds;
 pub use bos_eos::CONFIG_FILES;
 pub use encoder::Encoder;
+pub use encoding::Encoding;
 pub use error::{EncodeError, TokenizerError};
 pub use file::Semantics;
 pub use oracle::Oracle;
 pub use ratdata_schemas::recipe::SpecialInText;
+pub use slow_paths::{SlowPath, SlowPaths};
 
 use decoder::Decoder;
 use file::TokenizerFile;
@@ -54,7 +61,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Loads a `tokenizer.json`, a SentencePiece `.model`, or the `tokenizer.json` of a folder.
+    /// Loads a `tokenizer.json`, a SentencePiece `.model`, a `.tiktoken` file that is named after its
+    /// encoding, Mistral's `tekken.json`, or the `tokenizer.json` of a folder.
     ///
     /// # Errors
     ///
@@ -248,9 +256,25 @@ impl Tokenizer {
     /// Returns why the engine leaves this tokenizer to Hugging Face `tokenizers`, if it does.
     pub fn uncovered(&self) -> Option<&str> {
         match &self.loaded.served {
-            Served::Engine { .. } | Served::Stages(_) => None,
+            Served::Engine { .. } | Served::Stages(_) | Served::Unigram(_) => None,
             Served::Oracle(reason) => Some(reason),
         }
+    }
+
+    /// Returns why texts are left to Hugging Face `tokenizers`, if they are.
+    pub fn left_to_oracle(&self, specials: SpecialInText) -> Option<&str> {
+        oracle_rate::left_to_oracle(&self.loaded, specials)
+    }
+
+    /// Returns how many bytes a second the oracle encodes on one thread, measured on some 50 KB of text; none where
+    /// it refuses that text.
+    pub fn oracle_rate(&self, specials: SpecialInText) -> Option<f64> {
+        oracle_rate::oracle_rate(&self.loaded, specials)
+    }
+
+    /// Returns how many units took slow paths since the tokenizer was loaded, and which.
+    pub fn slow_paths(&self) -> SlowPaths {
+        self.loaded.counters.slow_paths(self.loaded.engine().map(|engine| engine.long_units()))
     }
 
     /// Returns what the file says and is not done, such as truncation, in sentences that begin with the
@@ -264,6 +288,7 @@ impl Tokenizer {
         match &self.loaded.served {
             Served::Engine { engine, .. } => engine.memory(),
             Served::Stages(stages) => stages.memory(),
+            Served::Unigram(unigram) => unigram.memory(),
             Served::Oracle(_) => 0,
         }
     }

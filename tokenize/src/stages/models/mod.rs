@@ -9,6 +9,9 @@ mod word_piece;
 use super::stop::Stop;
 pub(super) use bpe::Bpe;
 pub(crate) use bpe::BpeOptions;
+pub(crate) use trie::Trie;
+#[cfg(test)]
+pub(crate) use trie::character_map;
 pub(super) use unigram::Unigram;
 pub(super) use word_level::WordLevel;
 pub(super) use word_piece::WordPiece;
@@ -59,10 +62,4 @@ impl Model {
             Self::WordPiece(word_piece) => word_piece.memory(),
         }
     }
-}
-
-/// Makes a character map of SentencePiece's form.
-#[cfg(test)]
-pub(super) fn character_map(pairs: &[(&str, &str)]) -> Vec<u8> {
-    trie::character_map(pairs)
 }

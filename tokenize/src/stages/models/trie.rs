@@ -18,12 +18,12 @@ const VALUE: u32 = 40;
 
 /// A node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Node(u64);
+pub(crate) struct Node(u64);
 
 impl Node {
     /// Returns the id of the piece that ends here.
     #[inline]
-    pub(super) fn id(self) -> Option<u32> {
+    pub(crate) fn id(self) -> Option<u32> {
         ((self.0 >> VALUE) as u32).checked_sub(1)
     }
 
@@ -35,7 +35,7 @@ impl Node {
 
 /// Pieces by their bytes.
 #[derive(Debug)]
-pub(super) struct Trie {
+pub(crate) struct Trie {
     nodes: Vec<Node>,
 }
 
@@ -43,7 +43,7 @@ impl Trie {
     /// Makes a trie of pieces and their ids; of equal pieces, the last one counts.
     ///
     /// Returns none where there are too many beginnings of pieces.
-    pub(super) fn new<'a>(pieces: impl Iterator<Item = (&'a str, u32)>) -> Option<Self> {
+    pub(crate) fn new<'a>(pieces: impl Iterator<Item = (&'a str, u32)>) -> Option<Self> {
         let mut sorted: Vec<(&[u8], u32)> =
             pieces.map(|(piece, id)| (piece.as_bytes(), id)).collect();
         // Stable, so that the last of equal ones stays the last.
@@ -62,13 +62,13 @@ impl Trie {
 
     /// Returns the node of the empty text.
     #[inline]
-    pub(super) fn root(&self) -> Node {
+    pub(crate) fn root(&self) -> Node {
         self.nodes[0]
     }
 
     /// Returns the node after one more byte.
     #[inline]
-    pub(super) fn step(&self, node: Node, byte: u8) -> Option<Node> {
+    pub(crate) fn step(&self, node: Node, byte: u8) -> Option<Node> {
         let next = *self.nodes.get(node.base() ^ usize::from(byte))?;
         (next.0 & (USED | 0xff) == USED | u64::from(byte)).then_some(next)
     }
@@ -84,7 +84,7 @@ impl Trie {
     }
 
     /// Returns how much memory the array takes, in bytes.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.nodes.len() * size_of::<Node>()
     }
 }
@@ -239,7 +239,7 @@ impl Builder {
 /// Makes a character map: a trie laid out as `Darts` lays it out, where the value of a text is the child of a
 /// zero byte, and then the texts.
 #[cfg(test)]
-pub(super) fn character_map(pairs: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn character_map(pairs: &[(&str, &str)]) -> Vec<u8> {
     let mut texts = Vec::new();
     let keys: Vec<(String, u32)> = pairs
         .iter()

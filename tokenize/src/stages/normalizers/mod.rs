@@ -7,6 +7,7 @@
 mod alignment;
 mod bert;
 mod byte_level;
+mod character_map;
 mod form;
 mod local;
 mod precompiled;
@@ -17,6 +18,7 @@ use crate::bounds::boundary::grow;
 
 use super::stop::Stop;
 pub(super) use bert::Bert;
+pub(crate) use character_map::CharacterMap;
 pub(super) use form::Form;
 pub(super) use precompiled::Precompiled;
 pub(super) use replace::Replace;

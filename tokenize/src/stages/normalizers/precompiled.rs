@@ -1,7 +1,6 @@
 //! The normalizer `Precompiled`: SentencePiece's character map, as `tokenizers` applies it.
 //!
-//! A map is a double array of UTF-8 bytes, whose values are places in a list of texts. It is looked up for
-//! each grapheme cluster of less than six bytes, and where the map has no beginning of the cluster, for each of
+//! The map is looked up for each grapheme cluster of less than six bytes, and where the map has no beginning of the cluster, for each of
 //! its characters. What it finds is the *shortest* beginning, and it takes the place of the whole cluster:
 //! `\r\n` becomes what `\r` becomes.
 //!
@@ -13,12 +12,12 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::super::stop::Stop;
 use super::super::traits::Traits;
 use super::alignment::first_of;
+use super::character_map::CharacterMap;
 
-/// A character map.
+/// The step.
 #[derive(Debug)]
 pub(in super::super) struct Precompiled {
-    units: Vec<u32>,
-    texts: String,
+    map: CharacterMap,
     /// Which characters of ASCII stay as they are wherever they stand alone.
     stays: [bool; 128],
 }
@@ -27,16 +26,9 @@ pub(in super::super) struct Precompiled {
 const LONGEST_CLUSTER: usize = 6;
 
 impl Precompiled {
-    /// Reads a map: the length of the array in bytes, the array, the texts, each with a zero after it.
-    ///
-    /// Returns none where it is malformed.
+    /// Reads a map; none where it is malformed.
     pub(in super::super) fn new(map: &[u8]) -> Option<Self> {
-        let (len, rest) = map.split_first_chunk::<4>()?;
-        let len = usize::try_from(u32::from_le_bytes(*len)).ok()? / 4 * 4;
-        let (array, texts) = rest.split_at_checked(len)?;
-        let units = array.as_chunks::<4>().0.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
-        let texts = String::from_utf8(texts.to_vec()).ok()?;
-        let mut precompiled = Self { units, texts, stays: [false; 128] };
+        let mut precompiled = Self { map: CharacterMap::new(map)?, stays: [false; 128] };
         for byte in 0..128 {
             let character = char::from(byte);
             let found = precompiled.find(character.encode_utf8(&mut [0; 4]));
@@ -48,28 +40,16 @@ impl Precompiled {
 
     /// Returns what the shortest mapped beginning of a text becomes.
     fn find(&self, text: &str) -> Result<Option<&str>, Stop> {
+        // `tokenizers` looks no further than a zero.
+        let end = memchr::memchr(0, text.as_bytes()).unwrap_or(text.len());
+        let mut found = None;
+        let walked = self.map.beginnings(&text.as_bytes()[..end], |_, becomes| {
+            found = Some(becomes);
+            false
+        });
         // Where `tokenizers` would read beyond the array, it has to say so itself.
-        let unit = |at: usize| self.units.get(at).copied().ok_or(Stop::Oracle);
-        let offset = |unit: u32| (unit >> 10 << ((unit & 1 << 9) >> 6)) as usize;
-        let mut at = offset(unit(0)?);
-        for byte in text.bytes() {
-            if byte == 0 {
-                break;
-            }
-            at ^= usize::from(byte);
-            let here = unit(at)?;
-            if here & (1 << 31 | 0xff) != u32::from(byte) {
-                return Ok(None);
-            }
-            at ^= offset(here);
-            if here >> 8 & 1 == 1 {
-                let value = (unit(at)? & (u32::MAX >> 1)) as usize;
-                let rest = self.texts.get(value..).ok_or(Stop::Oracle)?;
-                let end = memchr::memchr(0, rest.as_bytes()).unwrap_or(rest.len());
-                return Ok(Some(&rest[..end]));
-            }
-        }
-        Ok(None)
+        walked.map_err(|_| Stop::Oracle)?;
+        Ok(found)
     }
 
     /// See [`super::Normalizer::apply`].

@@ -1,30 +1,40 @@
-//! Compiles a SentencePiece BPE model for the engine.
+//! SentencePiece models: BPE, compiled for the engine, and Unigram, which `unigram.rs` encodes.
 
 pub(crate) mod model;
+mod normalizer;
+#[cfg(test)]
+mod tests;
+pub(crate) mod unigram;
 
 use ratdata_schemas::narrow;
 use rustc_hash::FxHashMap as HashMap;
 
 use super::added::token::AddedToken;
-use super::json::byte_level::byte_value;
 use crate::bounds::limits::{MOST_MERGES, MOST_SPLITTING};
 use crate::engine::MAX_IDS;
 use crate::engine::bpe::pairs::{Merge, PairTable, Symbol};
-use crate::engine::bpe::vocabulary::{Alphabet, Bpe, Fallback, NO_SYMBOL};
+use crate::engine::bpe::vocabulary::{Alphabet, Bpe, Fallback};
 use crate::engine::compiled::{Compiled, Prefix, Reading};
 use crate::engine::pre_tokenizer::joins::Joins;
 use model::{PieceKind, SentencePieceModel};
 
-/// Compiles a model, or says what in it is not covered.
+/// `model_type` of a Unigram model.
+pub(crate) const UNIGRAM: u64 = 1;
+
+/// `model_type` of a BPE model.
+const BPE: u64 = 2;
+
+/// Compiles a BPE model, or says what in it is not covered.
 ///
 /// SentencePiece merges any two neighbours whose text together is a piece, the piece of the best
 /// score first, the leftmost among equals. So the merges of a piece are all its splits into two
 /// symbols, and its rank is the place of its score among all scores.
 pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
-    if model.model_type != 2 {
-        return Err("its model type is not BPE".into());
+    if model.model_type != BPE {
+        return Err("its model type is neither Unigram nor BPE".into());
     }
-    if model.has_charsmap || model.remove_extra_whitespaces || !model.escape_whitespaces {
+    let rewrites = !model.character_map.is_empty() || model.remove_extra_whitespaces;
+    if rewrites || !model.escape_whitespaces || model.space_after {
         return Err("its normalizer rewrites the text".into());
     }
     if let Some(piece) = model
@@ -41,7 +51,7 @@ pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
     let symbols = Symbols::of(model, num_ids);
     let merges = merges(model, &symbols)?;
     let unknown = place_of(model, PieceKind::Unknown).unwrap_or(0);
-    let fallback = match byte_ids(model) {
+    let fallback = match model.byte_ids() {
         Some(bytes) if model.byte_fallback => Fallback::Bytes(bytes),
         _ => Fallback::Unknown { id: unknown, fused: true },
     };
@@ -79,16 +89,6 @@ fn normal(model: &SentencePieceModel) -> impl Iterator<Item = (u32, &str, f32)> 
 
 fn place_of(model: &SentencePieceModel, kind: PieceKind) -> Option<u32> {
     (0..).zip(&model.pieces).find(|(_, piece)| piece.kind == kind).map(|(id, _)| id)
-}
-
-fn byte_ids(model: &SentencePieceModel) -> Option<Box<[u32; 256]>> {
-    let mut ids = Box::new([NO_SYMBOL; 256]);
-    for (id, piece) in (0..).zip(&model.pieces) {
-        if let (PieceKind::Byte, Some(byte)) = (piece.kind, byte_value(&piece.text)) {
-            ids[usize::from(byte)] = id;
-        }
-    }
-    (!ids.contains(&NO_SYMBOL)).then_some(ids)
 }
 
 /// The symbols that merging passes through: pieces, and characters that are only parts of pieces.

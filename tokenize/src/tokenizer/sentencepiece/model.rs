@@ -3,9 +3,11 @@
 //! The file is one protobuf message, `ModelProto`. Only the fields below are looked at; others are
 //! stepped over, as protobuf asks of its readers.
 
+use ratdata_schemas::TokenId;
 use thiserror::Error;
 
 use crate::bounds::limits::{LONGEST_PIECE, MOST_PIECES};
+use crate::tokenizer::json::byte_level::byte_value;
 
 /// What a SentencePiece model says about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,8 +29,10 @@ pub(crate) struct SentencePieceModel {
     pub(crate) remove_extra_whitespaces: bool,
     /// `normalizer_spec.escape_whitespaces`.
     pub(crate) escape_whitespaces: bool,
-    /// Whether the normalizer has a character map, so that it does more than spaces.
-    pub(crate) has_charsmap: bool,
+    /// `trainer_spec.treat_whitespace_as_suffix`.
+    pub(crate) space_after: bool,
+    /// `normalizer_spec.precompiled_charsmap`: what characters become; empty where they stay.
+    pub(crate) character_map: Vec<u8>,
 }
 
 /// One piece of a SentencePiece vocabulary.
@@ -106,11 +110,23 @@ impl SentencePieceModel {
         Ok(model)
     }
 
+    /// Returns the piece of each byte; none where some byte has no piece.
+    pub(crate) fn byte_ids(&self) -> Option<Box<[TokenId; 256]>> {
+        let mut ids = [None; 256];
+        for (id, piece) in (0..).zip(&self.pieces) {
+            if let (PieceKind::Byte, Some(byte)) = (piece.kind, byte_value(&piece.text)) {
+                ids[usize::from(byte)] = Some(id);
+            }
+        }
+        ids.into_iter().collect::<Option<Box<[TokenId]>>>()?.try_into().ok()
+    }
+
     fn read_trainer(&mut self, bytes: &[u8], at: usize) -> Result<(), ProtobufError> {
         let mut fields = Fields::new(bytes, at);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
                 (3, Value::Int(model_type)) => self.model_type = model_type,
+                (24, Value::Int(flag)) => self.space_after = flag != 0,
                 (35, Value::Int(flag)) => self.byte_fallback = flag != 0,
                 (46, Value::Bytes(at, text)) => self.bos_piece = read_text(text, at)?,
                 (47, Value::Bytes(at, text)) => self.eos_piece = read_text(text, at)?,
@@ -124,7 +140,7 @@ impl SentencePieceModel {
         let mut fields = Fields::new(bytes, at);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
-                (2, Value::Bytes(_, charsmap)) => self.has_charsmap = !charsmap.is_empty(),
+                (2, Value::Bytes(_, map)) => self.character_map = map.to_vec(),
                 (3, Value::Int(flag)) => self.add_dummy_prefix = flag != 0,
                 (4, Value::Int(flag)) => self.remove_extra_whitespaces = flag != 0,
                 (5, Value::Int(flag)) => self.escape_whitespaces = flag != 0,
