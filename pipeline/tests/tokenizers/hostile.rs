@@ -85,7 +85,7 @@ fn files_that_ask_for_all_memory_or_all_time_are_refused() {
         (
             "tokenizer.json",
             with("/model/merges", json!([["x", "a"]])),
-            &["merge 0", "`x` is no piece"],
+            &["merge 0", "`xa` is no piece"],
         ),
         ("tokenizer.json", with("/model/merges", json!(["a b c"])), &["`a b c` is no pair"]),
         (
