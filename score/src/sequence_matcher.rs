@@ -22,7 +22,7 @@ struct Matcher<'a> {
 }
 
 /// A stretch that both texts have: where it begins in each, and its length.
-struct Block {
+struct MatchingBlock {
     a: usize,
     b: usize,
     len: usize,
@@ -61,8 +61,8 @@ impl<'a> Matcher<'a> {
     }
 
     /// Finds the longest block within bounds, and of several the first one.
-    fn longest(&self, a_from: usize, a_to: usize, b_from: usize, b_to: usize) -> Block {
-        let mut best = Block { a: a_from, b: b_from, len: 0 };
+    fn longest(&self, a_from: usize, a_to: usize, b_from: usize, b_to: usize) -> MatchingBlock {
+        let mut best = MatchingBlock { a: a_from, b: b_from, len: 0 };
         // The lengths of the blocks that end at each place of `b` and at the last place of `a`.
         let mut ending: FxHashMap<usize, usize> = FxHashMap::default();
         for i in a_from..a_to {
@@ -74,14 +74,14 @@ impl<'a> Matcher<'a> {
                 let len = before.unwrap_or(0) + 1;
                 next.insert(j, len);
                 if len > best.len {
-                    best = Block { a: i + 1 - len, b: j + 1 - len, len };
+                    best = MatchingBlock { a: i + 1 - len, b: j + 1 - len, len };
                 }
             }
             ending = next;
         }
         // Frequent characters begin no block, and extend one.
         while best.a > a_from && best.b > b_from && self.a[best.a - 1] == self.b[best.b - 1] {
-            best = Block { a: best.a - 1, b: best.b - 1, len: best.len + 1 };
+            best = MatchingBlock { a: best.a - 1, b: best.b - 1, len: best.len + 1 };
         }
         while best.a + best.len < a_to
             && best.b + best.len < b_to

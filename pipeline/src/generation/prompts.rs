@@ -66,7 +66,7 @@ pub(crate) struct PromptSet {
 
 /// A line of prompts.
 #[derive(Deserialize)]
-struct Line {
+struct PromptLine {
     prompt: Words,
     #[serde(flatten)]
     facts: Map<String, Value>,
@@ -87,7 +87,7 @@ impl PromptSet {
                 continue;
             }
             let place = format!("{}:{number}", path.display());
-            let Line { prompt: words, facts } = serde_json::from_slice(line).map_err(|wrong| {
+            let PromptLine { prompt: words, facts } = serde_json::from_slice(line).map_err(|wrong| {
                 let hint = "a line is an object such as {\"prompt\": \"Once upon\", \"answers\": [\"a time\"]}";
                 Failure::message(Kind::Failed, format!("{place}: {wrong}")).hinted(Some(hint))
             })?;
@@ -174,13 +174,13 @@ fn answers_of(path: &PathBuf) -> Result<Vec<Vec<String>>, Failure> {
         Several(Vec<String>),
     }
     #[derive(Deserialize)]
-    struct Line {
+    struct PromptLine {
         answer: Answer,
     }
     let text =
         fs::read_to_string(path).map_err(|wrong| failed(path, &format!("cannot read: {wrong}")))?;
     let answers = (1..).zip(text.lines()).map(|(number, line)| {
-        let line: Line = serde_json::from_str(line).map_err(|wrong| {
+        let line: PromptLine = serde_json::from_str(line).map_err(|wrong| {
             Failure::message(Kind::Mismatch, format!("{}:{number}: {wrong}", path.display()))
         })?;
         Ok(match line.answer {

@@ -22,6 +22,6 @@ pub(crate) use artifact_tokenizer::{find as find_tokenizer, missing as missing_t
 pub(crate) use checkpoint::inspect_checkpoint;
 pub(crate) use excerpts::{draw, numbers, range_of};
 pub(crate) use sources::find as find_sources;
-pub(crate) use subject::{Part, Subject, open_bins, rows_failure};
+pub(crate) use subject::{SplitTokens, Subject, open_bins, rows_failure};
 pub(crate) use texts::{Asked, texts};
 pub(crate) use view::{IdCount, Inspection, SplitView, inspect};

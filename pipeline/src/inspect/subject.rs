@@ -25,7 +25,7 @@ pub(crate) enum Subject {
 
 /// The tokens of one split of a subject.
 #[derive(Debug)]
-pub(crate) enum Part {
+pub(crate) enum SplitTokens {
     /// A stream.
     Bins(BinSet),
     /// Rows.
@@ -91,19 +91,21 @@ impl Subject {
     /// # Errors
     ///
     /// A file is missing or incomplete.
-    pub(crate) fn open(&self, part: &str) -> Result<Part, Failure> {
+    pub(crate) fn open(&self, part: &str) -> Result<SplitTokens, Failure> {
         match self {
             Self::Artifact { root, manifest } => match manifest.splits.get(part) {
                 Some(SplitRecord::Shards { .. }) | None => {
-                    open_bins(root, manifest, part).map(Part::Bins)
+                    open_bins(root, manifest, part).map(SplitTokens::Bins)
                 }
-                Some(_) => RowSet::open(root, part).map(Part::Rows).map_err(|w| rows_failure(&w)),
+                Some(_) => {
+                    RowSet::open(root, part).map(SplitTokens::Rows).map_err(|w| rows_failure(&w))
+                }
             },
             Self::Bin { path, dtype } => {
-                BinSet::open_bin(path, *dtype).map(Part::Bins).map_err(|w| bins_failure(&w))
+                BinSet::open_bin(path, *dtype).map(SplitTokens::Bins).map_err(|w| bins_failure(&w))
             }
             Self::Pair { inputs, labels, row_len } => RowSet::open_pair(inputs, labels, *row_len)
-                .map(Part::Rows)
+                .map(SplitTokens::Rows)
                 .map_err(|wrong| rows_failure(&wrong)),
         }
     }

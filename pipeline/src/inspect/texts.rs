@@ -4,7 +4,7 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 
 use super::decode::{Shown, show_documents, show_rows};
 use super::find::{find_in_bins, find_in_rows};
-use super::subject::{Part, Subject};
+use super::subject::{SplitTokens, Subject};
 use crate::failure::Failure;
 use crate::interrupt;
 
@@ -32,13 +32,13 @@ pub(crate) fn texts(
     let mut shown = Vec::new();
     for name in subject.parts() {
         match subject.open(&name)? {
-            Part::Bins(set) => {
+            SplitTokens::Bins(set) => {
                 shown.extend(show_documents(&set, &name, tokenizer, count, seed));
                 if let Some(wanted) = find {
                     shown.extend(find_in_bins(&set, &name, tokenizer, wanted)?);
                 }
             }
-            Part::Rows(set) => {
+            SplitTokens::Rows(set) => {
                 shown.extend(show_rows(&set, &name, tokenizer, count, seed));
                 if let Some(wanted) = find {
                     shown.extend(find_in_rows(&set, &name, tokenizer, wanted)?);

@@ -10,7 +10,7 @@ use super::documents::{Contents, DocumentCounts, Marks};
 use super::lengths::Lengths;
 use super::rows::{RowsScan, RowsView, scan_rows, share};
 use super::scan::{Scan, scan};
-use super::subject::{Part, Subject};
+use super::subject::{SplitTokens, Subject};
 use crate::failure::Failure;
 
 /// How many ids are listed at each end.
@@ -158,12 +158,12 @@ pub(crate) fn inspect(
     for name in subject.parts() {
         let split = manifest.and_then(|manifest| manifest.splits.get(name.as_str()));
         let (mut view, contents) = match subject.open(&name)? {
-            Part::Bins(set) => {
+            SplitTokens::Bins(set) => {
                 let ids = known.vocab_size.map_or(1 << 16, |size| size as usize);
                 let scan = scan(&set, ids, known.marks)?;
                 (SplitView::of_scan(&name, &scan, &set, &known), scan.contents)
             }
-            Part::Rows(set) => {
+            SplitTokens::Rows(set) => {
                 let scan = scan_rows(&set, known.marks)?;
                 (SplitView::of_rows(&name, &scan, split, &known), scan.contents)
             }

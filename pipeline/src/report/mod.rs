@@ -18,10 +18,10 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
-use crate::inspect::{Part, Subject, inspect};
+use crate::inspect::{SplitTokens, Subject, inspect};
 use crate::interrupt;
 use lineage::{Node, levels_of, name_of};
-use runs::Run;
+use runs::ShownRun;
 pub(crate) use runs::data_of;
 use samples::{Sample, of_documents, of_rows};
 use tables::{SourcesPart, SplitPart};
@@ -52,7 +52,7 @@ pub(crate) struct Report {
     levels: Vec<Vec<Node>>,
     splits: Vec<SplitPart>,
     sources: Option<SourcesPart>,
-    runs: Vec<Run>,
+    runs: Vec<ShownRun>,
     samples: Vec<Sample>,
     masked: bool,
     no_samples: Option<&'static str>,
@@ -82,7 +82,7 @@ impl Report {
         }
         let mut levels = manifest.map(|m| levels_of(wanted.subject.path(), m)).unwrap_or_default();
         if !runs.is_empty() {
-            levels.push(runs.iter().map(Run::node).collect());
+            levels.push(runs.iter().map(ShownRun::node).collect());
         }
         let samples = match wanted.tokenizer {
             Some(tokenizer) => samples_of(wanted, tokenizer)?,
@@ -152,8 +152,10 @@ fn samples_of(wanted: &Wanted<'_>, tokenizer: &Tokenizer) -> Result<Vec<Sample>,
     let (count, seed) = (wanted.samples, wanted.seed);
     for name in wanted.subject.parts() {
         match wanted.subject.open(&name)? {
-            Part::Bins(set) => samples.extend(of_documents(&set, &name, tokenizer, count, seed)),
-            Part::Rows(set) => samples.extend(of_rows(&set, &name, tokenizer, count, seed)),
+            SplitTokens::Bins(set) => {
+                samples.extend(of_documents(&set, &name, tokenizer, count, seed))
+            }
+            SplitTokens::Rows(set) => samples.extend(of_rows(&set, &name, tokenizer, count, seed)),
         }
         interrupt::check()?;
     }

@@ -18,7 +18,7 @@ const MOST_POINTS: usize = 600;
 
 /// One line of the measurements; a field that is missing was not measured.
 #[derive(Clone, Debug, Default, Deserialize)]
-struct Line {
+struct MetricsLine {
     iteration: u64,
     #[serde(default)]
     tokens: u64,
@@ -31,7 +31,7 @@ struct Line {
 
 /// A run as the page shows it.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Run {
+pub(crate) struct ShownRun {
     name: String,
     facts: Vec<(String, String)>,
     plots: Vec<Plot>,
@@ -78,14 +78,14 @@ pub(crate) fn next_to(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a run's measurements, without a last line that a crash has cut.
-pub(crate) fn read(folder: &Path) -> std::io::Result<Run> {
+pub(crate) fn read(folder: &Path) -> std::io::Result<ShownRun> {
     let text = fs::read(folder.join(METRICS))?;
-    let lines: Vec<Line> = String::from_utf8_lossy(&text)
+    let lines: Vec<MetricsLine> = String::from_utf8_lossy(&text)
         .lines()
         .map_while(|line| serde_json::from_str(line).ok())
         .collect();
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let points = |value: fn(&Line) -> Option<f64>| {
+    let points = |value: fn(&MetricsLine) -> Option<f64>| {
         let all: Vec<(f64, f64)> =
             lines.iter().filter_map(|line| Some((line.iteration as f64, value(line)?))).collect();
         thinned(all)
@@ -95,7 +95,7 @@ pub(crate) fn read(folder: &Path) -> std::io::Result<Run> {
     let lr = Series { name: "learning rate".into(), points: points(|line| line.lr) };
     let norm = Series { name: "gradient norm".into(), points: points(|line| line.grad_norm) };
     let linear = (Scale::Linear, Scale::Linear);
-    let last = |value: fn(&Line) -> Option<f64>| lines.iter().rev().find_map(value);
+    let last = |value: fn(&MetricsLine) -> Option<f64>| lines.iter().rev().find_map(value);
     let mut facts =
         vec![("iterations".to_owned(), grouped(lines.last().map_or(0, |line| line.iteration)))];
     facts.push(("tokens read".into(), grouped(lines.iter().map(|l| l.tokens).max().unwrap_or(0))));
@@ -119,10 +119,10 @@ pub(crate) fn read(folder: &Path) -> std::io::Result<Run> {
     if !norm.points.is_empty() {
         plots.push(Plot::lines("Gradient norm", "iteration", (Scale::Linear, Scale::Log), &[norm]));
     }
-    Ok(Run { name, facts, plots })
+    Ok(ShownRun { name, facts, plots })
 }
 
-impl Run {
+impl ShownRun {
     /// Returns the run as a box of the graph.
     pub(crate) fn node(&self) -> Node {
         let told: Vec<String> =

@@ -33,7 +33,7 @@ pub(super) fn export_bins(
         if let Some(index) = shard.index() {
             index.check(shard.bin().len())?;
         }
-        let part = Part { split, stem, shard, ends: index };
+        let part = ShardExport { split, stem, shard, ends: index };
         // The path tells shards apart that have one name in two folders.
         let name = format!("{split}: {}", path.strip_prefix(job.root).unwrap_or(path).display());
         export.part(&name, files, |files| match job.to {
@@ -50,14 +50,14 @@ pub(super) fn export_bins(
 }
 
 /// One shard on its way out.
-struct Part<'a> {
+struct ShardExport<'a> {
     split: &'a str,
     stem: String,
     shard: &'a Shard,
     ends: &'a [u64],
 }
 
-impl Part<'_> {
+impl ShardExport<'_> {
     fn name(&self, ending: &str) -> String {
         format!("{}{ending}", self.stem)
     }

@@ -27,7 +27,7 @@ const FILES: &str = "files.jsonl";
 /// One line of the note.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-enum Line {
+enum NoteLine {
     /// This file is about to be made.
     Begun(RelativePath),
     /// All files of this part are whole.
@@ -90,10 +90,10 @@ impl JobNote {
         let (mut begun, mut done) = (HashSet::new(), HashMap::new());
         for line in text.split(|&byte| byte == b'\n') {
             match serde_json::from_slice(line) {
-                Ok(Line::Begun(path)) => {
+                Ok(NoteLine::Begun(path)) => {
                     begun.insert(path);
                 }
-                Ok(Line::Done { part, files }) => {
+                Ok(NoteLine::Done { part, files }) => {
                     done.insert(part, files);
                 }
                 Err(_) => {}
@@ -119,7 +119,7 @@ impl JobNote {
             return Err(TranscodeError::SameName { path });
         }
         if !own {
-            write(&mut now.lines, &self.out, &Line::Begun(name.clone()))?;
+            write(&mut now.lines, &self.out, &NoteLine::Begun(name.clone()))?;
         }
         now.begun.insert(name);
         Ok(path)
@@ -147,7 +147,7 @@ impl JobNote {
         files: Vec<FileNote>,
     ) -> Result<(), TranscodeError> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        write(&mut now.lines, &self.out, &Line::Done { part: part.to_owned(), files })
+        write(&mut now.lines, &self.out, &NoteLine::Done { part: part.to_owned(), files })
     }
 
     /// Removes all files that this job has begun, in this run and earlier ones, and forgets it.
@@ -196,7 +196,7 @@ fn check_same(out: &Path, folder: &Path, job: &Value) -> Result<(), TranscodeErr
     let (text, lines) = (read(&folder.join(JOB))?, read(&folder.join(FILES))?);
     let lines = lines.unwrap_or_default();
     let begun = lines.split(|&byte| byte == b'\n');
-    let begun = begun.map(serde_json::from_slice::<Line>).any(|line| line.is_ok());
+    let begun = begun.map(serde_json::from_slice::<NoteLine>).any(|line| line.is_ok());
     // What has begun no file is in nobody's way: a wrong option, say, told after the note was made.
     let Some(text) = text.filter(|_| begun) else { return Ok(()) };
     match serde_json::from_slice::<Value>(&text) {
@@ -213,7 +213,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, TranscodeError> {
     }
 }
 
-fn write(lines: &mut File, out: &Path, line: &Line) -> Result<(), TranscodeError> {
+fn write(lines: &mut File, out: &Path, line: &NoteLine) -> Result<(), TranscodeError> {
     let io = |source| {
         let path = out.join(JOB_FOLDER).join(FILES);
         TranscodeError::from(ArtifactError::Io { path, source })

@@ -61,7 +61,7 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
                     let hint = "name the folder of the sources with `--input`";
                     Failure::message(Kind::Usage, message).hinted(Some(hint))
                 })?;
-            let part = Part { place, split, number };
+            let part = SplitSource { place, split, number };
             check.same_file(file, record, &part)?;
             let config = provenance.job(number).ok_or_else(|| {
                 let message = format!("source `{}`: not encoded by `tokenize`", record.name);
@@ -74,7 +74,7 @@ pub(crate) fn retokenize(check: &Retokenize<'_>) -> Result<u64, Ended> {
 }
 
 /// One source's documents in one split.
-struct Part<'a> {
+struct SplitSource<'a> {
     /// The number of the split.
     place: usize,
     split: &'a str,
@@ -82,7 +82,7 @@ struct Part<'a> {
     number: usize,
 }
 
-impl Part<'_> {
+impl SplitSource<'_> {
     /// Returns an offence at a row of the source.
     fn differs(&self, row: u64, file: &SourceFile, what: String, cause: Cause) -> Ended {
         let row = narrow(row);
@@ -103,7 +103,7 @@ impl Retokenize<'_> {
         &self,
         file: &SourceFile,
         source: &SourceRecord,
-        part: &Part<'_>,
+        part: &SplitSource<'_>,
     ) -> Result<(), Ended> {
         let failed = |wrong: SourceError| {
             let kind = if wrong.is_stop() { Kind::Interrupted } else { Kind::Failed };
@@ -134,7 +134,7 @@ fn compare_source(
     config: &Tokenize,
     provenance: &SplitProvenance,
     set: &BinSet,
-    part: &Part<'_>,
+    part: &SplitSource<'_>,
     file: &SourceFile,
 ) -> Result<u64, Ended> {
     let number = part.number;

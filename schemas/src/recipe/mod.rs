@@ -34,7 +34,7 @@ pub use import::{Import, ImportLayout};
 pub use pack::{Algorithm, Long, Pack, PackConfig};
 pub use sft::{Form, MadeFrom, MadeSplit, Sft};
 pub use task::{Chat, Sample, Split, TASKS, Task, TaskError, Truncate, artifact_split};
-pub use template::{Part, Template, TemplateError};
+pub use template::{Template, TemplateError, TemplatePart};
 pub use tokenize::{DtypeChoice, Edge, OnBadRow, Order, SpecialInText, SplitFiles, Tokenize};
 
 /// Which step made an artifact, with all settings that decide its bytes.

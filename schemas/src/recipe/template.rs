@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TemplatePart {
     /// Text that every prompt has.
     Fixed(String),
     /// The path of a column, such as `document.summary.text`.
@@ -21,7 +21,7 @@ pub enum Part {
 #[schemars(with = "String")]
 pub struct Template {
     text: String,
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
 /// What is wrong with a template, and where.
@@ -63,30 +63,30 @@ impl Template {
                         return Err(wrong(text, at, "expected a column's name between the braces"));
                     }
                     if !fixed.is_empty() {
-                        parts.push(Part::Fixed(std::mem::take(&mut fixed)));
+                        parts.push(TemplatePart::Fixed(std::mem::take(&mut fixed)));
                     }
-                    parts.push(Part::Column(path.to_owned()));
+                    parts.push(TemplatePart::Column(path.to_owned()));
                     while rest.next_if(|&(next, _)| next <= at + 1 + end).is_some() {}
                 }
                 other => fixed.push(other),
             }
         }
         if !fixed.is_empty() {
-            parts.push(Part::Fixed(fixed));
+            parts.push(TemplatePart::Fixed(fixed));
         }
         Ok(Self { text: text.to_owned(), parts })
     }
 
     /// Returns the pieces in order.
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[TemplatePart] {
         &self.parts
     }
 
     /// Returns the columns that the template names.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Fixed(_) => None,
-            Part::Column(path) => Some(path.as_str()),
+            TemplatePart::Fixed(_) => None,
+            TemplatePart::Column(path) => Some(path.as_str()),
         })
     }
 }
@@ -132,11 +132,11 @@ mod tests {
         assert_eq!(
             template.parts(),
             [
-                Part::Fixed("{x} ".into()),
-                Part::Column("a.b".into()),
-                Part::Fixed("\n".into()),
-                Part::Column("c".into()),
-                Part::Fixed("!".into()),
+                TemplatePart::Fixed("{x} ".into()),
+                TemplatePart::Column("a.b".into()),
+                TemplatePart::Fixed("\n".into()),
+                TemplatePart::Column("c".into()),
+                TemplatePart::Fixed("!".into()),
             ]
         );
     }

@@ -2,7 +2,7 @@
 
 /// The ids of one batch of rows.
 #[derive(Debug)]
-pub(crate) struct Block<W> {
+pub(crate) struct EncodedBatch<W> {
     pub(crate) ids: Vec<W>,
     pub(crate) lens: Vec<u32>,
     /// The size of each document's text.
@@ -14,7 +14,7 @@ pub(crate) struct Block<W> {
     pub(crate) replaced: Vec<(u64, String)>,
 }
 
-impl<W> Block<W> {
+impl<W> EncodedBatch<W> {
     /// Returns how many bytes of text its documents have.
     pub(crate) fn text_bytes(&self) -> u64 {
         self.text_lens.iter().sum()
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_block_is_cut_behind_the_last_document_that_is_kept() {
-        let block = || Block::<u16> {
+        let block = || EncodedBatch::<u16> {
             ids: vec![1, 2, 2, 3, 3, 3],
             lens: vec![1, 2, 3],
             text_lens: vec![10, 20, 30],

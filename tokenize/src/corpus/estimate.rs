@@ -158,7 +158,7 @@ impl Totals {
 }
 
 /// Gives rows, batch by batch, to what it is called with.
-type Reading<'a> =
+type RowReader<'a> =
     dyn FnMut(Stopped<'_>, &mut dyn FnMut(Rows) -> bool) -> Result<(), SourceError> + 'a;
 
 /// Draws rows and encodes them.
@@ -297,7 +297,7 @@ impl Sampler<'_> {
         source: &Source,
         drawn: &mut Drawn,
         pass: &mut dyn FnMut(&mut Drawn, &Rows) -> bool,
-        read: &mut Reading<'_>,
+        read: &mut RowReader<'_>,
     ) -> Result<(), JobError> {
         let mut failed = None;
         let begun = Instant::now();

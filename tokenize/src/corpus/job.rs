@@ -17,7 +17,7 @@ use super::error::JobError;
 use super::inputs::Inputs;
 use super::merge::{absorbed_shards, merge_split};
 use super::own_files::{OwnFiles, SHARDS, input_inside};
-use super::pool::{self, Event, Frame, Part};
+use super::pool::{self, Event, FilePart, Frame};
 use super::progress::Progress;
 use super::state::{JobState, Receipt, finished_job, remove_job};
 use super::writer::Writer;
@@ -309,7 +309,7 @@ impl Job {
     fn parts<'a>(
         &'a self,
         todo: &'a [usize],
-    ) -> impl Iterator<Item = Result<Part, JobError>> + Send + 'a {
+    ) -> impl Iterator<Item = Result<FilePart, JobError>> + Send + 'a {
         todo.iter().flat_map(move |&number| {
             let file = &self.files()[number];
             let (source, failed) =
@@ -322,7 +322,7 @@ impl Job {
                 let count = source.num_parts();
                 let path = path.clone();
                 (0..count).map(move |part| {
-                    Ok(Part {
+                    Ok(FilePart {
                         file: number,
                         number: part,
                         last: part + 1 == count,

@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use ratdata_schemas::TokenId;
 use ratdata_schemas::narrow;
 
-use super::block::Block;
+use super::block::EncodedBatch;
 use super::error::JobError;
 use super::progress::Progress;
 use crate::source::{Cell, RowText, Rows, Source, SourceError};
@@ -27,19 +27,19 @@ use ratdata_schemas::recipe::OnBadRow;
 const MOST_WAITING: usize = 128 << 20;
 
 /// A block's place in the input: the number of its part, counted over all files, and its batch.
-type Place = (usize, usize);
+type BatchPlace = (usize, usize);
 
 /// What reaches the writer.
 enum Message<W> {
-    Block(Place, usize, Block<W>),
+    Block(BatchPlace, usize, EncodedBatch<W>),
     /// A part ended, and its place says with how many batches.
-    PartEnd(Place, usize, bool),
-    Failed(Place, JobError),
+    PartEnd(BatchPlace, usize, bool),
+    Failed(BatchPlace, JobError),
 }
 
 /// A batch of rows that waits for a worker.
-struct Batch {
-    place: Place,
+struct RowBatch {
+    place: BatchPlace,
     file: usize,
     source: Arc<Source>,
     path: Arc<PathBuf>,
@@ -48,7 +48,7 @@ struct Batch {
 
 /// One part of one file.
 #[derive(Clone)]
-pub(crate) struct Part {
+pub(crate) struct FilePart {
     pub(crate) file: usize,
     pub(crate) number: usize,
     /// Whether it is the last of its file.
@@ -85,26 +85,26 @@ impl<I> Shared<'_, I> {
 
 struct State<I> {
     parts: I,
-    queue: VecDeque<Batch>,
+    queue: VecDeque<RowBatch>,
     opened: usize,
     open: usize,
     exhausted: bool,
     /// Where the first failure so far lies; what comes before it is still encoded, so that the
     /// first of the input is the one that is told, whichever thread met it.
-    failed_at: Option<Place>,
+    failed_at: Option<BatchPlace>,
     failed: Option<JobError>,
 }
 
 impl<I> State<I> {
     /// Gives up all that comes after `place`.
-    fn fail_at(&mut self, place: Place) {
+    fn fail_at(&mut self, place: BatchPlace) {
         let first = self.failed_at.map_or(place, |failed| failed.min(place));
         self.failed_at = Some(first);
         self.queue.retain(|batch| batch.place < first);
         self.exhausted = true;
     }
 
-    fn is_wanted(&self, place: Place) -> bool {
+    fn is_wanted(&self, place: BatchPlace) -> bool {
         self.failed_at.is_none_or(|failed| place < failed)
     }
 }
@@ -117,7 +117,7 @@ impl<I> State<I> {
 /// The first failure by its place in the input, or what `write` returned.
 pub(crate) fn run<W: IdWidth>(
     encoders: Vec<Encoder>,
-    parts: impl Iterator<Item = Result<Part, JobError>> + Send,
+    parts: impl Iterator<Item = Result<FilePart, JobError>> + Send,
     frame: Frame,
     progress: &Progress,
     interrupted: &AtomicBool,
@@ -194,19 +194,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// One worker's life.
-fn work<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
+fn work<W: IdWidth, I: Iterator<Item = Result<FilePart, JobError>>>(
     shared: &Shared<'_, I>,
     mut encoder: Encoder,
     sender: &SyncSender<Message<W>>,
 ) {
     loop {
         match next_task(shared) {
-            Task::Encode(batch) => {
+            WorkerTask::Encode(batch) => {
                 if !encode_and_send(shared, &mut encoder, &batch, sender) {
                     return;
                 }
             }
-            Task::Open(number, part) => {
+            WorkerTask::Open(number, part) => {
                 let going_on = read_part(shared, &mut encoder, number, &part, sender);
                 lock(&shared.state).open -= 1;
                 shared.changed.notify_all();
@@ -214,26 +214,26 @@ fn work<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
                     return;
                 }
             }
-            Task::Done => return,
+            WorkerTask::Done => return,
         }
     }
 }
 
-enum Task {
-    Encode(Batch),
-    Open(usize, Part),
+enum WorkerTask {
+    Encode(RowBatch),
+    Open(usize, FilePart),
     Done,
 }
 
-fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>) -> Task {
+fn next_task<I: Iterator<Item = Result<FilePart, JobError>>>(shared: &Shared<'_, I>) -> WorkerTask {
     let mut state = lock(&shared.state);
     loop {
         if shared.is_stopped() {
             shared.changed.notify_all();
-            return Task::Done;
+            return WorkerTask::Done;
         }
         if let Some(batch) = state.queue.pop_front() {
-            return Task::Encode(batch);
+            return WorkerTask::Encode(batch);
         }
         let room = shared.waiting.load(Ordering::Relaxed) < MOST_WAITING || state.open == 0;
         if !state.exhausted && room {
@@ -241,7 +241,7 @@ fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>)
                 Some(Ok(part)) => {
                     state.open += 1;
                     state.opened += 1;
-                    return Task::Open(state.opened - 1, part);
+                    return WorkerTask::Open(state.opened - 1, part);
                 }
                 Some(Err(failed)) => {
                     state.failed.get_or_insert(failed);
@@ -253,7 +253,7 @@ fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>)
         }
         if state.exhausted && state.open == 0 {
             shared.changed.notify_all();
-            return Task::Done;
+            return WorkerTask::Done;
         }
         // The writer makes room without a signal, so the wait is short.
         let tick = std::time::Duration::from_millis(20);
@@ -262,11 +262,11 @@ fn next_task<I: Iterator<Item = Result<Part, JobError>>>(shared: &Shared<'_, I>)
 }
 
 /// Reads a part, offering its batches to the others; returns whether to continue.
-fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
+fn read_part<W: IdWidth, I: Iterator<Item = Result<FilePart, JobError>>>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
     number: usize,
-    part: &Part,
+    part: &FilePart,
     sender: &SyncSender<Message<W>>,
 ) -> bool {
     let mut batches = 0;
@@ -274,7 +274,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
     let mut wanted = true;
     let stopped = || shared.is_stopped();
     let read = part.source.read_part(part.number, &stopped, &mut |rows| {
-        let batch = Batch {
+        let batch = RowBatch {
             place: (number, batches),
             file: part.file,
             source: part.source.clone(),
@@ -313,7 +313,7 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<Part, JobError>>>(
 fn encode_and_send<W: IdWidth, I>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
-    batch: &Batch,
+    batch: &RowBatch,
     sender: &SyncSender<Message<W>>,
 ) -> bool {
     match encode(shared, encoder, batch) {
@@ -329,7 +329,7 @@ fn encode_and_send<W: IdWidth, I>(
 /// Tells of a failure and gives up what comes after it; returns whether to continue with the rest.
 fn fail<W, I>(
     shared: &Shared<'_, I>,
-    place: Place,
+    place: BatchPlace,
     failed: JobError,
     sender: &SyncSender<Message<W>>,
 ) -> bool {
@@ -342,11 +342,11 @@ fn fail<W, I>(
 fn encode<W: IdWidth, I>(
     shared: &Shared<'_, I>,
     encoder: &mut Encoder,
-    batch: &Batch,
-) -> Result<Block<W>, JobError> {
+    batch: &RowBatch,
+) -> Result<EncodedBatch<W>, JobError> {
     let frame = shared.frame;
     let bytes: usize = batch.rows.cells.iter().map(Cell::bytes).sum();
-    let mut block = Block {
+    let mut block = EncodedBatch {
         // An id of most texts stands for three bytes or more; a vector that grows is copied.
         ids: Vec::with_capacity(bytes / 3),
         lens: Vec::with_capacity(batch.rows.cells.len()),
@@ -395,7 +395,7 @@ fn encode<W: IdWidth, I>(
 /// What the writer is told, in the order of the input.
 pub(crate) enum Event<W> {
     /// The next block of a file.
-    Block(usize, Block<W>),
+    Block(usize, EncodedBatch<W>),
     /// The last block of a file was written.
     FileEnd(usize),
 }
@@ -407,7 +407,7 @@ fn in_order<W: IdWidth, I>(
     write: &mut impl FnMut(Event<W>) -> Result<bool, JobError>,
 ) -> Result<(), JobError> {
     let mut parts: BTreeMap<usize, Waiting<W>> = BTreeMap::new();
-    let mut failures: BTreeMap<Place, JobError> = BTreeMap::new();
+    let mut failures: BTreeMap<BatchPlace, JobError> = BTreeMap::new();
     let mut next = 0;
     for message in receiver {
         match message {
@@ -445,7 +445,7 @@ fn in_order<W: IdWidth, I>(
 
 /// What has arrived of one part.
 struct Waiting<W> {
-    blocks: BTreeMap<usize, (usize, Block<W>)>,
+    blocks: BTreeMap<usize, (usize, EncodedBatch<W>)>,
     /// How many batches there are, of which file, and whether it ends with this part.
     end: Option<(usize, usize, bool)>,
     written: usize,
@@ -484,7 +484,7 @@ mod tests {
         file.write_all(lines.as_bytes()).unwrap();
         let path = file.path().display().to_string();
         let found = crate::source::find_inputs(&[path]).unwrap().remove(0);
-        let part = Part {
+        let part = FilePart {
             file: 0,
             number: 0,
             last: true,
@@ -517,7 +517,7 @@ mod tests {
     fn a_worker_that_panics_is_an_error_of_the_job() {
         let encoder = encoder();
         let frame = Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail };
-        let parts = std::iter::from_fn(|| -> Option<Result<Part, JobError>> {
+        let parts = std::iter::from_fn(|| -> Option<Result<FilePart, JobError>> {
             unreachable!("what a defect does to a worker")
         });
 

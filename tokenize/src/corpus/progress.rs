@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::block::Block;
+use super::block::EncodedBatch;
 use crate::source::SourceFile;
 use crate::tokenizer::IdWidth;
 
@@ -61,7 +61,7 @@ impl RowCounter {
 }
 
 impl Progress {
-    pub(super) fn add<W: IdWidth>(&self, block: &Block<W>, input_bytes: u64) {
+    pub(super) fn add<W: IdWidth>(&self, block: &EncodedBatch<W>, input_bytes: u64) {
         self.input_bytes_done.fetch_add(input_bytes, Ordering::Relaxed);
         self.text_bytes.fetch_add(block.text_bytes(), Ordering::Relaxed);
         self.tokens.fetch_add(block.ids.len() as u64, Ordering::Relaxed);

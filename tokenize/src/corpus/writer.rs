@@ -11,7 +11,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use ratdata_schemas::ArtifactError;
 use ratdata_schemas::narrow;
 
-use super::block::Block;
+use super::block::EncodedBatch;
 use super::context::JobContext;
 use super::error::JobError;
 use super::finish::{StagedSource, finish};
@@ -78,7 +78,7 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
         ended
     }
 
-    fn stage(&mut self, number: usize, mut block: Block<W>) -> Result<(), JobError> {
+    fn stage(&mut self, number: usize, mut block: EncodedBatch<W>) -> Result<(), JobError> {
         limit(&mut self.left, &mut block);
         let file = &self.job.files()[number];
         self.progress.bad.add(file, &block.bad);
@@ -136,7 +136,7 @@ fn staged_source<W: IdWidth>(number: usize) -> StagedSource<W> {
 }
 
 /// Cuts a block where the limit of documents is reached.
-fn limit<W>(left: &mut Option<u64>, block: &mut Block<W>) {
+fn limit<W>(left: &mut Option<u64>, block: &mut EncodedBatch<W>) {
     let Some(left) = left else { return };
     block.truncate(narrow(*left));
     *left -= block.lens.len() as u64;

@@ -53,7 +53,7 @@ pub enum ProvenanceError {
 /// The documents of one split, by where they came from.
 #[derive(Debug, Default)]
 pub struct SplitProvenance {
-    runs: Vec<Run>,
+    runs: Vec<DocumentRun>,
     /// How many documents the runs have together.
     total: u64,
     sources: Vec<SourceDocuments>,
@@ -75,7 +75,7 @@ struct SourceDocuments {
 
 /// Documents that follow each other in a split.
 #[derive(Debug)]
-struct Run {
+struct DocumentRun {
     /// The split's documents before it.
     first: u64,
     /// The sources before its own.
@@ -216,7 +216,7 @@ impl SplitProvenance {
     }
 
     fn push(&mut self, sources: usize, documents: u64, order: RunOrder) {
-        self.runs.push(Run { first: self.total, sources, order });
+        self.runs.push(DocumentRun { first: self.total, sources, order });
         self.total = self.total.saturating_add(documents);
     }
 
@@ -224,7 +224,7 @@ impl SplitProvenance {
     pub fn locate(&self, document: u64) -> Option<Provenance> {
         // Runs without a document in this split begin where the next one does.
         let run = self.runs.partition_point(|run| run.first <= document).checked_sub(1)?;
-        let Run { first, sources, order } = &self.runs[run];
+        let DocumentRun { first, sources, order } = &self.runs[run];
         let within = document - first;
         match order {
             RunOrder::Rows(rows) => {

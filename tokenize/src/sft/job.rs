@@ -20,7 +20,7 @@ use super::pairs::{MOST_IDS, PairFiles, write_pairs};
 use super::portions::{BLOCK, Portions};
 use super::rows::RowEncoder;
 use super::split_files::{SplitFiles, check_apart};
-use super::staged::{Input, Reading, SftProgress, Staged, encode_share};
+use super::staged::{Input, SftProgress, SplitReading, Staged, encode_share};
 use crate::Share;
 use crate::hub::FetchProgress;
 use crate::source::{Compression, InputKind, Recorded, SourceError, SourceFile, Table, changed};
@@ -105,7 +105,7 @@ impl SftJob {
             let truncate = self.truncate;
             let rows =
                 RowEncoder::new(&self.task, split, tokenizer, eos, limit, truncate, interrupted)?;
-            let reading = Reading {
+            let reading = SplitReading {
                 split_name: name,
                 split,
                 rows: &rows,
@@ -303,7 +303,7 @@ impl SftJob {
 
     fn pairs(
         &self,
-        reading: &Reading<'_>,
+        reading: &SplitReading<'_>,
         inputs: &[Input<'_>],
         name: &str,
         eos: TokenId,
@@ -323,7 +323,7 @@ impl SftJob {
 
     fn documents<W: IdWidth>(
         &self,
-        reading: &Reading<'_>,
+        reading: &SplitReading<'_>,
         inputs: &[Input<'_>],
         name: &str,
     ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::clip::Clip;
 use crate::source::text_at;
 use crate::tokenizer::{EncodeError, Encoder, Tokenizer};
-use ratdata_schemas::recipe::{Part, Template};
+use ratdata_schemas::recipe::{Template, TemplatePart};
 
 /// Blocks shorter than this are encoded again: that is as fast as finding them.
 const WORTH_KEEPING: usize = 1 << 10;
@@ -23,7 +23,7 @@ const MOST_KEPT: usize = 256 << 20;
 /// Encodes the prompts of one template.
 #[derive(Debug)]
 pub(crate) struct PromptEncoder {
-    blocks: Vec<Vec<Part>>,
+    blocks: Vec<Vec<TemplatePart>>,
     keep: usize,
     known: Mutex<Known>,
 }
@@ -60,8 +60,8 @@ impl PromptEncoder {
             let mut text = String::new();
             for part in block {
                 text.push_str(match part {
-                    Part::Fixed(fixed) => fixed,
-                    Part::Column(path) => {
+                    TemplatePart::Fixed(fixed) => fixed,
+                    TemplatePart::Column(path) => {
                         text_at(row, path).ok_or_else(|| PromptError::NoText(path.clone()))?
                     }
                 });
@@ -114,12 +114,12 @@ impl PromptEncoder {
 
 /// Cuts the parts of a template behind each column, at the first place of the fixed text that
 /// follows it where `is_cut`.
-fn cut(parts: &[Part], is_cut: impl Fn(char, char) -> bool) -> Vec<Vec<Part>> {
+fn cut(parts: &[TemplatePart], is_cut: impl Fn(char, char) -> bool) -> Vec<Vec<TemplatePart>> {
     let mut blocks = vec![Vec::new()];
     let mut after_column = false;
     for part in parts {
         let mut rest = part.clone();
-        if let (true, Part::Fixed(fixed)) = (after_column, part) {
+        if let (true, TemplatePart::Fixed(fixed)) = (after_column, part) {
             let place = fixed
                 .char_indices()
                 .zip(fixed.chars().skip(1))
@@ -127,18 +127,18 @@ fn cut(parts: &[Part], is_cut: impl Fn(char, char) -> bool) -> Vec<Vec<Part>> {
                 .map(|((at, before), _)| at + before.len_utf8());
             if let Some(place) = place {
                 let (before, after) = fixed.split_at(place);
-                push(&mut blocks, Part::Fixed(before.to_owned()));
+                push(&mut blocks, TemplatePart::Fixed(before.to_owned()));
                 blocks.push(Vec::new());
-                rest = Part::Fixed(after.to_owned());
+                rest = TemplatePart::Fixed(after.to_owned());
             }
         }
-        after_column = matches!(rest, Part::Column(_));
+        after_column = matches!(rest, TemplatePart::Column(_));
         push(&mut blocks, rest);
     }
     blocks
 }
 
-fn push(blocks: &mut [Vec<Part>], part: Part) {
+fn push(blocks: &mut [Vec<TemplatePart>], part: TemplatePart) {
     if let Some(last) = blocks.last_mut() {
         last.push(part);
     }
@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn a_template_is_cut_behind_its_columns() {
         let template = Template::parse("S: {a}\n\nQ: {b}\n\nA:").unwrap();
-        let fixed = |text: &str| Part::Fixed(text.into());
-        let column = |path: &str| Part::Column(path.into());
+        let fixed = |text: &str| TemplatePart::Fixed(text.into());
+        let column = |path: &str| TemplatePart::Column(path.into());
 
         let blocks = cut(template.parts(), |_, after| after == '\n');
 

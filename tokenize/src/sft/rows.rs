@@ -23,7 +23,7 @@ use ratdata_schemas::recipe::{Chat, Split, Task};
 pub(crate) struct RowEncoder<'a> {
     tokenizer: &'a Tokenizer,
     split: &'a Split,
-    kind: Kind<'a>,
+    kind: ExampleForm<'a>,
     eos: TokenId,
     limit: usize,
     truncate: Truncate,
@@ -33,7 +33,7 @@ pub(crate) struct RowEncoder<'a> {
 }
 
 #[derive(Debug)]
-enum Kind<'a> {
+enum ExampleForm<'a> {
     Prompt { template: &'a Template, prompts: PromptEncoder },
     Chat { chat: &'a Chat, template: Box<ThreadedTemplate> },
 }
@@ -96,9 +96,9 @@ impl<'a> RowEncoder<'a> {
         let kind = match (&task.chat, split.prompt.as_ref().or(task.prompt.as_ref())) {
             (Some(chat), _) => {
                 let template = Box::new(ThreadedTemplate::new(template(chat, tokenizer)?));
-                Kind::Chat { chat, template }
+                ExampleForm::Chat { chat, template }
             }
-            (None, Some(template)) => Kind::Prompt {
+            (None, Some(template)) => ExampleForm::Prompt {
                 template,
                 prompts: PromptEncoder::new(template, tokenizer, limit + 1),
             },
@@ -120,10 +120,10 @@ impl<'a> RowEncoder<'a> {
     /// Returns the paths of the columns that are read.
     pub(crate) fn columns(&self) -> Vec<&'a str> {
         let mut columns: Vec<&str> = match &self.kind {
-            Kind::Chat { chat, .. } => {
+            ExampleForm::Chat { chat, .. } => {
                 std::iter::once(chat.messages.as_str()).chain(chat.tools.as_deref()).collect()
             }
-            Kind::Prompt { template, .. } => template.columns().collect(),
+            ExampleForm::Prompt { template, .. } => template.columns().collect(),
         };
         columns.extend(self.split.answers.iter().map(String::as_str));
         columns.extend(self.split.references.as_deref());
@@ -145,11 +145,11 @@ impl<'a> RowEncoder<'a> {
             return Err(RowError::Interrupted);
         }
         match &self.kind {
-            Kind::Chat { chat, template } => {
+            ExampleForm::Chat { chat, template } => {
                 let example = self.encode_chat(chat, template, row, encoder)?;
                 Ok(RowExamples { examples: vec![example], references: None })
             }
-            Kind::Prompt { prompts, .. } => {
+            ExampleForm::Prompt { prompts, .. } => {
                 let prompt = prompts.encode(row, encoder).map_err(|wrong| match wrong {
                     PromptError::NoText(path) => RowError::Bad(no_text(row, &path)),
                     PromptError::Encode(wrong) => RowError::Encode(wrong),

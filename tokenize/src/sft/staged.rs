@@ -61,7 +61,7 @@ struct Facts {
 }
 
 /// How a split's rows are read.
-pub(crate) struct Reading<'a> {
+pub(crate) struct SplitReading<'a> {
     pub(crate) split_name: &'a str,
     pub(crate) split: &'a Split,
     pub(crate) rows: &'a RowEncoder<'a>,
@@ -113,7 +113,7 @@ impl<'a> Input<'a> {
 
 impl<W: IdWidth> Staged<W> {
     /// Reads and encodes the files of a split, and draws their order.
-    pub(crate) fn read(reading: &Reading<'_>, inputs: &[Input<'_>]) -> Result<Self, SftError> {
+    pub(crate) fn read(reading: &SplitReading<'_>, inputs: &[Input<'_>]) -> Result<Self, SftError> {
         let mut staged = Self {
             ids: Staging::new(),
             facts: Vec::new(),
@@ -145,7 +145,7 @@ impl<W: IdWidth> Staged<W> {
 
     fn read_file(
         &mut self,
-        reading: &Reading<'_>,
+        reading: &SplitReading<'_>,
         input: &Input<'_>,
         columns: &mut [Vec<u32>],
     ) -> Result<SourceRecord, SftError> {
@@ -185,7 +185,7 @@ impl<W: IdWidth> Staged<W> {
 
     fn push(
         &mut self,
-        reading: &Reading<'_>,
+        reading: &SplitReading<'_>,
         made: RowExamples,
         columns: &mut [Vec<u32>],
     ) -> Result<(), SftError> {
@@ -244,7 +244,7 @@ impl<W: IdWidth> Staged<W> {
 /// Encodes a share of a split's rows and leaves them as portions: whole files where there are enough
 /// of them, and every N-th block of rows of each file where there are not.
 pub(crate) fn encode_share(
-    reading: &Reading<'_>,
+    reading: &SplitReading<'_>,
     files: &[SourceFile],
     share: Share,
 ) -> Result<(), SftError> {
@@ -264,7 +264,7 @@ pub(crate) fn encode_share(
 }
 
 fn encode_portion(
-    reading: &Reading<'_>,
+    reading: &SplitReading<'_>,
     input: &Input<'_>,
     portions: &FilePortions<'_>,
     share: Share,
@@ -278,7 +278,7 @@ fn encode_portion(
 /// Reads a file and gives the rows of a share of it, encoded, to `each` in their order; returns how
 /// many rows the file has.
 fn encode_file(
-    reading: &Reading<'_>,
+    reading: &SplitReading<'_>,
     file: &SourceFile,
     share: Share,
     each: &mut dyn FnMut(RowResult) -> Result<(), SftError>,
@@ -336,7 +336,10 @@ fn encode_file(
     })
 }
 
-fn encode_batch(reading: &Reading<'_>, rows: &[TableRow]) -> Vec<Result<RowExamples, RowError>> {
+fn encode_batch(
+    reading: &SplitReading<'_>,
+    rows: &[TableRow],
+) -> Vec<Result<RowExamples, RowError>> {
     let encode = |row: &TableRow| {
         let row = row.columns.as_ref().map_err(|reason| RowError::Bad(reason.clone()))?;
         let thread = rayon::current_thread_index().unwrap_or(0);
@@ -347,7 +350,7 @@ fn encode_batch(reading: &Reading<'_>, rows: &[TableRow]) -> Vec<Result<RowExamp
 }
 
 /// Shuffles and samples the examples as the task says.
-fn draw(reading: &Reading<'_>, mut examples: Vec<u32>) -> Result<Vec<u32>, SftError> {
+fn draw(reading: &SplitReading<'_>, mut examples: Vec<u32>) -> Result<Vec<u32>, SftError> {
     let pick = |examples: &[u32], order: Vec<u32>| {
         order.into_iter().map(|place| examples[place as usize]).collect::<Vec<_>>()
     };

@@ -28,7 +28,7 @@ enum Joining {
     Bytes { unknown: &'static str, strip: bool },
     /// Some ids stand for a byte each. Those that follow each other are a text, or as many U+FFFD.
     Fallback {
-        kinds: Vec<Kind>,
+        kinds: Vec<PieceMeaning>,
         /// What is taken off the text's beginning, at most so often.
         strip: Option<(char, usize)>,
     },
@@ -36,7 +36,7 @@ enum Joining {
 
 /// What an id is to byte fallback.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum PieceMeaning {
     /// It stands for this byte.
     Byte(u8),
     /// It stands for its text.
@@ -93,13 +93,13 @@ impl Decoder {
             });
             let byte = text.as_deref().and_then(byte_value).filter(|_| steps.fallback);
             let kind = match (&text, byte) {
-                (_, Some(byte)) => Kind::Byte(byte),
-                (Some(_), None) => Kind::Text,
-                (None, None) => Kind::Missing,
+                (_, Some(byte)) => PieceMeaning::Byte(byte),
+                (Some(_), None) => PieceMeaning::Text,
+                (None, None) => PieceMeaning::Missing,
             };
             kinds.push(kind);
             decoder.push(match (kind, &text) {
-                (Kind::Text, Some(text)) => text.as_bytes(),
+                (PieceMeaning::Text, Some(text)) => text.as_bytes(),
                 _ => b"",
             });
         }
@@ -140,12 +140,12 @@ impl Decoder {
                 let mut held = Vec::new();
                 for id in tokens.iter() {
                     match kinds.get(id as usize) {
-                        Some(Kind::Byte(byte)) => held.push(*byte),
-                        Some(Kind::Text) => {
+                        Some(PieceMeaning::Byte(byte)) => held.push(*byte),
+                        Some(PieceMeaning::Text) => {
                             flush(&mut held, &mut bytes);
                             bytes.extend_from_slice(self.part(id).unwrap_or_default());
                         }
-                        Some(Kind::Missing) | None => {}
+                        Some(PieceMeaning::Missing) | None => {}
                     }
                 }
                 flush(&mut held, &mut bytes);

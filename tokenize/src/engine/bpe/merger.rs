@@ -88,7 +88,7 @@ impl Merger {
             return;
         }
         let mut windows = std::mem::take(&mut self.windows);
-        let merged = windows.merge(&mut Part { merger: self, level, bpe, unit }, &mut emit);
+        let merged = windows.merge(&mut WindowedUnit { merger: self, level, bpe, unit }, &mut emit);
         self.windows = windows;
         if merged.is_err() {
             out.truncate(before);
@@ -183,14 +183,14 @@ impl Merger {
 }
 
 /// A unit that is merged part by part.
-struct Part<'a> {
+struct WindowedUnit<'a> {
     merger: &'a mut Merger,
     level: Level,
     bpe: &'a Bpe,
     unit: &'a str,
 }
 
-impl Parts for Part<'_> {
+impl Parts for WindowedUnit<'_> {
     fn len(&self) -> usize {
         self.unit.len()
     }

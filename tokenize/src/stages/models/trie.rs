@@ -98,14 +98,14 @@ const OPEN_BLOCKS: usize = 24;
 #[derive(Default)]
 struct Builder {
     nodes: Vec<Node>,
-    blocks: Vec<Block>,
+    blocks: Vec<TrieBlock>,
     /// The blocks that may still take nodes, oldest first.
     open: Vec<usize>,
 }
 
 /// Which places of a block are taken, and which bases are in use.
 #[derive(Clone, Default)]
-struct Block {
+struct TrieBlock {
     places: [u64; 4],
     bases: [u64; 4],
     taken: usize,
@@ -113,7 +113,7 @@ struct Block {
     failures: usize,
 }
 
-impl Block {
+impl TrieBlock {
     fn is_free(&self, place: usize) -> bool {
         self.places[place >> 6] >> (place & 63) & 1 == 0
     }
@@ -227,7 +227,7 @@ impl Builder {
             return None;
         }
         self.nodes.resize((number + 1) * BLOCK, Node::default());
-        self.blocks.push(Block::default());
+        self.blocks.push(TrieBlock::default());
         if self.open.len() >= OPEN_BLOCKS {
             self.open.remove(0);
         }
