@@ -153,7 +153,7 @@ fn samples_of(wanted: &Wanted<'_>, tokenizer: &Tokenizer) -> Result<Vec<Sample>,
     for name in wanted.subject.parts() {
         match wanted.subject.open(&name)? {
             SplitTokens::Bins(set) => {
-                samples.extend(of_documents(&set, &name, tokenizer, count, seed))
+                samples.extend(of_documents(&set, &name, tokenizer, count, seed));
             }
             SplitTokens::Rows(set) => samples.extend(of_rows(&set, &name, tokenizer, count, seed)),
         }

@@ -26,14 +26,19 @@ use ratdata_schemas::recipe::OnBadRow;
 /// No new part is opened while this much waits for its turn to be written.
 const MOST_WAITING: usize = 128 << 20;
 
-/// A block's place in the input: the number of its part, counted over all files, and its batch.
-type BatchPlace = (usize, usize);
+/// A batch's place in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct BatchPlace {
+    /// The number of its part, counted over all files.
+    part: usize,
+    /// Its number in the part.
+    batch: usize,
+}
 
 /// What reaches the writer.
 enum Message<W> {
-    Block(BatchPlace, usize, EncodedBatch<W>),
-    /// A part ended, and its place says with how many batches.
-    PartEnd(BatchPlace, usize, bool),
+    Block { place: BatchPlace, file: usize, block: EncodedBatch<W> },
+    PartEnd { part: usize, batches: usize, file: usize, is_last: bool },
     Failed(BatchPlace, JobError),
 }
 
@@ -207,10 +212,10 @@ fn work<W: IdWidth, I: Iterator<Item = Result<FilePart, JobError>>>(
                 }
             }
             WorkerTask::Open(number, part) => {
-                let going_on = read_part(shared, &mut encoder, number, &part, sender);
+                let continues = read_part(shared, &mut encoder, number, &part, sender);
                 lock(&shared.state).open -= 1;
                 shared.changed.notify_all();
-                if !going_on {
+                if !continues {
                     return;
                 }
             }
@@ -270,12 +275,12 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<FilePart, JobError>>>(
     sender: &SyncSender<Message<W>>,
 ) -> bool {
     let mut batches = 0;
-    let mut going_on = true;
+    let mut continues = true;
     let mut wanted = true;
     let stopped = || shared.is_stopped();
     let read = part.source.read_part(part.number, &stopped, &mut |rows| {
         let batch = RowBatch {
-            place: (number, batches),
+            place: BatchPlace { part: number, batch: batches },
             file: part.file,
             source: part.source.clone(),
             path: part.path.clone(),
@@ -293,19 +298,23 @@ fn read_part<W: IdWidth, I: Iterator<Item = Result<FilePart, JobError>>>(
         let oldest = if full { state.queue.pop_front() } else { None };
         drop(state);
         match oldest {
-            Some(oldest) => going_on = encode_and_send(shared, encoder, &oldest, sender),
+            Some(oldest) => continues = encode_and_send(shared, encoder, &oldest, sender),
             None => shared.changed.notify_one(),
         }
-        going_on = going_on && !shared.is_stopped();
-        going_on
+        continues = continues && !shared.is_stopped();
+        continues
     });
-    if !going_on || !wanted {
-        return going_on;
+    if !continues || !wanted {
+        return continues;
     }
     match read {
-        Ok(()) => sender.send(Message::PartEnd((number, batches), part.file, part.last)).is_ok(),
+        Ok(()) => sender
+            .send(Message::PartEnd { part: number, batches, file: part.file, is_last: part.last })
+            .is_ok(),
         Err(SourceError::Stopped) => false,
-        Err(wrong) => fail(shared, (number, batches), wrong.into(), sender),
+        Err(wrong) => {
+            fail(shared, BatchPlace { part: number, batch: batches }, wrong.into(), sender)
+        }
     }
 }
 
@@ -320,7 +329,7 @@ fn encode_and_send<W: IdWidth, I>(
         Ok(block) => {
             shared.progress.add(&block, batch.rows.input_bytes);
             shared.waiting.fetch_add(block.ids.len() * W::DTYPE.width(), Ordering::Relaxed);
-            sender.send(Message::Block(batch.place, batch.file, block)).is_ok()
+            sender.send(Message::Block { place: batch.place, file: batch.file, block }).is_ok()
         }
         Err(failed) => fail(shared, batch.place, failed, sender),
     }
@@ -411,11 +420,11 @@ fn in_order<W: IdWidth, I>(
     let mut next = 0;
     for message in receiver {
         match message {
-            Message::Block((part, batch), file, block) => {
-                parts.entry(part).or_default().blocks.insert(batch, (file, block));
+            Message::Block { place, file, block } => {
+                parts.entry(place.part).or_default().blocks.insert(place.batch, (file, block));
             }
-            Message::PartEnd((part, batches), file, last) => {
-                parts.entry(part).or_default().end = Some((batches, file, last));
+            Message::PartEnd { part, batches, file, is_last } => {
+                parts.entry(part).or_default().end = Some((batches, file, is_last));
             }
             Message::Failed(place, failed) => {
                 failures.insert(place, failed);
