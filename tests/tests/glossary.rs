@@ -18,7 +18,6 @@ const REMAINING: &[(&str, usize)] = &[
     ("pipeline/src/executor", 1),
     ("pipeline/src/transcode", 1),
     ("pipeline/tests", 2),
-    ("tokenize/src/corpus", 9),
     ("tokenize/src/sft", 2),
     ("tokenize/tests", 1),
 ];
