@@ -25,7 +25,7 @@ use crate::token::Dtype;
 /// The name of the manifest in an artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
-/// The format version that this program writes; it also reads [`FORMAT_1`].
+/// The format version that this program writes; it also reads format 1.
 pub const FORMAT_VERSION: u32 = 2;
 
 /// The first format, whose `config` does not name the step that made the artifact.
