@@ -77,7 +77,7 @@ impl Model {
     /// Reads a prompt into a slot, and returns the logits after its last token.
     ///
     /// # Shapes
-    /// Output: [`vocab_size`].
+    /// Output: `[vocab_size]`.
     ///
     /// # Panics
     /// The prompt is empty.
