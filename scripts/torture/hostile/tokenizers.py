@@ -221,7 +221,7 @@ EDITS = {
     "replace-doubles": _normalizer(*[_replace("a", "aa")] * 40),
     "replace-empty": _normalizer(_replace("", "b")),
     "replace-all": _normalizer(_replace(".", "", "Regex")),
-    "replace-catastrophic": _normalizer(_replace("(a+)+$", "b", "Regex")),
+    "replace-catastrophic": _normalizer(_replace("(a+)+(?=[cd])", "b", "Regex")),
     "prepend-long": _normalizer({"type": "Prepend", "prepend": "b" * 1_000_000}),
     "precompiled": _normalizer({"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
     "precompiled-huge": _normalizer({"type": "Precompiled", "precompiled_charsmap": "/////w" + "A" * 64}),
