@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use ratdata_console::grouped;
 use ratdata_schemas::{ArtifactError, GenerationEvent, GenerationRequest};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
@@ -18,7 +19,6 @@ use super::prompts::{Prompt, PromptSet};
 use super::settings::Settings;
 use crate::failure::{Failure, Kind};
 use crate::ui::Ui;
-use ratdata_console::grouped;
 
 /// How many more requests the process has than it can work on: a row that is done leaves its slot to
 /// one that is there already.

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ratdata_schemas::{
-    ArtifactError, Checksum, DirLock, StagedFile, remove_file_if_exists, remove_folder_if_exists,
+    ArtifactError, Checksum, DirLock, JOB_FOLDER, StagedFile, remove_file_if_exists,
+    remove_folder_if_exists, write_json,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The folder of a job that is not done, and its file of predictions in the order of their ends.
-const JOB: &str = ".job";
+/// The file of predictions of a job that is not done, in the order of their ends.
 const JOURNAL: &str = "predictions.jsonl";
 
 /// The record of a job that is done: it is written last.
@@ -63,7 +63,7 @@ impl Predictions {
         force: bool,
     ) -> Result<Begun, ArtifactError> {
         let lock = DirLock::take(out)?;
-        let (job, record) = (out.join(JOB), out.join(RECORD));
+        let (job, record) = (out.join(JOB_FOLDER), out.join(RECORD));
         if let Ok(text) = fs::read(&record)
             && !force
         {
@@ -84,7 +84,7 @@ impl Predictions {
     }
 
     fn open(out: &Path, name: &str, recipe: Value, lock: DirLock) -> Result<Self, ArtifactError> {
-        let job = out.join(JOB);
+        let job = out.join(JOB_FOLDER);
         fs::create_dir_all(&job).map_err(ArtifactError::io(&job))?;
         let path = job.join(JOURNAL);
         let done = read_journal(&path, &recipe);
@@ -114,7 +114,7 @@ impl Predictions {
     pub(super) fn add(&mut self, row: usize, line: String) -> Result<(), ArtifactError> {
         let entry = Entry { row, line };
         let text = json_line(&entry);
-        let path = self.out.join(JOB).join(JOURNAL);
+        let path = self.out.join(JOB_FOLDER).join(JOURNAL);
         self.journal.write_all(text.as_bytes()).map_err(ArtifactError::io(&path))?;
         self.done.insert(row, entry.line);
         Ok(())
@@ -131,10 +131,8 @@ impl Predictions {
         }
         let (_, blake3) = file.commit()?;
         let record = Record { recipe: self.recipe, file: name, rows: self.done.len(), blake3 };
-        let mut file = StagedFile::create(&self.out.join(RECORD))?;
-        file.write_json(&record)?;
-        file.commit()?;
-        remove_folder_if_exists(&self.out.join(JOB))?;
+        write_json(&self.out.join(RECORD), &record)?;
+        remove_folder_if_exists(&self.out.join(JOB_FOLDER))?;
         Ok(path)
     }
 }

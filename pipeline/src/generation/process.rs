@@ -44,7 +44,10 @@ impl ModelProcess {
         };
         let mut child = piped.spawn().map_err(failed)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let asks = child.stdin.take().map(BufWriter::new);
         let (sender, events) = channel();
+        // From here on an early end stops the process.
+        let mut process = Self { program: program.clone(), child, asks, events, errors: None };
         let read = move || {
             let lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines());
             for line in lines.map_while(Result::ok) {
@@ -60,9 +63,8 @@ impl ModelProcess {
             String::from_utf8_lossy(&text).into_owned()
         };
         thread::Builder::new().spawn(read).map_err(failed)?;
-        let errors = Some(thread::Builder::new().spawn(gather).map_err(failed)?);
-        let asks = child.stdin.take().map(BufWriter::new);
-        Ok(Self { program, child, asks, events, errors })
+        process.errors = Some(thread::Builder::new().spawn(gather).map_err(failed)?);
+        Ok(process)
     }
 
     /// Waits until the model is loaded, and returns how many tokens a sequence has at most.

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_console::grouped;
 use ratdata_schemas::ProgressFile;
 
 use crate::ui::Ui;
-use ratdata_console::grouped;
 
 /// How often a plain line is printed where the line cannot be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
