@@ -41,7 +41,7 @@ pub(crate) use byte_chars::byte_level_chars;
 #[cfg(test)]
 pub(crate) use models::character_map;
 use models::{Bpe, Model, Scratch, Unigram, WordLevel, WordPiece};
-pub(crate) use models::{BpeOptions, Trie};
+pub(crate) use models::{BpeOptions, Trie, piece_link};
 pub(crate) use normalizers::CharacterMap;
 use normalizers::{Buffers, Normalizers};
 use pre_tokenizers::{Pieces, PreTokenizers};

@@ -1,6 +1,7 @@
 //! Models: each gives the ids of a unit as the model of its name in Hugging Face `tokenizers` does.
 
 mod bpe;
+pub(crate) mod piece_link;
 mod trie;
 mod unigram;
 mod word_level;

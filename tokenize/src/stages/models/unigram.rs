@@ -6,16 +6,11 @@
 
 use super::super::stop::Stop;
 use super::Scratch;
+use super::piece_link::{LONGEST_LINKED, MOST_LINKED, link, to_link, utf8_len};
 use super::trie::Trie;
 
 /// What an unknown character is worth less than the worst piece.
 const UNKNOWN_PENALTY: f64 = 10.0;
-
-/// How many bits of a link are an id; the others are a length.
-const ID_BITS: u32 = 20;
-
-/// The longest piece, whose length fits in a link.
-const LONGEST: usize = (1 << (32 - ID_BITS)) - 1;
 
 /// The model.
 #[derive(Debug)]
@@ -42,7 +37,7 @@ impl Unigram {
         byte_fallback: bool,
     ) -> Result<Self, String> {
         let longest = pieces.iter().map(|(piece, _)| piece.len()).max().unwrap_or(0);
-        if longest > LONGEST || pieces.len() > 1 << ID_BITS {
+        if longest > LONGEST_LINKED || pieces.len() > MOST_LINKED {
             return Err("its pieces are too long or too many".into());
         }
         if unknown.is_some_and(|id| id as usize >= pieces.len()) {
@@ -155,19 +150,6 @@ impl Unigram {
     }
 }
 
-/// Makes a link.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "no piece is longer than `LONGEST`")]
-fn to_link(len: usize, id: u32) -> u32 {
-    (len as u32) << ID_BITS | id
-}
-
-/// Returns the length and the id of a link.
-#[inline]
-fn link(bits: u32) -> (usize, u32) {
-    ((bits >> ID_BITS) as usize, bits & ((1 << ID_BITS) - 1))
-}
-
 /// Turns the links of the best way around: each is then where its piece begins, not where it ends.
 fn turn(links: &mut [u32]) {
     let mut at = links.len() - 1;
@@ -179,16 +161,5 @@ fn turn(links: &mut [u32]) {
         }
         after = this;
         at -= link(this).0;
-    }
-}
-
-/// Returns the length of the character that begins with a byte.
-#[inline]
-fn utf8_len(lead: u8) -> usize {
-    match lead {
-        0..0x80 => 1,
-        0x80..0xe0 => 2,
-        0xe0..0xf0 => 3,
-        0xf0.. => 4,
     }
 }

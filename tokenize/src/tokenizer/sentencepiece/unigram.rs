@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use ratdata_schemas::{TokenId, narrow};
+use ratdata_schemas::TokenId;
 use rustc_hash::FxHashMap;
 
 use super::model::{PieceKind, ScoredPiece, SentencePieceModel};
@@ -15,18 +15,13 @@ use super::normalizer::Normalizer;
 use crate::bounds::Bound;
 use crate::engine::id_width::IdWidth;
 use crate::stages::Trie;
+use crate::stages::piece_link::{LONGEST_LINKED, MOST_LINKED, link, to_link, utf8_len};
 
 /// What an unknown character is worth less than the worst piece.
 const UNKNOWN_PENALTY: f32 = 10.0;
 
 /// A sum that is further from zero than this becomes zero, and those after it are as much nearer to zero.
 const LARGE: f32 = 100_000.0;
-
-/// How many bits of a link are an id; the others are a length.
-const ID_BITS: u32 = 20;
-
-/// The longest piece, whose length fits in a link.
-const LONGEST: usize = (1 << (32 - ID_BITS)) - 1;
 
 /// A model made ready.
 #[derive(Debug)]
@@ -49,8 +44,8 @@ pub(crate) struct Unigram {
 impl Unigram {
     /// Makes a model, or says what in it is not covered.
     pub(crate) fn new(model: &SentencePieceModel) -> Result<Self, String> {
-        if model.pieces.len() > 1 << ID_BITS {
-            return Err(format!("it has more than {} pieces", 1 << ID_BITS));
+        if model.pieces.len() > MOST_LINKED {
+            return Err(format!("it has more than {MOST_LINKED} pieces"));
         }
         let normal = model.pieces.iter().filter(|piece| piece.kind == PieceKind::Normal);
         let least = normal.fold(f32::MAX, |least, piece| least.min(piece.score));
@@ -60,9 +55,9 @@ impl Unigram {
             let twice = || format!("its piece `{}` comes twice", piece.text);
             match piece.kind {
                 PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused => {
-                    if piece.text.is_empty() || piece.text.len() > LONGEST {
+                    if piece.text.is_empty() || piece.text.len() > LONGEST_LINKED {
                         return Err(format!(
-                            "its piece {id} is empty, or has more than {LONGEST} bytes"
+                            "its piece {id} is empty, or has more than {LONGEST_LINKED} bytes"
                         ));
                     }
                     if pieces.insert(piece.text.as_bytes().into(), id).is_some() {
@@ -293,27 +288,4 @@ impl Worker {
 #[expect(clippy::cast_possible_truncation, reason = "scores have this width")]
 fn bonus(bytes: usize) -> f32 {
     (bytes as f64 * 0.1 - 0.1) as f32
-}
-
-/// Makes a link.
-#[inline]
-fn to_link(len: usize, id: TokenId) -> u32 {
-    narrow::<usize, u32>(len) << ID_BITS | id
-}
-
-/// Returns the length and the id of a link.
-#[inline]
-fn link(bits: u32) -> (usize, TokenId) {
-    ((bits >> ID_BITS) as usize, bits & ((1 << ID_BITS) - 1))
-}
-
-/// Returns the length of the character that begins with a byte.
-#[inline]
-fn utf8_len(lead: u8) -> usize {
-    match lead {
-        0..0x80 => 1,
-        0x80..0xe0 => 2,
-        0xe0..0xf0 => 3,
-        0xf0.. => 4,
-    }
 }
