@@ -1,5 +1,7 @@
 //! A keyed permutation of the numbers below `len`, computed and never stored.
 
+use crate::split_mix::{STEP, finalize};
+
 /// How often the halves are mixed. Four rounds are enough for long ranges, tiny ones need more.
 const ROUNDS: usize = 8;
 
@@ -21,7 +23,7 @@ impl Permutation {
         let bits = u64::BITS - len.saturating_sub(1).leading_zeros();
         let mut state = mix(seed).wrapping_add(mix(epoch ^ 0x5bd1_e995_9d1c_a3f7));
         let keys = std::array::from_fn(|_| {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            state = state.wrapping_add(STEP);
             mix(state)
         });
         Self { len, half_bits: bits.div_ceil(2).max(1), keys }
@@ -54,10 +56,7 @@ impl Permutation {
 
 /// Mixes all bits of a word into all others (the finalizer of `SplitMix64`).
 pub(crate) fn mix(word: u64) -> u64 {
-    let mut mixed = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    finalize(word.wrapping_add(STEP))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ratdata_schemas::{Sampling, TokenId};
 
 use crate::convert::narrow;
+use crate::split_mix::{SplitMix64, finalize};
 
 /// Chooses the tokens of one request.
 #[derive(Clone, Debug)]
@@ -12,15 +13,15 @@ pub struct Chooser {
     sampling: Sampling,
     /// The tokens that were generated, which the repetition penalty is for.
     generated: BTreeSet<TokenId>,
-    state: u64,
+    random: SplitMix64,
 }
 
 impl Chooser {
     /// Makes a chooser that has chosen nothing.
     pub fn new(sampling: Sampling) -> Self {
         // Streams begin far apart, because the finalizer mixes all bits.
-        let state = mixed(sampling.seed ^ mixed(sampling.stream));
-        Self { sampling, generated: BTreeSet::new(), state }
+        let random = SplitMix64::new(finalize(sampling.seed ^ finalize(sampling.stream)));
+        Self { sampling, generated: BTreeSet::new(), random }
     }
 
     /// Chooses a token; none where a logit is not finite.
@@ -61,7 +62,7 @@ impl Chooser {
             sum += weights[kept];
             kept += 1;
         }
-        let mut left = self.uniform() * sum;
+        let mut left = self.random.uniform() * sum;
         for (&id, weight) in ids[..kept].iter().zip(&weights) {
             left -= weight;
             if left < 0.0 {
@@ -69,12 +70,6 @@ impl Chooser {
             }
         }
         narrow(ids[kept - 1])
-    }
-
-    /// Draws from 0 up to 1.
-    fn uniform(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        (mixed(self.state) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -87,13 +82,6 @@ fn best(logits: &[f64]) -> TokenId {
         }
     }
     narrow(best)
-}
-
-/// The finalizer of `SplitMix64`.
-fn mixed(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::convert::rounded;
+use crate::split_mix::SplitMix64;
 
 /// Draws the initial values of a model's parameters.
 ///
@@ -65,28 +66,21 @@ fn hash(parts: &[&[u8]]) -> u64 {
     u64::from_le_bytes(first)
 }
 
-/// A stream of random numbers: `SplitMix64`, whose state begins with a hash of seed and name.
+/// A stream of random numbers that begins with a hash of seed and name.
 struct Stream {
-    state: u64,
+    random: SplitMix64,
     spare: Option<f64>,
 }
 
 impl Stream {
     fn new(seed: u64, name: &str) -> Self {
-        Self { state: hash(&[&seed.to_le_bytes(), name.as_bytes()]), spare: None }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        let random = SplitMix64::new(hash(&[&seed.to_le_bytes(), name.as_bytes()]));
+        Self { random, spare: None }
     }
 
     /// Draws from [0, 1).
     fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        self.random.uniform()
     }
 
     /// Draws from the standard normal distribution, by the Box-Muller transform.
@@ -122,6 +116,6 @@ mod tests {
         let mut first = Stream::new(1, "layers.0.ffn.fc1");
         let mut second = Stream::new(1, "layers.1.ffn.fc1");
 
-        assert_ne!(first.next(), second.next());
+        assert_ne!(first.random.next(), second.random.next());
     }
 }
