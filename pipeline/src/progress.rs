@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_console::{grouped, sized_f};
 use ratdata_schemas::ProgressFile;
 use ratdata_tokenize::corpus::Progress;
 use ratdata_tokenize::hub::FetchProgress;
@@ -14,7 +15,6 @@ use crate::interrupt;
 use crate::plain::plain;
 use crate::ui::Ui;
 use crate::watcher::{Done, work_and_show};
-use ratdata_console::{grouped, sized_f};
 
 /// How often a plain line is printed where the line cannot be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);

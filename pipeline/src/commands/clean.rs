@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
+use ratdata_console::sized;
 use ratdata_schemas::remove_folder_if_exists;
 use serde::Serialize;
 
@@ -15,7 +16,6 @@ use crate::interrupt;
 use crate::library_failures::store_failure;
 use crate::store::{Store, Unused};
 use crate::ui::Ui;
-use ratdata_console::sized;
 
 /// Remove results that no pipeline refers to, after showing them
 ///

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ratdata_console::grouped;
 use ratdata_schemas::{
     BinSet, Checksum, Manifest, ManifestError, ShardRecord, SplitRecord, StagedFile,
     manifest_checksum,
@@ -15,7 +16,6 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::ui::Ui;
-use ratdata_console::grouped;
 
 /// Count the documents and tokens of each source
 ///

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ratdata_console::grouped;
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
@@ -16,7 +17,6 @@ use crate::store::Store;
 use crate::summary::BinsSummary;
 use crate::trainer::Trainer;
 use crate::ui::Ui;
-use ratdata_console::grouped;
 
 /// Run everything on a small corpus made on the spot
 ///

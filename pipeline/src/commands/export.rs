@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use ratdata_console::sized;
 use ratdata_schemas::{Carried, Manifest, Semantics, SplitRecord, TokenId};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
@@ -15,7 +16,6 @@ use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
 use crate::transcode::{self, ExportJob, ExportLayout, Exported, ExportedFile};
 use crate::ui::Ui;
-use ratdata_console::sized;
 
 /// Write an artifact in the layout of another tool
 ///

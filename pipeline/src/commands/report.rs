@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use ratdata_console::sized;
 use ratdata_schemas::{ArtifactError, Dtype, MANIFEST_FILE, StagedFile};
 use serde::Serialize;
 
@@ -13,7 +14,6 @@ use crate::inspect::{Subject, find_tokenizer};
 use crate::interrupt;
 use crate::report::{Report, Wanted, artifact_of, is_run};
 use crate::ui::Ui;
-use ratdata_console::sized;
 
 /// Write a page with plots about an artifact
 ///

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use ratdata_console::{grouped, sized};
 use ratdata_schemas::recipe::{Algorithm, Form, Task, Truncate};
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
@@ -23,7 +24,6 @@ use crate::number::{thread_count, threads_of};
 use crate::progress::{FetchBars, RowProgress};
 use crate::summary::PackSummary;
 use crate::ui::Ui;
-use ratdata_console::{grouped, sized};
 
 /// Turn instruction data into rows with loss masks
 ///

@@ -4,6 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use ratdata_console::grouped;
 use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
@@ -22,7 +23,6 @@ use crate::number::{count, thread_count, threads_of, whole};
 use crate::progress::{FetchBars, JobProgress};
 use crate::summary::{BinsSummary, EstimateSummary};
 use crate::ui::Ui;
-use ratdata_console::grouped;
 
 /// Turn text into memory-mapped token bins
 ///

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use ratdata_console::{grouped, sized};
 use ratdata_schemas::{ArtifactError, Checksum, Known, Manifest, ManifestError, manifest_checksum};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::source::SourceFile;
@@ -16,7 +17,6 @@ use crate::ui::Ui;
 use crate::verify::{
     Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
 };
-use ratdata_console::{grouped, sized};
 
 /// Prove that an artifact is what its manifest says
 ///

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use ratdata_console::sized;
 use ratdata_schemas::recipe::Task;
 use ratdata_schemas::{
     Checksum, FileState, FoldersAbove, Identity, Known, MANIFEST_FILE, Manifest,
@@ -25,7 +26,6 @@ use super::step_key::{Key, Role};
 use super::step_kind::key;
 use crate::interrupt;
 use crate::transcode;
-use ratdata_console::sized;
 
 /// From how many bytes on it is said that they are read, since that takes its time.
 const WORTH_SAYING: u64 = 1 << 30;

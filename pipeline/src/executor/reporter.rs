@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use ratdata_console::sized;
 use ratdata_schemas::{ArtifactError, RunEvent, RunEventKind, RunOutcome};
 
 use super::running_step::{RunningStep, tail, words_of};
@@ -17,7 +18,6 @@ use crate::library_failures::store_failure;
 use crate::store::runs::{EVENTS, record};
 use crate::ui::Ui;
 use crate::watcher::work_and_show;
-use ratdata_console::sized;
 
 /// How often it is told how far the running steps are.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);

@@ -6,10 +6,10 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ratdata_console::{grouped, sized, sized_f};
 use ratdata_schemas::{RunEventKind, StepProgress};
 
 use crate::store;
-use ratdata_console::{grouped, sized, sized_f};
 
 /// Over how long a rate is taken.
 const RATE_OVER: Duration = Duration::from_secs(10);

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ratdata_console::{grouped, sized};
 use ratdata_schemas::MappedFile;
 use safetensors::SafeTensors;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
-use ratdata_console::{grouped, sized};
 
 /// The content of a file of weights.
 #[derive(Debug, Serialize)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::view::{IdCount, Inspection, LengthsView, SplitView, StreamView};
 use ratdata_console::{grouped, sized};
+
+use super::view::{IdCount, Inspection, LengthsView, SplitView, StreamView};
 
 /// The width of the longest bar.
 const BAR: usize = 40;

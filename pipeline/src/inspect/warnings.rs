@@ -1,8 +1,9 @@
 //! Warnings: what a practitioner would check.
 
+use ratdata_console::grouped;
+
 use super::documents::Contents;
 use super::view::{Inspection, SplitView};
-use ratdata_console::grouped;
 
 /// A longer run of one id gives a warning.
 const ODD_RUN: u64 = 512;

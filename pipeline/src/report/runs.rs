@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ratdata_console::grouped;
 use serde::{Deserialize, Serialize};
 
 use super::lineage::Node;
-use ratdata_console::grouped;
 use ratdata_console::{Plot, Scale, Series, amount};
 
 /// The measurements of a run, one JSON object a line, and the configuration that it ran with.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ratdata_console::{Plot, Scale, Series, amount};
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
 use super::samples::visible;
 use crate::inspect::{IdCount, Inspection, SplitView};
-use ratdata_console::{Plot, Scale, Series, amount};
 use ratdata_console::{grouped, sized};
 
 /// The most lines of a table; a longer one is cut, with a note.
