@@ -9,6 +9,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use ratdata_tests::files;
+use ratdata_tests::program::{self, stderr};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -25,29 +27,19 @@ impl Workshop {
     }
 
     fn make() -> Option<Self> {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_ratdata"));
-        if !program.with_file_name("ratdata-train").is_file() {
+        if !program::path().with_file_name("ratdata-train").is_file() {
             eprintln!("ratdata-train is not next to ratdata: nothing is generated");
             return None;
         }
         let made = Self { folder: tempfile::tempdir().unwrap() };
+        program::write_sample(made.folder.path());
         let run = |arguments: &[&str]| {
             let output = made.run(arguments);
             assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         };
-        run(&["sample", "--out", "demo", "-q"]);
-        run(&[
-            "tokenize",
-            "--tokenizer",
-            "demo/tokenizer",
-            "--input",
-            "demo/corpus",
-            "--out",
-            "tokens",
-            "--name",
-            "demo",
-            "-q",
-        ]);
+        let tokenize = ["tokenize", "--tokenizer", program::SAMPLE_TOKENIZER];
+        let places = ["--input", "demo/corpus", "--out", "tokens", "--name", "demo", "-q"];
+        run(&[&tokenize[..], &places].concat());
         made.write(
             "task.toml",
             "prompt = \"Question: {question}\\n\\nAnswer:\"\nmax_new_tokens = 12\n\
@@ -97,23 +89,18 @@ impl Workshop {
     }
 
     fn write(&self, name: &str, text: &str) {
-        File::create(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
+        files::write(&self.path(name), text);
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata"));
-        command.args(arguments).current_dir(self.folder.path());
-        command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.path("hub")).stdin(Stdio::null());
+        let mut command = program::command(self.folder.path(), arguments);
+        command.stdin(Stdio::null());
         command
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 fn stdout(output: &Output) -> String {

@@ -1,11 +1,11 @@
 //! `ratdata score`: tables, scores of rows, and one clear error for each wrong input.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use ratdata_tests::files::write;
+use ratdata_tests::program::run;
 use serde_json::Value;
 
 const ROWS: &str = "{\"pred\": \"The cat sat on the mat.\", \"answers\": [\"A cat sat on a mat\"]}\n\
@@ -13,23 +13,17 @@ const ROWS: &str = "{\"pred\": \"The cat sat on the mat.\", \"answers\": [\"A ca
     {\"pred\": \"\", \"answers\": [\"anything\"]}\n";
 
 fn score(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata"));
-    let output = command.arg("score").args(arguments).current_dir(folder).output().unwrap();
+    let output = run(folder, &[&["score"], arguments].concat());
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-fn write(folder: &Path, name: &str, text: &[u8]) {
-    fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
-    File::create(folder.join(name)).unwrap().write_all(text).unwrap();
 }
 
 #[test]
 fn a_folder_of_tasks_gives_a_table_with_the_metric_of_each() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "p/hotpotqa.jsonl", ROWS.as_bytes());
-    write(folder.path(), "p/qmsum.jsonl", ROWS.as_bytes());
-    write(folder.path(), "p/notes.txt", b"no predictions");
+    write(&folder.path().join("p/hotpotqa.jsonl"), ROWS.as_bytes());
+    write(&folder.path().join("p/qmsum.jsonl"), ROWS.as_bytes());
+    write(&folder.path().join("p/notes.txt"), b"no predictions");
 
     let (status, stdout, stderr) = score(folder.path(), &["p"]);
 
@@ -43,7 +37,7 @@ fn a_folder_of_tasks_gives_a_table_with_the_metric_of_each() {
 #[test]
 fn json_has_the_score_of_each_row_and_a_folder_gets_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "x.jsonl", ROWS.as_bytes());
+    write(&folder.path().join("x.jsonl"), ROWS.as_bytes());
     let arguments = ["x.jsonl", "--metric", "f1,rouge-l,rouge-l-google", "--metric", "exact-match"];
 
     let (status, stdout, stderr) =
@@ -67,10 +61,13 @@ fn json_has_the_score_of_each_row_and_a_folder_gets_the_same() {
 #[test]
 fn each_mistake_has_its_own_message_and_status() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "good.jsonl", ROWS.as_bytes());
-    write(folder.path(), "broken.jsonl", b"{\"pred\": \"a\", \"answers\": [\"b\"]}\n{\"pred\": \n");
-    write(folder.path(), "bare.jsonl", b"{\"pred\": \"a\"}\n");
-    write(folder.path(), "empty.jsonl", b"\n");
+    write(&folder.path().join("good.jsonl"), ROWS.as_bytes());
+    write(
+        &folder.path().join("broken.jsonl"),
+        b"{\"pred\": \"a\", \"answers\": [\"b\"]}\n{\"pred\": \n",
+    );
+    write(&folder.path().join("bare.jsonl"), b"{\"pred\": \"a\"}\n");
+    write(&folder.path().join("empty.jsonl"), b"\n");
     fs::create_dir(folder.path().join("nothing")).unwrap();
 
     for (arguments, status, message, hint) in [
