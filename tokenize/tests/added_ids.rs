@@ -33,6 +33,8 @@ fn same(ours: &Tokenizer, oracle: &tokenizers::Tokenizer, texts: &[String]) {
             assert!(ids.iter().all(|&id| id < ours.vocab_size()));
         }
     }
+    let all: Vec<u32> = (0..ours.vocab_size()).collect();
+    assert_eq!(ours.decode(&all), oracle.decode(&all, false).unwrap());
     let largest = oracle.get_vocab(true).into_values().max().unwrap();
     assert!(ours.vocab_size() > largest, "{} for the id {largest}", ours.vocab_size());
     for (&id, token) in oracle.get_added_vocabulary().get_added_tokens_decoder() {
@@ -110,6 +112,18 @@ fn a_token_in_a_hole_may_take_the_id_of_a_piece() {
 
     same(&ours, &oracle, &["ab<x>cc".to_owned()]);
     assert_eq!(ours.piece(10), Some("<x>"));
+}
+
+#[test]
+fn a_token_that_takes_the_id_of_a_normalized_one_is_found_by_the_text_of_that() {
+    let folder = tempfile::tempdir().unwrap();
+    // The space gets the id 10, which is the id of the piece `ab`, too.
+    let ids = [0, 1, 8, 3, 10, 5, 7, 11, 2, 9];
+    let tokens = [added(0, " ", false, true), added(0, "ab", false, true)];
+
+    let (ours, oracle) = load(folder.path(), &file(&bpe(&ids), &tokens, 0));
+
+    same(&ours, &oracle, &["▁".to_owned(), "ab c".to_owned()]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Token {
     pub(crate) rstrip: bool,
     pub(crate) normalized: bool,
     pub(crate) special: bool,
+    /// The texts of the normalized tokens that had its id before it.
+    pub(crate) replaced: Vec<String>,
 }
 
 /// The tokens of one pass.

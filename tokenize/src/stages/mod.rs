@@ -26,6 +26,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -106,14 +107,11 @@ impl Stages {
                 WordPiece::new(pieces.iter().copied(), prefix, unknown, *most_chars)?,
             ),
         };
-        let mut buffers = Buffers::default();
         let (mut raw, mut normalized) = (Vec::new(), Vec::new());
         for token in tokens {
             if token.normalized {
-                let rewritten = normalizers.apply(&token.content, None, &mut buffers);
-                let text = match rewritten {
-                    Ok((text, _)) => text.to_owned(),
-                    Err(_) => return Err("its added tokens cannot be normalized".into()),
+                let Ok(text) = normalized_text(&token, &normalizers) else {
+                    return Err("its added tokens cannot be normalized".into());
                 };
                 normalized.push((token, text));
             } else {
@@ -129,6 +127,21 @@ impl Stages {
     pub(crate) fn memory(&self) -> usize {
         self.model.memory()
     }
+}
+
+/// Returns the text by which a normalized token is found.
+///
+/// That is its own text, normalized. Where normalizing changes nothing, it is the last text of a token with the
+/// same id before it that normalizing did change: `tokenizers` keeps these texts by their ids.
+fn normalized_text(token: &Token, normalizers: &Normalizers) -> Result<String, Stop> {
+    let mut buffers = Buffers::default();
+    for content in iter::once(&token.content).chain(token.replaced.iter().rev()) {
+        let (text, _) = normalizers.apply(content, None, &mut buffers)?;
+        if text != content {
+            return Ok(text.to_owned());
+        }
+    }
+    Ok(token.content.clone())
 }
 
 /// One thread's stages: the shared tables, and what the thread keeps for itself.

@@ -149,6 +149,7 @@ mod tests {
                 content: (*name).to_owned(),
                 special: true,
                 normalized: false,
+                replaced: Vec::new(),
             })
             .collect()
     }

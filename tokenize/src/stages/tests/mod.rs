@@ -108,6 +108,7 @@ fn stages(file: &Value, oracle: &Tokenizer) -> Result<Stages, String> {
             rstrip: flag("rstrip"),
             normalized: flag("normalized"),
             special: flag("special"),
+            replaced: Vec::new(),
         }
     });
     let normalizer = serde_json::from_value(part("normalizer")).unwrap();

@@ -107,6 +107,7 @@ mod tests {
                 content: content.to_owned(),
                 special: false,
                 normalized,
+                replaced: Vec::new(),
             })
             .collect();
         let mut stretches = Vec::new();

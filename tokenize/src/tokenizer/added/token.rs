@@ -10,4 +10,8 @@ pub(crate) struct AddedToken {
     pub(crate) special: bool,
     /// Whether it is found in normalized text, after those that are not.
     pub(crate) normalized: bool,
+    /// The texts of the normalized tokens that had its id before it, in their order.
+    ///
+    /// Hugging Face `tokenizers` keeps the normalized text of such a token, and finds this one by it.
+    pub(crate) replaced: Vec<String>,
 }

@@ -5,6 +5,8 @@
 //! get N, N + 1 and so on, whether or not the vocabulary has such an id already. One that comes again
 //! keeps its id and takes the new flags.
 
+use std::mem;
+
 use ratdata_schemas::{TokenId, narrow};
 use rustc_hash::FxHashMap as HashMap;
 
@@ -60,6 +62,7 @@ pub(crate) fn number(entries: &[AddedEntry], vocabulary: Option<&Vocabulary<'_>>
             content: entry.content.clone(),
             special,
             normalized: entry.normalized,
+            replaced: Vec::new(),
         };
         if id != entry.id && known.is_none() {
             let first = || Moved { count: 0, first: token.clone(), said: entry.id };
@@ -67,7 +70,9 @@ pub(crate) fn number(entries: &[AddedEntry], vocabulary: Option<&Vocabulary<'_>>
         }
         // Where two have one id, the later one is the only one that is looked for.
         if let Some(&place) = by_id.get(&id) {
-            tokens[place] = token;
+            let before = mem::replace(&mut tokens[place], token);
+            let texts = before.normalized.then_some(before.content);
+            tokens[place].replaced = before.replaced.into_iter().chain(texts).collect();
         } else {
             by_id.insert(id, tokens.len());
             tokens.push(token);
@@ -121,6 +126,18 @@ mod tests {
         let ids = numbered(&entries, r#"{"a": 0, "c": 2}"#);
 
         assert_eq!(ids, [(2, "<far>".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_token_keeps_the_texts_of_normalized_tokens_that_it_replaces() {
+        let normalized = |content| AddedEntry { normalized: true, ..entry(9, content, false) };
+        let entries = [normalized("x"), entry(9, "c", false), normalized("c"), normalized("y")];
+        let vocabulary: Vocabulary<'_> = serde_json::from_str(r#"{"a": 0, "c": 2}"#).unwrap();
+
+        let tokens = number(&entries, Some(&vocabulary)).tokens;
+
+        assert_eq!(tokens[0].replaced, ["x"]);
+        assert_eq!(tokens[1].replaced, [""; 0]);
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn tokens(entries: &[AddedEntry], added: &[AddedToken]) -> Vec<Token> {
             rstrip: flag(|entry| entry.rstrip),
             normalized: token.normalized,
             special: token.special,
+            replaced: token.replaced.clone(),
         }
     };
     added.iter().map(token).collect()

@@ -119,6 +119,7 @@ impl RankedVocabulary {
             content: content.clone(),
             special: true,
             normalized: false,
+            replaced: Vec::new(),
         };
         self.specials.iter().map(token).collect()
     }

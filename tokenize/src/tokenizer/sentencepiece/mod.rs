@@ -76,6 +76,7 @@ pub(crate) fn added(model: &SentencePieceModel) -> Vec<AddedToken> {
             content: piece.text.clone(),
             special: true,
             normalized: false,
+            replaced: Vec::new(),
         })
         .collect()
 }
