@@ -34,6 +34,33 @@ pub struct GenerationRequest {
     pub ends: Vec<TokenId>,
     /// How a token is chosen.
     pub sampling: Sampling,
+    /// Which log-probabilities are reported; without this none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<WantedLogprobs>,
+}
+
+/// The log-probabilities that a request asks for. They are natural logarithms of the model's own
+/// probabilities: before the temperature, the penalty and the choice of likely tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedLogprobs {
+    /// How many of the most likely tokens are reported at each position.
+    pub top: usize,
+    /// Whether the tokens of the prompt are reported, too.
+    pub prompt: bool,
+}
+
+/// The log-probability of a token after the tokens before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenLogprob {
+    /// The token.
+    pub token: TokenId,
+    /// Its log-probability.
+    pub logprob: f64,
+    /// The most likely tokens of the position with theirs, most likely first, of equal ones the lowest
+    /// id first. Where the token is one of them, it has the same number here.
+    pub top: Vec<(TokenId, f64)>,
 }
 
 /// How a token is chosen.
@@ -76,6 +103,19 @@ pub enum GenerationEvent {
         /// Requests and their tokens.
         tokens: Vec<(u64, TokenId)>,
     },
+    /// What the model says of the tokens of a prompt, before the first new token.
+    PromptLogprobs {
+        /// The request.
+        id: u64,
+        /// All tokens of the prompt but the first, which nothing is before.
+        logprobs: Vec<TokenLogprob>,
+    },
+    /// New tokens of requests that ask for log-probabilities, in place of [`GenerationEvent::Tokens`]. A
+    /// token that ends a text is reported, too.
+    TokenLogprobs {
+        /// Requests and their tokens.
+        logprobs: Vec<(u64, TokenLogprob)>,
+    },
     /// A request is done.
     Ended {
         /// The request.
@@ -113,8 +153,14 @@ mod tests {
     #[test]
     fn a_line_reads_back_as_itself() {
         let sampling = Sampling { temperature: 0.7, ..Sampling::default() };
-        let request =
-            GenerationRequest { id: 3, prompt: vec![1, 2], max_new: 4, ends: vec![2], sampling };
+        let request = GenerationRequest {
+            id: 3,
+            prompt: vec![1, 2],
+            max_new: 4,
+            ends: vec![2],
+            sampling,
+            logprobs: Some(WantedLogprobs { top: 1, prompt: true }),
+        };
         let event = GenerationEvent::Tokens { tokens: vec![(3, 7)] };
 
         let ask = serde_json::to_string(&GenerationAsk::Generate(request.clone())).unwrap();

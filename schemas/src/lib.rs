@@ -73,7 +73,10 @@ pub use bin_set::{BinSet, BinSetError, Shard, manifest_checksum};
 pub use checksum::Checksum;
 pub use file_record::FileRecord;
 pub use folders_above::FoldersAbove;
-pub use generation::{EndReason, GenerationAsk, GenerationEvent, GenerationRequest, Sampling};
+pub use generation::{
+    EndReason, GenerationAsk, GenerationEvent, GenerationRequest, Sampling, TokenLogprob,
+    WantedLogprobs,
+};
 pub use identity::{FileState, Identity};
 pub use index::DocIndex;
 pub use known::{Facts, Known, TOUCHED};

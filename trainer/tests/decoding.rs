@@ -34,9 +34,14 @@ fn ids(seed: u32, len: usize) -> Vec<u32> {
 
 /// The logits of every position, by the full forward pass.
 fn full(model: &Model, ids: &[u32]) -> Vec<Vec<f32>> {
+    full_of(model, ids, SEQ)
+}
+
+/// The same for a model of another length.
+fn full_of(model: &Model, ids: &[u32], seq: usize) -> Vec<Vec<f32>> {
     let mut padded: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-    padded.resize(SEQ, 0);
-    let tokens = Tensor::<2, Int>::from_data(TensorData::new(padded, [1, SEQ]), &Device::flex());
+    padded.resize(seq, 0);
+    let tokens = Tensor::<2, Int>::from_data(TensorData::new(padded, [1, seq]), &Device::flex());
     let logits = model.forward(tokens, &Documents::OnePerRow);
     let logits = logits.narrow(1, 0, ids.len()).into_data().try_to_vec::<f32>().unwrap();
     logits.chunks(61).map(<[f32]>::to_vec).collect()
@@ -70,6 +75,33 @@ fn step_by_step_is_the_full_forward_pass() {
                 let error = difference(found, expected);
                 assert!(error < 1e-4, "{mixers}, prompt of {prompt}: {error}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_position_of_a_prompt_is_reported_as_the_full_forward_pass_has_it() {
+    for mixers in PATTERNS {
+        let mut config = model(mixers).config().clone();
+        config.seq_len = 600.try_into().unwrap();
+        let model = config.init(&Device::flex(), 5);
+        // One token, a part of a piece, a piece, and more than two pieces.
+        for len in [1, 2, CHUNK, 255, 256, 257, 530] {
+            let ids = ids(2, len);
+            let mut caches = model.caches(1, &Device::flex());
+
+            let mut found: Vec<f32> = Vec::new();
+            let last = model.prefill_reporting(&mut caches, 0, &ids, |piece| {
+                found.extend(values(piece));
+            });
+            let last = values(last);
+
+            let mut plain = model.caches(1, &Device::flex());
+            assert_eq!(last, values(model.prefill(&mut plain, 0, &ids)), "{mixers}, {len}");
+            found.extend(last);
+            let expected = full_of(&model, &ids, 600).concat();
+            let error = difference(&found, &expected);
+            assert!(error < 1e-4, "{mixers}, prompt of {len}: {error}");
         }
     }
 }

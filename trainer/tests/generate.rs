@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use ratdata_schemas::{
-    EndReason, GenerationAsk, GenerationEvent, GenerationRequest, Sampling, TokenId,
+    EndReason, GenerationAsk, GenerationEvent, GenerationRequest, Sampling, TokenId, TokenLogprob,
+    WantedLogprobs,
 };
 use tempfile::TempDir;
 
@@ -62,7 +63,8 @@ fn run(args: &[&str], lines: &str) -> (i32, String, String) {
 }
 
 fn request(id: u64, prompt: Vec<TokenId>, max_new: usize) -> GenerationRequest {
-    GenerationRequest { id, prompt, max_new, ends: vec![2], sampling: Sampling::default() }
+    let sampling = Sampling::default();
+    GenerationRequest { id, prompt, max_new, ends: vec![2], sampling, logprobs: None }
 }
 
 fn lines(requests: Vec<GenerationRequest>) -> String {
@@ -81,6 +83,12 @@ fn results(stdout: &str) -> BTreeMap<u64, (Vec<TokenId>, String)> {
             GenerationEvent::Tokens { tokens } => {
                 for (id, token) in tokens {
                     found.entry(id).or_default().0.push(token);
+                }
+            }
+            GenerationEvent::PromptLogprobs { .. } => {}
+            GenerationEvent::TokenLogprobs { logprobs } => {
+                for (id, logprob) in logprobs {
+                    found.entry(id).or_default().0.push(logprob.token);
                 }
             }
             GenerationEvent::Ended { id, why } => {
@@ -138,6 +146,102 @@ fn a_text_ends_at_the_ids_that_end_it_which_are_not_reported() {
     assert_eq!(found[&0], (vec![8, 9, 10], format!("{:?}", EndReason::Eos)));
     assert_eq!(found[&1], (vec![], format!("{:?}", EndReason::Eos)));
     assert_eq!(found[&2], (vec![], format!("{:?}", EndReason::Length)));
+}
+
+/// What each request was told of its prompt, and of its new tokens.
+fn logprobs(stdout: &str) -> BTreeMap<u64, (Vec<TokenLogprob>, Vec<TokenLogprob>)> {
+    let mut found: BTreeMap<u64, (Vec<TokenLogprob>, Vec<TokenLogprob>)> = BTreeMap::new();
+    for line in stdout.lines() {
+        match serde_json::from_str(line).unwrap() {
+            GenerationEvent::PromptLogprobs { id, logprobs } => {
+                found.entry(id).or_default().0 = logprobs;
+            }
+            GenerationEvent::TokenLogprobs { logprobs } => {
+                for (id, logprob) in logprobs {
+                    found.entry(id).or_default().1.push(logprob);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn log_probabilities_are_the_same_in_any_batch_and_change_no_token() {
+    let wanted = |top, prompt| Some(WantedLogprobs { top, prompt });
+    let mut requests: Vec<GenerationRequest> = (0..6_u32)
+        .map(|i| {
+            let prompt = (0..=i * 7).map(|at| (at + i) % 30 + 3).collect();
+            let logprobs = wanted(i as usize, i % 2 == 0);
+            GenerationRequest { logprobs, ..request(i.into(), prompt, i as usize) }
+        })
+        .collect();
+    requests[4].ends = vec![5 + 28];
+    let plain: Vec<GenerationRequest> = requests
+        .iter()
+        .map(|request| GenerationRequest { logprobs: None, ..request.clone() })
+        .collect();
+    let run = |batch: &str, requests: &[GenerationRequest]| {
+        let (status, stdout, stderr) =
+            run(&["tiny-rat", "--device", "cpu", "--batch", batch], &lines(requests.to_vec()));
+        assert_eq!(status, 0, "{stderr}");
+        stdout
+    };
+
+    let told = run("1", &requests);
+
+    let found = logprobs(&told);
+    let without = results(&run("8", &plain));
+    assert_eq!(found, logprobs(&run("8", &requests)));
+    for (id, request) in (0..).zip(&requests) {
+        let (prompt, new) = found.get(&id).cloned().unwrap_or_default();
+        let expected = if id % 2 == 0 { request.prompt.len() - 1 } else { 0 };
+        assert_eq!(prompt.len(), expected, "{id}");
+        let tokens: Vec<TokenId> = prompt.iter().map(|logprob| logprob.token).collect();
+        assert!(expected == 0 || tokens == request.prompt[1..], "{id}");
+        // The token that ends the text has an entry, too, and is no part of the text.
+        let new: Vec<&TokenLogprob> =
+            new.iter().filter(|new| !request.ends.contains(&new.token)).collect();
+        let tokens: Vec<TokenId> = new.iter().map(|logprob| logprob.token).collect();
+        assert_eq!(tokens, without[&id].0, "{id}");
+        for logprob in prompt.iter().chain(new.iter().copied()) {
+            let top = &logprob.top;
+            assert_eq!(top.len(), id as usize);
+            assert!(top.is_sorted_by(|a, b| a.1 >= b.1) && logprob.logprob <= 0.0);
+            assert!(top.iter().all(|&(token, value)| {
+                token != logprob.token || value.to_bits() == logprob.logprob.to_bits()
+            }));
+        }
+        for new in new.iter().filter(|new| !new.top.is_empty()) {
+            assert_eq!(new.top[0], (new.token, new.logprob), "the choice is greedy");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_prompts_does_not_keep_a_sequence_waiting() {
+    let long = request(0, vec![3, 4, 5], 30);
+    let floods = (1..1200).map(|id| {
+        let logprobs = Some(WantedLogprobs { top: 1, prompt: true });
+        GenerationRequest { logprobs, ..request(id, vec![7; 40], 1) }
+    });
+    let (status, stdout, stderr) = run(
+        &["tiny-rat", "--device", "cpu", "--batch", "4"],
+        &lines(std::iter::once(long).chain(floods).collect()),
+    );
+
+    assert_eq!(status, 0, "{stderr}");
+    let ended: Vec<u64> = stdout
+        .lines()
+        .filter_map(|line| match serde_json::from_str(line).unwrap() {
+            GenerationEvent::Ended { id, .. } => Some(id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ended.len(), 1200);
+    // Of some 1,024 tokens of prompts there are 26 prompts a round, and the text takes 30 rounds.
+    assert!(*ended.last().unwrap() != 0, "the sequence is the last one");
 }
 
 #[test]

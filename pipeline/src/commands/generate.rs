@@ -2,18 +2,15 @@
 
 use std::io::Read;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ratdata_schemas::{Manifest, Sampling, TokenizerRecord};
-use ratdata_tokenize::tokenizer::Tokenizer;
+use ratdata_schemas::Sampling;
 
 use crate::failure::{Failure, Kind};
 use crate::generation::{
-    Prompt, PromptSet, RUN_HINT, Settings, Target, Words, answer, continue_texts,
+    Prompt, PromptSet, Settings, Target, Words, answer, check_run, continue_texts, tokenizer_of,
 };
-use crate::inspect::{find_tokenizer, missing_tokenizer};
 use crate::number::{jobs, whole};
-use crate::report::data_of;
 use crate::ui::Ui;
 
 /// Generate text with a trained model
@@ -141,21 +138,19 @@ pub(crate) fn generate(ui: &Ui, args: &GenerateArgs) -> Result<(), Failure> {
         );
         return Err(Failure::message(Kind::Usage, message).hinted(Some("add `--temperature 0.8`")));
     }
-    if !args.run.is_dir() {
-        let message = format!("{}: no such run", args.run.display());
-        return Err(Failure::message(Kind::Usage, message).hinted(Some(RUN_HINT)));
-    }
+    check_run(&args.run)?;
     let settings = args.settings();
     let Some(input) = &args.input else {
         let prompts = given_prompts(args)?;
-        let tokenizer = tokenizer_of(ui, args, None)?;
+        let tokenizer = tokenizer_of(ui, &args.run, args.tokenizer.as_deref(), None)?;
         return continue_texts(ui, &settings, &prompts, args.num_return.get(), &tokenizer);
     };
     let mut set = PromptSet::read(input, &args.split)?;
     if let Some(limit) = args.limit {
         set.prompts.truncate(limit.get());
     }
-    let tokenizer = tokenizer_of(ui, args, Some((&set, input)))?;
+    let of_input = set.tokenizer.clone().map(|record| (record, input.clone()));
+    let tokenizer = tokenizer_of(ui, &args.run, args.tokenizer.as_deref(), of_input)?;
     let name = args.name.as_ref().map_or_else(|| set.name.clone(), ToString::to_string);
     let target = args.out.as_deref().map(|out| Target { out, name: &name, force: args.force });
     answer(ui, &settings, &set, &tokenizer, target)
@@ -213,29 +208,4 @@ fn stdin() -> Result<String, Failure> {
         text.truncate(text.trim_end_matches(['\r', '\n']).len());
     }
     Ok(text)
-}
-
-/// Finds the tokenizer: the given one, that of the input, or that of the data the run was trained on.
-fn tokenizer_of(
-    ui: &Ui,
-    args: &GenerateArgs,
-    input: Option<(&PromptSet, &Path)>,
-) -> Result<Tokenizer, Failure> {
-    let of_input = input.and_then(|(set, path)| Some((set.tokenizer.clone()?, path.to_owned())));
-    let of_run = || {
-        let above = args.run.parent().unwrap_or(Path::new("."));
-        let places =
-            data_of(&args.run).into_iter().flat_map(|data| [data.clone(), above.join(data)]);
-        places.into_iter().find_map(|path| Some((Manifest::read(&path).ok()?.tokenizer, path)))
-    };
-    let known: Option<(TokenizerRecord, PathBuf)> = of_input.or_else(of_run);
-    let (record, root) = match &known {
-        Some((record, root)) => (Some(record), root.as_path()),
-        None => (None, args.run.as_path()),
-    };
-    if let Some(tokenizer) = find_tokenizer(ui, args.tokenizer.as_deref(), record, root)? {
-        return Ok(tokenizer);
-    }
-    let (message, hint) = missing_tokenizer(record);
-    Err(Failure::message(Kind::Usage, message).hinted(Some(hint)))
 }

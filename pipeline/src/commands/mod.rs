@@ -17,6 +17,7 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sample;
 pub(crate) mod score;
+pub(crate) mod serve;
 pub(crate) mod sft;
 pub(crate) mod status;
 pub(crate) mod tokenize;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Sample(sample::SampleArgs),
     Score(score::ScoreArgs),
+    Serve(Box<serve::ServeArgs>),
     Sft(Box<sft::SftArgs>),
     Status(status::StatusArgs),
     Tokenize(Box<tokenize::TokenizeArgs>),
@@ -77,6 +79,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Run(args) => run::run(ui, args, program),
         Command::Sample(args) => sample::sample(ui, args),
         Command::Score(args) => score::score(ui, args),
+        Command::Serve(args) => serve::serve(ui, args),
         Command::Sft(args) => sft::sft(ui, args),
         Command::Status(args) => status::status(ui, args, program),
         Command::Tokenize(args) => tokenize::tokenize(ui, args),

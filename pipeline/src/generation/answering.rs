@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ratdata_console::grouped;
 use ratdata_schemas::{ArtifactError, GenerationEvent, GenerationRequest};
-use ratdata_tokenize::tokenizer::Tokenizer;
+use ratdata_tokenize::tokenizer::{StoppingText, Tokenizer};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::completion::Completion;
 use super::predictions::{Begun, Predictions};
 use super::process::ModelProcess;
 use super::progress::{Counts, RowsLine};
@@ -141,22 +141,25 @@ impl Work<'_> {
         let longest = process.ready()?;
         counts.begun = Instant::now();
         let mut line = RowsLine::new(self.ui);
-        let mut texts: BTreeMap<u64, Completion> = BTreeMap::new();
+        let stops: Arc<[String]> = self.settings.stops.clone().into();
+        let mut texts: BTreeMap<u64, StoppingText> = BTreeMap::new();
         while !(left.is_empty() && texts.is_empty()) {
             while texts.len() < self.settings.batch + AHEAD
                 && let Some(row) = left.pop()
             {
                 process.ask(self.request(row, longest)?)?;
-                texts.insert(row as u64, Completion::default());
+                texts.insert(row as u64, StoppingText::new(self.tokenizer.stream(), stops.clone()));
             }
             match process.next()? {
-                GenerationEvent::Ready { .. } => {}
+                GenerationEvent::Ready { .. }
+                | GenerationEvent::PromptLogprobs { .. }
+                | GenerationEvent::TokenLogprobs { .. } => {}
                 GenerationEvent::Tokens { tokens } => {
                     counts.tokens += tokens.len() as u64;
                     for (id, token) in tokens {
                         let Some(text) = texts.get_mut(&id) else { continue };
                         let was_stopped = text.is_stopped();
-                        text.add(token, self.tokenizer, &self.settings.stops);
+                        text.push(token);
                         if text.is_stopped() && !was_stopped {
                             process.cancel(id)?;
                         }
@@ -164,8 +167,8 @@ impl Work<'_> {
                 }
                 GenerationEvent::Ended { id, .. } => {
                     let Some((row, prompt)) = self.row(id) else { continue };
-                    let Some(mut text) = texts.remove(&id) else { continue };
-                    sink.add(row, line_of(prompt, text.text(self.tokenizer)))?;
+                    let Some(text) = texts.remove(&id) else { continue };
+                    sink.add(row, line_of(prompt, &text.text()))?;
                     counts.done += 1;
                 }
                 GenerationEvent::Refused { id, reason, hint } => {
@@ -194,6 +197,7 @@ impl Work<'_> {
             prompt,
             ends: self.tokenizer.eos().into_iter().collect(),
             sampling: self.settings.sampling(id),
+            logprobs: None,
         })
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use ratdata_schemas::{EndReason, GenerationEvent, GenerationRequest};
-use ratdata_tokenize::tokenizer::Tokenizer;
+use ratdata_tokenize::tokenizer::{StoppingText, Tokenizer};
 use serde::Serialize;
 
-use super::completion::Completion;
 use super::process::ModelProcess;
 use super::prompts::Prompt;
 use super::settings::Settings;
@@ -46,22 +46,26 @@ pub(crate) fn continue_texts(
                 max_new: settings.new_tokens(None, ids.len(), longest),
                 ends: tokenizer.eos().into_iter().collect(),
                 sampling: settings.sampling(id),
+                logprobs: None,
             })?;
         }
     }
     let streams = total == 1 && !ui.json();
-    let mut texts: Vec<Completion> = vec![Completion::default(); total];
+    let stops: Arc<[String]> = settings.stops.clone().into();
+    let mut texts = vec![StoppingText::new(tokenizer.stream(), stops); total];
     let mut ended = BTreeMap::new();
     let mut shown = 0;
     while shown < total {
         match process.next()? {
-            GenerationEvent::Ready { .. } => {}
+            GenerationEvent::Ready { .. }
+            | GenerationEvent::PromptLogprobs { .. }
+            | GenerationEvent::TokenLogprobs { .. } => {}
             GenerationEvent::Tokens { tokens } => {
                 for (id, token) in tokens {
                     let number = usize::try_from(id).unwrap_or(usize::MAX);
                     let Some(text) = texts.get_mut(number) else { continue };
                     let was_stopped = text.is_stopped();
-                    let new = text.push(token, tokenizer, &settings.stops);
+                    let new = text.push(token);
                     if streams {
                         Ui::stream(new)?;
                     }
@@ -83,12 +87,11 @@ pub(crate) fn continue_texts(
         while let Some(&why) = ended.get(&(shown as u64)) {
             let text = &mut texts[shown];
             if streams {
-                Ui::stream(text.rest(tokenizer))?;
+                Ui::stream(&text.rest())?;
                 Ui::stream("\n")?;
             } else {
                 let end = end_of(text, why);
-                let whole = text.text(tokenizer).to_owned();
-                let (prompt, tokens) = (shown / copies, text.tokens());
+                let (prompt, whole, tokens) = (shown / copies, text.text(), text.tokens());
                 ui.emit(&Generated { prompt, text: whole, tokens, end })?;
             }
             shown += 1;
@@ -97,7 +100,7 @@ pub(crate) fn continue_texts(
     Ok(())
 }
 
-fn end_of(text: &Completion, why: EndReason) -> &'static str {
+fn end_of(text: &StoppingText, why: EndReason) -> &'static str {
     match why {
         _ if text.is_stopped() => "stop",
         EndReason::Eos => "eos",

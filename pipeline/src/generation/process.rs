@@ -1,13 +1,15 @@
 //! The trainer's process: it runs the model, and knows ids and no text.
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ratdata_schemas::{GenerationAsk, GenerationEvent, GenerationRequest};
+use ratdata_serve::ModelLink;
 
 use super::settings::Settings;
 use crate::failure::{Failure, Kind};
@@ -18,8 +20,20 @@ use crate::ui::Ui;
 /// How often a wait for an event checks for a signal.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a process may take to end after its last event.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What requests must fit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelBounds {
+    /// How many tokens a prompt and its continuation have together, at most.
+    pub(crate) longest: usize,
+    /// The ids are below this number.
+    pub(crate) vocab_size: usize,
+}
+
 /// A process with a model. It ends when this is dropped.
-pub(super) struct ModelProcess {
+pub(crate) struct ModelProcess {
     program: PathBuf,
     child: Child,
     asks: Option<BufWriter<ChildStdin>>,
@@ -29,7 +43,22 @@ pub(super) struct ModelProcess {
 
 impl ModelProcess {
     /// Starts the process. It loads the model while this program does other work.
-    pub(super) fn start(ui: &Ui, settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn start(ui: &Ui, settings: &Settings) -> Result<Self, Failure> {
+        Self::start_with(ui, settings, |_| {})
+    }
+
+    /// Starts the process so that Ctrl-C on the terminal does not reach it: this program ends it.
+    pub(crate) fn start_apart(ui: &Ui, settings: &Settings) -> Result<Self, Failure> {
+        Self::start_with(ui, settings, |command| {
+            command.process_group(0);
+        })
+    }
+
+    fn start_with(
+        ui: &Ui,
+        settings: &Settings,
+        set_up: impl FnOnce(&mut Command),
+    ) -> Result<Self, Failure> {
         let program = Trainer::find(ui)?.path(ui)?;
         let mut command = Command::new(&program);
         command.arg("generate").arg(&settings.run);
@@ -37,6 +66,7 @@ impl ModelProcess {
         if settings.grows {
             command.arg("--grow");
         }
+        set_up(&mut command);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let failed = |wrong: std::io::Error| {
             let message = format!("{}: cannot start: {wrong}", program.display());
@@ -69,11 +99,26 @@ impl ModelProcess {
 
     /// Waits until the model is loaded, and returns how many tokens a sequence has at most.
     pub(super) fn ready(&mut self) -> Result<usize, Failure> {
+        Ok(self.bounds()?.longest)
+    }
+
+    /// Waits until the model is loaded, and returns what requests must fit.
+    pub(crate) fn bounds(&mut self) -> Result<ModelBounds, Failure> {
         loop {
-            if let GenerationEvent::Ready { longest, .. } = self.next()? {
-                return Ok(longest);
+            if let GenerationEvent::Ready { longest, vocab_size } = self.next()? {
+                return Ok(ModelBounds { longest, vocab_size });
             }
         }
+    }
+
+    /// Gives the way to the process away; what is left is to end it.
+    pub(crate) fn link(&mut self) -> ModelLink {
+        let events = std::mem::replace(&mut self.events, channel().1);
+        let asks: Box<dyn Write + Send> = match self.asks.take() {
+            Some(asks) => Box::new(asks),
+            None => Box::new(std::io::sink()),
+        };
+        ModelLink { asks, events }
     }
 
     /// Sends a request.
@@ -114,10 +159,23 @@ impl ModelProcess {
         }
     }
 
+    /// Waits for the end of a process that has closed its stdout, or whose words nobody understands.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        while begun.elapsed() < LAST_WORDS {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(TICK / 10);
+        }
+        drop(self.child.kill());
+        self.child.wait().ok()
+    }
+
     /// Returns why the process has ended, by its own words.
-    fn failure(&mut self) -> Failure {
+    pub(crate) fn failure(&mut self) -> Failure {
         self.asks = None;
-        let status = self.child.wait().ok();
+        let status = self.ended();
         let text = self.errors.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         if let Err(interrupted) = interrupt::check() {
             return interrupted;

@@ -16,6 +16,7 @@ use ratdata_schemas::recipe::Date;
 #[derive(Debug)]
 pub struct ChatTemplate {
     pub(super) jinja: Jinja,
+    source: String,
     bos: String,
     pub(super) eos: String,
 }
@@ -29,7 +30,7 @@ impl ChatTemplate {
     /// The template is malformed; the message has its line and column.
     pub fn compile(source: &str, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
         let jinja = Jinja::compile(source, date)?;
-        Ok(Self { jinja, bos: bos.to_owned(), eos: eos.to_owned() })
+        Ok(Self { jinja, source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
     /// Reads the template of the `tokenizer_config.json` in the folder of a tokenizer file.
@@ -74,6 +75,31 @@ impl ChatTemplate {
     pub fn text(&self, messages: &[Value], tools: Option<&Value>) -> Result<String, RenderError> {
         let text = self.write(&Conversation::new(messages, tools, &Watch::default()), false)?;
         Ok(unmark(&text).map_or(text, |(text, _)| text))
+    }
+
+    /// Writes a conversation with the invitation to answer it.
+    ///
+    /// # Errors
+    ///
+    /// The template is wrong or refuses the conversation.
+    pub fn prompt(&self, messages: &[Value], tools: Option<&Value>) -> Result<String, RenderError> {
+        let text = self.write(&Conversation::new(messages, tools, &Watch::default()), true)?;
+        Ok(unmark(&text).map_or(text, |(text, _)| text))
+    }
+
+    /// Returns what the template writes behind the assistant's answer, up to the end of its turn; none
+    /// where that cannot be found.
+    pub fn closing(&self) -> Option<String> {
+        const ANSWER: &str = "Indeed.";
+        let talk = [("user", "Is it?"), ("assistant", ANSWER)]
+            .map(|(role, content)| serde_json::json!({"role": role, "content": content}));
+        let text = self.text(&talk, None).ok()?;
+        text.rsplit_once(ANSWER).map(|(_, closing)| closing.to_owned())
+    }
+
+    /// Returns the template as it was given.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Returns whether the template refuses the plainest conversation with the same words: then it

@@ -155,6 +155,114 @@ impl Decoder {
     }
 }
 
+/// What a decoder keeps of the ids of a text that comes piece by piece.
+#[derive(Clone, Debug)]
+pub(super) struct Partial {
+    /// Bytes that later ones may change: the first ones of a letter, or a run of bytes.
+    held: Vec<u8>,
+    /// What is still taken off the text's beginning; none once there is text.
+    strip: Option<(char, usize)>,
+}
+
+impl Decoder {
+    /// Returns the bytes of one id within a text.
+    pub(super) fn token_bytes(&self, id: TokenId) -> Vec<u8> {
+        match &self.joining {
+            Joining::Fallback { kinds, .. } => match kinds.get(id as usize) {
+                Some(PieceMeaning::Byte(byte)) => vec![*byte],
+                _ => self.part(id).unwrap_or_default().to_vec(),
+            },
+            Joining::Bytes { unknown, .. } => self.part(id).unwrap_or(unknown.as_bytes()).to_vec(),
+        }
+    }
+
+    /// Begins a text piece by piece; where it continues another text, nothing is taken off its
+    /// beginning.
+    pub(super) fn begin(&self, continues: bool) -> Partial {
+        let strip = match &self.joining {
+            Joining::Bytes { strip, .. } => strip.then_some((' ', 1)),
+            Joining::Fallback { strip, .. } => *strip,
+        };
+        Partial { held: Vec::new(), strip: strip.filter(|_| !continues) }
+    }
+
+    /// Decodes one more id, and appends to `text` what no later id changes.
+    pub(super) fn decode_next(&self, partial: &mut Partial, id: TokenId, text: &mut String) {
+        match &self.joining {
+            Joining::Bytes { unknown, .. } => {
+                let part = self.part(id).unwrap_or(unknown.as_bytes());
+                partial.held.extend_from_slice(part);
+                partial.settle_letters(text);
+            }
+            Joining::Fallback { kinds, .. } => match kinds.get(id as usize) {
+                Some(PieceMeaning::Byte(byte)) => partial.held.push(*byte),
+                Some(PieceMeaning::Text) => {
+                    let mut bytes = Vec::new();
+                    flush(&mut partial.held, &mut bytes);
+                    bytes.extend_from_slice(self.part(id).unwrap_or_default());
+                    partial.append(&text_of(bytes), text);
+                }
+                Some(PieceMeaning::Missing) | None => {}
+            },
+        }
+    }
+
+    /// Returns the text of the bytes that are held, as if no id followed.
+    pub(super) fn unsettled(&self, partial: &Partial) -> String {
+        let mut held = partial.held.clone();
+        let mut text = String::new();
+        if held.is_empty() {
+            return text;
+        }
+        if matches!(self.joining, Joining::Fallback { .. }) {
+            let mut bytes = Vec::new();
+            flush(&mut held, &mut bytes);
+            held = bytes;
+        }
+        partial.clone().append(&text_of(held), &mut text);
+        text
+    }
+}
+
+impl Partial {
+    /// Appends the letters that are whole, and a U+FFFD for bytes that no later ones make a letter.
+    fn settle_letters(&mut self, text: &mut String) {
+        let held = std::mem::take(&mut self.held);
+        let mut rest = held.as_slice();
+        loop {
+            match std::str::from_utf8(rest) {
+                Ok(valid) => return self.append(valid, text),
+                Err(wrong) => {
+                    let (valid, after) = rest.split_at(wrong.valid_up_to());
+                    self.append(&String::from_utf8_lossy(valid), text);
+                    let Some(len) = wrong.error_len() else {
+                        self.held = after.to_vec();
+                        return;
+                    };
+                    self.append("\u{fffd}", text);
+                    rest = &after[len..];
+                }
+            }
+        }
+    }
+
+    /// Appends a text, without what is taken off the beginning.
+    fn append(&mut self, new: &str, text: &mut String) {
+        let mut new = new;
+        while let Some((content, left)) = self.strip {
+            match new.strip_prefix(content) {
+                Some(rest) if left > 0 => {
+                    new = rest;
+                    self.strip = Some((content, left - 1));
+                }
+                _ if new.is_empty() => return,
+                _ => self.strip = None,
+            }
+        }
+        text.push_str(new);
+    }
+}
+
 /// Writes the bytes that were held: as the text that they are, or a U+FFFD each.
 fn flush(held: &mut Vec<u8>, bytes: &mut Vec<u8>) {
     if std::str::from_utf8(held).is_ok() {
@@ -277,6 +385,51 @@ mod tests {
 
                 let expected = oracle.decode(&ids, false).unwrap();
                 prop_assert_eq!(decoder.decode(Tokens::U32(&ids)), expected, "{}", kind);
+            }
+        }
+    }
+
+    proptest! {
+        /// Id by id, what is settled and what is not are the text of all ids so far, and what was
+        /// settled stays.
+        #[test]
+        fn piece_by_piece_is_the_whole(ids in proptest::collection::vec(0..COUNT + 3, 0..24)) {
+            for kind in kinds() {
+                let decoder = table(&oracle(&kind)).unwrap();
+                let mut partial = decoder.begin(false);
+                let mut settled = String::new();
+                for (count, id) in (1..).zip(&ids) {
+                    let before = settled.clone();
+                    decoder.decode_next(&mut partial, *id, &mut settled);
+
+                    let whole = settled.clone() + &decoder.unsettled(&partial);
+                    prop_assert!(settled.starts_with(&before));
+                    prop_assert_eq!(whole, decoder.decode(Tokens::U32(&ids[..count])), "{}", kind);
+                }
+            }
+        }
+
+        /// A text that continues another is what it adds to it.
+        #[test]
+        fn a_continuation_is_what_it_adds(
+            first in proptest::collection::vec(0..8_u32, 1..6),
+            ids in proptest::collection::vec(0..COUNT, 0..12),
+        ) {
+            for kind in kinds() {
+                let decoder = table(&oracle(&kind)).unwrap();
+                let before = decoder.decode(Tokens::U32(&first));
+                let whole = decoder.decode(Tokens::U32(&[first.clone(), ids.clone()].concat()));
+                // A letter across both is neither's, and neither is what both are stripped of.
+                prop_assume!(first.iter().any(|&id| id == 2 || id == 3));
+                prop_assume!(matches!(first.last(), Some(2 | 3)));
+                let mut partial = decoder.begin(true);
+                let mut text = String::new();
+                for &id in &ids {
+                    decoder.decode_next(&mut partial, id, &mut text);
+                }
+                text.push_str(&decoder.unsettled(&partial));
+
+                prop_assert_eq!(before + &text, whole, "{}", kind);
             }
         }
     }

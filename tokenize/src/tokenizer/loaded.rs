@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use ratdata_schemas::TokenId;
 use ratdata_schemas::recipe::SpecialInText;
+use ratdata_schemas::{TokenId, Tokens};
 
 use super::added::tokens::Stretch;
 use super::decoder::Decoder;
@@ -103,6 +103,17 @@ impl Loaded {
             Served::Engine { engine, .. } => Some(engine),
             Served::Stages(_) | Served::Unigram(_) | Served::Oracle(_) => None,
         }
+    }
+
+    /// Returns the text of ids.
+    pub(super) fn decode(&self, tokens: Tokens<'_>) -> String {
+        if let Some(decoder) = self.decoder() {
+            return decoder.decode(tokens);
+        }
+        // A decoder that the table does not cover; the oracle was loaded to find out.
+        let oracle = self.json_oracle();
+        let text = oracle.ok().and_then(|oracle| oracle.decode(&tokens.to_vec()));
+        text.unwrap_or_else(|| Decoder::sentencepiece(&self.vocabulary.pieces).decode(tokens))
     }
 
     /// Returns a stretch of text as the engine encodes it.

@@ -28,6 +28,8 @@ mod oracle_rate;
 mod ranks;
 mod sentencepiece;
 mod slow_paths;
+mod stopping_text;
+mod token_stream;
 
 mod vocabulary;
 
@@ -48,8 +50,9 @@ pub use file::Semantics;
 pub use oracle::Oracle;
 pub use ratdata_schemas::recipe::SpecialInText;
 pub use slow_paths::{SlowPath, SlowPaths};
+pub use stopping_text::StoppingText;
+pub use token_stream::TokenStream;
 
-use decoder::Decoder;
 use file::TokenizerFile;
 use json::byte_level::byte_value;
 use loaded::{Loaded, Served};
@@ -96,15 +99,30 @@ impl Tokenizer {
 
     /// Returns the text of ids as a bin has them, as [`Tokenizer::decode`] does.
     pub fn decode_tokens(&self, tokens: Tokens<'_>) -> String {
-        if let Some(decoder) = self.loaded.decoder() {
-            return decoder.decode(tokens);
-        }
-        // A decoder that the table does not cover; the oracle was loaded to find out.
-        let oracle = self.loaded.json_oracle();
-        let text = oracle.ok().and_then(|oracle| oracle.decode(&tokens.to_vec()));
-        text.unwrap_or_else(|| {
-            Decoder::sentencepiece(&self.loaded.vocabulary.pieces).decode(tokens)
+        self.loaded.decode(tokens)
+    }
+
+    /// Returns what one token is written as within a text; a special token as the vocabulary writes it.
+    ///
+    /// Bytes that are no whole letter are written as `bytes:\xe4`, so that tokens with other bytes have
+    /// other texts.
+    pub fn token_text(&self, id: TokenId) -> String {
+        let Some(decoder) = self.loaded.decoder() else { return self.decode(&[id]) };
+        let bytes = decoder.token_bytes(id);
+        String::from_utf8(bytes).unwrap_or_else(|wrong| {
+            let hex = |byte: &u8| format!("\\x{byte:02x}");
+            "bytes:".to_owned() + &wrong.as_bytes().iter().map(hex).collect::<String>()
         })
+    }
+
+    /// Begins to decode a text whose tokens come one by one.
+    pub fn stream(&self) -> TokenStream {
+        TokenStream::new(self.loaded.clone(), &[])
+    }
+
+    /// Begins to decode what continues the text of a prompt: a space at its beginning stays.
+    pub fn stream_after(&self, prompt: &[TokenId]) -> TokenStream {
+        TokenStream::new(self.loaded.clone(), prompt)
     }
 
     /// Makes an encoder for one thread.

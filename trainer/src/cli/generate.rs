@@ -76,7 +76,7 @@ fn serve(mut batcher: Batcher) -> Result<(), GenerateError> {
         if interrupt::asked() {
             return Err(GenerateError::Interrupted);
         }
-        let events = batcher.round()?;
+        let events = batcher.round();
         write(&events)?;
     }
 }

@@ -2,12 +2,22 @@
 
 use std::collections::VecDeque;
 
-use ratdata_schemas::{EndReason, GenerationEvent, GenerationRequest, TokenId};
+use burn::tensor::Tensor;
+use ratdata_schemas::{EndReason, GenerationEvent, GenerationRequest, TokenId, TokenLogprob};
+use rayon::prelude::*;
 
 use super::chooser::Chooser;
-use super::error::GenerateError;
+use super::logprobs::Logprobs;
 use super::run::TrainedModel;
 use crate::model::Caches;
+
+/// How many tokens of prompts are read in a row while sequences wait for their next token. The first
+/// prompt is read whatever its length.
+const PROMPT_TOKENS: usize = 1024;
+
+/// What a user can do about logits that are no numbers.
+const NOT_FINITE_HINT: &str =
+    "the weights are damaged or the training diverged; see the run's loss curve";
 
 /// Why a request is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,73 +123,88 @@ impl Batcher {
         found
     }
 
-    /// Fills free slots with waiting prompts, which gives each its first token, and otherwise adds one
-    /// token to every sequence. Returns what was generated.
+    /// Reads waiting prompts into free slots, which gives each its first token, and then adds one token
+    /// to every sequence. Returns what was generated.
     ///
-    /// # Errors
-    /// Returns [`GenerateError::NotFinite`] where the model computes no number.
-    pub fn round(&mut self) -> Result<Vec<GenerationEvent>, GenerateError> {
+    /// A flood of prompts does not keep the sequences waiting: after some prompts it is their turn.
+    pub fn round(&mut self) -> Vec<GenerationEvent> {
         let mut round = Round::default();
-        for slot in 0..self.slots.len() {
-            while self.slots[slot].is_none() {
-                let Some(request) = self.waiting.pop_front() else { break };
-                self.begin(slot, request, &mut round)?;
-            }
+        let mut read = 0;
+        while read < PROMPT_TOKENS
+            && let Some(slot) = self.slots.iter().position(Option::is_none)
+            && let Some(request) = self.waiting.pop_front()
+        {
+            read += request.prompt.len();
+            self.begin(slot, request, &mut round);
         }
-        if round.is_empty() && self.slots.iter().any(Option::is_some) {
-            self.advance(&mut round)?;
+        if self.slots.iter().any(Option::is_some) {
+            self.advance(&mut round);
         }
-        Ok(round.events())
+        round.events()
     }
 
     /// Reads a prompt into a slot and chooses its first token.
-    fn begin(
-        &mut self,
-        slot: usize,
-        request: GenerationRequest,
-        round: &mut Round,
-    ) -> Result<(), GenerateError> {
-        if request.max_new == 0 {
-            round.ended.push((request.id, EndReason::Length));
-            return Ok(());
+    fn begin(&mut self, slot: usize, request: GenerationRequest, round: &mut Round) {
+        let (id, max_new) = (request.id, request.max_new);
+        let top = request.logprobs.filter(|wanted| wanted.prompt).map(|wanted| wanted.top);
+        if max_new == 0 && top.is_none() {
+            round.ended.push((id, EndReason::Length));
+            return;
         }
         let TrainedModel { model, .. } = &self.trained;
-        let room = request.prompt.len() + request.max_new;
-        model.reserve(&mut self.caches, room);
-        let logits = model.prefill(&mut self.caches, slot, &request.prompt);
+        model.reserve(&mut self.caches, request.prompt.len() + max_new);
+        let prompt = &request.prompt;
+        let logits = if let Some(top) = top {
+            let mut found = Vec::with_capacity(prompt.len() - 1);
+            let logits = model.prefill_reporting(&mut self.caches, slot, prompt, |piece| {
+                let next = &prompt[found.len() + 1..];
+                found.extend(reports(piece, next, top));
+            });
+            match found.into_iter().collect() {
+                Some(logprobs) => round.prompts.push((id, logprobs)),
+                None => return self.fail(slot, id, round),
+            }
+            logits
+        } else {
+            model.prefill(&mut self.caches, slot, prompt)
+        };
+        if max_new == 0 {
+            round.ended.push((id, EndReason::Length));
+            self.caches.free(slot);
+            return;
+        }
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         let chooser = Chooser::new(request.sampling);
         self.slots[slot] = Some(Running { request, chooser, last: 0, generated: 0 });
-        self.take(slot, &logits, round)
+        self.take(slot, &logits, round);
     }
 
     /// Runs the model once for all sequences and chooses a token for each.
-    fn advance(&mut self, round: &mut Round) -> Result<(), GenerateError> {
+    fn advance(&mut self, round: &mut Round) {
         let last = |running: &Option<Running>| running.as_ref().map_or(0, |running| running.last);
         let tokens: Vec<TokenId> = self.slots.iter().map(last).collect();
         let logits = self.trained.model.step(&mut self.caches, &tokens);
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         for slot in 0..self.slots.len() {
             let row = &logits[slot * self.vocab_size..(slot + 1) * self.vocab_size];
-            self.take(slot, row, round)?;
+            self.take(slot, row, round);
         }
-        Ok(())
     }
 
     /// Chooses the next token of a slot, and frees the slot where the text ends.
-    fn take(
-        &mut self,
-        slot: usize,
-        logits: &[f32],
-        round: &mut Round,
-    ) -> Result<(), GenerateError> {
-        let Some(running) = &mut self.slots[slot] else { return Ok(()) };
+    fn take(&mut self, slot: usize, logits: &[f32], round: &mut Round) {
+        let Some(running) = &mut self.slots[slot] else { return };
         let id = running.request.id;
-        let token = running.chooser.choose(logits).ok_or(GenerateError::NotFinite { id })?;
+        let Some(token) = running.chooser.choose(logits) else {
+            return self.fail(slot, id, round);
+        };
         running.generated += 1;
         running.last = token;
         let ends = running.request.ends.contains(&token);
-        if !ends {
+        if let Some(wanted) = running.request.logprobs {
+            let report = Logprobs::new(logits).map(|found| found.report(token, wanted.top));
+            round.logprobs.extend(report.map(|report| (id, report)));
+        } else if !ends {
             round.tokens.push((id, token));
         }
         if ends || running.generated == running.request.max_new {
@@ -188,26 +213,53 @@ impl Batcher {
             self.slots[slot] = None;
             self.caches.free(slot);
         }
-        Ok(())
     }
+
+    /// Ends a request for which the model computes no number. The other requests are not its fault.
+    fn fail(&mut self, slot: usize, id: u64, round: &mut Round) {
+        round.failed.push(id);
+        self.slots[slot] = None;
+        self.caches.free(slot);
+    }
+}
+
+/// Returns what is reported of the tokens that follow the positions of a piece of logits; none for a
+/// position with a logit that is not finite.
+fn reports(piece: Tensor<2>, next: &[TokenId], top: usize) -> Vec<Option<TokenLogprob>> {
+    let [_, vocab_size] = piece.dims();
+    let logits: Vec<f32> = piece.into_data().iter::<f32>().collect();
+    let rows = logits.par_chunks(vocab_size).zip(next);
+    rows.map(|(row, &token)| Some(Logprobs::new(row)?.report(token, top))).collect()
 }
 
 /// What a round generates.
 #[derive(Debug, Default)]
 struct Round {
+    prompts: Vec<(u64, Vec<TokenLogprob>)>,
     tokens: Vec<(u64, TokenId)>,
+    logprobs: Vec<(u64, TokenLogprob)>,
+    failed: Vec<u64>,
     ended: Vec<(u64, EndReason)>,
 }
 
 impl Round {
-    fn is_empty(&self) -> bool {
-        self.tokens.is_empty() && self.ended.is_empty()
-    }
-
     fn events(self) -> Vec<GenerationEvent> {
-        let tokens =
-            (!self.tokens.is_empty()).then_some(GenerationEvent::Tokens { tokens: self.tokens });
-        let ended = self.ended.into_iter().map(|(id, why)| GenerationEvent::Ended { id, why });
-        tokens.into_iter().chain(ended).collect()
+        let prompts = self.prompts.into_iter();
+        let mut events: Vec<GenerationEvent> = prompts
+            .map(|(id, logprobs)| GenerationEvent::PromptLogprobs { id, logprobs })
+            .collect();
+        if !self.tokens.is_empty() {
+            events.push(GenerationEvent::Tokens { tokens: self.tokens });
+        }
+        if !self.logprobs.is_empty() {
+            events.push(GenerationEvent::TokenLogprobs { logprobs: self.logprobs });
+        }
+        events.extend(self.failed.into_iter().map(|id| GenerationEvent::Refused {
+            id,
+            reason: "the model computes a logit that is not a finite number".to_owned(),
+            hint: Some(NOT_FINITE_HINT.to_owned()),
+        }));
+        events.extend(self.ended.into_iter().map(|(id, why)| GenerationEvent::Ended { id, why }));
+        events
     }
 }

@@ -38,12 +38,6 @@ pub enum GenerateError {
     /// The device is missing.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The model computed something that is no number.
-    #[error("request {id}: a logit is not a finite number")]
-    NotFinite {
-        /// The request.
-        id: u64,
-    },
     /// A line of the input is no request.
     #[error("stdin:{line}: {reason}")]
     Line {
@@ -73,10 +67,6 @@ impl GenerateError {
             Self::Train(wrong) => wrong.hint(),
             Self::Experiment(wrong) => wrong.hint(),
             Self::Device(wrong) => wrong.hint().map(str::to_owned),
-            Self::NotFinite { .. } => Some(
-                "the weights are damaged or the training diverged; see the run's loss curve"
-                    .to_owned(),
-            ),
             Self::Resolved { .. }
             | Self::Line { .. }
             | Self::Stdin(_)

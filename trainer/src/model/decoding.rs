@@ -13,6 +13,10 @@ use crate::documents::Documents;
 /// ones; they do the same with a product of one row.
 const SMALL_PRODUCT: usize = 256;
 
+/// How many positions of a prompt get their logits at a time: all at once would take gigabytes for a
+/// long prompt and a large vocabulary.
+const PIECE: usize = 256;
+
 /// The caches of a model for several sequences, each in a slot of its own.
 ///
 /// Each sequence has its own length and its own chunks, from its own first token.
@@ -82,6 +86,39 @@ impl Model {
     /// # Panics
     /// The prompt is empty.
     pub fn prefill(&self, caches: &mut Caches, slot: usize, prompt: &[TokenId]) -> Tensor<1> {
+        let hidden = self.read_prompt(caches, slot, prompt);
+        self.last_logits(hidden, prompt.len())
+    }
+
+    /// Reads a prompt into a slot as [`Model::prefill`] does, and also gives the logits after each of
+    /// its tokens but the last to `each`, in their order and in pieces of several positions.
+    ///
+    /// # Shapes
+    /// A piece: [positions, `vocab_size`]; output: `[vocab_size]`.
+    ///
+    /// # Panics
+    /// The prompt is empty.
+    pub fn prefill_reporting(
+        &self,
+        caches: &mut Caches,
+        slot: usize,
+        prompt: &[TokenId],
+        mut each: impl FnMut(Tensor<2>),
+    ) -> Tensor<1> {
+        let hidden = self.read_prompt(caches, slot, prompt);
+        let last = prompt.len() - 1;
+        for first in (0..last).step_by(PIECE) {
+            let len = PIECE.min(last - first);
+            let logits = self.logits(hidden.clone().narrow(1, first, len));
+            let vocab = logits.dims()[2];
+            each(logits.reshape([len, vocab]));
+        }
+        self.last_logits(hidden, prompt.len())
+    }
+
+    /// Reads a prompt into a slot, and returns the last block's output: [1, at least its length,
+    /// `d_model`].
+    fn read_prompt(&self, caches: &mut Caches, slot: usize, prompt: &[TokenId]) -> Tensor<3> {
         assert!(!prompt.is_empty(), "a prompt has a token");
         self.reserve(caches, prompt.len());
         // No token sees the padding after it. RAT needs whole chunks.
@@ -99,7 +136,11 @@ impl Model {
             x = block.ffn.forward(mixed);
         }
         caches.lens[slot] = Some(prompt.len());
-        let logits = self.logits(x.narrow(1, prompt.len() - 1, 1));
+        x
+    }
+
+    fn last_logits(&self, hidden: Tensor<3>, len: usize) -> Tensor<1> {
+        let logits = self.logits(hidden.narrow(1, len - 1, 1));
         let vocab = logits.dims()[2];
         logits.reshape([vocab])
     }
