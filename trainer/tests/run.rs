@@ -102,6 +102,23 @@ fn weights(folder: &Path) -> Vec<u8> {
 }
 
 #[test]
+fn a_run_validates_every_so_many_iterations_and_at_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x-train.bin", 4_000);
+    bin(folder.path(), "x-val.bin", 500);
+    let out = folder.path().join("run");
+
+    let every = experiment("tiny-rat", &data, "training.iterations=10 training.validate_every=4");
+    let summary = run(every, &out, false).unwrap();
+
+    let lines = read_metrics(&out).unwrap();
+    let validated: Vec<u64> =
+        lines.iter().filter(|line| line.val_loss.is_some()).map(|line| line.iteration).collect();
+    assert_eq!(validated, [4, 8]);
+    assert!(summary.val_loss.is_some());
+}
+
+#[test]
 fn a_run_leaves_all_that_was_promised() {
     let folder = tempfile::tempdir().unwrap();
     let data = bin(folder.path(), "x-train.bin", 4_000);

@@ -67,6 +67,9 @@ pub struct TrainingConfig {
     pub log_every: NonZeroU64,
     /// How often a run validates, its end included.
     pub validations: NonZeroU64,
+    /// Iterations between two validations; where it is given, `validations` counts for nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_every: Option<NonZeroU64>,
     /// Sequences of each source's validation part that are read, at most; all where not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_sequences: Option<NonZeroU64>,
@@ -97,6 +100,7 @@ impl Default for TrainingConfig {
             seed: 1005,
             log_every: NonZeroU64::MIN.saturating_add(99),
             validations: NonZeroU64::MIN.saturating_add(9),
+            validate_every: None,
             validation_sequences: None,
             checkpoints: NonZeroU64::MIN.saturating_add(9),
             keep: non_zero!(2),

@@ -282,6 +282,8 @@ fn followed<'a>(schema: &'a Schema, root: &'a Schema) -> &'a Schema {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
 
     fn refused(name: &str, sets: &[&str]) -> ExperimentError {
@@ -306,6 +308,22 @@ mod tests {
             let relative = found.model.num_params() as f64 / params;
             assert!((0.98..1.02).contains(&relative), "{name}: {}", found.model.num_params());
             assert_eq!(found.training.global_batch.get(), 512);
+        }
+    }
+
+    #[test]
+    fn the_recipes_have_the_numbers_of_the_reference() {
+        for kind in ["attention", "rnn", "rat"] {
+            let name = format!("fineweb_edu/{kind}-xl");
+            let found = find(&name, &[]).unwrap().experiment;
+            let batch_tokens = 512 * found.model.seq_len.get() as u64;
+            let training = &found.training;
+            assert_eq!(training.tokens.map(|tokens| tokens / batch_tokens), Some(52_452), "{name}");
+            assert_eq!(training.validation_sequences.map(NonZeroU64::get), Some(128_000), "{name}");
+
+            let tuning = find(&format!("sft/{kind}-xl"), &[]).unwrap().experiment.training;
+            assert_eq!((tuning.log_every.get(), tuning.global_batch.get()), (20, 128), "{name}");
+            assert_eq!(tuning.validate_every.map(NonZeroU64::get), Some(20), "{name}");
         }
     }
 

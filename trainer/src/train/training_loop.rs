@@ -109,7 +109,7 @@ impl TrainingLoop<'_> {
             if let (true, Some(checkpoint)) = (stopped, newest.clone()) {
                 return Err(TrainError::Interrupted { iteration, checkpoint });
             }
-            if self.is_due(iteration, training.validations.get())
+            if self.validation_is_due(iteration)
                 && let Some(found) = self.validate(&state)?
             {
                 self.log.validated(&state.record, &found)?;
@@ -159,6 +159,15 @@ impl TrainingLoop<'_> {
     fn validate(&self, state: &TrainState) -> Result<Option<Validated>, TrainError> {
         let Some(device) = self.devices.first() else { return Err(TrainError::NoDevice) };
         validate(&state.model, self.job.sources(), self.job.experiment(), device, self.stop)
+    }
+
+    /// Returns whether the run validates at the end of an iteration.
+    fn validation_is_due(&self, iteration: u64) -> bool {
+        let training = &self.job.experiment().training;
+        match training.validate_every {
+            Some(every) => iteration.is_multiple_of(every.get()),
+            None => self.is_due(iteration, training.validations.get()),
+        }
     }
 
     /// Returns whether one of `times` points, spread evenly over the run, is at the end of an
