@@ -60,6 +60,8 @@ fn arguments_output_and_status_are_passed_through() {
         (&["train", "--json", "x"], "x --json"),
         (&["train", "--help"], "--help"),
         (&["train"], ""),
+        (&["bench", "layer", "--width", "64"], "bench layer --width 64"),
+        (&["--json", "bench", "model"], "bench model --json"),
     ] {
         let output = ratdata(&alone, args);
 

@@ -1,6 +1,7 @@
 //! The trainer: language models of attention, RNN and RAT layers in [Burn](burn), on token bins.
 //!
 //! ```text
+//! bench/         speed of layers and of decoding
 //! generate/      text of a trained model, as ids
 //!   -> train/         a run: iterations, validation, checkpoints, metrics
 //!        -> experiment/   the configuration of a run, from TOML
@@ -38,6 +39,7 @@
 //! # Ok::<(), ratdata_train::experiment::ExperimentError>(())
 //! ```
 
+pub mod bench;
 mod convert;
 pub mod data;
 pub mod device;

@@ -38,6 +38,15 @@ fn train(folder: &Path, args: &[&str], sets: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
+/// Runs a command that reads no experiment.
+fn train_without_sets(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ratdata-train"));
+    let Output { status, stdout, stderr } =
+        command.current_dir(folder).args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
 fn bin(folder: &Path, tokens: u64) -> PathBuf {
     let bytes: Vec<u8> =
         (0..tokens).flat_map(|i| u16::try_from(i * i % 61).unwrap().to_le_bytes()).collect();
@@ -335,4 +344,54 @@ fn an_artifact_that_leads_out_or_does_not_add_up_is_refused() {
     let (status, _, stderr) = dry_run();
 
     assert!(status == 1 && stderr.contains("which is not inside the artifact"), "{stderr}");
+}
+
+#[test]
+fn layers_and_models_are_measured_into_a_table_json_and_a_plot() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = ["--width", "32", "--heads", "4", "--window", "8", "--device", "cpu", "--out", "b"];
+    let layer = ["bench", "layer", "--layers", "rat:8,attention", "--lengths", "16,32"];
+    let layer_more = ["--tokens", "32", "--batches", "2,3000000", "--memory", "64", "--json"];
+    let model = ["bench", "model", "--layers", "rat:8+local_attention,rnn", "--context", "32"];
+    let model_more = ["--new", "4", "--blocks", "2", "--vocabulary", "61", "--most", "5"];
+
+    let (status, stdout, stderr) =
+        train_without_sets(folder.path(), &[&layer[..], &layer_more, &small].concat());
+    assert_eq!(status, 0, "{stderr}");
+    let found: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let rows = found["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!((&rows[0]["layer"], &rows[0]["batch"]), (&"rat:8".into(), &2.into()));
+    for time in ["train_ms", "prefill_ms", "step_ms"] {
+        assert!(rows.iter().all(|row| row[time].as_f64().unwrap() > 0.0), "{stdout}");
+    }
+    let steps = &rows[3]["steps"];
+    assert!(steps[0]["ms"].is_number() && steps[1]["ms"].is_null(), "{steps}");
+
+    let (status, stdout, stderr) =
+        train_without_sets(folder.path(), &[&model[..], &model_more, &small].concat());
+    assert_eq!(status, 0, "{stderr}");
+    assert!(
+        stdout.starts_with("model ") && stdout.contains("\nrat:8+local_attention "),
+        "{stdout}"
+    );
+    assert!(stdout.contains(" 5   --most "), "{stdout}");
+    for file in ["layer.json", "layer.svg", "model.json", "model.svg"] {
+        assert!(folder.path().join("b").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn a_bench_that_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, says) in [
+        (&["bench", "model", "--context", "64", "--new", "64"][..], "`--new` is 64, expected less"),
+        (&["bench", "model", "--memory", "1"], "one sequence takes "),
+        (&["bench", "layer", "--layers", "rta"], "found `rta`, expected layers"),
+        (&["bench", "layer", "--layers", "rat:7", "--lengths", "64"], "`seq_len` is 64"),
+    ] {
+        let (status, _, stderr) = train_without_sets(folder.path(), args);
+
+        assert!(status == 2 && stderr.contains(says), "{args:?}: {stderr}");
+    }
 }

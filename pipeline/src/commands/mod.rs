@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod clean;
 pub(crate) mod completions;
@@ -32,6 +33,7 @@ use crate::ui::Ui;
 /// What `ratdata` can do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Bench(bench::BenchArgs),
     Cancel(cancel::CancelArgs),
     Clean(clean::CleanArgs),
     Completions(completions::CompletionsArgs),
@@ -62,6 +64,7 @@ pub(crate) enum Command {
 /// Runs the command that was asked for; `program` is the whole command line.
 pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(), Failure> {
     match command {
+        Command::Bench(args) => bench::bench(ui, args),
         Command::Cancel(args) => cancel::cancel(ui, args, program),
         Command::Clean(args) => clean::clean(ui, args, program),
         Command::Completions(args) => completions::completions(args, program()),

@@ -27,12 +27,21 @@ Examples:
 
 /// Runs the command.
 pub(crate) fn train(ui: &Ui, args: &TrainArgs) -> Result<(), Failure> {
+    become_trainer(ui, None, &args.args)
+}
+
+/// Replaces this process by the trainer's command `name`, or by training, with `args`.
+pub(super) fn become_trainer(
+    ui: &Ui,
+    name: Option<&str>,
+    args: &[OsString],
+) -> Result<(), Failure> {
     let program = Trainer::find(ui)?.path(ui)?;
     let mut command = Command::new(&program);
-    command.args(&args.args);
+    command.args(name).args(args);
     // Options before the command's name were ours to read, and are the trainer's too.
     for (wish, option) in [(ui.json(), "--json"), (ui.quiet(), "--quiet")] {
-        if wish && !args.args.iter().any(|given| given == option) {
+        if wish && !args.iter().any(|given| given == option) {
             command.arg(option);
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use ratdata_console::FailureKind;
+use ratdata_train::bench::BenchError;
 use ratdata_train::device::DeviceError;
 use ratdata_train::experiment::ExperimentError;
 use ratdata_train::generate::GenerateError;
@@ -21,6 +22,11 @@ impl Failure {
     /// A failure of the command line or of a configuration.
     pub(crate) fn usage(message: String) -> Self {
         Self { kind: FailureKind::Usage, message, hint: None }
+    }
+
+    /// A failure of the work.
+    pub(crate) fn failed(message: String) -> Self {
+        Self { kind: FailureKind::Failed, message, hint: None }
     }
 
     /// The failure of a GPU while it computed.
@@ -77,6 +83,16 @@ impl From<GenerateError> for Failure {
             | GenerateError::Device(_)
             | GenerateError::Line { .. } => FailureKind::Usage,
             _ => FailureKind::Failed,
+        };
+        Self { kind, message: wrong.to_string(), hint: wrong.hint() }
+    }
+}
+
+impl From<BenchError> for Failure {
+    fn from(wrong: BenchError) -> Self {
+        let kind = match &wrong {
+            BenchError::Interrupted => FailureKind::Interrupted,
+            _ => FailureKind::Usage,
         };
         Self { kind, message: wrong.to_string(), hint: wrong.hint() }
     }

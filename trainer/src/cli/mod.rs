@@ -1,6 +1,7 @@
 //! The command line of `ratdata-train`.
 
 mod args;
+mod bench;
 mod device_panics;
 mod failure;
 mod generate;
@@ -16,6 +17,7 @@ use ratdata_console::{grouped, interrupt};
 use serde::Serialize;
 
 use self::args::{Args, Wanted};
+use self::bench::BenchArgs;
 use self::failure::Failure;
 use self::generate::GenerateArgs;
 use self::terminal::Terminal;
@@ -27,11 +29,22 @@ use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, S
 /// Does what the command line asks for and returns the exit status.
 pub(crate) fn main() -> ExitCode {
     let mut words: Vec<OsString> = std::env::args_os().collect();
-    // No experiment has this name.
+    // No experiment has these names.
     if words.get(1).is_some_and(|word| word == "generate") {
         words.remove(1);
         return match GenerateArgs::try_parse_from(words) {
             Ok(args) => ended(&Terminal::new(true, true), generate::generate(&args)),
+            Err(usage) => failure::report_usage(&usage),
+        };
+    }
+    if words.get(1).is_some_and(|word| word == "bench") {
+        words.remove(1);
+        return match BenchArgs::try_parse_from(words) {
+            Ok(args) => {
+                let mut terminal = Terminal::new(args.json, args.quiet);
+                let done = bench::bench(&args, &mut terminal);
+                ended(&terminal, done)
+            }
             Err(usage) => failure::report_usage(&usage),
         };
     }
