@@ -6,6 +6,7 @@ pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod demo;
+pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod import;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Completions(completions::CompletionsArgs),
     Count(count::CountArgs),
     Demo(demo::DemoArgs),
+    Eval(Box<eval::EvalArgs>),
     Export(export::ExportArgs),
     Generate(Box<generate::GenerateArgs>),
     Import(import::ImportArgs),
@@ -70,6 +72,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Completions(args) => completions::completions(args, program()),
         Command::Count(args) => count::count(ui, args),
         Command::Demo(args) => demo::demo(ui, args, program),
+        Command::Eval(args) => eval::eval(ui, args),
         Command::Export(args) => export::export(ui, args),
         Command::Generate(args) => generate::generate(ui, args),
         Command::Import(args) => import::import(ui, args),

@@ -57,11 +57,11 @@ fn metrics() -> impl TypedValueParser<Value = Metric> {
 /// The scores of every file.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Scored(Vec<TaskScores>);
+pub(super) struct Scored(pub(super) Vec<TaskScores>);
 
 /// The scores of one file.
 #[derive(Debug, Serialize)]
-struct TaskScores {
+pub(super) struct TaskScores {
     task: String,
     /// The file's name: its folder would make other bytes on another machine.
     file: String,
@@ -78,13 +78,21 @@ pub(crate) fn score(ui: &Ui, args: &ScoreArgs) -> Result<(), Failure> {
     for path in &args.predictions {
         files.extend(files_of(path)?);
     }
-    let scored = files.iter().map(|path| scores_of(path, args)).collect::<Result<_, _>>()?;
+    let scored = files
+        .iter()
+        .map(|path| scores_of(path, &args.metric, args.task))
+        .collect::<Result<_, _>>()?;
     let scored = Scored(scored);
     if let Some(out) = &args.out {
-        write(&scored, &out.join(SCORES_FILE))
-            .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+        write_scores(&scored, out)?;
     }
     ui.emit(&scored)
+}
+
+/// Writes `scores.json` into a folder.
+pub(super) fn write_scores(scored: &Scored, out: &Path) -> Result<(), Failure> {
+    write(scored, &out.join(SCORES_FILE))
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
 }
 
 fn write(scored: &Scored, path: &Path) -> Result<(), ArtifactError> {
@@ -117,10 +125,16 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn scores_of(path: &Path, args: &ScoreArgs) -> Result<TaskScores, Failure> {
+/// Scores a file of predictions by `metrics`, or by that of the task; without a task, by that which the
+/// file's name says.
+pub(super) fn scores_of(
+    path: &Path,
+    metrics: &[Metric],
+    task: Option<Task>,
+) -> Result<TaskScores, Failure> {
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let task = args.task.or_else(|| name.parse().ok());
-    let metrics = match (&args.metric[..], task) {
+    let task = task.or_else(|| name.parse().ok());
+    let metrics = match (metrics, task) {
         ([], Some(task)) => vec![task.metric()],
         ([], None) => {
             let message = format!("{}: `{name}` is no task that has a metric", path.display());

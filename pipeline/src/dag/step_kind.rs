@@ -19,6 +19,7 @@ use super::step_key::{Key, Role};
 pub(crate) enum StepKind {
     Command,
     Count,
+    Eval,
     Export,
     Generate,
     Import,
@@ -100,6 +101,28 @@ const COUNT: Facts = Facts {
     resumes: false,
     sharing: Sharing::Nothing,
     keys: &[Key::word("artifacts", Role::Input)],
+};
+
+const EVAL: Facts = Facts {
+    name: "eval",
+    version: 1,
+    resumes: true,
+    sharing: Sharing::Nothing,
+    keys: &[
+        Key::word("run", Role::Input),
+        Key::option("longbench", Role::Input),
+        Key::option("harness", Role::Setting),
+        Key::option("tasks", Role::Setting),
+        Key::option("python", Role::Setting),
+        Key::option("include", Role::Input),
+        Key::option("ruler_lengths", Role::Setting),
+        Key::option("limit", Role::Setting),
+        Key::option("context", Role::Setting),
+        Key::option("batch", Role::Speed),
+        Key::option("device", Role::Speed),
+        Key::flag("grow"),
+        Key::option("tokenizer", Role::Tokenizer),
+    ],
 };
 
 const EXPORT: Facts = Facts {
@@ -281,6 +304,7 @@ impl StepKind {
         match self {
             Self::Command => &COMMAND,
             Self::Count => &COUNT,
+            Self::Eval => &EVAL,
             Self::Export => &EXPORT,
             Self::Generate => &GENERATE,
             Self::Import => &IMPORT,

@@ -55,6 +55,35 @@ pub(crate) fn answer(
         let mut sink = Sink::Stdout { next: 0, waiting: BTreeMap::new() };
         return Work { ui, settings, set, tokenizer }.run(&mut sink).map(drop);
     };
+    match answers_in(ui, settings, set, tokenizer, target)? {
+        (_, None) => Ok(()),
+        (predictions, Some(counts)) => {
+            let (rows, tokens) = (set.prompts.len(), counts.tokens);
+            let tokens_per_second = counts.tokens_per_second();
+            ui.emit(&Answered { predictions, rows, tokens, tokens_per_second })
+        }
+    }
+}
+
+/// Answers the prompts of an input into a folder, and returns the file of predictions.
+pub(crate) fn predict(
+    ui: &Ui,
+    settings: &Settings,
+    set: &PromptSet,
+    tokenizer: &Tokenizer,
+    target: Target<'_>,
+) -> Result<PathBuf, Failure> {
+    answers_in(ui, settings, set, tokenizer, target).map(|(predictions, _)| predictions)
+}
+
+/// Answers into a folder; there are no counts where all was done before.
+fn answers_in(
+    ui: &Ui,
+    settings: &Settings,
+    set: &PromptSet,
+    tokenizer: &Tokenizer,
+    target: Target<'_>,
+) -> Result<(PathBuf, Option<Counts>), Failure> {
     let out = target.out;
     let mut recipe = settings.recipe(set.max_new)?;
     recipe["input"] = json!([set.checksum, set.split, set.prompts.len()]);
@@ -63,7 +92,7 @@ pub(crate) fn answer(
     let predictions = match begun.map_err(|wrong| refused(&wrong))? {
         Begun::Done => {
             ui.note(&format!("{}: already done", out.display()));
-            return Ok(());
+            return Ok((out.join(format!("{}.jsonl", target.name)), None));
         }
         Begun::Other => {
             let message =
@@ -79,10 +108,9 @@ pub(crate) fn answer(
     }
     let mut sink = Sink::Folder(predictions);
     let counts = Work { ui, settings, set, tokenizer }.run(&mut sink)?;
-    let Sink::Folder(predictions) = sink else { return Ok(()) };
+    let Sink::Folder(predictions) = sink else { unreachable!("the sink is a folder") };
     let predictions = predictions.finish().map_err(|wrong| refused(&wrong))?;
-    let (rows, tokens) = (set.prompts.len(), counts.tokens);
-    ui.emit(&Answered { predictions, rows, tokens, tokens_per_second: counts.tokens_per_second() })
+    Ok((predictions, Some(counts)))
 }
 
 fn refused(wrong: &ArtifactError) -> Failure {

@@ -20,9 +20,9 @@ mod prompts;
 mod run;
 mod settings;
 
-pub(crate) use answering::{Target, answer};
+pub(crate) use answering::{Target, answer, predict};
 pub(crate) use continuing::continue_texts;
 pub(crate) use process::ModelProcess;
 pub(crate) use prompts::{Prompt, PromptSet, Words};
 pub(crate) use run::{chat_of, check_run, tokenizer_of};
-pub(crate) use settings::Settings;
+pub(crate) use settings::{RUN_HINT, Settings};

@@ -45,6 +45,11 @@ impl Settings {
         Sampling { stream, ..self.sampling }
     }
 
+    /// Returns how many tokens a sequence of training has, where the run says.
+    pub(crate) fn seq_len(&self) -> Option<usize> {
+        usize::try_from(model_of(&self.run).get("seq_len")?.as_u64()?).ok()
+    }
+
     /// Returns what decides the bytes of texts, other than their prompts and the tokenizer.
     pub(super) fn recipe(&self, of_task: Option<usize>) -> Result<Value, Failure> {
         Ok(json!({
