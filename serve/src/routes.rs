@@ -12,6 +12,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use ratdata_schemas::TokenId;
+use ratdata_tokenize::sft::ChatTemplate;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -283,7 +284,7 @@ impl Service {
         json!({
             "eos_token": piece(tokenizer.eos()), "bos_token": piece(tokenizer.bos()),
             "pad_token": piece(tokenizer.pad()), "unk_token": piece(tokenizer.unk()),
-            "chat_template": template.as_ref().map(|template| template.source()),
+            "chat_template": template.as_ref().map(ChatTemplate::source),
         })
     }
 

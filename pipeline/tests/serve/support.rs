@@ -49,7 +49,12 @@ impl Workshop {
 
     /// Starts a server of the run on a free port.
     pub(crate) fn serve(&self, more: &[&str]) -> Served {
-        let arguments = [&["serve", "run", "--port", "0", "--device", "cpu", "--json"], more];
+        self.serve_run("run", more)
+    }
+
+    /// Starts a server of another run.
+    pub(crate) fn serve_run(&self, run: &str, more: &[&str]) -> Served {
+        let arguments = [&["serve", run, "--port", "0", "--device", "cpu", "--json"], more];
         let mut command = program::command(self.folder.path(), &arguments.concat());
         command.env("RATDATA_TEST_KEY", "secret").stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

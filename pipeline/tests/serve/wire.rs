@@ -16,8 +16,8 @@ fn a_server_says_that_it_is_well_and_what_it_has() {
     assert_eq!((health.status, health.body.as_str()), (200, "{\"status\":\"ok\"}"));
     assert_eq!(models["data"][0]["id"], "run");
     assert_eq!(models["data"][0]["max_model_len"], 128);
-    assert!(client.metric("ratdata_generated_tokens_total") >= 3.0);
-    assert!(client.metric("ratdata_requests_total{route=\"/health\",status=\"200\"}") >= 1.0);
+    assert!(client.metric("ratdata_generated_tokens_total") >= 3);
+    assert!(client.metric("ratdata_requests_total{route=\"/health\",status=\"200\"}") >= 1);
 }
 
 #[test]
@@ -131,6 +131,61 @@ fn a_conversation_is_written_by_the_template() {
     assert_eq!(long.json()["usage"]["total_tokens"], 128);
     let info = client.get("/tokenizer_info").json();
     assert_eq!(info["chat_template"], template);
+}
+
+#[test]
+fn a_run_that_was_tuned_on_conversations_has_their_template() {
+    let Some(workshop) = Workshop::get() else { return };
+    let write = |name: &str, text: &str| ratdata_tests::files::write(&workshop.path(name), text);
+    let template = "{% for m in messages %}{{ m.role }}> {{ m.content }}</s>{% endfor %}\
+                    {% if add_generation_prompt %}assistant> {% endif %}";
+    write(
+        "chat.toml",
+        &format!(
+            "[chat]\ntemplate = \"{template}\"\n[splits.train]\nsource = \"talks.jsonl\"\nlocal = \"talks.jsonl\"\n"
+        ),
+    );
+    let talk = json!({"messages": [
+        {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "It rains."},
+    ]});
+    write("talks.jsonl", &format!("{talk}\n{talk}\n"));
+    let made = workshop.run(&[
+        "sft",
+        "--task-file",
+        "chat.toml",
+        "--input",
+        ".",
+        "--split",
+        "train",
+        "--tokenizer",
+        "demo/tokenizer",
+        "--max-length",
+        "64",
+        "--out",
+        "talks",
+        "-q",
+    ]);
+    assert!(made.status.success(), "{}", ratdata_tests::program::stderr(&made));
+    // As a run that was tuned on them records it.
+    let resolved = std::fs::read_to_string(workshop.path("run/resolved.toml")).unwrap();
+    write("tuned/resolved.toml", &resolved.replace("path = \"demo/tokens\"", "path = \"talks\""));
+    std::fs::copy(workshop.path("run/model.safetensors"), workshop.path("tuned/model.safetensors"))
+        .unwrap();
+    let served = workshop.serve_run("tuned", &[]);
+    let client = &served.client;
+
+    let messages = json!([{"role": "user", "content": "Why?"}]);
+    let chat = client.post(
+        "/v1/chat/completions",
+        &json!({"messages": messages, "max_tokens": 8, "temperature": 0}),
+    );
+
+    let plain = client.complete(&json!({
+        "prompt": "user> Why?</s>assistant> ", "max_tokens": 8, "temperature": 0,
+    }));
+    assert_eq!(client.get("/tokenizer_info").json()["chat_template"], template);
+    assert_eq!(chat.json()["choices"][0]["message"]["content"], plain["choices"][0]["text"]);
+    assert_eq!(chat.json()["usage"], plain["usage"]);
 }
 
 #[test]
@@ -276,7 +331,7 @@ fn limits_are_kept_and_a_key_is_asked_for() {
     let body = json!({"prompt": [5], "max_tokens": 190, "n": 3, "ignore_eos": true});
     std::thread::scope(|scope| {
         let first = scope.spawn(|| client.complete(&body));
-        while client.metric("ratdata_open_answers") < 3.0 && !first.is_finished() {
+        while client.metric("ratdata_open_answers") < 3 && !first.is_finished() {
             std::thread::yield_now();
         }
         let busy = client.post("/v1/completions", &json!({"prompt": "a"}));

@@ -9,7 +9,7 @@ use crate::request::Form;
 
 impl Head {
     /// Returns a whole answer.
-    pub(super) fn answer(&self, choices: Vec<Value>, generated: usize) -> Value {
+    pub(super) fn answer(&self, choices: &[Value], generated: usize) -> Value {
         let object = match self.form {
             Form::Completion => "text_completion",
             Form::Chat => "chat.completion",
@@ -21,7 +21,7 @@ impl Head {
     }
 
     /// Returns a piece of an answer.
-    pub(super) fn piece(&self, choices: Vec<Value>) -> Value {
+    pub(super) fn piece(&self, choices: &[Value]) -> Value {
         let object = match self.form {
             Form::Completion => "text_completion",
             Form::Chat => "chat.completion.chunk",
@@ -34,7 +34,7 @@ impl Head {
 
     /// Returns the last piece, with the counts of tokens.
     pub(super) fn usage_piece(&self, generated: usize) -> Value {
-        let mut piece = self.piece(Vec::new());
+        let mut piece = self.piece(&[]);
         piece["usage"] = self.usage(generated);
         piece
     }

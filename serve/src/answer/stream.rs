@@ -91,7 +91,7 @@ async fn send(mut work: Work, usage: bool, sink: &Sink<'_>) -> Result<(), NotSen
         }
         let begins = !std::mem::replace(&mut begun[place], true);
         let delta = head.delta(place, row, begins);
-        sink.put(&head.piece(vec![delta])).await?;
+        sink.put(&head.piece(&[delta])).await?;
     }
     if usage {
         sink.put(&work.head.usage_piece(work.generated())).await?;

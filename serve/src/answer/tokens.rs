@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(names, expected.map(|(name, value)| (name.to_owned(), value)));
         // Where the token is the best one, it has the text.
         let names = named(&tokenizer, (best, "", -0.1), &top);
-        assert_eq!(names, [("".to_owned(), -0.1), ("token_id:502".to_owned(), -0.2)]);
+        assert_eq!(names, [(String::new(), -0.1), ("token_id:502".to_owned(), -0.2)]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) async fn whole(mut work: Work) -> Result<Value, ApiError> {
     while work.advance().await?.is_some() {}
     let generated = work.generated();
     let Work { head, rows, .. } = &mut work;
-    let choices = rows.iter_mut().enumerate().map(|(index, row)| head.choice(index, row)).collect();
-    Ok(head.answer(choices, generated))
+    let choices: Vec<Value> =
+        rows.iter_mut().enumerate().map(|(index, row)| head.choice(index, row)).collect();
+    Ok(head.answer(&choices, generated))
 }

@@ -52,17 +52,15 @@ impl Fields {
     ) -> Result<Option<usize>, ApiError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-        match number.filter(|number| range.contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => {
-                let (low, high) = range.into_inner();
-                let expected = match high {
-                    usize::MAX => format!("a whole number from {low} on"),
-                    _ => format!("a whole number from {low} to {high}"),
-                };
-                Err(wrong(name, value, &expected))
-            }
+        if let Some(number) = number.filter(|number| range.contains(number)) {
+            return Ok(Some(number));
         }
+        let (low, high) = range.into_inner();
+        let expected = match high {
+            usize::MAX => format!("a whole number from {low} on"),
+            _ => format!("a whole number from {low} to {high}"),
+        };
+        Err(wrong(name, value, &expected))
     }
 
     /// Returns whether a field is set.

@@ -38,7 +38,6 @@ pub(super) fn read(fields: &Fields, tokenizer: &Tokenizer) -> Result<Vec<Prompt>
     match value {
         Value::String(one) => Ok(vec![text(one)?]),
         Value::Array(list) => match list.first() {
-            None => Err(refused()),
             Some(Value::String(_)) => {
                 list.iter().map(|one| text(one.as_str().ok_or_else(refused)?)).collect()
             }
@@ -47,7 +46,7 @@ pub(super) fn read(fields: &Fields, tokenizer: &Tokenizer) -> Result<Vec<Prompt>
                 .iter()
                 .map(|one| one.as_array().and_then(|list| ids(list)).ok_or_else(refused))
                 .collect(),
-            Some(_) => Err(refused()),
+            _ => Err(refused()),
         },
         _ => Err(refused()),
     }

@@ -37,12 +37,11 @@ impl TokenStream {
     pub(super) fn new(loaded: Arc<Loaded>, prompt: &[TokenId]) -> Self {
         let is_text = |id: &&TokenId| !loaded.vocabulary.added.is_special(**id);
         let before = prompt.iter().rfind(is_text).copied();
-        let state = match loaded.decoder() {
-            Some(decoder) => State::Table(decoder.begin(before.is_some())),
-            None => {
-                let ids: Vec<TokenId> = before.into_iter().collect();
-                State::Oracle { context: ids.len(), ids, unsettled: String::new() }
-            }
+        let state = if let Some(decoder) = loaded.decoder() {
+            State::Table(decoder.begin(before.is_some()))
+        } else {
+            let ids: Vec<TokenId> = before.into_iter().collect();
+            State::Oracle { context: ids.len(), ids, unsettled: String::new() }
         };
         Self { loaded, settled: String::new(), state }
     }
