@@ -118,6 +118,78 @@ fn a_run_validates_every_so_many_iterations_and_at_its_end() {
     assert!(summary.val_loss.is_some());
 }
 
+/// A program in place of a Python with `wandb`: it keeps what it is told.
+#[cfg(unix)]
+fn fake_python(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+
+    let path = folder.join("python");
+    let script = "#!/bin/sh\nshift 2\necho \"$@\" > \"$1/words\"\necho ready\ncat > \"$1/told\"\n";
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_run_feeds_wandb() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x-train.bin", 4_000);
+    bin(folder.path(), "x-val.bin", 500);
+    let out = folder.path().join("run");
+    let sets = |python: &Path| {
+        format!("training.wandb=offline training.wandb_python={}", python.display())
+    };
+
+    let python = fake_python(folder.path());
+    run(experiment("tiny-rat", &data, &sets(&python)), &out, false).unwrap();
+
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert!(
+        read("words").ends_with("run --mode offline --follow --offset 0\n"),
+        "{}",
+        read("words")
+    );
+    let told: serde_json::Value = serde_json::from_str(&read("told")).unwrap();
+    assert!(told["val_loss"].is_f64() && told["val_perplexity"].is_f64(), "{told}");
+
+    for (python, says) in
+        [("nosuch-python", "No such file"), ("/bin/false", "ended without a word")]
+    {
+        let out = folder.path().join(says);
+        let refused = run(experiment("tiny-rat", &data, &sets(Path::new(python))), &out, false);
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains(says) && message.starts_with(python), "{message}");
+    }
+}
+
+/// With a Python that has `wandb` in the variable `RATDATA_WANDB_PYTHON`.
+#[test]
+fn the_real_wandb_takes_a_run() {
+    let Some(python) = std::env::var_os("RATDATA_WANDB_PYTHON").map(PathBuf::from) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = bin(folder.path(), "x-train.bin", 4_000);
+    bin(folder.path(), "x-val.bin", 500);
+    let out = folder.path().join("run");
+    let sets = format!("training.wandb=offline training.wandb_python={}", python.display());
+
+    run(experiment("tiny-rat", &data, &sets), &out, false).unwrap();
+
+    let offline = std::fs::read_dir(out.join("wandb"))
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("offline-run-"));
+    let files = std::fs::read_dir(offline.unwrap().path()).unwrap().flatten();
+    let file =
+        files.map(|file| file.path()).find(|path| path.extension() == Some("wandb".as_ref()));
+    let bytes = std::fs::read(file.unwrap()).unwrap();
+    for name in
+        ["train_loss", "val_loss", "val_ppl", "lr", "fwd+bwd", "result_loss", "result_metric"]
+    {
+        let found = bytes.windows(name.len()).any(|window| window == name.as_bytes());
+        assert!(found, "{name}");
+    }
+}
+
 #[test]
 fn a_run_leaves_all_that_was_promised() {
     let folder = tempfile::tempdir().unwrap();

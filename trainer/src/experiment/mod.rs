@@ -83,8 +83,24 @@ pub struct TrainingConfig {
     /// The key under which a PyTorch checkpoint keeps its state dict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_key: Option<String>,
+    /// Whether metrics also go to Weights & Biases: to files that `wandb sync` takes, or to its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wandb: Option<WandbMode>,
+    /// The Python that has `wandb`; `python3` where not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wandb_python: Option<PathBuf>,
     /// The peak of a GPU in 10^12 dense operations a second, which MFU is relative to.
     pub peak_tflops: f64,
+}
+
+/// Where metrics for Weights & Biases go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WandbMode {
+    /// To files in the run's folder.
+    Offline,
+    /// To the server.
+    Online,
 }
 
 impl Default for TrainingConfig {
@@ -106,6 +122,8 @@ impl Default for TrainingConfig {
             keep: non_zero!(2),
             init_from: None,
             init_key: None,
+            wandb: None,
+            wandb_python: None,
             peak_tflops: 989.0,
         }
     }

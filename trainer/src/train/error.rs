@@ -124,6 +124,14 @@ pub enum TrainError {
         /// The file that names the batch's sequences.
         location: PathBuf,
     },
+    /// Weights & Biases cannot be fed.
+    #[error("{}: cannot feed Weights & Biases: {reason}", .python.display())]
+    Wandb {
+        /// The Python that was asked.
+        python: PathBuf,
+        /// What it says.
+        reason: String,
+    },
     /// The run is too short for the data: not one iteration.
     #[error("the run has no iteration: {reason}")]
     NoIteration {
@@ -179,6 +187,9 @@ impl TrainError {
             Self::NoIteration { .. } => {
                 Some("take a smaller `--set training.global_batch=N`, or more data")
             }
+            Self::Wandb { .. } => Some(
+                "`pip install wandb` in a virtual environment, and `--set training.wandb_python=VENV/bin/python`",
+            ),
             Self::Interrupted { .. } => Some("resume it with `--resume`"),
             Self::NoDevice
             | Self::Iteration { .. }

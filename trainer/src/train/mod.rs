@@ -6,6 +6,7 @@
 //!   -> iteration.rs      gradients of a batch, and one update
 //!   -> validate.rs       the loss on the validation parts
 //!   -> log.rs            metrics.rs, tensorboard.rs and, at the end, curve.rs
+//!   -> wandb.rs          a process that feeds Weights & Biases
 //!   -> run_files.rs      resolved experiment, curve, bad batch
 //!   -> job.rs            the run before it begins: open data, and plan.rs
 //! report.rs          what a run reports to its caller
@@ -25,6 +26,7 @@ mod state;
 mod tensorboard;
 mod training_loop;
 mod validate;
+mod wandb;
 mod weights;
 
 pub use checkpoint::{CheckpointRecord, WEIGHTS_FILE};

@@ -17,6 +17,7 @@ use super::report::{Report, Summary};
 use super::run_files::{BadBatch, forget_bad_batch, write_curve, write_resolved};
 use super::state::TrainState;
 use super::validate::{Validated, validate};
+use super::wandb::Wandb;
 use crate::data::{Batch, Prefetch, locations};
 
 /// Where and how a run trains.
@@ -73,7 +74,9 @@ impl Job {
             peak_flops: self.on_gpu().then_some(peak),
         };
         let log = Log::open(out, &state.record, options)?;
-        TrainingLoop { job: self, out, devices: &devices, stop, report, log }.train(state, from)
+        let wandb = Wandb::start(out, &self.experiment().training)?;
+        TrainingLoop { job: self, out, devices: &devices, stop, report, log, wandb }
+            .train(state, from)
     }
 }
 
@@ -85,6 +88,7 @@ struct TrainingLoop<'a> {
     stop: &'a AtomicBool,
     report: &'a mut dyn Report,
     log: Log,
+    wandb: Option<Wandb>,
 }
 
 impl TrainingLoop<'_> {
@@ -203,6 +207,9 @@ impl TrainingLoop<'_> {
         let curve = curve::draw(self.job.name(), &lines);
         let curve = curve.map(|svg| write_curve(out, &svg)).transpose()?;
         checkpoint::export(&checkpoint, out)?;
+        if let Some(wandb) = self.wandb {
+            wandb.finish(last_val);
+        }
         Ok(Summary {
             iterations: state.record.iteration,
             tokens: state.record.tokens,
