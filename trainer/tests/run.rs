@@ -1,4 +1,6 @@
 //! Whole runs of tiny models, over bins that the tests write.
+//!
+//! Longer than 500 lines because every test is a whole run, and all share the data, the experiment and the watch.
 #![expect(clippy::unwrap_used, reason = "a test stops where a value is missing")]
 #![expect(clippy::disallowed_methods, reason = "what a test reads need not be staged")]
 
