@@ -207,7 +207,7 @@ fn log_probabilities_are_the_same_in_any_batch_and_change_no_token() {
         assert_eq!(tokens, without[&id].0, "{id}");
         for logprob in prompt.iter().chain(new.iter().copied()) {
             let top = &logprob.top;
-            assert_eq!(top.len(), id as usize);
+            assert_eq!(top.len() as u64, id);
             assert!(top.is_sorted_by(|a, b| a.1 >= b.1) && logprob.logprob <= 0.0);
             assert!(top.iter().all(|&(token, value)| {
                 token != logprob.token || value.to_bits() == logprob.logprob.to_bits()
