@@ -3,6 +3,7 @@
 use super::bpe::vocabulary::Bpe;
 use super::pre_tokenizer::joins::Joins;
 use super::pre_tokenizer::pattern::Pattern;
+use super::runs::RunTokens;
 
 /// A tokenizer that the engine covers.
 pub(crate) struct Compiled {
@@ -25,6 +26,8 @@ pub(crate) enum Reading {
         prefix: Prefix,
         /// Where the text may be cut.
         joins: Joins,
+        /// Added tokens that the engine finds.
+        runs: RunTokens,
     },
     /// Byte-level: units are what a pattern matches.
     ByteLevel {

@@ -19,6 +19,7 @@ use super::compiled::{Compiled, Prefix, Reading};
 use super::counter::Counter;
 use super::id_width::IdWidth;
 use super::pre_tokenizer::cutter::{CutState, Cuts, Cutter, Window};
+use super::runs::RunTokens;
 use super::simd::{BATCH, Level};
 
 /// A compiled vocabulary and the cache of units, shared by all workers.
@@ -27,6 +28,7 @@ pub(crate) struct Engine {
     bpe: Bpe,
     cutter: Cutter,
     prefix: Prefix,
+    runs: RunTokens,
     level: Level,
     /// Built on first encode, so that users who only decode do not pay for it.
     shared: LazyLock<SharedTables>,
@@ -38,18 +40,30 @@ impl Engine {
     /// Makes the tables of a tokenizer, to be used with the instructions of a level.
     pub(crate) fn new(compiled: Compiled, level: Level) -> Self {
         let Compiled { bpe, reading } = compiled;
-        let (cutter, prefix) = match reading {
-            Reading::Spaces { prefix, joins } => (Cutter::Joins(joins), prefix),
-            Reading::ByteLevel { pattern, .. } => (Cutter::Pattern(pattern), Prefix::Never),
+        let (cutter, prefix, runs) = match reading {
+            Reading::Spaces { prefix, joins, runs } => (Cutter::Joins(joins), prefix, runs),
+            Reading::ByteLevel { pattern, .. } => {
+                (Cutter::Pattern(pattern), Prefix::Never, RunTokens::default())
+            }
         };
         let shared = LazyLock::new(SharedTables::new as fn() -> _);
-        Self { bpe, cutter, prefix, level, shared, long_units: Counter::default() }
+        Self { bpe, cutter, prefix, runs, level, shared, long_units: Counter::default() }
     }
 
     /// Returns the ids of a piece of text by the definition; the engine's slow twin.
     pub(crate) fn encode_plainly(&self, piece: &str, at_start: bool) -> Vec<TokenId> {
         match &self.cutter {
-            Cutter::Joins(_) => definition::encode(&self.bpe, &self.prefixed(piece, at_start)),
+            Cutter::Joins(_) => {
+                let mut ids = Vec::new();
+                for stretch in self.runs.stretches(&self.prefixed(piece, at_start)) {
+                    if self.runs.begin(stretch) {
+                        self.runs.encode(stretch, &mut ids);
+                    } else {
+                        ids.extend(definition::encode(&self.bpe, stretch));
+                    }
+                }
+                ids
+            }
             Cutter::Pattern(_) => {
                 let mut cuts = Cuts::default();
                 let mut state = CutState::new(false);
@@ -71,7 +85,13 @@ impl Engine {
     /// Returns the ids of a piece of text by one heap over all of it: exact, without cuts.
     pub(crate) fn encode_uncut(&self, piece: &str, at_start: bool) -> Vec<TokenId> {
         let mut ids = Vec::new();
-        Merger::default().heap(&self.bpe, &self.prefixed(piece, at_start), &mut ids);
+        for stretch in self.runs.stretches(&self.prefixed(piece, at_start)) {
+            if self.runs.begin(stretch) {
+                self.runs.encode(stretch, &mut ids);
+            } else {
+                Merger::default().heap(&self.bpe, stretch, &mut ids);
+            }
+        }
         ids
     }
 
@@ -96,9 +116,23 @@ impl Engine {
             }
     }
 
+    /// Returns the added tokens that the engine finds itself.
+    pub(crate) fn runs(&self) -> &RunTokens {
+        &self.runs
+    }
+
     /// Returns the units that were merged and that the shared caches have no place for.
     pub(crate) fn long_units(&self) -> &Counter {
         &self.long_units
+    }
+
+    /// Appends the ids of a unit that no cache has.
+    fn merge<W: IdWidth>(&self, merger: &mut Merger, unit: &str, out: &mut Vec<W>) {
+        if self.runs.begin(unit) {
+            self.runs.encode(unit, out);
+        } else {
+            merger.encode(self.level, &self.bpe, unit, out);
+        }
     }
 
     /// Returns whether a text may be cut between two characters, whatever surrounds them.
@@ -257,7 +291,7 @@ impl Own {
         if unit.len() > LONGEST_LONG {
             // It is not kept, so its ids need no buffer of their own.
             engine.long_units.add(unit.len());
-            self.merger.encode(engine.level, &engine.bpe, unit, out);
+            engine.merge(&mut self.merger, unit, out);
             return;
         }
         let (key, bytes) = (UnitKey::of(unit.as_bytes()), unit.as_bytes());
@@ -269,7 +303,7 @@ impl Own {
                 self.frequent.keep(FrequentUnits::place(key), key, packed);
             }
         } else {
-            self.merger.encode(engine.level, &engine.bpe, unit, &mut self.ids);
+            engine.merge(&mut self.merger, unit, &mut self.ids);
             let kept = engine.shared.units.insert(key, &self.ids)
                 || engine.shared.long.insert(bytes, hash, &self.ids);
             if !kept {

@@ -20,6 +20,7 @@ mod encode;
 pub(crate) mod id_width;
 mod mask;
 pub(crate) mod pre_tokenizer;
+pub(crate) mod runs;
 mod simd;
 
 pub(crate) use bpe::merger::MAX_UNIT;

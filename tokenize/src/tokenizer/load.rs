@@ -79,7 +79,11 @@ pub(super) fn load(path: &Path) -> Result<Loaded, TokenizerError> {
             (Served::Oracle(reason), Oracles::of(oracle))
         }
     };
-    let added = AddedTokens::new(added).map_err(|wrong| invalid(wrong.to_string()))?;
+    let alone = match &served {
+        Served::Engine { engine, .. } => engine.runs().alone(),
+        Served::Stages(_) | Served::Unigram(_) | Served::Oracle(_) => 0,
+    };
+    let added = AddedTokens::new(added, alone).map_err(|wrong| invalid(wrong.to_string()))?;
     let vocabulary = Vocabulary { pieces, added, bos_eos, model_unk };
     Ok(Loaded::new(file, vocabulary, served, oracles, notes))
 }

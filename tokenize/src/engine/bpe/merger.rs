@@ -259,6 +259,8 @@ struct Merging<'a> {
 }
 
 impl Kernel for Merging<'_> {
+    type Output = ();
+
     #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
     #[inline(always)]
     fn run(self) {

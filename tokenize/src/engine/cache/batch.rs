@@ -63,6 +63,8 @@ struct MakeKeys<'a>(&'a mut Batch, usize);
 const LANES: usize = 8;
 
 impl Kernel for MakeKeys<'_> {
+    type Output = ();
+
     #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
     #[inline(always)]
     fn run(self) {

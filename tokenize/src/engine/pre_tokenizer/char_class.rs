@@ -54,12 +54,18 @@ pub(crate) fn class_of(character: char) -> u8 {
     CLASSES[character as usize]
 }
 
+/// Returns the classes of all characters.
+pub(crate) fn all() -> &'static [u8] {
+    &CLASSES
+}
+
 /// Returns how much memory the classes take, in bytes.
 pub(crate) fn memory() -> usize {
     0x11_0000
 }
 
-fn ranges(pattern: &str) -> Vec<(u32, u32)> {
+/// Returns the characters of a class.
+pub(super) fn ranges(pattern: &str) -> Vec<(u32, u32)> {
     let parsed = regex_syntax::Parser::new().parse(pattern);
     match parsed.as_ref().map(regex_syntax::hir::Hir::kind) {
         Ok(HirKind::Class(Class::Unicode(class))) => {

@@ -2,14 +2,13 @@
 
 use ratdata_schemas::narrow;
 
-use super::gpt2::{self, Gpt2State};
-use super::gpt4::Walk;
-use super::gpt4_blocks::{self, BlockState};
+use super::block_classes::Family;
 use super::joins::Joins;
-use super::pattern::Pattern;
+use super::pattern::{Pattern, UnitWalk};
 use super::splits::PieceEnds;
+use super::unit_blocks::{BlockCuts, Blocks};
 use crate::engine::mask::{self, BLOCK};
-use crate::engine::simd::{Level, PairTables, pair_mask};
+use crate::engine::simd::{Kernel, Level, PairTables, pair_mask, run};
 
 /// How much text is cut at a time: the cuts then stay in the nearest cache.
 const WINDOW: usize = 8192;
@@ -42,8 +41,9 @@ pub(crate) struct Cuts {
     len: usize,
 }
 
-/// Room for a cut at each byte, and for the surplus that a block writes after its last cut.
-const ROOM: usize = WINDOW + BLOCK + 1;
+/// Room for a cut at each byte, also of a block that begins in this window and ends in the next, and for the surplus
+/// that a block writes after its last cut.
+const ROOM: usize = WINDOW + 2 * BLOCK + 1;
 
 impl Cuts {
     /// Returns the places in the text, in order.
@@ -60,7 +60,8 @@ impl Cuts {
     ///
     /// Writes eight slots at a time; surplus slots are overwritten later. The count is unpredictable, and
     /// a mispredicted branch costs more than a few wasted stores.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
+    #[inline(always)]
     fn push_mask(&mut self, at: u32, mut mask: u64) {
         let count = mask.count_ones() as usize;
         let Some(block) = self.ends[self.len..].first_chunk_mut::<BLOCK>() else { return };
@@ -79,34 +80,6 @@ impl Cuts {
         self.len += 1;
     }
 
-    /// Adds the ends of units up to `to`, as far as masks find them; returns the end of a block that is left to the walk.
-    fn push_blocks(&mut self, walk: &Walk<'_>, state: &mut CutState, to: usize) -> usize {
-        let base = state.walked;
-        let mut blocks = BlockState::at(base);
-        for at in (base..walk.text.len()).step_by(BLOCK) {
-            let Some(cuts) =
-                gpt4_blocks::cut_mask(walk.rules, walk.level, walk.text, at, &mut blocks)
-            else {
-                return at + BLOCK;
-            };
-            let within = cuts & mask::first(to.saturating_sub(at));
-            if within != 0 {
-                self.push_walked(state);
-                let last = BLOCK - 1 - within.leading_zeros() as usize;
-                self.push_mask(narrow(at), within & !(1 << last));
-                state.walked = at + last;
-            }
-            if cuts != within {
-                self.push_walked(state);
-                state.walked = at + (cuts & !within).trailing_zeros() as usize;
-                return to;
-            }
-        }
-        self.push_walked(state);
-        state.walked = walk.text.len();
-        to
-    }
-
     /// Adds the end of the last unit that was found, unless it is the beginning of the text.
     #[inline]
     fn push_walked(&mut self, state: &CutState) {
@@ -114,18 +87,43 @@ impl Cuts {
             self.push(narrow(state.walked));
         }
     }
+}
 
-    /// Adds the ends of units up to `to`, each of which `unit_end` finds from its beginning.
-    #[inline]
-    fn push_walk(
-        &mut self,
-        state: &mut CutState,
-        to: usize,
-        mut unit_end: impl FnMut(usize, &mut PieceEnds) -> usize,
-    ) {
-        while state.walked < to {
-            self.push_walked(state);
-            state.walked = unit_end(state.walked, &mut state.pieces);
+/// The work of adding the ends of units, block by block, up to the window's end, or to a unit that masks do not find.
+struct PushBlocks<'a, 'b> {
+    blocks: Blocks<'a>,
+    /// Where the next unit begins, in front of which nothing is left to add.
+    at: usize,
+    to: usize,
+    out: &'b mut Cuts,
+}
+
+impl PushBlocks<'_, '_> {
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
+    #[inline(always)]
+    fn push(mut self, family: Family) -> usize {
+        while self.at < self.to
+            && let Some(BlockCuts { cuts, end }) = self.blocks.cuts(family, self.at)
+        {
+            // The beginning of the block is a cut itself, but for that of the text.
+            self.out.push_mask(narrow(self.at), cuts | u64::from(self.at > 0));
+            self.at += end;
+        }
+        self.at
+    }
+}
+
+impl Kernel for PushBlocks<'_, '_> {
+    type Output = usize;
+
+    #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
+    #[inline(always)]
+    fn run(self) -> usize {
+        match self.blocks.family {
+            Family::Gpt2 => self.push(Family::Gpt2),
+            Family::Words => self.push(Family::Words),
+            Family::CasedWords => self.push(Family::CasedWords),
+            Family::DeepSeek => self.push(Family::DeepSeek),
         }
     }
 }
@@ -144,9 +142,7 @@ pub(crate) enum Cutter {
 pub(crate) struct CutState {
     before: u8, // the byte in front; a space where a `▁` was put before the text
     first: bool,
-    gpt2: Gpt2State,
-    gpt4: BlockState,
-    /// Where the last unit ends that a walk has found, in this window or after it.
+    /// Where the next unit begins, in this window or after it; the cut there is still to be added.
     walked: usize,
     pieces: PieceEnds,
 }
@@ -154,14 +150,7 @@ pub(crate) struct CutState {
 impl CutState {
     /// The state before a text; `prefixed` where a `▁` stands in front of it.
     pub(crate) fn new(prefixed: bool) -> Self {
-        Self {
-            before: b' ',
-            first: !prefixed,
-            gpt2: Gpt2State::default(),
-            gpt4: BlockState::default(),
-            walked: 0,
-            pieces: PieceEnds::default(),
-        }
+        Self { before: b' ', first: !prefixed, walked: 0, pieces: PieceEnds::default() }
     }
 }
 
@@ -188,28 +177,19 @@ impl Cutter {
                     state.first = false;
                 }
             }
-            Self::Pattern(Pattern::Gpt2) => {
-                for at in window.blocks() {
-                    out.push_mask(narrow(at), gpt2::cut_mask(level, text, at, &mut state.gpt2));
-                }
-            }
-            Self::Pattern(Pattern::Gpt4(rules)) if !rules.cased => {
-                for at in window.blocks() {
-                    let cuts = gpt4_blocks::cut_mask(*rules, level, text, at, &mut state.gpt4);
-                    // Without cases there always are some.
-                    out.push_mask(narrow(at), cuts.unwrap_or(0));
-                }
-            }
-            Self::Pattern(Pattern::Gpt4(rules)) => {
-                let mut walk = Walk::new(*rules, level, text);
+            Self::Pattern(pattern) => {
+                let blocks = pattern.blocks(level, text);
+                let mut walk = UnitWalk::new(pattern, level, text);
                 while state.walked < to {
-                    let block = out.push_blocks(&walk, state, to);
-                    // What the masks leave open.
-                    out.push_walk(state, to.min(block), |start, _| walk.unit_end(start));
+                    if let Some(blocks) = blocks {
+                        state.walked = run(level, PushBlocks { blocks, at: state.walked, to, out });
+                        if state.walked >= to {
+                            break;
+                        }
+                    }
+                    out.push_walked(state);
+                    state.walked = walk.unit_end(state.walked, &mut state.pieces);
                 }
-            }
-            Self::Pattern(Pattern::Splits(splits)) => {
-                out.push_walk(state, to, |start, ends| splits.unit_end(text, start, ends));
             }
         }
         if to == text.len() {

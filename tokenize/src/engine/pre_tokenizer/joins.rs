@@ -33,17 +33,20 @@ pub(crate) struct Joins {
     /// One bit a hash of a pair with a character beyond ASCII.
     hashed: Vec<u64>,
     shift: u32,
+    /// Characters of ASCII that are joined with themselves alone.
+    alone: u128,
 }
 
 impl Joins {
     /// Computes the joins of a vocabulary from all texts that its merges can make; symbols below
-    /// `num_ids` are ids.
+    /// `num_ids` are ids. The characters that are `alone`, a bit each, are in no such text with others.
     pub(crate) fn new<'a>(
         texts: impl IntoIterator<Item = &'a str>,
         cut_at_spaces: bool,
         alphabet: &Alphabet,
         fallback: &Fallback,
         num_ids: u32,
+        alone: u128,
     ) -> Self {
         let mut ascii = [0_u128; 128];
         let mut others = Vec::new();
@@ -83,13 +86,13 @@ impl Joins {
                 }
             }
         }
-        let (first, second) = cover(&ascii);
+        let (first, second) = cover(&mut ascii, alone);
         others.sort_unstable();
         others.dedup();
         // With fused unknowns any two characters beyond ASCII may have to stay together.
         let bits = if fuses_unknown { 64 } else { (others.len() * 32).next_power_of_two().max(64) };
         let shift = 64 - bits.trailing_zeros();
-        let mut joins = Self { first, second, hashed: vec![0; bits / 64], shift };
+        let mut joins = Self { first, second, hashed: vec![0; bits / 64], shift, alone };
         if fuses_unknown {
             joins.hashed.fill(u64::MAX);
         }
@@ -106,10 +109,17 @@ impl Joins {
         let (before, after) = (in_text(before), in_text(after));
         if let (Some(a), Some(b)) = (ascii_place(before), ascii_place(after)) {
             self.first[a] & self.second[b] != 0
+        } else if self.is_alone(before) || self.is_alone(after) {
+            false
         } else {
             let bit = self.hash(before, after);
             self.hashed[bit / 64] >> (bit % 64) & 1 == 1
         }
+    }
+
+    #[inline]
+    fn is_alone(&self, character: char) -> bool {
+        character.is_ascii() && self.alone >> u32::from(character) & 1 == 1
     }
 
     #[inline]
@@ -150,7 +160,13 @@ const RECTANGLES: usize = 8;
 ///
 /// It begins with a rectangle for every row of the table, and merges the two that add the least cost
 /// until eight are left.
-fn cover(ascii: &[u128; 128]) -> (Box<[u8; 128]>, Box<[u8; 128]>) {
+fn cover(ascii: &mut [u128; 128], alone: u128) -> (Box<[u8; 128]>, Box<[u8; 128]>) {
+    // Those that are alone have a rectangle of their own.
+    for (at, row) in ascii.iter_mut().enumerate() {
+        *row = if alone >> at & 1 == 1 { 0 } else { *row & !alone };
+    }
+    let ascii = &*ascii;
+    let most = RECTANGLES - usize::from(alone != 0);
     let weights: [u64; 128] = std::array::from_fn(|at| weight(narrow(at)));
     let total = |set: u128| places(set).map(|at| weights[at]).sum::<u64>();
     let joint = |rows: u128, columns: u128| Rectangle {
@@ -177,7 +193,7 @@ fn cover(ascii: &[u128; 128]) -> (Box<[u8; 128]>, Box<[u8; 128]>) {
         .enumerate()
         .map(|(at, one)| groups[..at].iter().map(|other| added(one, other)).collect())
         .collect();
-    while groups.len() > RECTANGLES {
+    while groups.len() > most {
         let cheapest = (1..groups.len())
             .flat_map(|one| (0..one).map(move |other| (one, other)))
             .min_by_key(|&(one, other)| table[one][other]);
@@ -192,6 +208,8 @@ fn cover(ascii: &[u128; 128]) -> (Box<[u8; 128]>, Box<[u8; 128]>) {
             table[at.max(other)][at.min(other)] = added(&groups[at], &groups[other]);
         }
     }
+    groups.push(Rectangle { rows: alone, columns: alone, cost: 0 });
+    groups.truncate(RECTANGLES);
     let (mut first, mut second) = (Box::new([0; 128]), Box::new([0; 128]));
     for (number, Rectangle { rows, columns, .. }) in groups.into_iter().enumerate() {
         for at in 0..128 {
@@ -235,7 +253,7 @@ mod tests {
         /// Whatever stands side by side within a text that merges make is joined.
         #[test]
         fn no_piece_is_cut(texts in proptest::collection::vec("[a-f▁é .,х中]{1,6}", 0..60)) {
-            let joins = Joins::new(texts.iter().map(String::as_str), false, &alphabet(), &Fallback::Nothing, 9);
+            let joins = Joins::new(texts.iter().map(String::as_str), false, &alphabet(), &Fallback::Nothing, 9, 0);
 
             for text in &texts {
                 let characters: Vec<char> = text.chars().collect();
@@ -247,8 +265,29 @@ mod tests {
     }
 
     #[test]
+    fn characters_that_are_alone_are_joined_with_none() {
+        let texts: Vec<String> =
+            (b'a'..=b'z').map(|c| format!("{0}\n{0}é\né\n\n", char::from(c))).collect();
+        let alone = 1 << b'\n' | 1 << b'\t';
+        let joins = Joins::new(
+            texts.iter().map(String::as_str),
+            false,
+            &alphabet(),
+            &Fallback::Nothing,
+            9,
+            alone,
+        );
+
+        assert!(joins.joined('\n', '\n'));
+        for other in (0..128_u8).map(char::from).chain(['é', '中']).filter(|c| !"\n\t".contains(*c))
+        {
+            assert!(!joins.joined('\n', other) && !joins.joined(other, '\n'), "{other:?}");
+        }
+    }
+
+    #[test]
     fn characters_that_no_piece_spans_are_cut() {
-        let joins = Joins::new(["ab", "▁a"], false, &alphabet(), &Fallback::Nothing, 9);
+        let joins = Joins::new(["ab", "▁a"], false, &alphabet(), &Fallback::Nothing, 9, 0);
 
         assert!(joins.joined(' ', 'a') && joins.joined('a', 'b'));
         assert!(!joins.joined('b', 'a') && !joins.joined('b', ' ') && !joins.joined('é', 'b'));

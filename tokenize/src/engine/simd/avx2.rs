@@ -90,6 +90,7 @@ pub(super) fn pair_mask(tables: PairTables<'_>, block: &[u8], before: u8) -> Pai
 }
 
 /// Returns the classes of a block; see [`super::class_masks`].
+#[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
     let mut masks = ClassMasks { classes: [0; 8], beyond: 0 };
@@ -108,9 +109,9 @@ pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
 }
 
 /// Does the work with AVX2.
-#[target_feature(enable = "avx2,bmi2")]
-pub(super) fn run(kernel: impl Kernel) {
-    kernel.run();
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
 }
 
 /// Returns which lanes are not zero.

@@ -15,6 +15,7 @@ use super::lanes::{ClassMasks, Kernel, Lanes, Line, PairMask, PairTables};
 use crate::engine::mask::{self, BLOCK};
 
 /// Loads up to 64 bytes, zeros after them.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn load(block: &[u8]) -> __m512i {
     if block.len() >= BLOCK {
@@ -27,6 +28,7 @@ fn load(block: &[u8]) -> __m512i {
 }
 
 /// Looks up each byte's low seven bits in a table of 128.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn look_up(table: &[u8; 128], places: __m512i) -> __m512i {
     let (low, high) = table.split_at(64);
@@ -55,6 +57,7 @@ pub(super) fn pair_mask(tables: PairTables<'_>, block: &[u8], before: u8) -> Pai
 }
 
 /// Returns the classes of a block; see [`super::class_masks`].
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
     let bytes = load(block);
@@ -66,9 +69,9 @@ pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
 }
 
 /// Does the work with AVX-512.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
-pub(super) fn run(kernel: impl Kernel) {
-    kernel.run();
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
 }
 
 /// Returns which lanes are not zero.

@@ -40,6 +40,9 @@ pub(crate) struct Line(pub(crate) [u64; 8]);
 
 /// Work on plain arrays, which the compiler turns into vector instructions.
 pub(crate) trait Kernel {
+    /// What the work gives.
+    type Output;
+
     /// Does the work; it is inlined wherever it is used.
-    fn run(self);
+    fn run(self) -> Self::Output;
 }

@@ -11,7 +11,7 @@ pub(crate) const VARIABLE: &str = "RATDATA_CPU";
 pub(crate) enum Level {
     /// None: words of eight bytes.
     Plain,
-    /// AVX2 and BMI2, which nearly every x86 processor has.
+    /// AVX2 and bit manipulation (BMI1, BMI2, LZCNT, POPCNT), which nearly every x86 processor has.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 with byte permutations and 64-bit products.
@@ -48,7 +48,12 @@ impl Level {
         )]
         let mut levels = vec![Self::Plain];
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+        {
             levels.push(Self::Avx2);
             if is_x86_feature_detected!("avx512vbmi")
                 && is_x86_feature_detected!("avx512f")

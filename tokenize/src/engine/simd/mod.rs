@@ -62,8 +62,8 @@ pub(crate) fn class_masks(level: Level, table: &[u8; 128], block: &[u8]) -> Clas
 
 /// Does work with the instructions of a level.
 #[inline]
-pub(crate) fn run(level: Level, kernel: impl Kernel) {
-    at_level!(level, run(kernel));
+pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Output {
+    at_level!(level, run(kernel))
 }
 
 /// Returns which lanes are not zero, one bit a lane.

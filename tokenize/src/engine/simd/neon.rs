@@ -117,8 +117,8 @@ pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
 
 /// Does the work with NEON, which the compiler uses anyway.
 #[target_feature(enable = "neon")]
-pub(super) fn run(kernel: impl Kernel) {
-    kernel.run();
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
 }
 
 /// Returns which lanes are not zero.

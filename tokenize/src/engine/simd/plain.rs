@@ -71,8 +71,8 @@ fn transpose(mut word: u64) -> u64 {
 }
 
 /// Does the work.
-pub(super) fn run(kernel: impl Kernel) {
-    kernel.run();
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
 }
 
 /// Returns which lanes are not zero.

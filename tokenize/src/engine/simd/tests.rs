@@ -35,6 +35,8 @@ fn any_table() -> impl Strategy<Value = [u8; 128]> {
 struct Double<'a>(&'a mut Lanes);
 
 impl Kernel for Double<'_> {
+    type Output = ();
+
     #[expect(clippy::inline_always, reason = "as the engine's own kernel")]
     #[inline(always)]
     fn run(self) {

@@ -28,13 +28,14 @@ pub(crate) struct AddedTokens {
 }
 
 impl AddedTokens {
-    /// Makes the tables that find these tokens.
+    /// Makes the tables that find these tokens, but for those of the characters in `alone`, a bit each, which the
+    /// engine finds itself.
     ///
     /// # Errors
     ///
     /// There are too many to be found at once.
-    pub(crate) fn new(tokens: Vec<AddedToken>) -> Result<Self, BuildError> {
-        let finder = Finder::new(&tokens)?;
+    pub(crate) fn new(tokens: Vec<AddedToken>, alone: u128) -> Result<Self, BuildError> {
+        let finder = Finder::new(&tokens, alone)?;
         let is_special = tokens.iter().map(|token| (token.id, token.special)).collect();
         Ok(Self { tokens, is_special, finder })
     }

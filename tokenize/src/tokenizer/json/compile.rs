@@ -10,8 +10,9 @@ use crate::bounds::shown;
 use crate::engine::MAX_IDS;
 use crate::engine::bpe::pairs::{Merge, PairTable};
 use crate::engine::bpe::vocabulary::{Alphabet, Bpe, Fallback, SPACE_PIECE};
-use crate::engine::compiled::{Compiled, Reading};
+use crate::engine::compiled::{Compiled, Prefix, Reading};
 use crate::engine::pre_tokenizer::joins::Joins;
+use crate::engine::runs::{RunTokens, Token};
 use crate::tokenizer::added::token::AddedToken;
 
 /// Compiles a file, or returns what in it the engine does not cover.
@@ -84,13 +85,26 @@ pub(super) fn compile(
             }
             let texts =
                 vocab.iter().filter(|(_, id)| made[**id as usize]).map(|(piece, _)| &*piece.0);
-            Reading::Spaces {
-                prefix,
-                joins: Joins::new(texts, cut_at_spaces, &alphabet, &fallback, num_ids),
-            }
+            let runs = match prefix {
+                Prefix::Never => run_tokens(added),
+                _ => RunTokens::default(),
+            };
+            let alone = runs.alone();
+            let joins = Joins::new(texts, cut_at_spaces, &alphabet, &fallback, num_ids, alone);
+            Reading::Spaces { prefix, joins, runs }
         }
     };
     Ok(Compiled { bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units }, reading })
+}
+
+/// Returns the added tokens that the engine can find itself.
+fn run_tokens(added: &[AddedToken]) -> RunTokens {
+    let tokens = added.iter().map(|token| Token {
+        id: token.id,
+        content: &token.content,
+        is_plain: !token.special && !token.normalized && token.replaced.is_empty(),
+    });
+    RunTokens::of(&tokens.collect::<Vec<_>>())
 }
 
 /// Returns the merges in the order of their ranks.

@@ -102,6 +102,7 @@ fn byte_level(normalizers: &[&Value], splits: &[&Value], bytes: &Value) -> Resul
     let pattern = match (splits, has_regex) {
         ([], true) => Pattern::Gpt2,
         ([split], false) if let Some(pattern) = known(split) => pattern,
+        (_, false) if let Some(pattern) = known_sequence(splits) => pattern,
         _ => {
             let gpt2 = has_regex.then(|| SplitRegex::new(GPT2));
             let patterns = splits.iter().map(|step| split_regex(step)).chain(gpt2);
@@ -116,6 +117,14 @@ fn known(step: &Value) -> Option<Pattern> {
     let pattern = Pattern::known(step["pattern"]["Regex"].as_str()?)?;
     // These match everywhere, so that nothing is between matches.
     (kind(step) == "Split" && keeps_matches(step)).then_some(pattern)
+}
+
+/// Returns the pattern of steps that have a form of their own together.
+fn known_sequence(steps: &[&Value]) -> Option<Pattern> {
+    let isolated = |step: &Value| kind(step) == "Split" && step["behavior"] == "Isolated";
+    let regexes = steps.iter().map(|step| step["pattern"]["Regex"].as_str());
+    let regexes: Vec<&str> = regexes.collect::<Option<_>>()?;
+    Pattern::known_sequence(&regexes).filter(|_| steps.iter().all(|step| isolated(step)))
 }
 
 /// Returns whether a step keeps each match as a piece.

@@ -16,6 +16,7 @@ use crate::engine::bpe::pairs::{Merge, PairTable, Symbol};
 use crate::engine::bpe::vocabulary::{Alphabet, Bpe, Fallback};
 use crate::engine::compiled::{Compiled, Prefix, Reading};
 use crate::engine::pre_tokenizer::joins::Joins;
+use crate::engine::runs::RunTokens;
 use model::{PieceKind, SentencePieceModel};
 
 /// `model_type` of a Unigram model.
@@ -58,11 +59,11 @@ pub(crate) fn compile(model: &SentencePieceModel) -> Result<Compiled, String> {
     let alphabet = Alphabet::of_chars(symbols.characters());
     let prefix = if model.add_dummy_prefix { Prefix::EachPiece } else { Prefix::Never };
     let joins =
-        Joins::new(normal(model).map(|(_, text, _)| text), false, &alphabet, &fallback, num_ids);
+        Joins::new(normal(model).map(|(_, text, _)| text), false, &alphabet, &fallback, num_ids, 0);
     let pairs = PairTable::new(&merges);
     Ok(Compiled {
         bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units: None },
-        reading: Reading::Spaces { prefix, joins },
+        reading: Reading::Spaces { prefix, joins, runs: RunTokens::default() },
     })
 }
 
