@@ -14,7 +14,7 @@ use super::cache::frequent_units::FrequentUnits;
 use super::cache::long_units::LongUnits;
 use super::cache::shared_long_units::{LONGEST_LONG, LongHash};
 use super::cache::shared_units::{UnitIds, VALUE_IDS, Value};
-use super::cache::unit_key::UnitKey;
+use super::cache::unit_key::{LONGEST, UnitKey};
 use super::compiled::{Compiled, Prefix, Reading};
 use super::counter::Counter;
 use super::id_width::IdWidth;
@@ -249,7 +249,7 @@ impl Own {
         let has_zeros = memchr::memchr(0, &text.as_bytes()[start..last]).is_some();
         let shared: &SharedTables = &engine.shared;
         let (mut this, mut next) = (this, next);
-        let mut ids = [W::default(); BATCH * 2 * VALUE_IDS];
+        let mut ids = [W::default(); BATCH * LONGEST];
         let (mut begun, mut waiting): (usize, Option<&[u32]>) = (start, None);
         // One batch ahead: what the next one needs from far memory is fetched while this one is written.
         for ends in ends.chunks(BATCH).map(Some).chain([None]) {
@@ -263,7 +263,11 @@ impl Own {
                 for (at, (&end, UnitIds { first, second })) in
                     ends.iter().zip(this.found()).enumerate()
                 {
-                    if first.is_none() {
+                    if let Some(record) = first.record() {
+                        let ids = &mut ids[len..];
+                        let places = ids.iter_mut().zip(shared.long.ids(record));
+                        len += places.map(|(place, id)| *place = W::of(id)).count();
+                    } else if first.is_none() {
                         out.extend_from_slice(&ids[..len]);
                         len = 0;
                         let unit = &text[start..end as usize];
@@ -296,10 +300,18 @@ impl Own {
         }
         let (key, bytes) = (UnitKey::of(unit.as_bytes()), unit.as_bytes());
         self.ids.clear();
-        let known = engine.shared.long.get(bytes, hash, &mut self.ids)
-            || self.long.get(bytes, hash).map(|ids| self.ids.extend_from_slice(ids)).is_some();
-        if known {
-            if let Some(packed) = UnitIds::pack(key, &self.ids) {
+        if let Some(place) = engine.shared.long.find(bytes, hash) {
+            out.extend(engine.shared.long.ids(place as usize).map(W::of));
+            // A batch has room for as many ids as a unit has bytes; a space without a piece has three.
+            if !key.is_none() && engine.shared.long.ids(place as usize).count() <= LONGEST {
+                let ids = UnitIds { first: Value::of_record(place), second: Value::default() };
+                self.frequent.keep(FrequentUnits::place(key), key, ids);
+            }
+            return;
+        }
+        if let Some(ids) = self.long.get(bytes, hash) {
+            self.ids.extend_from_slice(ids);
+            if let Some(packed) = UnitIds::pack(key, ids) {
                 self.frequent.keep(FrequentUnits::place(key), key, packed);
             }
         } else {

@@ -9,7 +9,7 @@ use super::long_units::LongUnits;
 use super::shared_long_units::{LONGEST_LONG, LongHash};
 use super::shared_units::{UnitIds, Value};
 use super::unit_key::{UnitKey, key_len, words_at};
-use crate::engine::mask;
+use crate::engine::mask::{self, BLOCK};
 use crate::engine::simd::{BATCH, Kernel, Lanes, Level, nonzero, run};
 
 /// Units of a text, one after the other.
@@ -34,8 +34,8 @@ pub(crate) struct Batch {
     places: Lanes,
     first: Lanes,
     second: Lanes,
-    /// The units that are not among the frequent ones, one bit each.
-    missing: u64,
+    /// The units that are not among the frequent ones.
+    missing: Places,
     /// The hashes of units that are in none of the tables of short units; those of others mean nothing.
     hashes: [LongHash; BATCH],
 }
@@ -50,9 +50,48 @@ impl Default for Batch {
             places: none,
             first: none,
             second: none,
-            missing: 0,
+            missing: Places::default(),
             hashes: [LongHash::default(); BATCH],
         }
+    }
+}
+
+/// Some of a batch's units.
+#[derive(Clone, Debug)]
+struct Places {
+    list: [u8; BATCH + SURPLUS],
+    len: usize,
+}
+
+/// Places are written so many at a time, since a branch on how many there are costs more; the surplus is overwritten.
+const SURPLUS: usize = 16;
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { list: [0; BATCH + SURPLUS], len: 0 }
+    }
+}
+
+impl Places {
+    /// Adds the places of a mask's bits, counted from `first`.
+    #[inline]
+    fn push(&mut self, first: usize, mut mask: u64) {
+        let first = first.to_le_bytes()[0];
+        let count = mask.count_ones() as usize;
+        let room = self.list[self.len..].as_chunks_mut::<SURPLUS>().0;
+        for some in room.iter_mut().take(count.div_ceil(SURPLUS).max(1)) {
+            for place in some {
+                *place = first.wrapping_add(mask.trailing_zeros().to_le_bytes()[0]);
+                mask &= mask.wrapping_sub(1);
+            }
+        }
+        self.len += count;
+    }
+
+    /// Returns one of the places.
+    #[inline]
+    fn get(&self, number: usize) -> usize {
+        usize::from(self.list[number])
     }
 }
 
@@ -102,13 +141,23 @@ impl Batch {
         run(level, MakeKeys(self, count));
         frequent.short(level, count, &self.places, &self.low, &mut self.first);
         self.second = [0; BATCH];
-        let live = mask::first(ends.len().max(1));
-        for at in mask::places(nonzero(level, &self.high) & live) {
+        let mut middle = Places::default();
+        for (number, lanes) in self.high.as_chunks::<BLOCK>().0.iter().enumerate() {
+            let first = number * BLOCK;
+            middle.push(first, nonzero(level, lanes) & mask::first(count.saturating_sub(first)));
+        }
+        for at in (0..middle.len).map(|number| middle.get(number)) {
             let found = frequent.middle(self.places[at], self.key(at));
             (self.first[at], self.second[at]) = (found.first.bits(), found.second.bits());
         }
-        self.missing = !nonzero(level, &self.first) & live;
-        for at in mask::places(self.missing) {
+        self.missing.len = 0;
+        for (number, lanes) in self.first.as_chunks::<BLOCK>().0.iter().enumerate() {
+            let first = number * BLOCK;
+            let live = mask::first(count.saturating_sub(first));
+            self.missing.push(first, !nonzero(level, lanes) & live);
+        }
+        for number in 0..self.missing.len {
+            let at = self.missing.get(number);
             let key = self.key(at);
             if key.is_none() {
                 self.begin_long(at, shared, units);
@@ -145,7 +194,8 @@ impl Batch {
         long: &LongUnits,
         shared: &SharedTables,
     ) {
-        for at in mask::places(self.missing) {
+        for number in 0..self.missing.len {
+            let at = self.missing.get(number);
             let key = self.key(at);
             if key.is_none() {
                 shared.long.prefetch_record(self.hashes[at]);

@@ -131,42 +131,44 @@ impl SharedLongUnits {
         }
     }
 
-    /// Appends the ids of a unit; returns whether it is known.
-    pub(crate) fn get(&self, unit: &[u8], hash: LongHash, out: &mut Vec<TokenId>) -> bool {
+    /// Returns the place of a unit's record, if it is known.
+    pub(crate) fn find(&self, unit: &[u8], hash: LongHash) -> Option<u32> {
         if unit.len() > LONGEST_LONG {
-            return false;
+            return None;
         }
         let mut at = hash.home();
         loop {
             let slot = self.slots[at].load(Ordering::Acquire);
             if slot == 0 {
-                return false;
+                return None;
             }
-            if slot >> PLACE_BITS << PLACE_BITS == hash.tag()
-                && self.read(place_of(slot), unit, out)
-            {
-                return true;
+            let place = place_of(slot);
+            if slot >> PLACE_BITS << PLACE_BITS == hash.tag() && self.is_of(place, unit) {
+                return Some(narrow(place));
             }
             at = (at + 1) % SLOTS;
         }
     }
 
-    /// Appends the ids of a record, if it is the unit's.
-    fn read(&self, place: usize, unit: &[u8], out: &mut Vec<TokenId>) -> bool {
+    /// Returns whether a record is the unit's.
+    fn is_of(&self, place: usize, unit: &[u8]) -> bool {
         let record = &self.words[place..];
         let word = |at: usize| record[at].load(Ordering::Relaxed);
-        let head = word(0);
-        if head & u64::from(u32::MAX) != unit.len() as u64
-            || !words_of(unit).zip(1..).all(|(expected, at)| word(at) == expected)
-        {
-            return false;
-        }
-        let count: usize = narrow(head >> 32);
-        let first = 1 + unit.len().div_ceil(8);
-        for at in 0..count {
-            out.push(narrow(word(first + at / 2) >> (32 * (at % 2)) & u64::from(u32::MAX)));
-        }
-        true
+        word(0) & u64::from(u32::MAX) == unit.len() as u64
+            && words_of(unit).zip(1..).all(|(expected, at)| word(at) == expected)
+    }
+
+    /// Returns the ids of a record that [`SharedLongUnits::find`] has found.
+    #[inline]
+    pub(crate) fn ids(&self, place: usize) -> impl Iterator<Item = TokenId> {
+        let record = &self.words[place..];
+        let head = record[0].load(Ordering::Relaxed);
+        let (len, count): (usize, usize) = (narrow(head & u64::from(u32::MAX)), narrow(head >> 32));
+        let words = &record[1 + len.div_ceil(8)..];
+        (0..count).map(|at| {
+            let word = words[at / 2].load(Ordering::Relaxed);
+            narrow(word >> (32 * (at % 2)) & u64::from(u32::MAX))
+        })
     }
 
     /// Keeps a unit; returns false where it is too long, or finds no room.
@@ -216,6 +218,11 @@ mod tests {
 
     use super::*;
 
+    fn get(table: &SharedLongUnits, unit: &str) -> Option<Vec<TokenId>> {
+        let place = table.find(unit.as_bytes(), LongHash::of(unit.as_bytes()))?;
+        Some(table.ids(place as usize).collect())
+    }
+
     proptest! {
         /// What the table returns is what was put in, whichever unit looks like another.
         #[test]
@@ -236,11 +243,8 @@ mod tests {
                 }
             }
             for unit in units.iter().map(|(unit, _)| unit).chain(&others) {
-                let mut found = vec![7];
-                let is_known = table.get(unit.as_bytes(), LongHash::of(unit.as_bytes()), &mut found);
-                let expected = known.get(unit);
-                prop_assert_eq!(is_known, expected.is_some());
-                prop_assert_eq!(&found[1..], expected.map_or(&[][..], |ids| &ids[..]));
+                let found = get(&table, unit);
+                prop_assert_eq!(found.as_ref(), known.get(unit));
             }
         }
     }
@@ -267,9 +271,7 @@ mod tests {
         assert!(kept > 100_000 && kept < 2_000_000, "{kept}");
         for number in (0..u32::try_from(kept).unwrap()).step_by(977) {
             let unit = unit(number);
-            let mut found = Vec::new();
-            assert!(table.get(unit.as_bytes(), LongHash::of(unit.as_bytes()), &mut found));
-            assert_eq!(found, [number; 9]);
+            assert_eq!(get(&table, &unit), Some(vec![number; 9]));
         }
         assert!(table.memory() <= (SLOTS + WORDS) * 8);
     }
@@ -285,8 +287,7 @@ mod tests {
                         let unit = format!("unit {}", number.wrapping_mul(7 + thread) % 5000);
                         let hash = LongHash::of(unit.as_bytes());
                         let expected: Vec<u32> = unit.bytes().map(u32::from).collect();
-                        let mut found = Vec::new();
-                        if table.get(unit.as_bytes(), hash, &mut found) {
+                        if let Some(found) = get(table, &unit) {
                             assert_eq!(found, expected);
                         } else {
                             table.insert(unit.as_bytes(), hash, &expected);

@@ -36,7 +36,8 @@ pub(crate) const MAX_IDS: u32 = 1 << ID_BITS;
 /// How many ids a value holds.
 pub(crate) const VALUE_IDS: usize = 3;
 
-/// Up to three ids and, in the upper two bits, their number; zero is none.
+/// Up to three ids and, in the upper two bits, their number; zero is none. A number of zero and something else is the
+/// place of a record of [`super::shared_long_units`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Value(u64);
 
@@ -47,6 +48,17 @@ impl Value {
             |bits, (place, &id): (u32, &TokenId)| bits | u64::from(id) << (place * ID_BITS);
         let count = (ids.len() as u64) << 62;
         Self((0..).zip(ids).fold(count, ids_of))
+    }
+
+    /// Packs the place of a unit's record among the long units, which is not zero.
+    pub(crate) fn of_record(place: u32) -> Self {
+        Self(place.into())
+    }
+
+    /// Returns the place of a record, if it is one.
+    #[inline]
+    pub(crate) fn record(self) -> Option<usize> {
+        (self.count() == 0 && !self.is_none()).then(|| narrow(self.0))
     }
 
     /// Takes what [`Value::bits`] gave.

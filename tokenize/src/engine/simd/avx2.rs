@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 
 use ratdata_schemas::narrow;
 
-use super::lanes::{ClassMasks, Kernel, Lanes, Line, PairMask, PairTables};
+use super::lanes::{ClassMasks, Kernel, Line, PairMask, PairTables};
 use crate::engine::mask::{self, BLOCK};
 
 /// Returns a block's 64 bytes, with zeros after the last.
@@ -116,7 +116,7 @@ pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
 
 /// Returns which lanes are not zero.
 #[target_feature(enable = "avx2")]
-pub(super) fn nonzero(lanes: &Lanes) -> u64 {
+pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
     let zero = _mm256_setzero_si256();
     (0..).zip(lanes.as_chunks::<4>().0).fold(0, |mask, (four, words)| {
         let none = _mm256_castsi256_pd(_mm256_cmpeq_epi64(load_words(words), zero));

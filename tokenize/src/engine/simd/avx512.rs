@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 
 use ratdata_schemas::narrow;
 
-use super::lanes::{ClassMasks, Kernel, Lanes, Line, PairMask, PairTables};
+use super::lanes::{ClassMasks, Kernel, Line, PairMask, PairTables};
 use crate::engine::mask::{self, BLOCK};
 
 /// Loads up to 64 bytes, zeros after them.
@@ -76,7 +76,7 @@ pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
 
 /// Returns which lanes are not zero.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn nonzero(lanes: &Lanes) -> u64 {
+pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
     let (eights, _) = lanes.as_chunks::<8>();
     (0..).zip(eights).fold(0, |mask, (at, eight)| {
         let eight = load_words(eight);

@@ -28,7 +28,10 @@ pub(crate) struct ClassMasks {
 }
 
 /// How many units are looked up together.
-pub(crate) const BATCH: usize = BLOCK;
+///
+/// Each loop over some of them ends with a branch that depends on a look-up, so that the processor begins anew: the
+/// more units, the fewer such ends. The numbers of two batches have to stay in the nearest cache.
+pub(crate) const BATCH: usize = 2 * BLOCK;
 
 /// A number for each unit of a batch.
 pub(crate) type Lanes = [u64; BATCH];

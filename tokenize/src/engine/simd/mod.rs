@@ -20,6 +20,8 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::mask::BLOCK;
+
 pub(crate) use lanes::{BATCH, ClassMasks, Kernel, Lanes, Line, PairMask, PairTables};
 pub(crate) use level::{Level, VARIABLE};
 
@@ -68,7 +70,7 @@ pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Output {
 
 /// Returns which lanes are not zero, one bit a lane.
 #[inline]
-pub(crate) fn nonzero(level: Level, lanes: &Lanes) -> u64 {
+pub(crate) fn nonzero(level: Level, lanes: &[u64; BLOCK]) -> u64 {
     at_level!(level, nonzero(lanes))
 }
 

@@ -9,7 +9,7 @@ use std::arch::aarch64::{
 
 use ratdata_schemas::narrow;
 
-use super::lanes::{ClassMasks, Kernel, Lanes, Line, PairMask, PairTables};
+use super::lanes::{ClassMasks, Kernel, Line, PairMask, PairTables};
 use super::plain;
 use crate::engine::mask::{self, BLOCK};
 
@@ -123,7 +123,7 @@ pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
 
 /// Returns which lanes are not zero.
 #[target_feature(enable = "neon")]
-pub(super) fn nonzero(lanes: &Lanes) -> u64 {
+pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
     plain::nonzero(lanes)
 }
 

@@ -4,7 +4,7 @@ use std::hint::select_unpredictable;
 
 use ratdata_schemas::narrow;
 
-use super::lanes::{ClassMasks, Kernel, Lanes, Line, PairMask, PairTables};
+use super::lanes::{ClassMasks, Kernel, Line, PairMask, PairTables};
 use crate::engine::mask::BLOCK;
 
 /// Returns the joins of a block; see [`super::pair_mask`].
@@ -76,7 +76,7 @@ pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
 }
 
 /// Returns which lanes are not zero.
-pub(super) fn nonzero(lanes: &Lanes) -> u64 {
+pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
     (0..).zip(lanes).fold(0, |mask, (at, &lane)| mask | u64::from(lane != 0) << at)
 }
 
