@@ -1,8 +1,12 @@
 //! What all test suites share: the program under test, folders and files for it, inputs and tokenizers.
 
+pub mod character_map;
+pub mod characters;
 pub mod draws;
 pub mod families;
 pub mod files;
+pub mod kinds;
+pub mod languages;
 pub mod modules;
 pub mod program;
 pub mod random_text;
@@ -33,6 +37,25 @@ pub fn shared() -> Option<PathBuf> {
         skipped("no shared inputs; set RATDATA_SHARED to the folder that holds them");
     }
     there
+}
+
+/// Returns the tokenizers of `RATDATA_TOKENIZERS=DIR`: every `DIR/NAME/tokenizer.json`, or `.model` where there is no
+/// JSON.
+///
+/// # Panics
+///
+/// The folder cannot be read, or one in it has neither file.
+pub fn given_tokenizers() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("RATDATA_TOKENIZERS") else { return Vec::new() };
+    let entries = std::fs::read_dir(&folder).expect("RATDATA_TOKENIZERS is a folder");
+    let file = |folder: PathBuf| {
+        let files = ["tokenizer.json", "tokenizer.model"].map(|name| folder.join(name));
+        files.into_iter().find(|file| file.is_file()).expect("it has a tokenizer.json or .model")
+    };
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| file(entry.expect("the folder is read").path())).collect();
+    files.sort();
+    files
 }
 
 /// Says on stderr that a test did not run, and why.

@@ -1,6 +1,7 @@
-//! Small tokenizers of every form that the engine covers, trained on the documentation of this project.
+//! Small tokenizers of every form that the engine covers, and of every part that the stages have, trained on the
+//! documentation of this project.
 //!
-//! So the engine's proof needs no file that is not in the checkout.
+//! So the proof of both needs no file that is not in the checkout.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a fixture fails by panicking")]
 
 use std::fs;
@@ -9,12 +10,17 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
+use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::pre_tokenizers::whitespace::Whitespace;
+use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 use crate::families::{Family, split_by};
+use crate::kinds::{normalizers, pre_tokenizers};
 
 /// A small tokenizer.
 #[derive(Clone, Debug)]
@@ -42,7 +48,7 @@ pub fn training_text() -> String {
     text + &format!("{SCRIPTS}\n").repeat(9)
 }
 
-/// Returns the small tokenizers.
+/// Returns the small tokenizers that the engine covers.
 pub fn small_tokenizers() -> Vec<SmallTokenizer> {
     static ALL: LazyLock<Vec<SmallTokenizer>> = LazyLock::new(|| {
         let mut all = spaces();
@@ -50,6 +56,79 @@ pub fn small_tokenizers() -> Vec<SmallTokenizer> {
         all
     });
     ALL.clone()
+}
+
+/// Returns small tokenizers that have every model, every normalizer and every pre-tokenizer.
+///
+/// Each has the next one of each list, so that there are as many as the longest list has.
+pub fn small_tokenizers_of_stages() -> Vec<SmallTokenizer> {
+    static ALL: LazyLock<Vec<SmallTokenizer>> = LazyLock::new(|| {
+        let (models, normalizers, cuts) = (models(), normalizers(), pre_tokenizers());
+        let many = models.len().max(normalizers.len()).max(cuts.len());
+        let parts = models.iter().cycle().zip(normalizers.iter().cycle()).zip(cuts.iter().cycle());
+        let tokenizer = |(((kind, file), normalizer), cut): ((&(&str, Value), &Value), &Value)| {
+            let mut file = file.clone();
+            file["normalizer"] = normalizer.clone();
+            file["pre_tokenizer"] = cut.clone();
+            SmallTokenizer { name: format!("{kind}, {normalizer}, {cut}"), file }
+        };
+        parts.take(many).map(tokenizer).collect()
+    });
+    ALL.clone()
+}
+
+/// Trains each model, with pieces for what pre-tokenizers leave of words.
+fn models() -> Vec<(&'static str, Value)> {
+    let unknown =
+        || vec![AddedToken::from("<unk>", true), AddedToken::from("[MASK]", true).lstrip(true)];
+    let mut unigram = UnigramTrainer::default();
+    (unigram.vocab_size, unigram.show_progress) = (1500, false);
+    (unigram.unk_token, unigram.special_tokens) = (Some("<unk>".to_owned()), unknown());
+    let word_piece = WordPieceTrainer::builder()
+        .vocab_size(1500)
+        .show_progress(false)
+        .special_tokens(unknown())
+        .build();
+    let mut word_level = WordLevelTrainer::default();
+    (word_level.vocab_size, word_level.show_progress) = (1500, false);
+    word_level.special_tokens = unknown();
+    let suffixed = BpeTrainer::builder()
+        .vocab_size(1500)
+        .show_progress(false)
+        .special_tokens(unknown())
+        .end_of_word_suffix("</w>".to_owned())
+        .build();
+    let marks = || PreTokenizerWrapper::from(Metaspace::new('▁', PrependScheme::Always, true));
+    let words = || PreTokenizerWrapper::from(Whitespace);
+    let unigram = file_of(Unigram::default().into(), marks(), unigram.into());
+    let mut word_piece = file_of(WordPiece::default().into(), words(), word_piece.into());
+    let mut word_level = file_of(WordLevel::default().into(), words(), word_level.into());
+    let mut suffixed = file_of(BPE::default().into(), words(), suffixed.into());
+    for file in [&mut word_piece, &mut word_level, &mut suffixed] {
+        file["model"]["unk_token"] = "<unk>".into();
+    }
+    let mut falls_back = unigram.clone();
+    falls_back["model"]["byte_fallback"] = true.into();
+    let bytes = (0..256).map(|byte| json!([format!("<0x{byte:02X}>"), -9.0]));
+    falls_back["model"]["vocab"].as_array_mut().unwrap().extend(bytes);
+    let mut fused = suffixed.clone();
+    fused["model"]["fuse_unk"] = true.into();
+    vec![
+        ("Unigram", unigram),
+        ("WordPiece", word_piece),
+        ("Unigram with bytes", falls_back),
+        ("BPE with a suffix", suffixed),
+        ("WordLevel", word_level),
+        ("BPE with a suffix, unknown ones fused", fused),
+    ]
+}
+
+/// Trains a model, and returns its file.
+fn file_of(model: ModelWrapper, cut: PreTokenizerWrapper, mut trainer: TrainerWrapper) -> Value {
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(cut));
+    tokenizer.train(&mut trainer, training_text().lines().map(str::to_owned)).unwrap();
+    serde_json::from_str(&tokenizer.to_string(false).unwrap()).unwrap()
 }
 
 /// Trains a vocabulary with a pre-tokenizer that stops merges.

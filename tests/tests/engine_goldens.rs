@@ -13,8 +13,8 @@ use arrow_array::{Array, GenericStringArray, OffsetSizeTrait};
 use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ratdata_tests::families::{Family, gpt2_with_pattern};
-use ratdata_tests::shared;
 use ratdata_tests::small_tokenizers::{SmallTokenizer, small_tokenizers, training_text};
+use ratdata_tests::{given_tokenizers, shared};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 
 fn texts(path: &Path) -> Vec<String> {
@@ -88,12 +88,9 @@ fn the_engine_equals_its_oracle_on_every_shared_text() {
         gpt2_with_pattern(&shared, family, folder.path());
         folder
     });
-    let others = std::env::var_os("RATDATA_TOKENIZERS").map(|folder| {
-        let folder = std::fs::read_dir(folder).unwrap();
-        folder.map(|entry| entry.unwrap().path().join("tokenizer.json")).collect::<Vec<_>>()
-    });
+    let others = given_tokenizers();
     std::thread::scope(|scope| {
-        for path in others.iter().flatten() {
+        for path in &others {
             let all = &all;
             scope.spawn(move || agree(path.to_str().unwrap(), path, all));
         }

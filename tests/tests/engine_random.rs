@@ -1,7 +1,7 @@
 //! The engine against its oracles, on random text made of what each vocabulary stumbles over.
 //!
 //! A tenth of a megabyte for each vocabulary by default; `RATDATA_RANDOM_MB=1000` makes it a
-//! gigabyte for each. What fails is shrunk, and kept in `engine_random.regressions` for all later
+//! gigabyte for each, and `RATDATA_TOKENIZERS=DIR` adds every `DIR/NAME/tokenizer.json`. What fails is shrunk, and kept in `engine_random.regressions` for all later
 //! runs.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,8 +12,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use ratdata_tests::families::{Family, gpt2_with_pattern};
 use ratdata_tests::random_text::{parts, spell};
-use ratdata_tests::small_tokenizers::{SmallTokenizer, small_tokenizers};
-use ratdata_tests::{shared, thread_seconds};
+use ratdata_tests::small_tokenizers::{
+    SmallTokenizer, small_tokenizers, small_tokenizers_of_stages,
+};
+use ratdata_tests::{given_tokenizers, shared, thread_seconds};
 use ratdata_tokenize::tokenizer::{Encoder, SpecialInText, Tokenizer};
 
 fn agree(file: &str) {
@@ -76,6 +78,20 @@ fn load(SmallTokenizer { file, .. }: &SmallTokenizer) -> Tokenizer {
 fn every_form_of_the_engine_on_random_text() {
     for small in small_tokenizers() {
         compare(&small.name, 0.02, &load(&small));
+    }
+}
+
+#[test]
+fn every_part_of_the_stages_on_random_text() {
+    for small in small_tokenizers_of_stages() {
+        compare(&small.name, 0.02, &load(&small));
+    }
+}
+
+#[test]
+fn given_tokenizers_on_random_text() {
+    for path in given_tokenizers() {
+        compare(&path.display().to_string(), 0.1, &Tokenizer::load(&path).unwrap());
     }
 }
 

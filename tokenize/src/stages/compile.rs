@@ -7,13 +7,14 @@ use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior}
 
 use crate::bounds::limits::{MOST_REWRITING_CUTS, MOST_STEPS};
 use crate::bounds::replaced::Replaced;
+use crate::engine::Level;
 use crate::engine::pre_tokenizer::gpt2::GPT2;
 
 use super::base64::decode_base64;
 use super::normalizers::{Bert, Form, Normalizer, Precompiled, Replace};
 use super::pattern::Pattern;
 use super::pre_tokenizers::{
-    Behaviour, ByteLevel, CharSet, Metaspace, PART, PreTokenizer, PrependScheme,
+    Behaviour, ByteLevel, CharSet, Cut, Metaspace, PART, PreTokenizer, PrependScheme, Runs,
 };
 use super::traits::Traits;
 
@@ -82,7 +83,9 @@ pub(super) fn pre_tokenizer(
     steps: &mut Vec<PreTokenizer>,
 ) -> Result<(), String> {
     use PreTokenizerWrapper as Hf;
-    let chars = |traits, behaviour| PreTokenizer::Chars { set: CharSet::of(traits), behaviour };
+    // A level that the environment misnames is an error of loading.
+    let level = Level::of_machine().unwrap_or(Level::Plain);
+    let runs = |cut| PreTokenizer::Runs(Box::new(Runs::new(cut, level)));
     let is_rewriting = |step: &PreTokenizer| {
         matches!(step, PreTokenizer::Metaspace(_) | PreTokenizer::ByteLevel(_))
     };
@@ -90,7 +93,7 @@ pub(super) fn pre_tokenizer(
         Hf::Sequence(inner) => {
             return inner.into_iter().try_for_each(|step| pre_tokenizer(step, steps));
         }
-        Hf::BertPreTokenizer(_) => PreTokenizer::Bert,
+        Hf::BertPreTokenizer(_) => runs(Cut::Bert),
         Hf::ByteLevel(step) => {
             let pattern = step.use_regex.then(|| Pattern::regex(PART, GPT2)).transpose()?;
             PreTokenizer::ByteLevel(ByteLevel::new(step.add_prefix_space, pattern))
@@ -106,8 +109,8 @@ pub(super) fn pre_tokenizer(
             };
             PreTokenizer::Metaspace(Metaspace::new(step.get_replacement(), scheme, step.split))
         }
-        Hf::Whitespace(_) => PreTokenizer::Whitespace,
-        Hf::WhitespaceSplit(_) => chars(Traits::WHITE, Behaviour::Removed),
+        Hf::Whitespace(_) => runs(Cut::Whitespace),
+        Hf::WhitespaceSplit(_) => runs(Cut::Removed(Traits::WHITE)),
         Hf::Split(step) => PreTokenizer::Split {
             pattern: match &step.pattern {
                 SplitPattern::String(text) => Pattern::text(PART, text)?,
@@ -116,9 +119,14 @@ pub(super) fn pre_tokenizer(
             behaviour: behaviour(step.behavior),
             invert: step.invert,
         },
-        Hf::Punctuation(step) => chars(Traits::PUNCTUATION, behaviour(step.behavior)),
-        Hf::Digits(step) if step.individual_digits => chars(Traits::NUMERIC, Behaviour::Isolated),
-        Hf::Digits(_) => chars(Traits::NUMERIC, Behaviour::Contiguous),
+        Hf::Punctuation(step) => match behaviour(step.behavior) {
+            Behaviour::Removed => runs(Cut::Removed(Traits::PUNCTUATION)),
+            Behaviour::Isolated => runs(Cut::Isolated(Traits::PUNCTUATION)),
+            Behaviour::Contiguous => runs(Cut::Contiguous(Traits::PUNCTUATION)),
+            behaviour => PreTokenizer::Chars { set: CharSet::of(Traits::PUNCTUATION), behaviour },
+        },
+        Hf::Digits(step) if step.individual_digits => runs(Cut::Isolated(Traits::NUMERIC)),
+        Hf::Digits(_) => runs(Cut::Contiguous(Traits::NUMERIC)),
         Hf::UnicodeScripts(_) => PreTokenizer::UnicodeScripts,
         Hf::FixedLength(step) if step.length == 0 => {
             return Err(format!("its {PART} cuts pieces of no characters"));

@@ -39,15 +39,13 @@ use added_tokens::Pass;
 pub(crate) use added_tokens::Token;
 pub(crate) use base64::decode_base64;
 pub(crate) use byte_chars::byte_level_chars;
-#[cfg(test)]
-pub(crate) use models::character_map;
 use models::{Bpe, Model, Scratch, Unigram, WordLevel, WordPiece};
 pub(crate) use models::{BpeOptions, Trie, piece_link};
 pub(crate) use normalizers::CharacterMap;
 use normalizers::{Buffers, Normalizers};
 use pre_tokenizers::{Pieces, PreTokenizers};
 pub(crate) use stop::Stop;
-use units::Units;
+use units::{BATCH, Found, Key, Units, append};
 
 /// The pieces of a vocabulary, and what else its model needs.
 #[derive(Debug)]
@@ -92,6 +90,7 @@ impl Stages {
             compile::pre_tokenizer(pre_tokenizer, &mut steps)?;
         }
         let mut pre_tokenizers = PreTokenizers::new(steps);
+        pre_tokenizers.leave_marks();
         let model = match model {
             ModelParts::Bpe { pieces, merges, options } => {
                 let writes_bytes = pre_tokenizers.leave_bytes();
@@ -156,6 +155,8 @@ struct Own {
     buffers: Buffers,
     pieces: Pieces,
     units: Units,
+    /// A unit as it is written, where a piece leaves its marks out.
+    unit: String,
     scratch: Scratch,
 }
 
@@ -216,7 +217,7 @@ impl Own {
         plain: bool,
         out: &mut Vec<W>,
     ) -> Result<(), Stop> {
-        let Self { buffers, pieces, units, scratch } = self;
+        let Self { buffers, pieces, units, unit, scratch } = self;
         let first = stages.pre_tokenizers.asks_for_first().then(|| {
             let first = text[stretch.clone()].chars().next().map_or(0, char::len_utf8);
             if stretch.start == 0 { first } else { 0 }
@@ -229,15 +230,29 @@ impl Own {
             }
             let first = first.map(|first| first.saturating_sub(stretch.start).min(stretch.len()));
             let (text, found) = stages.pre_tokenizers.apply(&text[stretch], first, pieces)?;
-            for piece in found {
-                let range = piece.range();
-                if let Some(ids) = units.get(text.as_bytes(), range.start, range.end) {
-                    out.extend(ids.iter().map(|&id| W::of(id)));
-                    continue;
+            let mut keys = [Key::default(); BATCH];
+            for batch in found.chunks(BATCH) {
+                for (key, piece) in keys.iter_mut().zip(batch) {
+                    let range = piece.range();
+                    *key = units.key(text.as_bytes(), range.start, range.end, piece.is_marked);
                 }
-                stages.model.encode(&text[range.clone()], scratch)?;
-                units.insert(text.as_bytes(), range.start, range.end, &scratch.ids);
-                out.extend(scratch.ids.iter().map(|&id| W::of(id)));
+                for (&key, &piece) in keys.iter().zip(batch) {
+                    let found = units.get(key);
+                    if let Found::Ids(ids) = found {
+                        append(ids, out);
+                        continue;
+                    }
+                    let unit = stages.pre_tokenizers.unit(text, piece, unit);
+                    if let Found::Long = found
+                        && let Some(ids) = units.long(unit.as_bytes())
+                    {
+                        out.extend(ids.iter().map(|&id| W::of(id)));
+                        continue;
+                    }
+                    stages.model.encode(unit, scratch)?;
+                    units.insert(key, unit.as_bytes(), &scratch.ids);
+                    out.extend(scratch.ids.iter().map(|&id| W::of(id)));
+                }
             }
             Ok(())
         })

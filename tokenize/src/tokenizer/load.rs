@@ -63,10 +63,10 @@ pub(super) fn load(path: &Path) -> Result<Loaded, TokenizerError> {
     });
     let Read { pieces, added, model_unk, bos_eos, compiled, notes } =
         read.map_err(|broken| invalid(format!("it cannot be read: {broken}")))??;
+    let level = Level::of_machine().map_err(|found| TokenizerError::Level { found })?;
     let (served, oracles) = match compiled {
         Ok(Ready::Engine(compiled)) => {
             let is_nfc = compiled.is_nfc();
-            let level = Level::of_machine().map_err(|found| TokenizerError::Level { found })?;
             let engine = Arc::new(Engine::new(*compiled, level));
             (Served::Engine { engine, is_nfc }, Oracles::default())
         }

@@ -11,8 +11,6 @@ use super::stop::Stop;
 pub(super) use bpe::Bpe;
 pub(crate) use bpe::BpeOptions;
 pub(crate) use trie::Trie;
-#[cfg(test)]
-pub(crate) use trie::character_map;
 pub(super) use unigram::Unigram;
 pub(super) use word_level::WordLevel;
 pub(super) use word_piece::WordPiece;

@@ -236,38 +236,6 @@ impl Builder {
     }
 }
 
-/// Makes a character map: a trie laid out as `Darts` lays it out, where the value of a text is the child of a
-/// zero byte, and then the texts.
-#[cfg(test)]
-pub(crate) fn character_map(pairs: &[(&str, &str)]) -> Vec<u8> {
-    let mut texts = Vec::new();
-    let keys: Vec<(String, u32)> = pairs
-        .iter()
-        .map(|(from, to)| {
-            let place = u32::try_from(texts.len()).unwrap();
-            texts.extend_from_slice(to.as_bytes());
-            texts.push(0);
-            (format!("{from}\0"), place)
-        })
-        .collect();
-    let trie = Trie::new(keys.iter().map(|(key, place)| (key.as_str(), *place))).unwrap();
-    let units = trie.nodes.iter().enumerate().map(|(place, node)| {
-        if let Some(value) = node.id() {
-            return value | 1 << 31;
-        }
-        if node.0 & USED == 0 && place > 0 {
-            return 1 << 31;
-        }
-        let leaf = u32::from(trie.step(*node, 0).is_some());
-        let offset = u32::try_from(place ^ node.base()).unwrap();
-        u32::try_from(node.0 & 0xff).unwrap() | leaf << 8 | offset << 10
-    });
-    let mut map = u32::try_from(trie.nodes.len() * 4).unwrap().to_le_bytes().to_vec();
-    map.extend(units.flat_map(u32::to_le_bytes));
-    map.extend(texts);
-    map
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -7,9 +7,9 @@
 mod behaviour;
 mod byte_level;
 mod char_set;
-mod classes;
 mod metaspace;
 mod pieces;
+mod runs;
 mod scripts;
 mod split;
 
@@ -19,21 +19,20 @@ pub(super) use behaviour::Behaviour;
 pub(super) use byte_level::ByteLevel;
 pub(super) use char_set::CharSet;
 pub(super) use metaspace::{Metaspace, PrependScheme};
-use pieces::Piece;
-pub(super) use pieces::{PART, Pieces};
+pub(super) use pieces::{PART, Piece, Pieces};
+pub(super) use runs::{Cut, Runs};
 use split::split;
 
 /// One step of a pre-tokenizer.
 #[derive(Debug)]
 pub(super) enum PreTokenizer {
-    /// `WhitespaceSplit`, `Digits`, `Punctuation` and `CharDelimiterSplit`.
+    /// Most of those that tell characters apart by classes.
+    Runs(Box<Runs>),
+    /// `CharDelimiterSplit`, and `Punctuation` that is merged with what stands next to it.
     Chars {
         set: CharSet,
         behaviour: Behaviour,
     },
-    /// `Whitespace`: words, and runs of what is neither word nor space.
-    Whitespace,
-    Bert,
     Split {
         pattern: Pattern,
         behaviour: Behaviour,
@@ -76,6 +75,23 @@ impl PreTokenizers {
         }
     }
 
+    /// Leaves the last step's spaces as they are, where it would write each as a mark: [`PreTokenizers::unit`]
+    /// writes them.
+    pub(super) fn leave_marks(&mut self) {
+        if let Some(PreTokenizer::Metaspace(step)) = self.steps.last_mut() {
+            step.leave_marks();
+        }
+    }
+
+    /// Returns what a piece stands for.
+    pub(super) fn unit<'a>(&self, text: &'a str, piece: Piece, out: &'a mut String) -> &'a str {
+        let text = &text[piece.range()];
+        match self.steps.last() {
+            Some(PreTokenizer::Metaspace(step)) => step.unit(text, piece.is_marked, out),
+            _ => text,
+        }
+    }
+
     /// Returns the pieces of a text, and the text that they are places of.
     ///
     /// # Errors
@@ -105,12 +121,8 @@ impl PreTokenizer {
                 set.split(text, base, *behaviour, out);
                 Ok(())
             }),
-            Self::Whitespace => pieces.cut(text, |text, base, out| {
-                classes::words(text, base, out);
-                Ok(())
-            }),
-            Self::Bert => pieces.cut(text, |text, base, out| {
-                classes::bert(text, base, out);
+            Self::Runs(runs) => pieces.cut(text, |text, base, out| {
+                runs.cut(text, base, out);
                 Ok(())
             }),
             Self::Split { pattern, behaviour, invert } => pieces

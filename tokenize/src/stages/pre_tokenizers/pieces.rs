@@ -12,6 +12,8 @@ pub(in super::super) const PART: &str = "pre-tokenizer";
 pub(in super::super) struct Piece {
     pub(super) start: u32,
     pub(super) end: u32,
+    /// Whether a mark is to be put before it, where marks are left to whoever reads the piece.
+    pub(in super::super) is_marked: bool,
 }
 
 impl Piece {
@@ -19,7 +21,7 @@ impl Piece {
     #[inline]
     pub(super) fn new(start: usize, end: usize) -> Self {
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: place(start), end: place(end) }
+        Self { start: place(start), end: place(end), is_marked: false }
     }
 
     /// Returns the piece as a range.
@@ -102,6 +104,33 @@ impl Pieces {
         std::mem::swap(&mut self.text, &mut self.next_text);
         std::mem::swap(&mut self.ranges, &mut self.next);
         self.is_rewritten = true;
+        Ok(())
+    }
+
+    /// Replaces each piece by those that `cut` adds for its text, where they stand for more than that text.
+    /// `cut` gets whether the piece stands for the first character of the document, and returns by how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// The text gets too long.
+    pub(super) fn cut_shortened(
+        &mut self,
+        text: &str,
+        mut cut: impl FnMut(&str, usize, bool, &mut Vec<Piece>) -> usize,
+    ) -> Result<(), Stop> {
+        let text = if self.is_rewritten { &self.text } else { text };
+        self.next.clear();
+        let first = self.first.unwrap_or(0);
+        let mut added = 0;
+        for piece in &self.ranges {
+            let start = piece.start as usize;
+            added += cut(&text[piece.range()], start, start < first, &mut self.next);
+        }
+        grow(PART, added)?;
+        if u32::try_from(text.len() + added).is_err() {
+            return Err(Stop::Oracle);
+        }
+        std::mem::swap(&mut self.ranges, &mut self.next);
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! Every model next to that of `tokenizers`.
 
 use proptest::prelude::*;
+use ratdata_tests::kinds;
 use serde_json::{Value, json};
 
 use super::texts::ANY;
-use super::{Both, file, normalizers, pre_tokenizers};
+use super::{Both, file};
 
 /// Words whose parts are pieces, and parts that are pieces of others.
 const PIECES: [&str; 40] = [
@@ -127,16 +128,13 @@ fn files() -> Vec<Value> {
     let whole = models()
         .into_iter()
         .flat_map(|model| cuts.clone().map(|cut| file(&Value::Null, &cut, &model)));
-    let bert = kinds_of_normalizers()
+    let bert = kinds::normalizers()
+        .into_iter()
         .map(|step| file(&step, &json!({"type": "BertPreTokenizer"}), &word_piece(9)));
-    let cut = pre_tokenizers::kinds()
+    let cut = kinds::pre_tokenizers()
         .into_iter()
         .map(|cut| file(&json!({"type": "NFD"}), &cut, &unigram(true, -8.0)));
     whole.chain(bert).chain(cut).collect()
-}
-
-fn kinds_of_normalizers() -> impl Iterator<Item = Value> {
-    normalizers::kinds().into_iter()
 }
 
 proptest! {

@@ -1,7 +1,5 @@
 //! Texts that parts of tokenizers are tried on.
 
-use std::fmt::Write;
-
 /// Random text: words, accents, scripts, emoji, marks, controls, punctuation, and what tokenizers call special.
 pub(super) const ANY: &str = concat!(
     r"([a-z]{1,6}|[A-Z]{1,3}|[0-9²½Ⅷ٣]{1,4}| {1,3}|[\t\n\r\u{b}\u{c}\u{85}\u{a0}\u{3000}]|\r\n",
@@ -10,18 +8,6 @@ pub(super) const ANY: &str = concat!(
     r"|[\u{0}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{200b}-\u{200f}\u{feff}\u{fffd}]|[,.!?'()\u{3001}「」_$-]",
     r"|\PC|<s>|<S>|\[MASK\]|▁|<unk>| 's){0,40}",
 );
-
-/// Characters by fours of surroundings, many in one text.
-pub(super) fn surrounded(characters: &[char]) -> [String; 4] {
-    let mut texts = [const { String::new() }; 4];
-    for character in characters {
-        write!(texts[0], "😀{character} ").unwrap();
-        write!(texts[1], "a{character}b, ").unwrap();
-        write!(texts[2], "e{character}\u{301}\u{323} 1").unwrap();
-        write!(texts[3], "中{character}{character}é가").unwrap();
-    }
-    texts
-}
 
 /// All characters that any table knows, and some of those that none does; 64 at a time.
 pub(super) fn all_characters() -> impl Iterator<Item = Vec<char>> {

@@ -158,7 +158,7 @@ fn pieces() -> Vec<(&'static str, f32, PieceKind)> {
 
 /// A map such as that of `nmt_nfkc`, in small.
 fn map() -> Vec<u8> {
-    crate::stages::character_map(&[
+    ratdata_tests::character_map::character_map(&[
         ("\t", " "),
         ("\n", " "),
         ("\u{3000}", " "),
