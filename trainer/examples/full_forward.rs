@@ -9,6 +9,7 @@ use std::io::BufRead;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use ratdata_train::device::Hardware;
 use ratdata_train::documents::Documents;
 use ratdata_train::generate::load_run;
 use serde_json::json;
@@ -16,7 +17,7 @@ use serde_json::json;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let run: PathBuf = std::env::args_os().nth(1).ok_or("usage: full_forward RUN")?.into();
     let device = Device::flex();
-    let trained = load_run(&run, &device, false)?;
+    let trained = load_run(&run, &device, Hardware::Cpu)?;
     let config = trained.model.config();
     let multiple = config.chunk_len.get();
     for line in std::io::stdin().lock().lines() {

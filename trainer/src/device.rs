@@ -5,19 +5,63 @@ use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use thiserror::Error;
 
-/// The device a user asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
+use crate::model::Precision;
+
+/// The device a user asked for: `auto`, `cpu`, `cuda`, `cuda:N`, `wgpu` or `wgpu:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first GPU that this build can use, or the CPU if there is none.
+    /// The first GPU that this build can use, through CUDA before wgpu, or the CPU if there is none.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The GPU of this index.
+    /// The NVIDIA GPU of this index.
     Cuda(usize),
+    /// The device of this index that wgpu finds through Metal, Vulkan, DirectX 12 or OpenGL. GPUs come
+    /// first; a processor that acts as a GPU comes last, and only this choice takes it.
+    Wgpu(usize),
+}
+
+/// What computes: the CPU or a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hardware {
+    /// The CPU, which computes in f32 unless bf16 is asked for.
+    Cpu,
+    /// A GPU.
+    Gpu {
+        /// Whether it computes in bf16.
+        has_bf16: bool,
+    },
+}
+
+impl Hardware {
+    /// Returns whether it is a GPU.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::Gpu { .. })
+    }
+
+    /// Returns the type in which layers compute unless an experiment names one.
+    pub fn usual_precision(self) -> Precision {
+        match self {
+            Self::Gpu { has_bf16: true } => Precision::Bf16,
+            Self::Cpu | Self::Gpu { has_bf16: false } => Precision::F32,
+        }
+    }
+
+    /// Returns the type in which layers compute.
+    ///
+    /// # Errors
+    /// Returns [`DeviceError::NoBf16`] where bf16 is asked for and the GPU lacks it: CubeCL would
+    /// compute something else without an error.
+    pub fn precision(self, wanted: Option<Precision>) -> Result<Precision, DeviceError> {
+        match (self, wanted) {
+            (Self::Gpu { has_bf16: false }, Some(Precision::Bf16)) => Err(DeviceError::NoBf16),
+            _ => Ok(wanted.unwrap_or(self.usual_precision())),
+        }
+    }
 }
 
 /// An error of choosing a device.
@@ -25,13 +69,15 @@ pub enum DeviceChoice {
 #[non_exhaustive]
 pub enum DeviceError {
     /// No device has this name.
-    #[error("no device is named `{found}`, expected `auto`, `cpu`, `cuda` or `cuda:N`")]
+    #[error(
+        "no device is named `{found}`, expected `auto`, `cpu`, `cuda`, `cuda:N`, `wgpu` or `wgpu:N`"
+    )]
     Name {
         /// The name that was written.
         found: String,
     },
-    /// The program was built for the CPU alone.
-    #[error("`{choice}` was asked for, and this build has no CUDA")]
+    /// The program was built without what reaches this device.
+    #[error("`{choice}` was asked for, and this build has no {}", choice.runtime())]
     NotBuilt {
         /// The device that was asked for.
         choice: DeviceChoice,
@@ -42,6 +88,17 @@ pub enum DeviceError {
         /// The device that was asked for.
         choice: DeviceChoice,
     },
+    /// wgpu finds no device.
+    #[error(
+        "`{choice}` was asked for, and neither Metal, Vulkan, DirectX 12 nor OpenGL has a device"
+    )]
+    NoAdapter {
+        /// The device that was asked for.
+        choice: DeviceChoice,
+    },
+    /// The GPU has no bf16.
+    #[error("`training.precision` is \"bf16\", and the GPU does not compute in bf16")]
+    NoBf16,
     /// The driver finds no GPU.
     #[error("`{choice}` was asked for, and the NVIDIA driver finds no GPU")]
     NoGpu {
@@ -62,9 +119,16 @@ impl DeviceError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NotBuilt { choice: DeviceChoice::Wgpu(_) } => Some(
+                "build with `--features wgpu`, see docs/gpu.md, or compute with `--device cpu`",
+            ),
             Self::NotBuilt { .. } => {
-                Some("build with `--features cuda`, see docs/cuda.md, or train with `--device cpu`")
+                Some("build with `--features cuda`, see docs/gpu.md, or train with `--device cpu`")
             }
+            Self::NoAdapter { .. } => {
+                Some("install the driver of the GPU, or compute with `--device cpu`")
+            }
+            Self::NoBf16 => Some("take `--set training.precision=f32`"),
             Self::NoDriver { .. } => {
                 Some("install NVIDIA's driver, until `nvidia-smi` runs, or take `--device cpu`")
             }
@@ -84,11 +148,15 @@ impl FromStr for DeviceChoice {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| DeviceError::Name { found: text.to_owned() }),
+            "wgpu" => Ok(Self::Wgpu(0)),
+            _ => {
+                let numbered = |prefix, choice: fn(usize) -> Self| {
+                    text.strip_prefix(prefix)?.parse().ok().map(choice)
+                };
+                numbered("cuda:", Self::Cuda)
+                    .or_else(|| numbered("wgpu:", Self::Wgpu))
+                    .ok_or_else(|| DeviceError::Name { found: text.to_owned() })
+            }
         }
     }
 }
@@ -99,6 +167,7 @@ impl fmt::Display for DeviceChoice {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Wgpu(index) => write!(f, "wgpu:{index}"),
         }
     }
 }
@@ -114,18 +183,54 @@ impl DeviceChoice {
     pub fn resolve(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::flex()),
-            Self::Auto if gpus() == 0 => Ok(Device::flex()),
-            Self::Auto => cuda(0),
-            Self::Cuda(index) => {
-                if !cfg!(feature = "cuda") {
-                    return Err(DeviceError::NotBuilt { choice: self });
-                }
-                match gpus() {
-                    0 => Err(self.without_gpu(has_driver())),
-                    found if index >= found => Err(DeviceError::Index { choice: self, found }),
-                    _ => cuda(index),
-                }
+            Self::Auto if cuda::count() > 0 => cuda::device(0),
+            Self::Auto if wgpu::gpus() > 0 => wgpu::device(0),
+            Self::Auto => Ok(Device::flex()),
+            Self::Cuda(_) | Self::Wgpu(_) if !self.is_built() => {
+                Err(DeviceError::NotBuilt { choice: self })
             }
+            Self::Cuda(index) => match cuda::count() {
+                0 => Err(self.without_gpu(has_driver())),
+                found if index >= found => Err(DeviceError::Index { choice: self, found }),
+                _ => cuda::device(index),
+            },
+            Self::Wgpu(index) => match wgpu::count() {
+                0 => Err(DeviceError::NoAdapter { choice: self }),
+                found if index >= found => Err(DeviceError::Index { choice: self, found }),
+                _ => wgpu::device(index),
+            },
+        }
+    }
+
+    /// Returns what the device of this choice can do; `device` is the one that it resolved to.
+    pub fn hardware(self, device: &Device) -> Hardware {
+        let is_gpu = match self {
+            Self::Cpu => false,
+            Self::Auto => cuda::count() + wgpu::gpus() > 0,
+            Self::Cuda(_) | Self::Wgpu(_) => true,
+        };
+        if is_gpu {
+            Hardware::Gpu { has_bf16: device.supports_dtype(DType::BF16) }
+        } else {
+            Hardware::Cpu
+        }
+    }
+
+    /// Returns whether this build reaches such devices.
+    fn is_built(self) -> bool {
+        match self {
+            Self::Auto | Self::Cpu => true,
+            Self::Cuda(_) => cfg!(feature = "cuda"),
+            Self::Wgpu(_) => cfg!(feature = "wgpu"),
+        }
+    }
+
+    /// Returns the name of what computes there.
+    fn runtime(self) -> &'static str {
+        match self {
+            Self::Auto | Self::Cpu => "CPU",
+            Self::Cuda(_) => "CUDA",
+            Self::Wgpu(_) => "wgpu",
         }
     }
 
@@ -140,13 +245,16 @@ impl DeviceChoice {
     /// Returns how many bytes are free on the device, if the system says.
     pub fn free_memory(self) -> Option<u64> {
         match self {
-            Self::Auto if gpus() > 0 => free_on_gpu(0),
+            Self::Auto if cuda::count() > 0 => free_on_gpu(0),
+            Self::Auto if wgpu::gpus() > 0 => None,
             Self::Auto | Self::Cpu => {
                 let text = std::fs::read_to_string("/proc/meminfo").ok()?;
                 let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
                 line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
             }
             Self::Cuda(index) => free_on_gpu(index),
+            // No interface of wgpu tells it.
+            Self::Wgpu(_) => None,
         }
     }
 }
@@ -178,27 +286,96 @@ fn mebibytes(text: &str) -> Option<u64> {
     text.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
 }
 
-/// Counts the GPUs that this build can use.
-#[cfg(feature = "cuda")]
-pub fn gpus() -> usize {
-    Device::enumerate(burn::tensor::DeviceType::Cuda).len()
+/// The devices of CUDA.
+mod cuda {
+    use super::{Device, DeviceError};
+
+    /// Returns how many GPUs this build can use.
+    #[cfg(feature = "cuda")]
+    pub(super) fn count() -> usize {
+        Device::enumerate(burn::tensor::DeviceType::Cuda).len()
+    }
+
+    #[cfg(feature = "cuda")]
+    #[expect(clippy::unnecessary_wraps, reason = "a build without CUDA fails here")]
+    pub(super) fn device(index: usize) -> Result<Device, DeviceError> {
+        Ok(Device::cuda(index))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    pub(super) fn count() -> usize {
+        0
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    pub(super) fn device(index: usize) -> Result<Device, DeviceError> {
+        Err(DeviceError::NotBuilt { choice: super::DeviceChoice::Cuda(index) })
+    }
 }
 
-/// Counts the GPUs that this build can use: none.
-#[cfg(not(feature = "cuda"))]
-pub fn gpus() -> usize {
-    0
+/// The devices of wgpu.
+mod wgpu {
+    use super::{Device, DeviceError};
+
+    /// Returns all devices, GPUs first.
+    #[cfg(feature = "wgpu")]
+    fn devices() -> Vec<Device> {
+        let mut found: Vec<Device> =
+            Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect();
+        found.sort_by_key(|device| !is_gpu(device));
+        found
+    }
+
+    /// Returns whether a device is no processor that acts as a GPU, such as Mesa's.
+    #[cfg(feature = "wgpu")]
+    fn is_gpu(device: &Device) -> bool {
+        *device != Device::wgpu(burn::tensor::DeviceKind::Cpu)
+    }
+
+    /// Returns how many devices there are.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn count() -> usize {
+        devices().len()
+    }
+
+    /// Returns how many of them are GPUs.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn gpus() -> usize {
+        devices().iter().filter(|device| is_gpu(device)).count()
+    }
+
+    #[cfg(feature = "wgpu")]
+    pub(super) fn device(index: usize) -> Result<Device, DeviceError> {
+        let missing = || DeviceError::NoAdapter { choice: super::DeviceChoice::Wgpu(index) };
+        devices().into_iter().nth(index).ok_or_else(missing)
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    pub(super) fn count() -> usize {
+        0
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    pub(super) fn gpus() -> usize {
+        0
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    pub(super) fn device(index: usize) -> Result<Device, DeviceError> {
+        Err(DeviceError::NotBuilt { choice: super::DeviceChoice::Wgpu(index) })
+    }
 }
 
-#[cfg(feature = "cuda")]
-#[expect(clippy::unnecessary_wraps, reason = "a build without CUDA fails here")]
-fn cuda(index: usize) -> Result<Device, DeviceError> {
-    Ok(Device::cuda(index))
-}
-
-#[cfg(not(feature = "cuda"))]
-fn cuda(index: usize) -> Result<Device, DeviceError> {
-    Err(DeviceError::NotBuilt { choice: DeviceChoice::Cuda(index) })
+/// Returns the device that tests compute on: the CPU, or what `RATDATA_TEST_DEVICE` names.
+///
+/// # Errors
+/// Returns [`DeviceError`] where there is no such device.
+#[doc(hidden)]
+pub fn test_device() -> Result<Device, DeviceError> {
+    match std::env::var("RATDATA_TEST_DEVICE") {
+        Ok(name) => name.parse::<DeviceChoice>()?.resolve(),
+        Err(_) => Ok(Device::flex()),
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_choice_is_read_as_it_is_written() {
-        for text in ["auto", "cpu", "cuda:0", "cuda:7"] {
+        for text in ["auto", "cpu", "cuda:0", "cuda:7", "wgpu:0", "wgpu:3"] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
         assert!("gpu".parse::<DeviceChoice>().is_err());
@@ -220,6 +397,29 @@ mod tests {
 
         assert_eq!(error.to_string(), "`cuda:1` was asked for, and this build has no CUDA");
         assert!(error.hint().unwrap().contains("--features cuda"));
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    #[test]
+    fn a_build_without_wgpu_says_so() {
+        let error = "wgpu".parse::<DeviceChoice>().unwrap().resolve().unwrap_err();
+
+        assert_eq!(error.to_string(), "`wgpu:0` was asked for, and this build has no wgpu");
+        assert!(error.hint().unwrap().contains("--features wgpu"));
+    }
+
+    #[test]
+    fn bf16_is_refused_on_a_gpu_without_it() {
+        let [with, without] = [true, false].map(|has_bf16| Hardware::Gpu { has_bf16 });
+
+        assert_eq!(with.precision(None), Ok(Precision::Bf16));
+        assert_eq!(without.precision(None), Ok(Precision::F32));
+        assert_eq!(Hardware::Cpu.precision(None), Ok(Precision::F32));
+        assert_eq!(Hardware::Cpu.precision(Some(Precision::Bf16)), Ok(Precision::Bf16));
+        assert_eq!(with.precision(Some(Precision::F32)), Ok(Precision::F32));
+        let refused = without.precision(Some(Precision::Bf16)).unwrap_err();
+        assert!(refused.to_string().contains("does not compute in bf16"), "{refused}");
+        assert!(refused.hint().unwrap().contains("training.precision=f32"));
     }
 
     #[test]

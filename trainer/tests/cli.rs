@@ -150,6 +150,14 @@ fn each_mistake_has_its_own_message_and_status() {
             "this build has no CUDA",
             "--features cuda",
         ),
+        #[cfg(not(feature = "wgpu"))]
+        (
+            &["tiny-rat", "--data", "x.bin", "--device", "wgpu:1"],
+            "",
+            2,
+            "`wgpu:1` was asked for, and this build has no wgpu",
+            "--features wgpu",
+        ),
         (&["tiny-rat", "--device", "gpu"], "", 2, "expected `auto`, `cpu`, `cuda`", ""),
     ] {
         let sets: Vec<&str> = [set].into_iter().filter(|set| !set.is_empty()).collect();

@@ -9,8 +9,8 @@ mod golden;
 
 use std::io::Write;
 
-use burn::tensor::Device;
 use golden::{Comparison, Golden, Goldens, KINDS, MODELS, Setup};
+use ratdata_train::device::test_device;
 use ratdata_train::model::Precision;
 use ratdata_train::reference::{
     BlockWeights, Decoder, FfnWeights, Gradient, Layer, MixerWeights, Sequence, Tape, Var,
@@ -42,7 +42,7 @@ fn each_sequence_layer_meets_the_reference_in_f32() {
     let Some(goldens) = goldens() else { return };
 
     for kind in KINDS {
-        let device = Device::flex().autodiff();
+        let device = test_device().unwrap().autodiff();
         let on = Setup { device: &device, precision: Precision::F32 };
 
         let found = golden::sequence_layer(&goldens, kind, on);
@@ -58,7 +58,7 @@ fn the_feed_forward_layer_meets_the_reference_in_f32() {
 
     let found = golden::feed_forward(
         &goldens,
-        Setup { device: &Device::flex().autodiff(), precision: Precision::F32 },
+        Setup { device: &test_device().unwrap().autodiff(), precision: Precision::F32 },
     );
 
     hold(&found, 1e-4);
@@ -71,7 +71,7 @@ fn each_model_meets_the_reference_in_f32_however_it_runs_backward() {
 
     for model in MODELS {
         for recompute in [false, true] {
-            let device = Device::flex().autodiff();
+            let device = test_device().unwrap().autodiff();
             let on = Setup { device: &device, precision: Precision::F32 };
 
             let found = golden::model(&goldens, model, on, recompute);
@@ -86,7 +86,7 @@ fn each_model_meets_the_reference_in_f32_however_it_runs_backward() {
 #[test]
 fn layers_and_models_meet_the_reference_in_bf16_as_far_as_it_goes() {
     let Some(goldens) = goldens() else { return };
-    let device = Device::flex().autodiff();
+    let device = test_device().unwrap().autodiff();
     let on = Setup { device: &device, precision: Precision::Bf16 };
 
     for kind in KINDS {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use ratdata_train::data::DataError;
+use ratdata_train::device::Hardware;
 use ratdata_train::experiment::{Experiment, find};
 use ratdata_train::model::Model;
 use ratdata_train::train::{
@@ -80,7 +81,7 @@ fn watched(
     stop: &AtomicBool,
 ) -> Result<Summary, TrainError> {
     let options = RunOptions { out, devices: &[Device::flex()], resume };
-    Job::open("test", experiment, false)?.run(options, watch, stop)
+    Job::open("test", experiment, Hardware::Cpu)?.run(options, watch, stop)
 }
 
 /// Runs on several copies of the CPU, and stops after the iteration that `stop_after` names.
@@ -96,7 +97,7 @@ fn on_devices(
     let watch = &mut Watch { stop_after, ..Watch::default() };
     let devices = vec![Device::flex(); devices];
     let options = RunOptions { out, devices: &devices, resume };
-    Job::open("test", experiment, false)?.run(options, watch, &stop)
+    Job::open("test", experiment, Hardware::Cpu)?.run(options, watch, &stop)
 }
 
 fn weights(folder: &Path) -> Vec<u8> {
@@ -472,7 +473,7 @@ fn a_validation_bin_without_a_sequence_is_no_validation_part() {
     for tokens in [0, 20] {
         bin(folder.path(), "x-val.bin", tokens);
 
-        let job = Job::open("test", experiment("tiny-rat", &data, ""), false).unwrap();
+        let job = Job::open("test", experiment("tiny-rat", &data, ""), Hardware::Cpu).unwrap();
 
         assert!(job.sources()[0].validation.is_none(), "{tokens} tokens");
     }
@@ -509,7 +510,7 @@ fn data_that_does_not_fit_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |tokens: usize, sets: &str| {
         let data = bin(folder.path(), "x.bin", tokens);
-        match Job::open("test", experiment("tiny-rat", &data, sets), false).unwrap_err() {
+        match Job::open("test", experiment("tiny-rat", &data, sets), Hardware::Cpu).unwrap_err() {
             TrainError::Data(wrong) => wrong,
             other => panic!("{other}"),
         }
@@ -521,7 +522,8 @@ fn data_that_does_not_fit_is_refused_before_anything_is_written() {
     assert!(matches!(small, DataError::SmallerThanBatch { found: 3, expected: 4, .. }));
     let data = bin(folder.path(), "x.bin", 4_000);
     let job =
-        Job::open("test", experiment("tiny-rat", &data, "model.vocab_size=50"), false).unwrap();
+        Job::open("test", experiment("tiny-rat", &data, "model.vocab_size=50"), Hardware::Cpu)
+            .unwrap();
     let high = job.check(1_000).unwrap_err();
     assert!(high.to_string().contains("`vocab_size` is 50"), "{high}");
 }

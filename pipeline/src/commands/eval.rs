@@ -76,7 +76,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "8", value_parser = jobs)]
     batch: NonZeroUsize,
 
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`
+    /// Where to compute: `auto`, `cpu`, `cuda[:N]` or `wgpu[:N]`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
 

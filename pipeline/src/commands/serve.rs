@@ -88,7 +88,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "30", value_parser = jobs)]
     grace: NonZeroUsize,
 
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`
+    /// Where to compute: `auto`, `cpu`, `cuda[:N]` or `wgpu[:N]`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
 

@@ -11,7 +11,8 @@ use super::subject::Subject;
 use super::timing::{Timer, wait};
 use super::{BenchError, check};
 use crate::convert::non_zero;
-use crate::model::{CacheWidths, Precision, SoleLayer};
+use crate::device::Hardware;
+use crate::model::{CacheWidths, SoleLayer};
 
 /// What is measured of layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,12 +104,12 @@ impl LayerBench {
     pub fn run(
         &self,
         device: &Device,
-        on_gpu: bool,
+        hardware: Hardware,
         stop: &AtomicBool,
         mut told: impl FnMut(&LayerRow),
     ) -> Result<Vec<LayerRow>, BenchError> {
-        let precision = if on_gpu { Precision::Bf16 } else { Precision::F32 };
-        let timer = Timer::new(device, on_gpu);
+        let precision = hardware.usual_precision();
+        let timer = Timer::new(device, hardware.is_gpu());
         let mut rows = Vec::new();
         for subject in &self.subjects {
             for &length in &self.lengths {

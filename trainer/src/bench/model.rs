@@ -12,6 +12,7 @@ use super::subject::Subject;
 use super::timing::wait;
 use super::{BenchError, check};
 use crate::convert::non_zero;
+use crate::device::Hardware;
 use crate::model::{CacheWidths, MixerKind, ModelConfig, Precision};
 
 /// The part of the memory that is planned with: what allocators and libraries take is the rest.
@@ -116,7 +117,7 @@ impl ModelBench {
     pub fn run(
         &self,
         device: &Device,
-        on_gpu: bool,
+        hardware: Hardware,
         stop: &AtomicBool,
         mut told: impl FnMut(&ModelRow),
     ) -> Result<Vec<ModelRow>, BenchError> {
@@ -124,7 +125,7 @@ impl ModelBench {
         if new >= context {
             return Err(BenchError::New { new, context });
         }
-        let precision = if on_gpu { Precision::Bf16 } else { Precision::F32 };
+        let precision = hardware.usual_precision();
         let mut rows = Vec::new();
         for subject in &self.subjects {
             let config = self.size.config(subject, self.context)?;

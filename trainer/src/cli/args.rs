@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`; several, with commas, share each batch
+    /// Where to compute: `auto`, `cpu`, `cuda[:N]` or `wgpu[:N]`; several, with commas, share each batch
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_delimiter = ',')]
     pub(crate) device: Vec<DeviceChoice>,
 

@@ -10,7 +10,7 @@ use ratdata_schemas::{ArtifactError, StagedFile};
 use ratdata_train::bench::{
     BatchLimit, LayerBench, LayerRow, ModelBench, ModelRow, Scale, Subject,
 };
-use ratdata_train::device::{DeviceChoice, gpus};
+use ratdata_train::device::DeviceChoice;
 use ratdata_train::train::Report as _;
 use serde::Serialize;
 
@@ -73,7 +73,7 @@ struct CommonArgs {
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
 
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`
+    /// Where to compute: `auto`, `cpu`, `cuda[:N]` or `wgpu[:N]`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
 
@@ -138,11 +138,8 @@ pub(crate) fn bench(args: &BenchArgs, terminal: &mut Terminal) -> Result<(), Fai
         What::Model(args) => &args.common,
     };
     let device = common.device.resolve()?;
-    let on_gpu = match common.device {
-        DeviceChoice::Cpu => false,
-        DeviceChoice::Auto => gpus() > 0,
-        DeviceChoice::Cuda(_) => true,
-    };
+    let hardware = common.device.hardware(&device);
+    let on_gpu = hardware.is_gpu();
     let scale = if on_gpu { Scale::Gpu } else { Scale::Cpu };
     let free = || common.device.free_memory().unwrap_or(u64::MAX);
     let memory = common.memory.map_or_else(free, |mib| mib.saturating_mul(1 << 20));
@@ -150,7 +147,7 @@ pub(crate) fn bench(args: &BenchArgs, terminal: &mut Terminal) -> Result<(), Fai
         What::Layer(layer) => {
             let bench = layer.bench(LayerBench::usual(scale, memory));
             let mut work = || {
-                bench.run(&device, on_gpu, interrupt::flag(), |row| {
+                bench.run(&device, hardware, interrupt::flag(), |row| {
                     terminal.note(&format!("{} at {}: measured", row.layer, row.length));
                 })
             };
@@ -160,7 +157,7 @@ pub(crate) fn bench(args: &BenchArgs, terminal: &mut Terminal) -> Result<(), Fai
         What::Model(model) => {
             let bench = model.bench(ModelBench::usual(scale, memory));
             let mut work = || {
-                bench.run(&device, on_gpu, interrupt::flag(), |row| {
+                bench.run(&device, hardware, interrupt::flag(), |row| {
                     terminal.note(&format!("{} with {} sequences: measured", row.model, row.batch));
                 })
             };

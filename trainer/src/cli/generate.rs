@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use ratdata_console::interrupt;
 use ratdata_schemas::{EndReason, GenerationAsk, GenerationEvent};
-use ratdata_train::device::{DeviceChoice, gpus};
+use ratdata_train::device::DeviceChoice;
 use ratdata_train::generate::{Batcher, GenerateError, load_run};
 
 use super::device_panics;
@@ -33,7 +33,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "N", default_value = "8")]
     batch: NonZeroUsize,
 
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`
+    /// Where to compute: `auto`, `cpu`, `cuda[:N]` or `wgpu[:N]`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
 
@@ -46,16 +46,12 @@ pub(crate) struct GenerateArgs {
 pub(crate) fn generate(args: &GenerateArgs) -> Result<(), Failure> {
     interrupt::watch();
     let device = args.device.resolve()?;
-    let on_gpu = match args.device {
-        DeviceChoice::Cpu => false,
-        DeviceChoice::Auto => gpus() > 0,
-        DeviceChoice::Cuda(_) => true,
-    };
+    let hardware = args.device.hardware(&device);
     let work = || -> Result<(), GenerateError> {
-        let trained = load_run(&args.run, &device, on_gpu)?;
+        let trained = load_run(&args.run, &device, hardware)?;
         serve(Batcher::new(trained, args.batch.get(), args.grow))
     };
-    let done = if on_gpu { device_panics::caught(work)? } else { work() };
+    let done = if hardware.is_gpu() { device_panics::caught(work)? } else { work() };
     Ok(done?)
 }
 

@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use burn::tensor::Device;
 use clap::Parser;
 use ratdata_console::{grouped, interrupt};
 use serde::Serialize;
@@ -22,7 +23,7 @@ use self::failure::Failure;
 use self::generate::GenerateArgs;
 use self::terminal::Terminal;
 use ratdata_train::data::SequenceLocation;
-use ratdata_train::device::{DeviceChoice, gpus};
+use ratdata_train::device::{DeviceChoice, Hardware};
 use ratdata_train::experiment::{NamedExperiment, find, names};
 use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, Summary};
 
@@ -80,14 +81,11 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     }
     let devices =
         args.device.iter().map(|choice| choice.resolve()).collect::<Result<Vec<_>, _>>()?;
-    let on_gpu = args.device.iter().all(|choice| match choice {
-        DeviceChoice::Cpu => false,
-        DeviceChoice::Auto => gpus() > 0,
-        DeviceChoice::Cuda(_) => true,
-    });
+    let hardware = hardware(&args.device, &devices);
+    let on_gpu = hardware.is_gpu();
     let out = args.out.clone().unwrap_or_else(|| name.below(Path::new("runs")));
     let recomputes = experiment.training.recompute;
-    let job = Job::open(name.as_str(), experiment, on_gpu)?;
+    let job = Job::open(name.as_str(), experiment, hardware)?;
     if let Some(iteration) = args.draws {
         return terminal.emit(&Draws(job.drawn_at(iteration)?));
     }
@@ -123,6 +121,18 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     };
     terminal.end_line();
     terminal.emit(&Ended(summary?))
+}
+
+/// Returns what all devices of a run can do.
+fn hardware(choices: &[DeviceChoice], devices: &[Device]) -> Hardware {
+    let mut all = choices.iter().zip(devices).map(|(choice, device)| choice.hardware(device));
+    let first = all.next().unwrap_or(Hardware::Cpu);
+    all.fold(first, |one, other| match (one, other) {
+        (Hardware::Gpu { has_bf16 }, Hardware::Gpu { has_bf16: other }) => {
+            Hardware::Gpu { has_bf16: has_bf16 && other }
+        }
+        _ => Hardware::Cpu,
+    })
 }
 
 fn gib(bytes: u64) -> f64 {

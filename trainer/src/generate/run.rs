@@ -5,8 +5,9 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use super::error::GenerateError;
+use crate::device::Hardware;
 use crate::experiment::Experiment;
-use crate::model::{Model, Precision};
+use crate::model::Model;
 use crate::train::{CheckpointRecord, RESOLVED_FILE, check_weights, read_weights};
 
 /// A model that was trained.
@@ -22,12 +23,16 @@ pub struct TrainedModel {
 ///
 /// # Errors
 /// Returns [`GenerateError`] where there is none, or where the weights are of another model.
-pub fn load_run(path: &Path, device: &Device, on_gpu: bool) -> Result<TrainedModel, GenerateError> {
+pub fn load_run(
+    path: &Path,
+    device: &Device,
+    hardware: Hardware,
+) -> Result<TrainedModel, GenerateError> {
     let experiment = experiment_of(path)?;
     check_weights(&experiment.model, path)?;
-    let usual = if on_gpu { Precision::Bf16 } else { Precision::F32 };
     // The CPU's kernels for caches compute in f32.
-    let precision = experiment.training.precision.filter(|_| on_gpu).unwrap_or(usual);
+    let wanted = experiment.training.precision.filter(|_| hardware.is_gpu());
+    let precision = hardware.precision(wanted)?;
     let mut model = experiment.model.init(device, experiment.training.seed);
     read_weights(&mut model, path, None)?;
     Ok(TrainedModel { model: model.with_precision(precision), device: device.clone() })

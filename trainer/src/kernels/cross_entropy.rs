@@ -21,7 +21,7 @@ use crate::convert::rounded;
 const LOGITS_AT_A_TIME: usize = if cfg!(test) { 1 << 8 } else { 1 << 25 };
 
 /// The backends that compute the loss: the operation as the dispatcher sees it.
-#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"))]
 pub(crate) trait LossBackend: Backend {
     /// Computes [`tied_cross_entropy`] on a backend's own tensors.
     fn tied_cross_entropy(
@@ -69,7 +69,7 @@ macro_rules! loss_on {
 }
 
 loss_on!(Flex);
-#[cfg(feature = "cuda")]
+#[cfg(feature = "cube")]
 loss_on!(burn::backend::Cube);
 
 /// What a backend computes from a block's logits.
@@ -90,7 +90,7 @@ pub(crate) trait LossKernels: Backend {
     }
 }
 
-#[cfg(feature = "cuda")]
+#[cfg(feature = "cube")]
 impl LossKernels for burn::backend::Cube {}
 
 impl LossKernels for Flex {
@@ -268,6 +268,7 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
+    use crate::device::test_device;
 
     #[test]
     fn the_loop_over_rows_is_the_plain_form() {
@@ -292,7 +293,7 @@ mod tests {
 
     #[test]
     fn the_loss_and_its_derivatives_are_those_of_the_logits() {
-        let device = Device::flex().autodiff();
+        let device = test_device().unwrap().autodiff();
         let draw = |shape: [usize; 2]| {
             let spread = Distribution::Uniform(-1.0, 1.0);
             Tensor::<2>::random(shape, spread, &device).require_grad()

@@ -5,13 +5,16 @@
 //! cached_attention/ softmax attention of one query a slot over stored keys
 //! scan/             the gated recurrence, with one kernel for each backend
 //! cross_entropy.rs  the tied output layer and its loss, by blocks of tokens
-//! gelu.rs           the exact GELU
+//! gelu/             the exact GELU
+//! cube.rs           what the kernels for GPUs share
 //! slices.rs         the cuts, joins and casts that these share
 //! ```
 
 pub(crate) mod attention;
 pub(crate) mod cached_attention;
 pub(crate) mod cross_entropy;
+#[cfg(feature = "cube")]
+mod cube;
 pub(crate) mod gelu;
 pub mod scan;
 mod slices;

@@ -151,9 +151,10 @@ impl ModuleMapper for ParameterUpdate<'_> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Int, TensorData};
+    use burn::tensor::{Int, TensorData};
 
     use super::*;
+    use crate::device::test_device;
     use crate::documents::Documents;
     use crate::model::{BackwardOptions, ModelConfig};
 
@@ -181,7 +182,7 @@ mod tests {
     /// Some updates are clipped and some are not, so the factor of clipping is tested as well.
     #[test]
     fn updates_are_those_of_adamw_in_f64_after_clipping() {
-        let device = Device::flex().autodiff();
+        let device = test_device().unwrap().autodiff();
         let config: ModelConfig = toml::from_str(
             "vocab_size = 23\nd_model = 16\nlayers = 1\nhead_dim = 4\nseq_len = 16\n\
              chunk_len = 4\nmixers = [\"rat\"]\ninit_std = 0.2",

@@ -10,6 +10,7 @@ use super::error::TrainError;
 use super::plan::Plan;
 use super::weights::check_weights;
 use crate::data::{Cursor, Feed, SequenceLocation, Source, open_sources};
+use crate::device::Hardware;
 use crate::experiment::Experiment;
 use crate::model::Precision;
 
@@ -23,20 +24,26 @@ pub struct Job {
     experiment: Experiment,
     sources: Arc<Vec<Source>>,
     plan: Plan,
-    on_gpu: bool,
+    precision: Precision,
+    hardware: Hardware,
 }
 
 impl Job {
     /// Opens the data and plans the run on the CPU or on GPUs; nothing is written.
     ///
     /// # Errors
-    /// Returns [`TrainError`] where the data does not fit the experiment.
-    pub fn open(name: &str, experiment: Experiment, on_gpu: bool) -> Result<Self, TrainError> {
+    /// Returns [`TrainError`] where the data does not fit the experiment, or where the experiment asks
+    /// for a type in which the hardware does not compute.
+    pub fn open(
+        name: &str,
+        experiment: Experiment,
+        hardware: Hardware,
+    ) -> Result<Self, TrainError> {
+        let precision = hardware.precision(experiment.training.precision)?;
         let sources = Arc::new(open_sources(&experiment.data, &experiment.model)?);
         let feed = Self::feed(&sources, &experiment, Cursor::default())?;
-        let precision = precision(&experiment, on_gpu);
         let plan = Plan::new(&experiment, &sources, feed.epoch_len(), precision)?;
-        Ok(Self { name: name.to_owned(), experiment, sources, plan, on_gpu })
+        Ok(Self { name: name.to_owned(), experiment, sources, plan, precision, hardware })
     }
 
     /// Returns the plan of the run.
@@ -120,12 +127,12 @@ impl Job {
 
     /// Returns whether the run is on GPUs.
     pub(super) fn on_gpu(&self) -> bool {
-        self.on_gpu
+        self.hardware.is_gpu()
     }
 
     /// Returns the type in which the layers compute.
     pub(super) fn precision(&self) -> Precision {
-        precision(&self.experiment, self.on_gpu)
+        self.precision
     }
 
     fn feed(
@@ -142,10 +149,4 @@ impl Job {
         let pairs = |source: &Source| (source.name.clone(), source.fingerprint.clone());
         self.sources.iter().map(pairs).collect()
     }
-}
-
-/// Returns the type in which the layers compute. The default depends on the device.
-fn precision(experiment: &Experiment, on_gpu: bool) -> Precision {
-    let usual = if on_gpu { Precision::Bf16 } else { Precision::F32 };
-    experiment.training.precision.unwrap_or(usual)
 }

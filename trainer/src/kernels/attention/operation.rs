@@ -14,7 +14,7 @@ use super::key_ranges::KeyRanges;
 use super::mask::{AttentionMask, PackedRow};
 
 /// The backends that attend by tiles: the operations as the dispatcher sees them.
-#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"))]
 pub(crate) trait AttentionBackend: Backend {
     /// Attends over a window of earlier tokens.
     fn window_attention(
@@ -149,7 +149,7 @@ macro_rules! attend_on {
 }
 
 attend_on!(Flex);
-#[cfg(feature = "cuda")]
+#[cfg(feature = "cube")]
 attend_on!(burn::backend::Cube);
 
 impl<B: Backend, C: CheckpointStrategy> AttentionBackend for Autodiff<B, C> {
@@ -227,6 +227,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::device::test_device;
 
     /// Attends with all scores at once, over the keys that `sees` allows in each row.
     fn at_once([q, k, v]: [Tensor<4>; 3], sees: impl Fn(usize, usize, usize) -> bool) -> Tensor<4> {
@@ -248,7 +249,7 @@ mod tests {
         sees: impl Fn(usize, usize, usize) -> bool,
         what: &str,
     ) {
-        let device = Device::flex().autodiff();
+        let device = test_device().unwrap().autodiff();
         let draw = || {
             let spread = Distribution::Uniform(-1.0, 1.0);
             Tensor::<4>::random([2, 3, SEQ, 4], spread, &device).require_grad()
@@ -307,7 +308,7 @@ mod tests {
             window in prop_oneof![0..SEQ, Just(usize::MAX)],
         ) {
             let ranges = KeyRanges::windows(&starts, SEQ, window);
-            let mask = PackedMask::new(ranges, &Device::flex().autodiff());
+            let mask = PackedMask::new(ranges, &test_device().unwrap().autodiff());
             let document = |row: usize, t: usize| starts[row].partition_point(|&start| start <= t);
             let sees = |row: usize, i: usize, j: usize| {
                 j <= i && i - j <= window && document(row, i) == document(row, j)
@@ -322,7 +323,7 @@ mod tests {
             chunk_len in prop::sample::select(vec![1, 3, 8, 64, 192]),
         ) {
             let ranges = KeyRanges::chunks(&starts, SEQ, chunk_len);
-            let mask = PackedMask::new(ranges, &Device::flex().autodiff());
+            let mask = PackedMask::new(ranges, &test_device().unwrap().autodiff());
             // Where the document of a token begins, and where the next one begins.
             let document = |row: usize, t: usize| {
                 let number = starts[row].partition_point(|&start| start <= t);

@@ -1,16 +1,16 @@
-//! The scan on CUDA: one thread for each row and channel, looping over time.
+//! The scan on a GPU: one thread for each row and channel, looping over time.
 
 use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::{calculate_cube_count_elemwise, prelude::*};
 
 use super::{ScanBackend, ScanKernels};
+use crate::kernels::cube::like;
 
 /// Neighbouring threads take neighbouring channels, so that their reads are contiguous.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, address_type = "dynamic")]
 fn forward_kernel(gate: &Tensor<f32>, x: &Tensor<f32>, states: &mut Tensor<f32>) {
     let seq = x.shape(1);
     let width = x.shape(2);
@@ -29,7 +29,7 @@ fn forward_kernel(gate: &Tensor<f32>, x: &Tensor<f32>, states: &mut Tensor<f32>)
     }
 }
 
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, address_type = "dynamic")]
 fn backward_kernel(
     gate: &Tensor<f32>,
     x: &Tensor<f32>,
@@ -72,7 +72,7 @@ impl ScanKernels for Cube {
         let threads = threads(&x);
         let cube_dim = CubeDim::new(&x.client, threads);
         let cube_count = calculate_cube_count_elemwise(&x.client, threads, cube_dim);
-        let client = x.client.clone();
+        let (client, addresses) = (x.client.clone(), x.required_address_type());
         #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
         // SAFETY: all tensors are contiguous and have the same shape, and a thread past the last row
         // ends at once.
@@ -81,6 +81,7 @@ impl ScanKernels for Cube {
                 &client,
                 cube_count,
                 cube_dim,
+                addresses,
                 gate.into_tensor_arg(),
                 x.into_tensor_arg(),
                 states.clone().into_tensor_arg(),
@@ -100,7 +101,7 @@ impl ScanKernels for Cube {
         let threads = threads(&x);
         let cube_dim = CubeDim::new(&x.client, threads);
         let cube_count = calculate_cube_count_elemwise(&x.client, threads, cube_dim);
-        let client = x.client.clone();
+        let (client, addresses) = (x.client.clone(), x.required_address_type());
         #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
         // SAFETY: all tensors are contiguous and have the same shape, and a thread past the last row
         // ends at once.
@@ -109,6 +110,7 @@ impl ScanKernels for Cube {
                 &client,
                 cube_count,
                 cube_dim,
+                addresses,
                 gate.into_tensor_arg(),
                 x.into_tensor_arg(),
                 states.into_tensor_arg(),
@@ -119,15 +121,6 @@ impl ScanKernels for Cube {
         }
         (by_gate, by_x)
     }
-}
-
-fn like(tensor: &CubeTensor) -> CubeTensor {
-    empty_device_contiguous_dtype(
-        tensor.client.clone(),
-        tensor.device.clone(),
-        tensor.meta.shape().clone(),
-        tensor.dtype,
-    )
 }
 
 fn threads(tensor: &CubeTensor) -> usize {

@@ -1,7 +1,7 @@
 //! The gated scan: the recurrence that `rnn` runs over a sequence and `rat` within a chunk.
 
 mod autodiff;
-#[cfg(feature = "cuda")]
+#[cfg(feature = "cube")]
 mod cube;
 mod flex;
 mod plain;
@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 pub use plain::plain_scan;
 
 /// The backends that run the scan: the operation as the dispatcher sees it.
-#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"))]
 pub trait ScanBackend: Backend {
     /// Runs [`gated_scan`] on a backend's own tensors.
     fn gated_scan(gate: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -50,13 +50,14 @@ pub fn gated_scan(gate: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::Distribution;
 
     use super::*;
+    use crate::device::test_device;
 
     #[test]
     fn the_scan_and_its_derivatives_are_those_of_the_plain_form() {
-        let device = Device::flex().autodiff();
+        let device = test_device().unwrap().autodiff();
         let draw = |low, high| {
             let spread = Distribution::Uniform(low, high);
             Tensor::<3>::random([3, 17, 5], spread, &device).require_grad()

@@ -155,6 +155,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::test_device;
 
     #[test]
     fn angles_are_computed_once_for_the_longest_sequence() {
@@ -163,7 +164,7 @@ mod tests {
              mixers = [\"attention\"]",
         )
         .unwrap();
-        let (tables, device) = (RotaryTables::default(), Device::flex());
+        let (tables, device) = (RotaryTables::default(), test_device().unwrap());
         let copy = tables.clone();
 
         let first = copy.by_position(&config, 4, &device);
