@@ -9,7 +9,7 @@ use std::process::Command;
 
 use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
 use ratdata_tests::files::write;
-use ratdata_tests::program::{run, write_sample};
+use ratdata_tests::program::{json, run, write_sample};
 use tempfile::TempDir;
 
 /// A folder with the demo's tokenizer and a task over questions and answers.
@@ -51,6 +51,29 @@ fn rows(folder: &Path) -> Vec<Row> {
 
 fn num_trained(rows: &[Row]) -> usize {
     rows.iter().flat_map(|row| &row.labels).filter(|&&label| label != IGNORE_INDEX).count()
+}
+
+#[test]
+fn the_summary_counts_what_took_a_slow_path() {
+    let folder = workshop();
+    let root = folder.path();
+    write(&root.join("data/x.jsonl"), "{\"q\": \"what?\", \"a\": \"that\"}\n");
+    let arguments = ["sft", "--task-file", "task.toml", "--out", "out", "--max-length", "64"];
+    let fast = json(root, &[&arguments[..], &["--tokenizer", "demo/tokenizer"]].concat());
+    let file = root.join("demo/tokenizer/tokenizer.json");
+    let mut whole: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    // No form of the engine changes letters.
+    whole["normalizer"] = serde_json::json!({"type": "Lowercase"});
+    write(&root.join("lower/tokenizer.json"), whole.to_string());
+    let more = ["--tokenizer", "lower", "--eos", "</s>", "--bos", "<s>", "--force"];
+    let slow = json(root, &[&arguments[..], &more].concat());
+
+    for path in ["stages", "unigram", "tokenizers", "long_units"] {
+        assert_eq!(fast["slow_paths"][path]["units"], 0, "{path}: {fast}");
+        let is_taken = path == "stages";
+        assert_eq!(slow["slow_paths"][path]["units"] != 0, is_taken, "{path}: {slow}");
+        assert_eq!(slow["slow_paths"][path]["bytes"] != 0, is_taken, "{path}: {slow}");
+    }
 }
 
 #[test]

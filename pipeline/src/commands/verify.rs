@@ -15,7 +15,7 @@ use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
 use crate::ui::Ui;
 use crate::verify::{
-    Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
+    Compared, Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
 };
 
 /// Prove that an artifact is what its manifest says
@@ -23,7 +23,8 @@ use crate::verify::{
 /// Checks sizes and checksums, indexes against bins, spans against rows, documents against the rows
 /// of their sources, and every id against the vocabulary; for a pack, also its base. With
 /// `--retokenize`, the oracle encodes a random share of the source documents again, and the ids are
-/// compared. If something is wrong, it prints the first place and ends with status 3. A share
+/// compared. A text that the oracle refuses cannot be judged by it: such documents are counted, a warning
+/// names one, and they need the ids that the engine gives them now. If something is wrong, it prints the first place and ends with status 3. A share
 /// always ends with status 0; the run without `--shard` joins the findings of all shares.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -83,6 +84,9 @@ struct Verified {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     base_missing: bool,
     documents_retokenized: Option<u64>,
+    /// Documents whose text the oracle refuses, of those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documents_unjudged: Option<u64>,
 }
 
 /// Runs the command.
@@ -124,7 +128,20 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
         return Err(untrue(&finding.offence));
     }
     let Proof { files, bytes, ids, bases, base_missing } = whole.proof;
-    let documents_retokenized = whole.documents;
+    let documents = whole.documents;
+    let documents_retokenized =
+        documents.as_ref().map(|documents| documents.same + documents.unjudged);
+    let documents_unjudged = documents.as_ref().map(|documents| documents.unjudged);
+    let documents_unjudged = documents_unjudged.filter(|unjudged| *unjudged > 0);
+    if let (Some(unjudged), Some(refusal)) =
+        (documents_unjudged, documents.and_then(|documents| documents.refusal))
+    {
+        let of_documents = if unjudged == 1 { "document" } else { "documents" };
+        ui.warn(&format!(
+            "the oracle cannot judge {} {of_documents}: it refuses the text, as in {refusal}",
+            grouped(unjudged)
+        ));
+    }
     let verified = Verified {
         manifest: checksum,
         files,
@@ -133,6 +150,7 @@ pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
         bases,
         base_missing,
         documents_retokenized,
+        documents_unjudged,
     };
     portions
         .map_or(Ok(()), |portions| portions.finish(&verified))
@@ -196,7 +214,7 @@ fn compare(
     args: &VerifyArgs,
     manifest: &Manifest,
     documents: &Drawn<'_>,
-) -> Result<u64, Ended> {
+) -> Result<Compared, Ended> {
     let record = Some(&manifest.tokenizer);
     let found = find_tokenizer(ui, args.tokenizer.as_deref(), record, &args.path)?;
     let Some(tokenizer) = found else {
@@ -247,6 +265,9 @@ impl fmt::Display for Verified {
         }
         if let Some(documents) = self.documents_retokenized {
             write!(f, "\n{} documents encoded again: the same ids", grouped(documents))?;
+        }
+        if let Some(unjudged) = self.documents_unjudged {
+            write!(f, "\n{} of them could not be judged by the oracle", grouped(unjudged))?;
         }
         if self.base_missing {
             write!(f, "\nthe artifact it was packed from is not there; its rows hold all tokens")?;

@@ -24,7 +24,7 @@ use counts::check_counts;
 use files::{check_files, check_structure};
 pub(crate) use finding::{Cause, Ended, Finding, Offence};
 pub(crate) use portions::{Portion, Portions};
-pub(crate) use retokenize::{Retokenize, retokenize};
+pub(crate) use retokenize::{Compared, Retokenize, retokenize};
 pub(crate) use seen::state_of;
 use values::check_values;
 

@@ -11,7 +11,7 @@ use ratdata_schemas::{ArtifactError, Checksum, Receipts, Workspace, write_json};
 use ratdata_tokenize::Share;
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Proof};
+use super::{Compared, Finding, Proof};
 
 /// The result of a share of a check.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(crate) struct Portion {
     /// How much was verified.
     pub(crate) proof: Proof,
     /// Documents that were encoded again, if the user asked for it.
-    pub(crate) documents: Option<u64>,
+    pub(crate) documents: Option<Compared>,
     /// The first fault.
     pub(crate) finding: Option<Finding>,
     /// The state of all files that the check reads; `None` if a change might not show.
@@ -40,9 +40,10 @@ impl Portion {
         portions.into_iter().fold(Self::new(Share::WHOLE), |sum, portion| Self {
             share: Share::WHOLE,
             proof: sum.proof.and(portion.proof),
-            documents: portion.documents.map_or(sum.documents, |documents| {
-                Some(sum.documents.unwrap_or_default() + documents)
-            }),
+            documents: match (sum.documents, portion.documents) {
+                (Some(sum), Some(documents)) => Some(sum.and(documents)),
+                (sum, documents) => sum.or(documents),
+            },
             finding: [sum.finding, portion.finding].into_iter().flatten().min(),
             seen: None,
         })

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::hostile::refused;
-use super::support::{Folder, said, small, token, with};
+use super::support::{Folder, said, small, split, token, with};
 
 #[test]
 fn what_is_no_tokenizer_is_called_by_its_name() {
@@ -158,6 +158,30 @@ fn the_summary_counts_what_took_a_slow_path_and_which() {
             assert_eq!(found["bytes"], expected.1, "{name}: {summary}");
         }
     }
+}
+
+#[test]
+fn a_text_that_the_oracle_refuses_is_counted_as_not_judged() {
+    let folder = Folder::new();
+    let long = "a".repeat(60);
+    let lines = format!("{{\"text\": \"ab\"}}\n{{\"text\": \"{long}!b\"}}\n{{\"text\": \"ba\"}}\n");
+    folder.write("a.jsonl", lines.as_bytes());
+    folder.write("t.json", &split("(a+)+$"));
+    let made = folder.tokenize("t.json", "a.jsonl", "o");
+    assert!(made.status.success(), "{}", said(&made));
+    let verify =
+        ["verify", "o", "--retokenize", "100%", "--input", "a.jsonl", "--tokenizer", "t.json"];
+
+    let verified = folder.run(&[&verify[..], &["--json"]].concat());
+    let told = said(&verified);
+
+    assert_eq!(verified.status.code(), Some(0), "{told}");
+    let summary: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(summary["documents_retokenized"], 3, "{summary}");
+    assert_eq!(summary["documents_unjudged"], 1, "{summary}");
+    assert!(told.contains("warning: the oracle cannot judge 1 document"), "{told}");
+    assert!(told.contains("a.jsonl: row 1, document 1 of `train`: "), "{told}");
+    assert!(told.contains("the pattern `(a+)+$` of its pre-tokenizer takes more than"), "{told}");
 }
 
 #[test]

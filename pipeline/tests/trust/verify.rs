@@ -58,6 +58,13 @@ fn whatever_is_changed_is_found_and_named() {
         let said = String::from_utf8(verified.stderr).unwrap();
         assert_eq!(verified.status.code(), Some(3), "{file}: {said}");
         assert!(said.starts_with("error: ") && said.contains(says), "{file}: {said}");
+        if file != manifest {
+            assert!(
+                said.contains("the artifact was changed after it was written"),
+                "{file}: {said}"
+            );
+        }
+        assert!(!said.contains("the engine and the oracle differ"), "{file}: {said}");
         let said = String::from_utf8(inspected.stderr).unwrap();
         assert!(!said.contains("panicked"), "{file}: {said}");
         change(&path, |bytes| *bytes = whole);
