@@ -12,7 +12,7 @@ use super::timing::{Timer, wait};
 use super::{BenchError, check};
 use crate::convert::non_zero;
 use crate::device::Hardware;
-use crate::model::{CacheWidths, SoleLayer};
+use crate::model::{CacheWidths, MixerKind, SoleLayer};
 
 /// What is measured of layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +63,11 @@ impl LayerBench {
     /// The usual bench: the paper's on a GPU, 2,048 tokens at most on the CPU.
     pub fn usual(scale: Scale, memory: u64) -> Self {
         let subject = |mixer, chunk_len| Subject { mixers: vec![mixer], chunk_len };
-        use crate::model::MixerKind::{Attention, Rat, Rnn};
         let subjects = vec![
-            subject(Attention, None),
-            subject(Rnn, None),
-            subject(Rat, Some(non_zero!(16))),
-            subject(Rat, Some(non_zero!(64))),
+            subject(MixerKind::Attention, None),
+            subject(MixerKind::Rnn, None),
+            subject(MixerKind::Rat, Some(non_zero!(16))),
+            subject(MixerKind::Rat, Some(non_zero!(64))),
         ];
         let powers = |from: u32, to: u32| {
             (from..=to).map(|power| NonZeroUsize::MIN.saturating_add((1 << power) - 1)).collect()
