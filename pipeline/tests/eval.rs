@@ -41,7 +41,8 @@ fn row(number: usize) -> Value {
 }
 
 fn write_rows(path: &Path, rows: &[Value]) {
-    files::write(path, rows.iter().map(|row| format!("{row}\n")).collect::<String>());
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    files::write(path, lines.join("\n") + "\n");
 }
 
 fn values(path: &Path) -> Vec<Value> {

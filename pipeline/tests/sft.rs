@@ -65,7 +65,12 @@ fn the_summary_counts_what_took_a_slow_path() {
     // No form of the engine changes letters.
     whole["normalizer"] = serde_json::json!({"type": "Lowercase"});
     write(&root.join("lower/tokenizer.json"), whole.to_string());
-    let more = ["--tokenizer", "lower", "--eos", "</s>", "--bos", "<s>", "--force"];
+    for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+        if let Ok(config) = fs::read_to_string(file.with_file_name(name)) {
+            write(&root.join("lower").join(name), config);
+        }
+    }
+    let more = ["--tokenizer", "lower", "--force"];
     let slow = json(root, &[&arguments[..], &more].concat());
 
     for path in ["stages", "unigram", "tokenizers", "long_units"] {

@@ -4,7 +4,7 @@
 //! Small tokenizers of every kind are tried in each run, on the characters where the general category changes.
 //! `RATDATA_TOKENIZERS=DIR` adds every `DIR/NAME/tokenizer.json`, and the shared tokenizers, on all characters and
 //! all of our source.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -54,7 +54,7 @@ impl Hardware {
     /// Returns the type in which layers compute.
     ///
     /// # Errors
-    /// Returns [`DeviceError::NoBf16`] where bf16 is asked for and the GPU lacks it: CubeCL would
+    /// Returns [`DeviceError::NoBf16`] where bf16 is asked for and the GPU lacks it: `CubeCL` would
     /// compute something else without an error.
     pub fn precision(self, wanted: Option<Precision>) -> Result<Precision, DeviceError> {
         match (self, wanted) {
@@ -182,10 +182,9 @@ impl DeviceChoice {
     /// Returns [`DeviceError`] where a GPU was asked for and this build or this machine has none.
     pub fn resolve(self) -> Result<Device, DeviceError> {
         match self {
-            Self::Cpu => Ok(Device::flex()),
             Self::Auto if cuda::count() > 0 => cuda::device(0),
             Self::Auto if wgpu::gpus() > 0 => wgpu::device(0),
-            Self::Auto => Ok(Device::flex()),
+            Self::Auto | Self::Cpu => Ok(Device::flex()),
             Self::Cuda(_) | Self::Wgpu(_) if !self.is_built() => {
                 Err(DeviceError::NotBuilt { choice: self })
             }

@@ -116,24 +116,22 @@ pub(crate) fn eval(ui: &Ui, args: &EvalArgs) -> Result<(), Failure> {
         })?,
     };
     let out = args.out.clone().unwrap_or_else(|| args.run.join("eval"));
-    match &args.longbench {
-        Some(folder) => longbench(ui, args, &settings, folder, context, &out),
-        None => {
-            let tokenizer = tokenizer_of(ui, &args.run, args.tokenizer.as_deref(), None)?;
-            let lengths: Vec<usize> = args.ruler_lengths.iter().map(|len| len.get()).collect();
-            let options = HarnessOptions {
-                python: args.python.as_deref().unwrap_or(Path::new("python3")),
-                tasks: &args.tasks,
-                include: args.include.as_deref(),
-                ruler_lengths: &lengths,
-                limit: args.limit.map(NonZeroUsize::get),
-                context,
-                batch: args.batch.get(),
-                serve: args.serve_words(context),
-            };
-            ui.emit(&evaluate(ui, &options, &tokenizer, &out)?)
-        }
+    if let Some(folder) = &args.longbench {
+        return longbench(ui, args, &settings, folder, context, &out);
     }
+    let tokenizer = tokenizer_of(ui, &args.run, args.tokenizer.as_deref(), None)?;
+    let lengths: Vec<usize> = args.ruler_lengths.iter().map(|len| len.get()).collect();
+    let options = HarnessOptions {
+        python: args.python.as_deref().unwrap_or(Path::new("python3")),
+        tasks: &args.tasks,
+        include: args.include.as_deref(),
+        ruler_lengths: &lengths,
+        limit: args.limit.map(NonZeroUsize::get),
+        context,
+        batch: args.batch.get(),
+        serve: args.serve_words(context),
+    };
+    ui.emit(&evaluate(ui, &options, &tokenizer, &out)?)
 }
 
 /// Answers LongBench's rows and scores the answers.

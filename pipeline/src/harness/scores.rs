@@ -41,6 +41,9 @@ struct Counts {
     effective: u64,
 }
 
+/// What the harness writes for a length that it did not try.
+const NO_VALUE: f64 = -1.0;
+
 impl HarnessScores {
     /// Reads the harness's file of results.
     pub(super) fn read(harness: String, bytes: &[u8]) -> Result<Self, serde_json::Error> {
@@ -48,9 +51,13 @@ impl HarnessScores {
         let mut scores = Vec::new();
         for (task, metrics) in &found.results {
             for (key, value) in metrics {
-                // `acc,none`, with its error in `acc_stderr,none`; -1 says that a length has no value.
+                // `acc,none`, with its error in `acc_stderr,none`.
                 let Some((name, filter)) = key.split_once(',') else { continue };
-                let Some(value) = value.as_f64().filter(|&value| value != -1.0) else { continue };
+                let Some(value) =
+                    value.as_f64().filter(|value| value.to_bits() != NO_VALUE.to_bits())
+                else {
+                    continue;
+                };
                 if name.ends_with("_stderr") {
                     continue;
                 }

@@ -180,7 +180,7 @@ fn a_text_that_the_oracle_refuses_is_counted_as_not_judged() {
     assert_eq!(summary["documents_retokenized"], 3, "{summary}");
     assert_eq!(summary["documents_unjudged"], 1, "{summary}");
     assert!(told.contains("warning: the oracle cannot judge 1 document"), "{told}");
-    assert!(told.contains("a.jsonl: row 1, document 1 of `train`: "), "{told}");
+    assert!(told.contains("a.jsonl: row 1, document 0 of `train`: "), "{told}");
     assert!(told.contains("the pattern `(a+)+$` of its pre-tokenizer takes more than"), "{told}");
 }
 

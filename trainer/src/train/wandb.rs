@@ -17,7 +17,7 @@ use crate::experiment::{TrainingConfig, WandbMode};
 const BRIDGE: &str = include_str!("../../../scripts/wandb_bridge.py");
 
 /// How long the trainer waits for the last lines to be taken; the process ends by itself later.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_mins(1);
 
 /// How often it looks.
 const TICK: Duration = Duration::from_millis(50);

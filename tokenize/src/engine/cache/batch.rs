@@ -3,6 +3,8 @@
 //! It is made in passes without a branch that depends on the text, so that many lookups are under way
 //! at once and vector instructions can do them.
 
+use ratdata_schemas::narrow;
+
 use super::SharedTables;
 use super::frequent_units::FrequentUnits;
 use super::long_units::LongUnits;
@@ -76,7 +78,7 @@ impl Places {
     /// Adds the places of a mask's bits, counted from `first`.
     #[inline]
     fn push(&mut self, first: usize, mut mask: u64) {
-        let first = first.to_le_bytes()[0];
+        let first: u8 = narrow(first & 0xff);
         let count = mask.count_ones() as usize;
         let room = self.list[self.len..].as_chunks_mut::<SURPLUS>().0;
         for some in room.iter_mut().take(count.div_ceil(SURPLUS).max(1)) {

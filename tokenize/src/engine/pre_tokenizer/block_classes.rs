@@ -133,8 +133,9 @@ impl Classes {
     pub(super) fn of(level: Level, table: &ClassTable, bytes: &[u8], at: usize) -> Self {
         let block = &bytes[at..bytes.len().min(at + BLOCK)];
         let ClassMasks { classes, beyond } = class_masks(level, &table.ascii, block);
-        let [a, b, c, d, e, f, g, h] = classes;
-        let mut found = Self { masks: [a, b, c, d, e, f, g, h, 0], beyond, continuation: 0 };
+        let mut masks = [0; 9];
+        masks[..classes.len()].copy_from_slice(&classes);
+        let mut found = Self { masks, beyond, continuation: 0 };
         if beyond != 0 {
             found.correct(table, bytes, at);
         }
@@ -171,7 +172,7 @@ impl Classes {
         self.masks[UPPER]
     }
 
-    /// Letters of DeepSeek's second pattern.
+    /// Letters of `DeepSeek`'s second pattern.
     pub(super) fn han(&self) -> u64 {
         self.masks[HAN]
     }

@@ -13,7 +13,7 @@
 //!    that something follows (`\s*[\r\n]+|\s+(?!\S)|\s+`).
 //!
 //! GPT-2's units end where the class changes, but for a plain space in front, and at the last white space as above.
-//! DeepSeek's end as GPT-4's do, with these differences: numbers and Chinese or Japanese letters join nothing else, and
+//! `DeepSeek`'s end as GPT-4's do, with these differences: numbers and Chinese or Japanese letters join nothing else, and
 //! white space does not see them behind it; only ASCII's punctuation begins a word,
 //! and then of ASCII letters alone; a mark is a letter.
 //!
@@ -228,8 +228,8 @@ fn after_last_newline(inline: u64, newline: u64, begun: u64) -> u64 {
     // Some line has white space alone.
     mask::places(begun).fold(0, |cuts, place| {
         let end = place + (inline >> place).trailing_ones() as usize;
-        let goes_on = end < BLOCK && newline >> end & 1 == 1;
-        cuts | if goes_on { 0 } else { 1 << place }
+        let continues = end < BLOCK && newline >> end & 1 == 1;
+        cuts | if continues { 0 } else { 1 << place }
     })
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct ClassMasks {
 
 /// How many units are looked up together.
 ///
-/// Each loop over some of them ends with a branch that depends on a look-up, so that the processor begins anew: the
+/// Each loop over some of them ends with a branch that depends on a look-up, so that the processor starts again: the
 /// more units, the fewer such ends. The numbers of two batches have to stay in the nearest cache.
 pub(crate) const BATCH: usize = 2 * BLOCK;
 

@@ -91,6 +91,7 @@ impl Bert {
     /// Writes a block otherwise in place, and returns which bytes are not of ASCII or are removed: those are not zero.
     ///
     /// It has no branch, so that the compiler makes vector instructions of it.
+    #[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
     #[inline]
     fn ascii_block(&self, block: &mut [u8; BLOCK]) -> [u8; BLOCK] {
         let all = |is_so: bool| 0_u8.wrapping_sub(u8::from(is_so));

@@ -19,7 +19,7 @@ pub(in super::super) struct Metaspace {
     replacement: Box<str>,
     scheme: PrependScheme,
     split: bool,
-    /// Whether the text is written otherwise; if not, whoever reads a piece does so.
+    /// Whether the text is written otherwise; if not, the reader of a piece does so.
     writes: bool,
 }
 
@@ -37,7 +37,7 @@ impl Metaspace {
         self.scheme == PrependScheme::First
     }
 
-    /// Leaves spaces as they are: whoever reads a piece writes it by [`Metaspace::unit`].
+    /// Leaves spaces as they are: the reader of a piece writes it by [`Metaspace::unit`].
     pub(super) fn leave_marks(&mut self) {
         self.writes = false;
     }

@@ -12,7 +12,7 @@ pub(in super::super) const PART: &str = "pre-tokenizer";
 pub(in super::super) struct Piece {
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Whether a mark is to be put before it, where marks are left to whoever reads the piece.
+    /// Whether a mark is to be put before it, where marks are left to the reader of the piece.
     pub(in super::super) is_marked: bool,
 }
 

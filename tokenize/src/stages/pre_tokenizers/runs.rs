@@ -82,10 +82,10 @@ struct Block {
 struct Left {
     /// The class of its last byte, one bit each.
     classes: [u64; BITS],
-    /// A character that goes on: its class, and how many bytes of it are left.
+    /// A character that continues in the next block: its class, and how many bytes of it are left.
     class: u8,
     bytes: usize,
-    /// Where a piece has begun that goes on.
+    /// Where a piece has begun that continues.
     open: Option<usize>,
 }
 

@@ -29,7 +29,7 @@ struct Pair {
     json: Value,
     oracle: PreTokenizerWrapper,
     ours: PreTokenizers,
-    /// The same, with spaces left to whoever reads a piece.
+    /// The same, with spaces left to the reader of a piece.
     unmarked: PreTokenizers,
     pieces: Pieces,
 }
