@@ -30,7 +30,8 @@ fn highest(top: &Value) -> f64 {
 #[test]
 fn every_token_of_a_prompt_and_exactly_one_new_one_have_entries() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let tokens = ids(client, "It was a long day, and the rain");
 
     // Lengths within the first chunk, at its end and behind it.
@@ -55,7 +56,8 @@ fn every_token_of_a_prompt_and_exactly_one_new_one_have_entries() {
 #[test]
 fn the_end_of_the_text_is_an_entry_too_and_no_text() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let prompt = ids(client, "It was");
     let plain = scored(client, &json!([prompt]));
     // Whatever the model says first ends the text in the second request.
@@ -83,7 +85,8 @@ fn the_end_of_the_text_is_an_entry_too_and_no_text() {
 #[test]
 fn a_token_is_the_best_one_where_its_number_equals_the_highest() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let text = "It was a long day. The rain fell on the town, and é 日 nobody came.";
     let (mut greedy, mut other) = (0, 0);
     for top in [1, 5] {
@@ -113,7 +116,8 @@ fn a_token_is_the_best_one_where_its_number_equals_the_highest() {
 #[test]
 fn the_four_forms_of_a_prompt_give_the_same_numbers_in_any_batch() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let texts = ["It was", "The rain fell on the town and", "Why?"];
     let prompts: Vec<Vec<u32>> = texts.iter().map(|text| ids(client, text)).collect();
 
@@ -140,7 +144,8 @@ fn the_four_forms_of_a_prompt_give_the_same_numbers_in_any_batch() {
 #[test]
 fn a_stop_is_not_in_the_text() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let mut body = json!({
         "prompt": [ids(client, "It was")], "model": "t", "max_tokens": 24, "temperature": 0.0,
         "stop": ["\u{1}", "</s>"], "seed": 1234,
@@ -167,7 +172,8 @@ fn a_stop_is_not_in_the_text() {
 #[test]
 fn the_tokenizer_is_served() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
 
     let info = client.get("/tokenizer_info").json();
     let text = "The rain, é 日!";
@@ -186,7 +192,8 @@ fn the_tokenizer_is_served() {
 #[test]
 fn a_client_of_llama_cpp_finds_where_the_answer_begins() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let (context, continuation) = ("It was a", " long day");
     let answer = client.complete(&json!({
         "prompt": format!("{context}{continuation}"), "logprobs": 10, "temperature": 0.0,

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use ratdata_tests::program::{self, stderr};
 use serde_json::Value;
@@ -68,10 +68,16 @@ impl Workshop {
         Served { child: Some(child), client: Client { address, key: None } }
     }
 
-    /// The server that the tests share which neither end it nor count what it does.
-    pub(crate) fn shared(&'static self) -> &'static Client {
-        static SERVED: OnceLock<Served> = OnceLock::new();
-        &SERVED.get_or_init(|| self.serve(&[])).client
+    /// The server that the tests share which neither end it nor count what it does. It ends with the last of
+    /// them: a static one would outlive the tests.
+    pub(crate) fn shared(&self) -> Arc<Served> {
+        static SERVED: Mutex<Weak<Served>> = Mutex::new(Weak::new());
+        let mut shared = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let served = Arc::new(self.serve(&[]));
+            *shared = Arc::downgrade(&served);
+            served
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use crate::support::Workshop;
 #[test]
 fn a_server_says_that_it_is_well_and_what_it_has() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
 
     let health = client.get("/health");
     let models = client.get("/v1/models").json();
@@ -23,7 +24,8 @@ fn a_server_says_that_it_is_well_and_what_it_has() {
 #[test]
 fn a_stream_is_the_answer_piece_by_piece() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     for (more, echo) in
         [(json!({}), false), (json!({"logprobs": 2}), true), (json!({"n": 2}), false)]
     {
@@ -69,7 +71,8 @@ fn a_stream_is_the_answer_piece_by_piece() {
 #[test]
 fn several_answers_to_a_prompt_differ_and_follow_the_seed() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let ask = |seed: Value, n: usize| {
         let body = json!({"prompt": "It was", "max_tokens": 12, "seed": seed, "n": n});
         let choices = client.complete(&body)["choices"].clone();
@@ -191,7 +194,8 @@ fn a_run_that_was_tuned_on_conversations_has_their_template() {
 #[test]
 fn each_mistake_has_its_own_error() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let long: Vec<u32> = vec![5; 128];
     for (body, status, param, message) in [
         (json!({"prompt": ""}), 400, "prompt", "the prompt is empty"),
@@ -251,7 +255,8 @@ fn each_mistake_has_its_own_error() {
 #[test]
 fn each_mistake_of_the_transport_has_its_own_error() {
     let Some(workshop) = Workshop::get() else { return };
-    let client = workshop.shared();
+    let served = workshop.shared();
+    let client = &served.client;
     let post = |body: &str| client.request("POST", "/v1/completions", body.as_bytes());
     let chunked = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
                     Transfer-Encoding: chunked\r\n\r\nzz\r\n";
