@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// A tiny model of sequences of 128 tokens, in `run` of a folder; none where there is no trainer.
 fn trained() -> Option<tempfile::TempDir> {
-    if !program::path().with_file_name("ratdata-train").is_file() {
+    if !program::has_trainer() {
         eprintln!("ratdata-train is not next to ratdata: nothing is evaluated");
         return None;
     }

@@ -102,5 +102,5 @@ pub use token::{Dtype, IGNORE_INDEX, TokenId};
 pub use toml_place::{TomlPlace, TomlText};
 pub use workspace::{
     ArtifactJob, Finished, JOB_FOLDER, Opened, OtherJob, Receipts, Workspace, difference,
-    read_json, write_json,
+    read_json, write_bytes, write_json,
 };

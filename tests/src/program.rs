@@ -19,6 +19,15 @@ pub fn path() -> PathBuf {
     profile.join(format!("ratdata{}", std::env::consts::EXE_SUFFIX))
 }
 
+/// Returns whether cargo has built the trainer next to the program, as it does for the whole workspace.
+///
+/// # Panics
+///
+/// Those of [`path`].
+pub fn has_trainer() -> bool {
+    path().with_file_name("ratdata-train").is_file()
+}
+
 /// Returns the command that runs the program in a folder, with no network and with a cache of the
 /// hub of its own.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {

@@ -4,13 +4,12 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::Sampling;
-
 use super::score::{Scored, scores_of, write_scores};
+use crate::arguments::DecodingArgs;
 use crate::failure::{Failure, Kind};
 use crate::generation::{RUN_HINT, Settings, Target, check_run, predict, tokenizer_of};
 use crate::harness::{HarnessOptions, evaluate};
-use crate::longbench::{LongBenchTask, prompts_of};
+use crate::longbench::{FILES_HINT, LongBenchTask, prompts_of};
 use crate::number::jobs;
 use crate::ui::Ui;
 
@@ -72,17 +71,8 @@ pub(crate) struct EvalArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = jobs)]
     context: Option<NonZeroUsize>,
 
-    /// How many prompts the model continues at a time
-    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "8", value_parser = jobs)]
-    batch: NonZeroUsize,
-
-    /// Where to compute: `auto`, `cpu`, `cuda[:N]` or `wgpu[:N]`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
-
-    /// Allow sequences that are longer than in training
-    #[arg(long)]
-    grow: bool,
+    #[command(flatten)]
+    decoding: DecodingArgs,
 
     /// The tokenizer [default: found by the manifest of the run's data]
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
@@ -106,7 +96,9 @@ Examples:
 /// Runs the command.
 pub(crate) fn eval(ui: &Ui, args: &EvalArgs) -> Result<(), Failure> {
     check_run(&args.run)?;
-    let settings = args.settings();
+    // The most likely token is taken, as the RAT reference does.
+    let DecodingArgs { batch, device, grow } = &args.decoding;
+    let settings = Settings::greedy(&args.run, batch.get(), device, *grow);
     let context = match args.context {
         Some(context) => context.get(),
         None => settings.seq_len().ok_or_else(|| {
@@ -128,7 +120,7 @@ pub(crate) fn eval(ui: &Ui, args: &EvalArgs) -> Result<(), Failure> {
         ruler_lengths: &lengths,
         limit: args.limit.map(NonZeroUsize::get),
         context,
-        batch: args.batch.get(),
+        batch: batch.get(),
         serve: args.serve_words(context),
     };
     ui.emit(&evaluate(ui, &options, &tokenizer, &out)?)
@@ -145,7 +137,7 @@ fn longbench(
 ) -> Result<(), Failure> {
     let tasks = tasks(&args.tasks)?;
     for task in &tasks {
-        exists(&folder.join(format!("{task}.jsonl")))?;
+        exists(&task.path(folder))?;
     }
     let tokenizer = tokenizer_of(ui, &args.run, args.tokenizer.as_deref(), None)?;
     let limit = args.limit.map(NonZeroUsize::get);
@@ -167,28 +159,15 @@ impl EvalArgs {
     /// The words of `ratdata serve`.
     fn serve_words(&self, context: usize) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![self.run.clone().into()];
-        words.extend(["--device".into(), self.device.clone().into()]);
-        words.extend(["--batch".into(), self.batch.to_string().into()]);
+        words.extend(["--device".into(), self.decoding.device.clone().into()]);
+        words.extend(["--batch".into(), self.decoding.batch.to_string().into()]);
         if let Some(tokenizer) = &self.tokenizer {
             words.extend(["--tokenizer".into(), tokenizer.into()]);
         }
-        if self.grow {
+        if self.decoding.grow {
             words.extend(["--max-length".into(), context.to_string().into()]);
         }
         words
-    }
-
-    /// The most likely token is taken, as the RAT reference does.
-    fn settings(&self) -> Settings {
-        Settings {
-            run: self.run.clone(),
-            max_new: None,
-            sampling: Sampling::default(),
-            stops: Vec::new(),
-            batch: self.batch.get(),
-            device: self.device.clone(),
-            grows: self.grow,
-        }
     }
 }
 
@@ -207,7 +186,6 @@ fn exists(path: &Path) -> Result<(), Failure> {
     if path.is_file() {
         return Ok(());
     }
-    let hint = "LongBench's data.zip has a file for each task; `--tasks` chooses some of them";
     let message = format!("{}: the task's file is not there", path.display());
-    Err(Failure::message(Kind::Usage, message).hinted(Some(hint)))
+    Err(Failure::message(Kind::Usage, message).hinted(Some(FILES_HINT)))
 }

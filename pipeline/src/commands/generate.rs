@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ratdata_schemas::Sampling;
 
+use crate::arguments::DecodingArgs;
 use crate::failure::{Failure, Kind};
 use crate::generation::{
     Prompt, PromptSet, Settings, Target, Words, answer, check_run, continue_texts, tokenizer_of,
@@ -83,17 +84,8 @@ pub(crate) struct GenerateArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "1", conflicts_with = "input", value_parser = jobs)]
     num_return: NonZeroUsize,
 
-    /// How many prompts the model continues at a time
-    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "8", value_parser = jobs)]
-    batch: NonZeroUsize,
-
-    /// Where to compute: `auto`, `cpu`, `cuda[:N]` or `wgpu[:N]`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
-
-    /// Allow sequences that are longer than in training
-    #[arg(long)]
-    grow: bool,
+    #[command(flatten)]
+    decoding: DecodingArgs,
 
     /// The tokenizer that made the ids [default: found by the manifest of the input or of the run's data]
     #[arg(long, value_name = "PATH|HUB_ID|ALIAS")]
@@ -170,9 +162,9 @@ impl GenerateArgs {
                 stream: 0,
             },
             stops: self.stop.clone(),
-            batch: self.batch.get(),
-            device: self.device.clone(),
-            grows: self.grow,
+            batch: self.decoding.batch.get(),
+            device: self.decoding.device.clone(),
+            grows: self.decoding.grow,
         }
     }
 }

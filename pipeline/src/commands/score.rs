@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use ratdata_schemas::{ArtifactError, StagedFile};
+use ratdata_schemas::write_json;
 use ratdata_score::{Metric, Prediction, Task, mean_percent, read_predictions};
 use serde::Serialize;
 
@@ -91,14 +91,8 @@ pub(crate) fn score(ui: &Ui, args: &ScoreArgs) -> Result<(), Failure> {
 
 /// Writes `scores.json` into a folder.
 pub(super) fn write_scores(scored: &Scored, out: &Path) -> Result<(), Failure> {
-    write(scored, &out.join(SCORES_FILE))
+    write_json(&out.join(SCORES_FILE), scored)
         .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
-}
-
-fn write(scored: &Scored, path: &Path) -> Result<(), ArtifactError> {
-    let mut file = StagedFile::create(path)?;
-    file.write_json(scored)?;
-    file.commit().map(drop)
 }
 
 /// Returns a file itself, and of a folder its files of JSON lines.

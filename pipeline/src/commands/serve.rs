@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ratdata_schemas::Sampling;
 use ratdata_serve::{ApiKey, Limits, ServeError, ServedModel, Server, Settings as ServerSettings};
 use ratdata_tokenize::sft::ChatTemplate;
 use ratdata_tokenize::tokenizer::Tokenizer;
@@ -194,16 +193,9 @@ impl ServeArgs {
     }
 
     fn settings(&self) -> Settings {
-        Settings {
-            run: self.run.clone(),
-            max_new: None,
-            sampling: Sampling::default(),
-            stops: Vec::new(),
-            batch: self.batch.get(),
-            device: self.device.clone(),
-            // The server refuses what is longer than it should be.
-            grows: self.max_length.is_some(),
-        }
+        // The server refuses what is longer than it should be.
+        let grows = self.max_length.is_some();
+        Settings::greedy(&self.run, self.batch.get(), &self.device, grows)
     }
 
     fn limits(&self, longest: usize) -> Limits {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ratdata_schemas::StagedFile;
+use ratdata_schemas::write_bytes;
 use serde_json::json;
 
 use super::corpus::Lesson;
@@ -85,9 +85,6 @@ fn asked(number: u64, line: impl Fn((&str, &str, &str)) -> String) -> String {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let written = StagedFile::create(path).and_then(|mut file| {
-        file.write(text.as_bytes())?;
-        file.commit()
-    });
-    written.map(drop).map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
+    write_bytes(path, text.as_bytes())
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
 }

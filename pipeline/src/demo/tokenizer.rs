@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::StagedFile;
+use ratdata_schemas::write_json;
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -22,11 +22,8 @@ pub(crate) fn train_tokenizer(root: &Path, texts: &[String]) -> Result<PathBuf, 
     let file = train(texts).map_err(|error| {
         Failure::message(Kind::Failed, format!("{}: cannot train: {error}", path.display()))
     })?;
-    let written = StagedFile::create(&path).and_then(|mut staged| {
-        staged.write_json(&file)?;
-        staged.commit()
-    });
-    written.map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
+    write_json(&path, &file)
+        .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))?;
     Ok(path)
 }
 

@@ -89,7 +89,7 @@ fn answers_in(
     recipe["input"] = json!([set.checksum, set.split, set.prompts.len()]);
     recipe["tokenizer"] = json!(tokenizer.fingerprint());
     let begun = Predictions::begin(out, target.name, recipe, target.force);
-    let predictions = match begun.map_err(|wrong| refused(&wrong))? {
+    let mut predictions = match begun.map_err(|wrong| refused(&wrong))? {
         Begun::Done => {
             ui.note(&format!("{}: already done", out.display()));
             return Ok((out.join(format!("{}.jsonl", target.name)), None));
@@ -106,9 +106,8 @@ fn answers_in(
         let (done, all) = (predictions.len(), set.prompts.len());
         ui.note(&format!("{}: resuming with {done} of {all} rows done", out.display()));
     }
-    let mut sink = Sink::Folder(predictions);
+    let mut sink = Sink::Folder(&mut predictions);
     let counts = Work { ui, settings, set, tokenizer }.run(&mut sink)?;
-    let Sink::Folder(predictions) = sink else { unreachable!("the sink is a folder") };
     let predictions = predictions.finish().map_err(|wrong| refused(&wrong))?;
     Ok((predictions, Some(counts)))
 }
@@ -118,14 +117,14 @@ fn refused(wrong: &ArtifactError) -> Failure {
 }
 
 /// Where predictions go.
-enum Sink {
+enum Sink<'a> {
     /// A folder, in which rows that are done are kept.
-    Folder(Predictions),
+    Folder(&'a mut Predictions),
     /// Stdout, in the order of the rows.
     Stdout { next: usize, waiting: BTreeMap<usize, String> },
 }
 
-impl Sink {
+impl Sink<'_> {
     fn has(&self, row: usize) -> bool {
         matches!(self, Self::Folder(predictions) if predictions.has(row))
     }
@@ -157,7 +156,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Answers the rows that the sink does not have.
-    fn run(&self, sink: &mut Sink) -> Result<Counts, Failure> {
+    fn run(&self, sink: &mut Sink<'_>) -> Result<Counts, Failure> {
         let all = self.set.prompts.len();
         let mut left: Vec<usize> = (0..all).filter(|&row| !sink.has(row)).rev().collect();
         let mut counts =

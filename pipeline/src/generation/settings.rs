@@ -30,6 +30,19 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Takes the most likely token, as many as the task says, until EOS.
+    pub(crate) fn greedy(run: &Path, batch: usize, device: &str, grows: bool) -> Self {
+        Self {
+            run: run.to_owned(),
+            max_new: None,
+            sampling: Sampling::default(),
+            stops: Vec::new(),
+            batch,
+            device: device.to_owned(),
+            grows,
+        }
+    }
+
     /// How many tokens are generated where nobody says, at most.
     const NEW_TOKENS: usize = 128;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use ratdata_schemas::{ArtifactError, StagedFile};
+use ratdata_schemas::{ArtifactError, write_bytes, write_json};
 use ratdata_tokenize::tokenizer::Tokenizer;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
@@ -182,23 +182,17 @@ fn file_results(harness: &str, results: &Path, out: &Path) -> Result<HarnessScor
         } else if let Some((task, _)) =
             name.rsplit_once('_').filter(|_| name.starts_with("samples_"))
         {
-            write(&out.join(format!("{task}.jsonl")), |file| file.write(&bytes))?;
+            write_bytes(&out.join(format!("{task}.jsonl")), &bytes)
+                .map_err(|wrong| refused(&wrong))?;
         }
     }
     let scores = scores.ok_or_else(|| failed("left no results"))?;
-    write(&out.join("scores.json"), |file| file.write_json(&scores))?;
+    write_json(&out.join("scores.json"), &scores).map_err(|wrong| refused(&wrong))?;
     Ok(scores)
 }
 
-fn write(
-    path: &Path,
-    fill: impl FnOnce(&mut StagedFile) -> Result<(), ArtifactError>,
-) -> Result<(), Failure> {
-    let written = StagedFile::create(path).and_then(|mut file| {
-        fill(&mut file)?;
-        file.commit().map(drop)
-    });
-    written.map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
+fn refused(wrong: &ArtifactError) -> Failure {
+    Failure::new(Kind::Failed, wrong).hinted(wrong.hint())
 }
 
 fn files_below(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {

@@ -10,5 +10,5 @@ mod cut;
 mod rows;
 mod tasks;
 
-pub(crate) use rows::prompts_of;
+pub(crate) use rows::{FILES_HINT, prompts_of};
 pub(crate) use tasks::LongBenchTask;

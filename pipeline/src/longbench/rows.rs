@@ -16,6 +16,10 @@ use crate::interrupt;
 /// What LongBench writes next to a prediction.
 const FACTS: [&str; 3] = ["answers", "all_classes", "length"];
 
+/// What a user can do where a task's file is not there.
+pub(crate) const FILES_HINT: &str =
+    "LongBench's data.zip has a file for each task; `--tasks` chooses some of them";
+
 /// Reads the prompts of a task from `TASK.jsonl` in `folder`, the first `limit` of them, each cut to leave
 /// room for an answer in a sequence of `context` tokens.
 ///
@@ -29,14 +33,12 @@ pub(crate) fn prompts_of(
     context: usize,
     limit: Option<usize>,
 ) -> Result<PromptSet, Failure> {
-    let path = folder.join(format!("{task}.jsonl"));
+    let path = task.path(folder);
     let failed = |why: String, hint: &str| {
         Failure::message(Kind::Failed, format!("{}{why}", path.display())).hinted(Some(hint))
     };
-    let bytes = fs::read(&path).map_err(|wrong| {
-        let hint = "LongBench's data.zip has a file for each task; `--tasks` chooses some of them";
-        failed(format!(": cannot read: {wrong}"), hint)
-    })?;
+    let bytes =
+        fs::read(&path).map_err(|wrong| failed(format!(": cannot read: {wrong}"), FILES_HINT))?;
     let mut prompts = Vec::new();
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         interrupt::check()?;

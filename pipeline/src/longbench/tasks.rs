@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use ratdata_schemas::recipe::{Template, TemplatePart};
 use ratdata_score::Task;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,7 +19,7 @@ const TASKS: &str = include_str!("../../../configs/longbench/tasks.toml");
 #[serde(deny_unknown_fields)]
 struct Facts {
     max_new_tokens: usize,
-    prompt: String,
+    prompt: Template,
 }
 
 static FACTS: LazyLock<BTreeMap<String, Facts>> = LazyLock::new(|| {
@@ -53,22 +55,24 @@ impl LongBenchTask {
         format!("longbench/{}", self.name).parse().ok()
     }
 
+    /// Returns the task's file in a folder of LongBench's.
+    pub(crate) fn path(self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.jsonl", self.name))
+    }
+
     /// Returns the prompt with the columns of a row, or the column that the row lacks.
     ///
     /// Braces in the columns' texts mean nothing.
     pub(super) fn prompt(self, row: &Map<String, Value>) -> Result<String, &'static str> {
         let mut prompt = String::new();
-        let mut rest = self.facts.prompt.as_str();
-        while let Some((before, after)) = rest.split_once('{') {
-            prompt.push_str(before);
-            let Some((column, after)) = after.split_once('}') else {
-                rest = after;
-                break;
-            };
-            prompt.push_str(row.get(column).and_then(Value::as_str).ok_or(column)?);
-            rest = after;
+        for part in self.facts.prompt.parts() {
+            prompt.push_str(match part {
+                TemplatePart::Fixed(text) => text,
+                TemplatePart::Column(column) => {
+                    row.get(column).and_then(Value::as_str).ok_or(column.as_str())?
+                }
+            });
         }
-        prompt.push_str(rest);
         Ok(prompt)
     }
 }
@@ -122,7 +126,7 @@ mod tests {
             ]
         );
         for task in LongBenchTask::all() {
-            assert!(task.facts.prompt.contains("{context}"), "{task}");
+            assert!(task.facts.prompt.to_string().contains("{context}"), "{task}");
             assert_eq!(task.score().unwrap().name(), format!("longbench/{task}"));
         }
     }

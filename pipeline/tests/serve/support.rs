@@ -24,7 +24,7 @@ impl Workshop {
     }
 
     fn make() -> Option<Self> {
-        if !program::path().with_file_name("ratdata-train").is_file() {
+        if !program::has_trainer() {
             eprintln!("ratdata-train is not next to ratdata: nothing is served");
             return None;
         }

@@ -24,7 +24,7 @@ use crate::manifest::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::removal::{remove_file_if_exists, remove_folder_if_exists};
 
 pub use difference::difference;
-pub use receipts::{JOB_FOLDER, Receipts, read_json, write_json};
+pub use receipts::{JOB_FOLDER, Receipts, read_json, write_bytes, write_json};
 
 /// A job that makes an artifact, as far as its output folder has to know it.
 pub trait ArtifactJob {

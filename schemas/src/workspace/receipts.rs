@@ -113,6 +113,17 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), ArtifactEr
     file.commit().map(drop)
 }
 
+/// Writes bytes as a file, which appears whole.
+///
+/// # Errors
+///
+/// The system refuses.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+    let mut file = StagedFile::create(path)?;
+    file.write(bytes)?;
+    file.commit().map(drop)
+}
+
 /// Reads a JSON file of ours; none if it is missing or does not parse.
 ///
 /// # Errors
