@@ -38,6 +38,15 @@ pub enum Hardware {
 }
 
 impl Hardware {
+    /// Returns what a device is.
+    pub fn of(device: &Device) -> Self {
+        if *device == Device::flex() {
+            Self::Cpu
+        } else {
+            Self::Gpu { has_bf16: device.supports_dtype(DType::BF16) }
+        }
+    }
+
     /// Returns whether it is a GPU.
     pub fn is_gpu(self) -> bool {
         matches!(self, Self::Gpu { .. })
@@ -201,20 +210,6 @@ impl DeviceChoice {
         }
     }
 
-    /// Returns what the device of this choice can do; `device` is the one that it resolved to.
-    pub fn hardware(self, device: &Device) -> Hardware {
-        let is_gpu = match self {
-            Self::Cpu => false,
-            Self::Auto => cuda::count() + wgpu::gpus() > 0,
-            Self::Cuda(_) | Self::Wgpu(_) => true,
-        };
-        if is_gpu {
-            Hardware::Gpu { has_bf16: device.supports_dtype(DType::BF16) }
-        } else {
-            Hardware::Cpu
-        }
-    }
-
     /// Returns whether this build reaches such devices.
     fn is_built(self) -> bool {
         match self {
@@ -316,14 +311,14 @@ mod cuda {
 mod wgpu {
     use super::{Device, DeviceError};
 
-    /// Returns all devices, GPUs first.
+    /// All devices, GPUs first. To find them opens every driver of the machine.
     #[cfg(feature = "wgpu")]
-    fn devices() -> Vec<Device> {
+    static DEVICES: std::sync::LazyLock<Vec<Device>> = std::sync::LazyLock::new(|| {
         let mut found: Vec<Device> =
             Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect();
         found.sort_by_key(|device| !is_gpu(device));
         found
-    }
+    });
 
     /// Returns whether a device is no processor that acts as a GPU, such as Mesa's.
     #[cfg(feature = "wgpu")]
@@ -334,19 +329,19 @@ mod wgpu {
     /// Returns how many devices there are.
     #[cfg(feature = "wgpu")]
     pub(super) fn count() -> usize {
-        devices().len()
+        DEVICES.len()
     }
 
     /// Returns how many of them are GPUs.
     #[cfg(feature = "wgpu")]
     pub(super) fn gpus() -> usize {
-        devices().iter().filter(|device| is_gpu(device)).count()
+        DEVICES.iter().filter(|device| is_gpu(device)).count()
     }
 
     #[cfg(feature = "wgpu")]
     pub(super) fn device(index: usize) -> Result<Device, DeviceError> {
         let missing = || DeviceError::NoAdapter { choice: super::DeviceChoice::Wgpu(index) };
-        devices().into_iter().nth(index).ok_or_else(missing)
+        DEVICES.get(index).cloned().ok_or_else(missing)
     }
 
     #[cfg(not(feature = "wgpu"))]

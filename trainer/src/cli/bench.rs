@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use ratdata_console::{Plot, Scale as AxisScale, Series, grouped, interrupt, sized};
-use ratdata_schemas::{ArtifactError, StagedFile};
+use ratdata_schemas::{ArtifactError, write_bytes, write_json};
 use ratdata_train::bench::{
     BatchLimit, LayerBench, LayerRow, ModelBench, ModelRow, Scale, Subject,
 };
-use ratdata_train::device::DeviceChoice;
+use ratdata_train::device::{DeviceChoice, Hardware};
 use ratdata_train::train::Report as _;
 use serde::Serialize;
 
@@ -138,30 +138,29 @@ pub(crate) fn bench(args: &BenchArgs, terminal: &mut Terminal) -> Result<(), Fai
         What::Model(args) => &args.common,
     };
     let device = common.device.resolve()?;
-    let hardware = common.device.hardware(&device);
-    let on_gpu = hardware.is_gpu();
-    let scale = if on_gpu { Scale::Gpu } else { Scale::Cpu };
+    let hardware = Hardware::of(&device);
+    let scale = if hardware.is_gpu() { Scale::Gpu } else { Scale::Cpu };
     let free = || common.device.free_memory().unwrap_or(u64::MAX);
     let memory = common.memory.map_or_else(free, |mib| mib.saturating_mul(1 << 20));
     match &args.what {
         What::Layer(layer) => {
             let bench = layer.bench(LayerBench::usual(scale, memory));
-            let mut work = || {
+            let work = || {
                 bench.run(&device, hardware, interrupt::flag(), |row| {
                     terminal.note(&format!("{} at {}: measured", row.layer, row.length));
                 })
             };
-            let rows = if on_gpu { device_panics::caught(work)? } else { work() }?;
+            let rows = device_panics::on(hardware, work)??;
             ended(terminal, common.out.as_deref(), &Layers { rows, bench: "layer" })
         }
         What::Model(model) => {
             let bench = model.bench(ModelBench::usual(scale, memory));
-            let mut work = || {
+            let work = || {
                 bench.run(&device, hardware, interrupt::flag(), |row| {
                     terminal.note(&format!("{} with {} sequences: measured", row.model, row.batch));
                 })
             };
-            let rows = if on_gpu { device_panics::caught(work)? } else { work() }?;
+            let rows = device_panics::on(hardware, work)??;
             ended(terminal, common.out.as_deref(), &Models { rows, bench: "model" })
         }
     }
@@ -224,12 +223,8 @@ fn ended<T: Outcome>(terminal: &Terminal, out: Option<&Path>, found: &T) -> Resu
 }
 
 fn write<T: Outcome>(out: &Path, found: &T) -> Result<(), ArtifactError> {
-    let mut json = StagedFile::create(&out.join(format!("{}.json", T::NAME)))?;
-    json.write_json(found)?;
-    json.commit()?;
-    let mut svg = StagedFile::create(&out.join(format!("{}.svg", T::NAME)))?;
-    svg.write(found.plot().svg().as_bytes())?;
-    svg.commit().map(drop)
+    write_json(&out.join(format!("{}.json", T::NAME)), found)?;
+    write_bytes(&out.join(format!("{}.svg", T::NAME)), found.plot().svg().as_bytes())
 }
 
 #[derive(Serialize)]

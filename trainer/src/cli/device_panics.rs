@@ -5,6 +5,8 @@ use std::panic::{
 };
 use std::sync::{Arc, Mutex};
 
+use ratdata_train::device::Hardware;
+
 use super::failure::Failure;
 
 /// Where the first panic came from.
@@ -15,11 +17,16 @@ enum First {
     Own,
 }
 
+/// Runs `work` on the hardware, and returns a panic of a GPU's runtime as a failure.
+pub(crate) fn on<T>(hardware: Hardware, work: impl FnOnce() -> T) -> Result<T, Failure> {
+    if hardware.is_gpu() { caught(work) } else { Ok(work()) }
+}
+
 /// Runs `work`, and returns a panic of the device's runtime as a failure of the device.
 ///
 /// When a thread of the runtime panics, the thread that waits for it panics with another message.
 /// The first message says what happened. A panic that began elsewhere is resumed.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     let first = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&first);
     let before = Arc::new(take_hook());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use ratdata_console::interrupt;
 use ratdata_schemas::{EndReason, GenerationAsk, GenerationEvent};
-use ratdata_train::device::DeviceChoice;
+use ratdata_train::device::{DeviceChoice, Hardware};
 use ratdata_train::generate::{Batcher, GenerateError, load_run};
 
 use super::device_panics;
@@ -46,13 +46,12 @@ pub(crate) struct GenerateArgs {
 pub(crate) fn generate(args: &GenerateArgs) -> Result<(), Failure> {
     interrupt::watch();
     let device = args.device.resolve()?;
-    let hardware = args.device.hardware(&device);
+    let hardware = Hardware::of(&device);
     let work = || -> Result<(), GenerateError> {
         let trained = load_run(&args.run, &device, hardware)?;
         serve(Batcher::new(trained, args.batch.get(), args.grow))
     };
-    let done = if hardware.is_gpu() { device_panics::caught(work)? } else { work() };
-    Ok(done?)
+    Ok(device_panics::on(hardware, work)??)
 }
 
 fn serve(mut batcher: Batcher) -> Result<(), GenerateError> {

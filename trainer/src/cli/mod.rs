@@ -23,7 +23,7 @@ use self::failure::Failure;
 use self::generate::GenerateArgs;
 use self::terminal::Terminal;
 use ratdata_train::data::SequenceLocation;
-use ratdata_train::device::{DeviceChoice, Hardware};
+use ratdata_train::device::Hardware;
 use ratdata_train::experiment::{NamedExperiment, find, names};
 use ratdata_train::train::{CHECKED_TOKENS, Job, Plan, Report as _, RunOptions, Summary};
 
@@ -81,8 +81,7 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     }
     let devices =
         args.device.iter().map(|choice| choice.resolve()).collect::<Result<Vec<_>, _>>()?;
-    let hardware = hardware(&args.device, &devices);
-    let on_gpu = hardware.is_gpu();
+    let hardware = hardware(&devices);
     let out = args.out.clone().unwrap_or_else(|| name.below(Path::new("runs")));
     let recomputes = experiment.training.recompute;
     let job = Job::open(name.as_str(), experiment, hardware)?;
@@ -94,7 +93,7 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         && job.plan().memory() > free
     {
         let needed = gib(job.plan().memory());
-        let where_to = if on_gpu { "the GPU" } else { "the CPU" };
+        let where_to = if hardware.is_gpu() { "the GPU" } else { "the CPU" };
         let less = if recomputes { "" } else { " or `--set training.recompute=true`" };
         terminal.warn(&format!(
             "about {needed:.1} GiB of memory are needed on {where_to} and {:.1} GiB are free; a \
@@ -114,18 +113,14 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     }
     interrupt::watch();
     let options = RunOptions { out: &out, devices: &devices, resume: args.resume };
-    let summary = if on_gpu {
-        device_panics::caught(|| job.run(options, terminal, interrupt::flag()))?
-    } else {
-        job.run(options, terminal, interrupt::flag())
-    };
+    let summary = device_panics::on(hardware, || job.run(options, terminal, interrupt::flag()))?;
     terminal.end_line();
     terminal.emit(&Ended(summary?))
 }
 
 /// Returns what all devices of a run can do.
-fn hardware(choices: &[DeviceChoice], devices: &[Device]) -> Hardware {
-    let mut all = choices.iter().zip(devices).map(|(choice, device)| choice.hardware(device));
+fn hardware(devices: &[Device]) -> Hardware {
+    let mut all = devices.iter().map(Hardware::of);
     let first = all.next().unwrap_or(Hardware::Cpu);
     all.fold(first, |one, other| match (one, other) {
         (Hardware::Gpu { has_bf16 }, Hardware::Gpu { has_bf16: other }) => {

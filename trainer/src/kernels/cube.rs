@@ -1,9 +1,30 @@
-//! What the kernels for GPUs share: outputs like an input, and the type of its elements.
+//! What the kernels for GPUs share: how they are launched, outputs like an input, and the type of its elements.
 
 use burn::tensor::DType;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::ir::{ElemType, FloatKind};
+use cubecl::calculate_cube_count_elemwise;
+use cubecl::client::Client;
+use cubecl::ir::{AddressType, ElemType, FloatKind};
+use cubecl::prelude::{CubeCount, CubeDim};
+
+/// How a kernel is launched on tensors of the size of one: a thread for each of so many values.
+pub(super) struct Launch {
+    pub(super) client: Client,
+    pub(super) count: CubeCount,
+    pub(super) dim: CubeDim,
+    /// The type that holds every place in the tensor.
+    pub(super) addresses: AddressType,
+}
+
+impl Launch {
+    pub(super) fn new(tensor: &CubeTensor, threads: usize) -> Self {
+        let client = tensor.client.clone();
+        let dim = CubeDim::new(&client, threads);
+        let count = calculate_cube_count_elemwise(&client, threads, dim);
+        Self { client, count, dim, addresses: tensor.required_address_type() }
+    }
+}
 
 /// Makes a contiguous tensor of the shape and type of another one, on its device. Its values are not set.
 pub(super) fn like(tensor: &CubeTensor) -> CubeTensor {

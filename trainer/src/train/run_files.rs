@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use ratdata_schemas::StagedFile;
+use ratdata_schemas::{write_bytes, write_json};
 use serde::Serialize;
 
 use super::error::TrainError;
@@ -27,18 +27,13 @@ pub(super) fn write_resolved(out: &Path, experiment: &Experiment) -> Result<(), 
         path: path.clone(),
         source: std::io::Error::other(wrong),
     })?;
-    let mut file = StagedFile::create(&path)?;
-    file.write(text.as_bytes())?;
-    file.commit()?;
-    Ok(())
+    Ok(write_bytes(&path, text.as_bytes())?)
 }
 
 /// Writes the loss curve and returns its file.
 pub(super) fn write_curve(out: &Path, svg: &str) -> Result<PathBuf, TrainError> {
     let path = out.join(CURVE_FILE);
-    let mut file = StagedFile::create(&path)?;
-    file.write(svg.as_bytes())?;
-    file.commit()?;
+    write_bytes(&path, svg.as_bytes())?;
     Ok(path)
 }
 
@@ -69,9 +64,7 @@ impl BadBatch {
     /// Writes the batch and returns its file.
     pub(super) fn write(&self, out: &Path) -> Result<PathBuf, TrainError> {
         let path = out.join(BAD_BATCH_FILE);
-        let mut file = StagedFile::create(&path)?;
-        file.write_json(self)?;
-        file.commit()?;
+        write_json(&path, self)?;
         Ok(path)
     }
 }

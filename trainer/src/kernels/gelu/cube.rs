@@ -5,10 +5,10 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI};
 use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::kernel::into_contiguous;
-use cubecl::{calculate_cube_count_elemwise, prelude::*};
+use cubecl::prelude::*;
 
 use super::{GeluBackend, GeluKernels};
-use crate::kernels::cube::{element, like};
+use crate::kernels::cube::{Launch, element, like};
 
 #[cube(launch_unchecked, address_type = "dynamic")]
 fn forward_kernel<F: Float>(x: &Tensor<F>, y: &mut Tensor<F>, #[define(F)] _element: ElemType) {
@@ -40,7 +40,7 @@ fn backward_kernel<F: Float>(
 #[cube]
 fn phi(value: f32) -> f32 {
     let scaled = value * f32::new(FRAC_1_SQRT_2);
-    (f32::erf(scaled) + f32::new(1.0_f32)) * f32::new(0.5_f32)
+    (Erf::erf(scaled) + f32::new(1.0_f32)) * f32::new(0.5_f32)
 }
 
 impl GeluBackend for Cube {
@@ -53,19 +53,16 @@ impl GeluKernels for Cube {
     fn exact_forward(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let x = into_contiguous(x);
         let y = like(&x);
-        let values = x.meta.num_elements();
-        let cube_dim = CubeDim::new(&x.client, values);
-        let cube_count = calculate_cube_count_elemwise(&x.client, values, cube_dim);
-        let (client, addresses, element) =
-            (x.client.clone(), x.required_address_type(), element(&x));
+        let Launch { client, count, dim, addresses } = Launch::new(&x, x.meta.num_elements());
+        let element = element(&x);
         #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
         // SAFETY: both tensors are contiguous and have the same shape, and a thread past the last value
         // ends at once.
         unsafe {
             forward_kernel::launch_unchecked(
                 &client,
-                cube_count,
-                cube_dim,
+                count,
+                dim,
                 addresses,
                 x.into_tensor_arg(),
                 y.clone().into_tensor_arg(),
@@ -78,19 +75,16 @@ impl GeluKernels for Cube {
     fn exact_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         let [x, grad] = [x, grad].map(into_contiguous);
         let by_x = like(&x);
-        let values = x.meta.num_elements();
-        let cube_dim = CubeDim::new(&x.client, values);
-        let cube_count = calculate_cube_count_elemwise(&x.client, values, cube_dim);
-        let (client, addresses, element) =
-            (x.client.clone(), x.required_address_type(), element(&x));
+        let Launch { client, count, dim, addresses } = Launch::new(&x, x.meta.num_elements());
+        let element = element(&x);
         #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
         // SAFETY: all tensors are contiguous and have the same shape and type, and a thread past the last
         // value ends at once.
         unsafe {
             backward_kernel::launch_unchecked(
                 &client,
-                cube_count,
-                cube_dim,
+                count,
+                dim,
                 addresses,
                 x.into_tensor_arg(),
                 grad.into_tensor_arg(),

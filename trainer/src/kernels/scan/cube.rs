@@ -4,10 +4,10 @@ use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::{calculate_cube_count_elemwise, prelude::*};
+use cubecl::prelude::*;
 
 use super::{ScanBackend, ScanKernels};
-use crate::kernels::cube::like;
+use crate::kernels::cube::{Launch, like};
 
 /// Neighbouring threads take neighbouring channels, so that their reads are contiguous.
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -69,18 +69,15 @@ impl ScanKernels for Cube {
     fn scan(gate: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
         let (gate, x) = (into_contiguous(gate), into_contiguous(x));
         let states = like(&x);
-        let threads = threads(&x);
-        let cube_dim = CubeDim::new(&x.client, threads);
-        let cube_count = calculate_cube_count_elemwise(&x.client, threads, cube_dim);
-        let (client, addresses) = (x.client.clone(), x.required_address_type());
+        let Launch { client, count, dim, addresses } = Launch::new(&x, threads(&x));
         #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
         // SAFETY: all tensors are contiguous and have the same shape, and a thread past the last row
         // ends at once.
         unsafe {
             forward_kernel::launch_unchecked(
                 &client,
-                cube_count,
-                cube_dim,
+                count,
+                dim,
                 addresses,
                 gate.into_tensor_arg(),
                 x.into_tensor_arg(),
@@ -98,18 +95,15 @@ impl ScanKernels for Cube {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [gate, x, states, grad] = [gate, x, states, grad].map(into_contiguous);
         let (by_gate, by_x) = (like(&x), like(&x));
-        let threads = threads(&x);
-        let cube_dim = CubeDim::new(&x.client, threads);
-        let cube_count = calculate_cube_count_elemwise(&x.client, threads, cube_dim);
-        let (client, addresses) = (x.client.clone(), x.required_address_type());
+        let Launch { client, count, dim, addresses } = Launch::new(&x, threads(&x));
         #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
         // SAFETY: all tensors are contiguous and have the same shape, and a thread past the last row
         // ends at once.
         unsafe {
             backward_kernel::launch_unchecked(
                 &client,
-                cube_count,
-                cube_dim,
+                count,
+                dim,
                 addresses,
                 gate.into_tensor_arg(),
                 x.into_tensor_arg(),
