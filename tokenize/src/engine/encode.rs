@@ -53,17 +53,9 @@ impl Engine {
     /// Returns the ids of a piece of text by the definition; the engine's slow twin.
     pub(crate) fn encode_plainly(&self, piece: &str, at_start: bool) -> Vec<TokenId> {
         match &self.cutter {
-            Cutter::Joins(_) => {
-                let mut ids = Vec::new();
-                for stretch in self.runs.stretches(&self.prefixed(piece, at_start)) {
-                    if self.runs.begin(stretch) {
-                        self.runs.encode(stretch, &mut ids);
-                    } else {
-                        ids.extend(definition::encode(&self.bpe, stretch));
-                    }
-                }
-                ids
-            }
+            Cutter::Joins(_) => self.by_stretches(piece, at_start, |stretch, ids| {
+                ids.extend(definition::encode(&self.bpe, stretch));
+            }),
             Cutter::Pattern(_) => {
                 let mut cuts = Cuts::default();
                 let mut state = CutState::new(false);
@@ -84,12 +76,24 @@ impl Engine {
 
     /// Returns the ids of a piece of text by one heap over all of it: exact, without cuts.
     pub(crate) fn encode_uncut(&self, piece: &str, at_start: bool) -> Vec<TokenId> {
+        self.by_stretches(piece, at_start, |stretch, ids| {
+            Merger::default().heap(&self.bpe, stretch, ids);
+        })
+    }
+
+    /// Returns the ids of a piece of text, of which `encode` appends those of what is no run of an added token.
+    fn by_stretches(
+        &self,
+        piece: &str,
+        at_start: bool,
+        encode: impl Fn(&str, &mut Vec<TokenId>),
+    ) -> Vec<TokenId> {
         let mut ids = Vec::new();
         for stretch in self.runs.stretches(&self.prefixed(piece, at_start)) {
             if self.runs.begin(stretch) {
                 self.runs.encode(stretch, &mut ids);
             } else {
-                Merger::default().heap(&self.bpe, stretch, &mut ids);
+                encode(stretch, &mut ids);
             }
         }
         ids

@@ -68,6 +68,7 @@ impl Blocks<'_> {
         let white_run = white & !absorbed;
         let within_white = white_run & white_run << 1;
 
+        let free = free(family, &classes, starts);
         let joined = match family {
             Family::Gpt2 => {
                 let spaced = space << 1;
@@ -77,7 +78,6 @@ impl Blocks<'_> {
                     | within_white
             }
             Family::Words | Family::CasedWords | Family::DeepSeek => {
-                let free = free(family, &classes, starts);
                 let words = match family {
                     Family::CasedWords => letter << 1 & !(classes.upper() & classes.lower() << 1),
                     _ => letter << 1,
@@ -99,7 +99,7 @@ impl Blocks<'_> {
         };
         let mut cuts = starts & !joined;
         if family == Family::DeepSeek {
-            cuts |= after_led_ascii(&classes, free(family, &classes, starts));
+            cuts |= after_led_ascii(&classes, free);
         }
 
         // The last white space of a run goes to what follows it in the same text.
