@@ -211,14 +211,18 @@ def compare(harness, samples, as_ids):
     return len(expected), worst
 
 
+def absolute(text):
+    """Returns a path that means the same in every folder: the programs run in folders of their own."""
+    return pathlib.Path(text).absolute()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--program", type=pathlib.Path, required=True, help="the program `ratdata`")
-    parser.add_argument("--venv", type=pathlib.Path, help="a venv with lm_eval")
-    parser.add_argument("--kit", type=pathlib.Path, default=os.environ.get("RATDATA_HARNESS_KIT"), help="a folder with tasks and data")
-    parser.add_argument("--run", type=pathlib.Path, help="a run to serve, with sequences of 768 tokens or more")
+    parser.add_argument("--program", type=absolute, required=True, help="the program `ratdata`")
+    parser.add_argument("--venv", type=absolute, help="a venv with lm_eval")
+    parser.add_argument("--kit", type=absolute, default=os.environ.get("RATDATA_HARNESS_KIT") or None, help="a folder with tasks and data")
+    parser.add_argument("--run", type=absolute, help="a run to serve, with sequences of 768 tokens or more")
     args = parser.parse_args()
-    args.kit = pathlib.Path(args.kit) if args.kit else None
     try:
         python = venv_python(args)
         with tempfile.TemporaryDirectory() as work:
