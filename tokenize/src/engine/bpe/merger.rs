@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use ratdata_schemas::narrow;
 
 use super::pairs::{NO_RANK, Symbol};
+use super::repeats::Repeats;
 use super::segment::{Parts, SCANNED, Segment};
 use super::vocabulary::Bpe;
 use super::windows::Windows;
@@ -33,6 +34,7 @@ pub(crate) struct Merger {
     nodes: Vec<Node>,
     heap: BinaryHeap<Reverse<Candidate>>,
     windows: Windows,
+    repeats: Repeats,
     /// How many candidates were pushed.
     #[cfg(test)]
     pub(super) pushed: usize,
@@ -203,6 +205,9 @@ impl Parts for WindowedUnit<'_> {
     fn merge(&mut self, (from, to): (usize, usize), out: &mut Vec<Segment>) {
         out.clear();
         let Self { merger, level, bpe, unit } = self;
+        if merger.repeats.merge(bpe, unit, (from, to), out) {
+            return;
+        }
         if to - from <= SCANNED && bpe.pairs.most_rank() < MOST_RANKS {
             Scan::of(*level, bpe, unit, (from, to)).segments(|segment| out.push(segment));
         } else {
@@ -373,6 +378,14 @@ mod tests {
         let mut heaped: Vec<TokenId> = Vec::new();
         Merger::default().heap(bpe, unit, &mut heaped);
         assert_eq!(heaped, expected, "{unit}, by a heap");
+        let mut segments = Vec::new();
+        if Repeats::default().merge(bpe, unit, (0, unit.len()), &mut segments) {
+            let (mut repeated, mut last_unknown) = (Vec::<TokenId>::new(), false);
+            for Segment { symbol, start, end } in segments {
+                bpe.emit(symbol, &unit[start..end], &mut last_unknown, &mut repeated);
+            }
+            assert_eq!(repeated, expected, "{unit}, as repeats");
+        }
         for level in Level::available() {
             let mut merged: Vec<TokenId> = Vec::new();
             Merger::default().encode(level, bpe, unit, &mut merged);
@@ -414,6 +427,44 @@ mod tests {
             check(&bpe, &unit);
             check(&bpe, &format!("{}{unit}", repeated.repeat(times)));
         }
+    }
+
+    /// A text of few letters, each of them many times.
+    fn repeats() -> impl Strategy<Value = String> {
+        let repeat = (prop::sample::select(&["a", "b", "c", "é", "x"]), 1..200_usize);
+        proptest::collection::vec(repeat, 1..5).prop_map(|repeats| {
+            repeats.into_iter().map(|(letter, times)| letter.repeat(times)).collect()
+        })
+    }
+
+    proptest! {
+        /// A letter that comes many times merges as the definition says, whatever its neighbours are.
+        #[test]
+        fn repeats_agree_with_the_definition(
+            merges in proptest::collection::vec((0..9_u32, 0..9_u32, 4..9_u32), 0..30),
+            unit in repeats(),
+        ) {
+            check(&vocabulary(&merges), &unit);
+        }
+
+        #[test]
+        fn repeats_agree_with_the_definition_where_pieces_grow(merges in grown(), unit in repeats()) {
+            check(&vocabulary(&merges), &unit);
+        }
+    }
+
+    /// The way of repeats takes such texts, and leaves others to the heap.
+    #[test]
+    fn one_letter_merges_as_repeats_and_varied_text_does_not() {
+        // Each merge twice, so that no two have the same rank.
+        let merges = [(0, 0, 4), (0, 0, 4), (4, 4, 5), (4, 4, 5), (5, 5, 6), (5, 5, 6)];
+        let bpe = vocabulary(&merges);
+        let merge =
+            |unit: &str| Repeats::default().merge(&bpe, unit, (0, unit.len()), &mut Vec::new());
+
+        assert!(merge(&"a".repeat(1000)));
+        assert!(merge(&format!("{}b{}", "a".repeat(333), "a".repeat(700))));
+        assert!(!merge(&"ab".repeat(500)));
     }
 
     /// Merges of `a` into pieces of 2, 4, 8 … letters.

@@ -1,6 +1,7 @@
 //! Compiles a `tokenizer.json` for the engine.
 
-use ratdata_schemas::TokenId;
+use ratdata_schemas::{TokenId, narrow};
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use super::byte_level::{byte_level_chars, byte_value};
@@ -74,9 +75,7 @@ pub(super) fn compile(
         // They vanish before merging, so that their neighbours may merge.
         return Err("it has no unknown token, so that characters without a piece vanish".into());
     }
-    let whole_units = model.ignore_merges.then(|| whole_units(vocab, &style));
-    let pairs = PairTable::new(merges);
-    let reading = match style {
+    let read = |style| match style {
         Style::ByteLevel { pattern, nfc } => Reading::ByteLevel { pattern, nfc },
         Style::Spaces { prefix, cut_at_spaces } => {
             let mut made = vec![false; num_ids as usize];
@@ -94,6 +93,10 @@ pub(super) fn compile(
             Reading::Spaces { prefix, joins, runs }
         }
     };
+    let (pairs, (whole_units, reading)) = rayon::join(
+        || PairTable::new(merges),
+        || (model.ignore_merges.then(|| whole_units(vocab, &style)), read(style)),
+    );
     Ok(Compiled { bpe: Bpe { alphabet, pairs, fallback, num_ids, whole_units }, reading })
 }
 
@@ -116,47 +119,81 @@ pub(super) fn merges(
     model: &Model<'_>,
     vocab: &HashMap<Text<'_>, TokenId>,
 ) -> Result<Vec<Merge>, String> {
-    let prefix = model.continuing_subword_prefix.as_deref().unwrap_or("");
-    let mut merges: Vec<Merge> = Vec::with_capacity(model.merges.0.len());
-    let mut joined = String::new();
     let mut by_id = vec![""; vocab.len()];
     for (piece, &id) in vocab {
         if let Some(place) = by_id.get_mut(id as usize) {
             *place = &piece.0;
         }
     }
-    for (number, entry) in model.merges.0.iter().enumerate() {
-        let wrong = |what: String| format!("merge {number} of `model.merges`: {what}");
-        let (left, right) = match entry {
-            MergeEntry::Pair(left, right) => (left.0.as_ref(), right.0.as_ref()),
-            MergeEntry::Joined(text) if text.0.starts_with("#version") => continue,
-            MergeEntry::Joined(text) => match text.0.split_once(' ') {
-                Some((left, right)) if !right.contains(' ') => (left, right),
-                _ => return Err(wrong(format!("`{}` is no pair of pieces", shown(&text.0)))),
-            },
-        };
-        let Some(rest) = right.get(prefix.len()..) else {
-            let right = shown(right);
-            return Err(wrong(format!("`{right}` is shorter than the prefix of its model")));
-        };
-        // What a merge makes mostly has the id after that of the merge before.
-        let next = merges.last().map_or(0, |merge| merge.becomes.wrapping_add(1));
-        let is_next =
-            by_id.get(next as usize).and_then(|piece| piece.strip_prefix(left)) == Some(rest);
-        if !is_next {
-            joined.clear();
-            joined.push_str(left);
-            joined.push_str(rest);
-        }
-        let id = |piece: &str| {
-            let missing = || wrong(format!("`{}` is no piece of the vocabulary", shown(piece)));
-            vocab.get(piece).copied().ok_or_else(missing)
-        };
-        let rank = u32::try_from(merges.len()).map_err(|_| wrong("too many".into()))?;
-        let becomes = if is_next { next } else { id(&joined)? };
-        merges.push(Merge { left: id(left)?, right: id(right)?, rank, becomes });
+    let prefix = model.continuing_subword_prefix.as_deref().unwrap_or("");
+    let names = Names { vocab, by_id: &by_id, prefix };
+    let entries: Vec<_> =
+        model.merges.0.iter().enumerate().filter(|(_, entry)| !entry.is_version()).collect();
+    // Half a million look-ups of pieces take most of the time of loading a large vocabulary.
+    let parts: Vec<_> = entries
+        .par_chunks(MERGES_OF_A_THREAD)
+        .enumerate()
+        .map(|(part, entries)| names.merges(part * MERGES_OF_A_THREAD, entries))
+        .collect();
+    let mut merges = Vec::with_capacity(entries.len());
+    for part in parts {
+        merges.append(&mut part?);
     }
     Ok(merges)
+}
+
+/// How many merges a thread looks up at a time.
+const MERGES_OF_A_THREAD: usize = 1 << 14;
+
+/// The pieces that merges are of.
+struct Names<'a> {
+    vocab: &'a HashMap<Text<'a>, TokenId>,
+    by_id: &'a [&'a str],
+    /// What a right piece begins with and loses in a merge.
+    prefix: &'a str,
+}
+
+impl Names<'_> {
+    /// Returns some of the merges, of which the first has the rank `first`.
+    fn merges(
+        &self,
+        first: usize,
+        entries: &[(usize, &MergeEntry<'_>)],
+    ) -> Result<Vec<Merge>, String> {
+        let mut merges: Vec<Merge> = Vec::with_capacity(entries.len());
+        let mut joined = String::new();
+        for (rank, (number, entry)) in (first..).zip(entries) {
+            let wrong = |what: String| format!("merge {number} of `model.merges`: {what}");
+            let (left, right) = match entry {
+                MergeEntry::Pair(left, right) => (left.0.as_ref(), right.0.as_ref()),
+                MergeEntry::Joined(text) => match text.0.split_once(' ') {
+                    Some((left, right)) if !right.contains(' ') => (left, right),
+                    _ => return Err(wrong(format!("`{}` is no pair of pieces", shown(&text.0)))),
+                },
+            };
+            let Some(rest) = right.get(self.prefix.len()..) else {
+                let right = shown(right);
+                return Err(wrong(format!("`{right}` is shorter than the prefix of its model")));
+            };
+            let id = |piece: &str| {
+                let missing = || wrong(format!("`{}` is no piece of the vocabulary", shown(piece)));
+                self.vocab.get(piece).copied().ok_or_else(missing)
+            };
+            // What a merge makes mostly has the id after that of the merge before.
+            let next = merges.last().map_or(0, |merge| merge.becomes.wrapping_add(1));
+            let piece = self.by_id.get(next as usize);
+            let becomes = if piece.and_then(|piece| piece.strip_prefix(left)) == Some(rest) {
+                next
+            } else {
+                joined.clear();
+                joined.push_str(left);
+                joined.push_str(rest);
+                id(&joined)?
+            };
+            merges.push(Merge { left: id(left)?, right: id(right)?, rank: narrow(rank), becomes });
+        }
+        Ok(merges)
+    }
 }
 
 /// Returns whether a merge is of a piece such as `<0x0A>`.

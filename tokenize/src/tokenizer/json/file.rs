@@ -275,6 +275,13 @@ pub(crate) enum MergeEntry<'a> {
     Pair(Text<'a>, Text<'a>),
 }
 
+impl MergeEntry<'_> {
+    /// Returns whether it is no merge but the version that lists of old begin with.
+    pub(crate) fn is_version(&self) -> bool {
+        matches!(self, Self::Joined(text) if text.0.starts_with("#version"))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Merges<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct List;

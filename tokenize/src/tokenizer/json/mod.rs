@@ -86,13 +86,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<JsonTokenizer, JsonError> {
         _ => Vec::new(),
     };
     let added = added_ids::number(&file.added_tokens, model.vocab.as_ref());
-    let compiled = match compile::compile(&file, &sections, &added.tokens, &merges) {
+    let compile = || match compile::compile(&file, &sections, &added.tokens, &merges) {
         Ok(compiled) => Ok(ReadyTo::Merge(Box::new(compiled))),
         Err(_) => general::stages(&file, &sections, &added.tokens, &merges, bytes.len())
             .map(|stages| ReadyTo::Stage(Box::new(stages))),
     };
+    let (compiled, pieces) = rayon::join(compile, || pieces(&file, &added.tokens));
     Ok(JsonTokenizer {
-        pieces: pieces(&file, &added.tokens),
+        pieces,
         unk: model.unk_token.clone(),
         notes: notes(&file, &added),
         compiled,
