@@ -182,6 +182,13 @@ fn spaces() -> Vec<SmallTokenizer> {
             file["pre_tokenizer"] = json!({"type": "Split", "pattern": {"String": " "},
                 "behavior": "MergedWithPrevious", "invert": false});
         }),
+        form("Gemini, in which a byte has no piece but its character has", &|file| {
+            file["normalizer"] = replace.clone();
+            let vocab = file["model"]["vocab"].as_object_mut().unwrap();
+            let id = vocab.remove("<0x2E>").unwrap();
+            assert!(vocab.contains_key("."), "the training text has full stops");
+            vocab.insert("<unused>".to_owned(), id);
+        }),
         form("Llama with whole units", &|file| {
             file["normalizer"] = sequence.clone();
             file["model"]["ignore_merges"] = true.into();

@@ -207,10 +207,20 @@ fn merged_bytes(merges: &[Merge], vocab: &HashMap<Text<'_>, TokenId>) -> bool {
     !bytes.is_empty() && merges.iter().any(|merge| is_byte(merge.left) || is_byte(merge.right))
 }
 
+/// Returns the pieces of the bytes, such as `<0x0A>`, that characters without a piece fall back to.
+///
+/// Gemini's vocabulary has a piece for the tab and none for its byte: what is a character with a piece of its own
+/// never falls back, so any id does for it.
 fn byte_pieces(vocab: &HashMap<Text<'_>, TokenId>) -> Option<Box<[TokenId; 256]>> {
     let mut ids = Box::new([0; 256]);
-    for (byte, id) in ids.iter_mut().enumerate() {
-        *id = *vocab.get(format!("<0x{byte:02X}>").as_str())?;
+    for (byte, id) in (0..=u8::MAX).zip(ids.iter_mut()) {
+        let piece = vocab.get(format!("<0x{byte:02X}>").as_str());
+        let as_text = || {
+            let character = char::from(byte);
+            let falls_back = !character.is_ascii() || character == ' ';
+            vocab.get(character.encode_utf8(&mut [0; 4]) as &str).filter(|_| !falls_back)
+        };
+        *id = *piece.or_else(as_text)?;
     }
     Some(ids)
 }
