@@ -17,6 +17,7 @@ mod library_failures;
 mod longbench;
 mod number;
 mod plain;
+mod preparing;
 mod progress;
 mod report;
 mod store;

@@ -40,6 +40,24 @@ pub(crate) fn whole(text: &str) -> Result<u64, String> {
     within(text, 0..=u64::MAX)
 }
 
+/// Reads how many of something small there are, such as the words of an n-gram.
+pub(crate) fn small_count(text: &str) -> Result<usize, String> {
+    within(text, 1..=256)
+}
+
+/// Reads an amount of memory: at least a megabyte, as bytes or with a unit.
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 7] =
+        [("kb", 10), ("mb", 20), ("gb", 30), ("tb", 40), ("m", 20), ("g", 30), ("", 0)];
+    let lower = text.trim().to_ascii_lowercase().replace("ib", "b");
+    let read = UNITS.iter().find_map(|(unit, power)| {
+        let number: u64 = lower.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(1 << power)
+    });
+    read.filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| format!("found `{text}`, expected an amount of at least 1MB, such as 8GB"))
+}
+
 /// Reads the place of a column, counted from 0.
 pub(crate) fn column(text: &str) -> Result<u32, String> {
     within(text, 0..=u32::MAX)
@@ -86,6 +104,12 @@ mod tests {
             length("4294967295").unwrap_err(),
             "found `4294967295`, expected a whole number from 1 to 16777216"
         );
+        assert_eq!(memory("8GB").unwrap(), 8 << 30);
+        assert_eq!(memory("500 MiB").unwrap(), 500 << 20);
+        assert_eq!(memory("1048576").unwrap(), 1 << 20);
+        for text in ["1000", "0GB", "GB", "1.5GB", "99999999999GB"] {
+            assert!(memory(text).unwrap_err().contains("such as 8GB"), "{text}");
+        }
         assert!(count("0").is_err() && length("0").is_err() && column("4294967296").is_err());
     }
 }

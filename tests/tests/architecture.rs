@@ -41,12 +41,15 @@ fn crates_depend_in_one_direction() {
 
     let allowed = BTreeSet::from([
         ("ratdata", "ratdata-console"),
+        ("ratdata", "ratdata-prepare"),
         ("ratdata", "ratdata-schemas"),
         ("ratdata", "ratdata-score"),
         ("ratdata", "ratdata-serve"),
         ("ratdata", "ratdata-tokenize"),
         ("ratdata-fuzz", "ratdata-schemas"),
         ("ratdata-fuzz", "ratdata-tokenize"),
+        ("ratdata-prepare", "ratdata-schemas"),
+        ("ratdata-prepare", "ratdata-tokenize"),
         ("ratdata-serve", "ratdata-schemas"),
         ("ratdata-serve", "ratdata-tokenize"),
         ("ratdata-tests", "ratdata-schemas"),
@@ -83,10 +86,11 @@ fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
 
 /// The circles of modules that stand today, by crate. The list only gets shorter: a circle that is
 /// gone leaves it, and a new circle is not written into it but opened.
-const CIRCLES: [(&str, &[&str]); 8] = [
+const CIRCLES: [(&str, &[&str]); 9] = [
     ("console", &[]),
     ("fuzz", &[]),
     ("pipeline", &[]),
+    ("prepare", &[]),
     ("schemas", &[]),
     ("serve", &[]),
     ("tests", &[]),
@@ -124,7 +128,7 @@ fn no_modules_need_each_other_in_a_circle() {
 #[test]
 fn a_long_file_says_why() {
     let mut long = Vec::new();
-    for room in ["pipeline", "tokenize", "trainer", "schemas", "serve", "tests"] {
+    for room in ["pipeline", "prepare", "tokenize", "trainer", "schemas", "serve", "tests"] {
         visit(&ratdata_tests::root().join(room), &mut |path| {
             let text = std::fs::read_to_string(path).unwrap();
             let explained = text.lines().take(20).any(|line| line.contains(REASON));

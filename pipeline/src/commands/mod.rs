@@ -5,9 +5,12 @@ pub(crate) mod cancel;
 pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod count;
+pub(crate) mod decontaminate;
+pub(crate) mod dedup;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod export;
+pub(crate) mod filter;
 pub(crate) mod generate;
 pub(crate) mod import;
 pub(crate) mod inspect;
@@ -39,9 +42,12 @@ pub(crate) enum Command {
     Clean(clean::CleanArgs),
     Completions(completions::CompletionsArgs),
     Count(count::CountArgs),
+    Decontaminate(Box<decontaminate::DecontaminateArgs>),
+    Dedup(Box<dedup::DedupArgs>),
     Demo(demo::DemoArgs),
     Eval(Box<eval::EvalArgs>),
     Export(export::ExportArgs),
+    Filter(Box<filter::FilterArgs>),
     Generate(Box<generate::GenerateArgs>),
     Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
@@ -71,9 +77,12 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Clean(args) => clean::clean(ui, args, program),
         Command::Completions(args) => completions::completions(args, program()),
         Command::Count(args) => count::count(ui, args),
+        Command::Decontaminate(args) => decontaminate::decontaminate(ui, args),
+        Command::Dedup(args) => dedup::dedup(ui, args),
         Command::Demo(args) => demo::demo(ui, args, program),
         Command::Eval(args) => eval::eval(ui, args),
         Command::Export(args) => export::export(ui, args),
+        Command::Filter(args) => filter::filter(ui, args),
         Command::Generate(args) => generate::generate(ui, args),
         Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),

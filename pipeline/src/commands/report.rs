@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use ratdata_console::sized;
+use ratdata_prepare::Prepared;
 use ratdata_schemas::{ArtifactError, Dtype, MANIFEST_FILE, StagedFile};
 use serde::Serialize;
 
@@ -19,11 +20,12 @@ use crate::ui::Ui;
 ///
 /// Writes one HTML file that needs no network: sortable tables, plots, decoded samples with token
 /// boundaries and loss masks, the steps that made the artifact, and the curves of training runs on
-/// it.
+/// it. For prepared rows, it shows what is kept, why other rows are not, and for benchmarks both passages
+/// side by side.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReportArgs {
-    /// An artifact folder or one of its files, a headerless .bin, a pair of row files, or a
+    /// An artifact folder or one of its files, a folder of prepared rows, a headerless .bin, a pair of row files, or a
     /// training run
     path: PathBuf,
 
@@ -60,6 +62,7 @@ pub(crate) struct ReportArgs {
 const EXAMPLES: &str = "\
 Examples:
   ratdata report data/tokens -o report.html
+  ratdata report data/clean -o clean.html
   ratdata report data/packed --run runs/rat-tiny -o packed.html";
 
 /// What was written.
@@ -75,6 +78,11 @@ struct Written {
 pub(crate) fn report(ui: &Ui, args: &ReportArgs) -> Result<(), Failure> {
     if !args.path.exists() {
         return Err(Failure::message(Kind::Failed, format!("{}: not there", args.path.display())));
+    }
+    let prepared = Prepared::read(&args.path).map_err(|wrong| refused(&wrong))?;
+    if let Some(prepared) = prepared {
+        let page = Page::begin(&args.out)?;
+        return write(ui, page, &Report::of_prepared(&args.path, &prepared)?, &args.out);
     }
     let path = artifact_of(&args.path)?;
     let mut runs = args.run.clone();
@@ -105,11 +113,16 @@ pub(crate) fn report(ui: &Ui, args: &ReportArgs) -> Result<(), Failure> {
         seed: args.sample,
         runs: &runs,
     })?;
+    write(ui, page, &report, &args.out)
+}
+
+/// Writes the page.
+fn write(ui: &Ui, page: Page, report: &Report, out: &Path) -> Result<(), Failure> {
     let html = report.page()?;
     interrupt::check()?;
     page.write(html.as_bytes())?;
     let (samples, runs) = report.counts();
-    ui.emit(&Written { page: args.out.clone(), bytes: html.len() as u64, samples, runs })
+    ui.emit(&Written { page: out.to_owned(), bytes: html.len() as u64, samples, runs })
 }
 
 /// Where the page goes.

@@ -12,10 +12,10 @@ use ratdata_tokenize::corpus::{
     SpecialInText, Tokenize, count_documents,
 };
 use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
-use ratdata_tokenize::source::{LeftOut, SourceFile, SplitFiles};
+use ratdata_tokenize::source::{SourceFile, SplitFiles};
 use ratdata_tokenize::tokenizer::Tokenizer;
 
-use crate::arguments::tokenizer;
+use crate::arguments::{tell_left_out, tokenizer};
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::hub_failure;
@@ -285,29 +285,6 @@ fn tell_changed(ui: &Ui, progress: &Progress) {
 fn tell_rows(ui: &Ui, rows: &RowCounter, what: &str) {
     if rows.count() > 0 {
         ui.warn(&format!("{} {what}, among them:\n  {}", rows.count(), rows.first().join("\n  ")));
-    }
-}
-
-/// Tells which files of folders are not read: held-out ones so that nobody misses them, and those of
-/// unknown kinds.
-fn tell_left_out(ui: &Ui, left: &LeftOut) {
-    let shown = |names: &[String]| {
-        let first = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>();
-        format!("{}{}", first.join(", "), if names.len() > 3 { ", …" } else { "" })
-    };
-    if !left.other_splits.is_empty() {
-        ui.warn(&format!(
-            "files left out by the split that their names tell: {} ({}); name them by themselves, or choose with `--split-files all|train|validation|test`",
-            left.other_splits.len(),
-            shown(&left.other_splits)
-        ));
-    }
-    if !left.unknown.is_empty() {
-        ui.warn(&format!(
-            "files of an unknown kind that are not read: {} ({})",
-            left.unknown.len(),
-            shown(&left.unknown)
-        ));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The keys that steps take: what their values stand for, and how they become words of a command line.
 
 use ratdata_console::{EXPERIMENTS, experiment, experiment_name};
+use ratdata_prepare::Rules;
 use ratdata_schemas::layered::nearest;
 use ratdata_schemas::recipe::TASKS;
 use ratdata_tokenize::hub::is_tokenizer_name;
@@ -26,6 +27,8 @@ pub(crate) enum Role {
     Tokenizer,
     /// An experiment: a file, or a name that is compiled in.
     Experiment,
+    /// Rules about texts: a file, or a name that is compiled in.
+    Rules,
     /// The words of a program, some of which may be files.
     Program,
 }
@@ -38,7 +41,8 @@ impl Role {
             | Self::ForeignInput
             | Self::TaskFile
             | Self::Tokenizer
-            | Self::Experiment => true,
+            | Self::Experiment
+            | Self::Rules => true,
             Self::Setting | Self::Speed | Self::Limit | Self::Task | Self::Program => false,
         }
     }
@@ -46,12 +50,12 @@ impl Role {
     /// Returns whether a folder may be the input; if not, a folder that has the value's name by
     /// chance is not meant.
     pub(crate) fn takes_folders(self) -> bool {
-        self != Self::Experiment
+        !matches!(self, Self::Experiment | Self::Rules)
     }
 
     /// Returns whether values may be names of things that are compiled in or on the hub.
     pub(crate) fn has_names(self) -> bool {
-        matches!(self, Self::Task | Self::Tokenizer | Self::Experiment)
+        matches!(self, Self::Task | Self::Tokenizer | Self::Experiment | Self::Rules)
     }
 
     /// Returns whether a text is a name of such a thing.
@@ -60,6 +64,7 @@ impl Role {
             Self::Task => TASKS.iter().any(|(name, _)| *name == text),
             Self::Tokenizer => is_tokenizer_name(text),
             Self::Experiment => experiment(text).is_some(),
+            Self::Rules => Rules::names().any(|name| name == text),
             _ => false,
         }
     }
@@ -68,6 +73,7 @@ impl Role {
     pub(crate) fn nearest(self, text: &str) -> Option<&'static str> {
         match self {
             Self::Task => nearest(text, TASKS.map(|(name, _)| name)),
+            Self::Rules => nearest(text, Rules::names()),
             Self::Experiment => {
                 nearest(experiment_name(text), EXPERIMENTS.iter().map(|(name, _)| *name))
             }

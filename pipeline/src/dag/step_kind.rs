@@ -3,6 +3,8 @@
 //! A step of kind `tokenize` is the command `ratdata tokenize`, and its keys are the options of that
 //! command. The lists of keys here add what the options mean for a pipeline. A test compares them
 //! with the definitions of the command line, so that neither has an option that the other lacks.
+//!
+//! Longer than 500 lines because the kinds are one table.
 
 use std::fmt;
 
@@ -19,8 +21,11 @@ use super::step_key::{Key, Role};
 pub(crate) enum StepKind {
     Command,
     Count,
+    Decontaminate,
+    Dedup,
     Eval,
     Export,
+    Filter,
     Generate,
     Import,
     Merge,
@@ -103,6 +108,48 @@ const COUNT: Facts = Facts {
     keys: &[Key::word("artifacts", Role::Input)],
 };
 
+const DECONTAMINATE: Facts = Facts {
+    name: "decontaminate",
+    version: 1,
+    resumes: true,
+    sharing: Sharing::InputFiles,
+    keys: &[
+        Key::option("against", Role::Input),
+        Key::option("against_fields", Role::Setting),
+        Key::option("ngram", Role::Setting),
+        Key::option("shortest", Role::Setting),
+        Key::option("threshold", Role::Setting),
+        Key::word(key::INPUT, Role::Input),
+        Key::option("split_files", Role::Setting),
+        Key::option(key::NUM_PROC, Role::Speed),
+        Key::option("text_column", Role::Setting),
+        Key::option("on_bad_row", Role::Setting),
+    ],
+};
+
+const DEDUP: Facts = Facts {
+    name: "dedup",
+    version: 1,
+    resumes: true,
+    sharing: Sharing::InputFiles,
+    keys: &[
+        Key::option("method", Role::Setting),
+        Key::option("unit", Role::Setting),
+        Key::option("normalize", Role::Setting),
+        Key::option("min_words", Role::Setting),
+        Key::option("ngram", Role::Setting),
+        Key::option("bands", Role::Setting),
+        Key::option("band_size", Role::Setting),
+        Key::option("seed", Role::Setting),
+        Key::option("memory", Role::Speed),
+        Key::word(key::INPUT, Role::Input),
+        Key::option("split_files", Role::Setting),
+        Key::option(key::NUM_PROC, Role::Speed),
+        Key::option("text_column", Role::Setting),
+        Key::option("on_bad_row", Role::Setting),
+    ],
+};
+
 const EVAL: Facts = Facts {
     name: "eval",
     version: 1,
@@ -137,6 +184,23 @@ const EXPORT: Facts = Facts {
         Key::option("eos", Role::Setting),
         Key::option("tokenizer", Role::Tokenizer),
         Key::flag("copy"),
+    ],
+};
+
+const FILTER: Facts = Facts {
+    name: "filter",
+    version: 1,
+    resumes: true,
+    sharing: Sharing::InputFiles,
+    keys: &[
+        Key::option("where", Role::Setting),
+        Key::option("rules", Role::Rules),
+        Key::option("set", Role::Setting),
+        Key::word(key::INPUT, Role::Input),
+        Key::option("split_files", Role::Setting),
+        Key::option(key::NUM_PROC, Role::Speed),
+        Key::option("text_column", Role::Setting),
+        Key::option("on_bad_row", Role::Setting),
     ],
 };
 
@@ -304,8 +368,11 @@ impl StepKind {
         match self {
             Self::Command => &COMMAND,
             Self::Count => &COUNT,
+            Self::Decontaminate => &DECONTAMINATE,
+            Self::Dedup => &DEDUP,
             Self::Eval => &EVAL,
             Self::Export => &EXPORT,
+            Self::Filter => &FILTER,
             Self::Generate => &GENERATE,
             Self::Import => &IMPORT,
             Self::Merge => &MERGE,

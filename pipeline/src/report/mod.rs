@@ -5,6 +5,7 @@
 //! security policy of the page forbids other scripts and loads nothing.
 
 mod lineage;
+mod prepared;
 mod runs;
 mod samples;
 mod tables;
@@ -20,7 +21,10 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 use crate::inspect::{SplitTokens, Subject, inspect};
 use crate::interrupt;
+use crate::preparing::prepare_failure;
 use lineage::{Node, levels_of, name_of};
+use prepared::PreparedPart;
+use ratdata_prepare::Prepared;
 use runs::ShownRun;
 pub(crate) use runs::data_of;
 use samples::{Sample, of_documents, of_rows};
@@ -52,6 +56,7 @@ pub(crate) struct Report {
     levels: Vec<Vec<Node>>,
     splits: Vec<SplitPart>,
     sources: Option<SourcesPart>,
+    prepared: Option<PreparedPart>,
     runs: Vec<ShownRun>,
     samples: Vec<Sample>,
     masked: bool,
@@ -99,6 +104,7 @@ impl Report {
                 .map(|split| SplitPart::of(split, inspection.vocab_size))
                 .collect(),
             sources: manifest.and_then(SourcesPart::of),
+            prepared: None,
             warnings: inspection.warnings,
             levels,
             runs,
@@ -110,9 +116,34 @@ impl Report {
         })
     }
 
+    /// Shows prepared rows.
+    pub(crate) fn of_prepared(path: &Path, prepared: &Prepared) -> Result<Self, Failure> {
+        let hits = PreparedPart::hits(path, prepared).map_err(|wrong| prepare_failure(&wrong))?;
+        let mut warnings = Vec::new();
+        if prepared.totals.kept == 0 {
+            warnings.push("No row is kept.".to_owned());
+        }
+        Ok(Self {
+            title: name_of(path),
+            path: path.display().to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+            facts: prepared::facts_of(prepared),
+            warnings,
+            levels: Vec::new(),
+            splits: Vec::new(),
+            sources: None,
+            prepared: Some(PreparedPart::of(prepared, &hits)),
+            runs: Vec::new(),
+            samples: Vec::new(),
+            masked: false,
+            no_samples: None,
+        })
+    }
+
     /// Returns how many samples and runs there are.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.samples.len(), self.runs.len())
+        let prepared = self.prepared.as_ref().map_or(0, PreparedPart::shown);
+        (self.samples.len() + prepared, self.runs.len())
     }
 
     /// Writes the page.

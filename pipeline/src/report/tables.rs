@@ -27,17 +27,17 @@ pub(crate) struct Table {
 
 /// A cell: its text and, for a number, its value for sorting.
 #[derive(Clone, Debug, Serialize)]
-struct Cell {
+pub(crate) struct Cell {
     text: String,
     order: Option<f64>,
 }
 
 impl Cell {
-    fn text(text: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
         Self { text: visible(text), order: None }
     }
 
-    fn count(count: u64) -> Self {
+    pub(crate) fn count(count: u64) -> Self {
         Self { text: grouped(count), order: Some(count as f64) }
     }
 
@@ -45,11 +45,11 @@ impl Cell {
         Self { text: "–".into(), order: Some(0.0) }
     }
 
-    fn bytes(bytes: u64) -> Self {
+    pub(crate) fn bytes(bytes: u64) -> Self {
         Self { text: sized(bytes), order: Some(bytes as f64) }
     }
 
-    fn number(number: Option<f64>) -> Self {
+    pub(crate) fn number(number: Option<f64>) -> Self {
         Self {
             text: number.map_or_else(|| "–".into(), |number| format!("{number:.3}")),
             order: Some(number.unwrap_or(0.0)),
@@ -58,7 +58,7 @@ impl Cell {
 }
 
 impl Table {
-    fn new(title: &str, head: Vec<&'static str>, mut rows: Vec<Vec<Cell>>) -> Self {
+    pub(crate) fn new(title: &str, head: Vec<&'static str>, mut rows: Vec<Vec<Cell>>) -> Self {
         let all = rows.len();
         rows.truncate(MOST_ROWS);
         let note = if all > MOST_ROWS {

@@ -3,7 +3,9 @@
 mod bins;
 mod estimate;
 mod pack;
+mod prepared;
 
 pub(crate) use bins::BinsSummary;
 pub(crate) use estimate::EstimateSummary;
 pub(crate) use pack::PackSummary;
+pub(crate) use prepared::{PreparedSummary, RowsEstimate};

@@ -11,7 +11,7 @@ use crate::source::{Recorded, Seen, Source, SourceError, SourceFile, changed};
 
 /// The files of a job, and what is known of their content.
 #[derive(Debug)]
-pub(crate) struct Inputs {
+pub struct Inputs {
     files: Vec<SourceFile>,
     /// Each file as it was when it was opened.
     seen: Vec<OnceLock<Seen>>,
@@ -20,14 +20,15 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// The files of a job, and what an earlier run knew of them.
-    pub(crate) fn new(files: Vec<SourceFile>, facts: &Facts) -> Self {
+    pub fn new(files: Vec<SourceFile>, facts: &Facts) -> Self {
         let seen = files.iter().map(|_| OnceLock::new()).collect();
         let known = Known::default();
         known.add(facts);
         Self { files, seen, known }
     }
 
-    pub(crate) fn files(&self) -> &[SourceFile] {
+    /// Returns the files.
+    pub fn files(&self) -> &[SourceFile] {
         &self.files
     }
 
@@ -36,14 +37,24 @@ impl Inputs {
     /// # Errors
     ///
     /// It is not what was found at first, or cannot be read.
-    pub(crate) fn open(&self, number: usize, column: &str) -> Result<Source, SourceError> {
+    pub fn open(&self, number: usize, column: &str) -> Result<Source, SourceError> {
+        self.see(number)?;
+        Source::open(&self.files[number], column)
+    }
+
+    /// Looks at a file, so that a later change is noticed.
+    ///
+    /// # Errors
+    ///
+    /// It is not what was found at first, or cannot be read.
+    pub fn see(&self, number: usize) -> Result<(), SourceError> {
         let file = &self.files[number];
         let seen = Seen::of(file)?;
         if seen.bytes() != file.bytes {
             return Err(SourceError::Touched { path: file.path.clone() });
         }
         self.seen[number].get_or_init(|| seen);
-        Source::open(file, column)
+        Ok(())
     }
 
     /// Returns the checksum of the content that a file had when it was opened, and what is now known
@@ -52,7 +63,7 @@ impl Inputs {
     /// # Errors
     ///
     /// The file was touched since or cannot be read, or the user stopped the job.
-    pub(crate) fn content(
+    pub fn content(
         &self,
         number: usize,
         interrupted: &AtomicBool,
@@ -71,7 +82,7 @@ impl Inputs {
     /// # Errors
     ///
     /// It cannot be read, or the user stopped the job.
-    pub(crate) fn change(
+    pub fn change(
         &self,
         number: usize,
         source: &SourceRecord,
@@ -86,7 +97,7 @@ impl Inputs {
     /// # Errors
     ///
     /// As of [`Inputs::change`].
-    pub(crate) fn first_change(
+    pub fn first_change(
         &self,
         manifest: &Manifest,
         interrupted: &AtomicBool,
@@ -101,17 +112,17 @@ impl Inputs {
     }
 
     /// Takes up what is known of files.
-    pub(crate) fn learn(&self, facts: &Facts) {
+    pub fn learn(&self, facts: &Facts) {
         self.known.add(facts);
     }
 
     /// Returns what is known of a file.
-    pub(crate) fn facts(&self, number: usize) -> Facts {
+    pub fn facts(&self, number: usize) -> Facts {
         self.known.facts_of(self.files[number].paths())
     }
 
     /// Returns what is known of all files, for the next run.
-    pub(crate) fn note(&self) -> Vec<u8> {
+    pub fn note(&self) -> Vec<u8> {
         self.known.note_of(self.files.iter().flat_map(SourceFile::paths))
     }
 }

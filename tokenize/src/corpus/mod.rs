@@ -28,6 +28,7 @@ mod writer;
 pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
+pub use inputs::Inputs;
 pub use job::{Job, Outcome};
 pub use progress::{Progress, RowCounter};
 pub use ratdata_schemas::recipe::{DtypeChoice, Edge, OnBadRow, Order, SpecialInText, Tokenize};

@@ -55,7 +55,7 @@ const ENDINGS: [Ending; 14] = [
 const OWN_FOLDERS: [&str; 4] = ["__MACOSX", "__pycache__", "_delta_log", "_temporary"];
 
 /// Files that programs note something in.
-const OWN_FILES: [&str; 8] = [
+const OWN_FILES: [&str; 9] = [
     "_success",
     "_metadata",
     "_common_metadata",
@@ -63,6 +63,7 @@ const OWN_FILES: [&str; 8] = [
     "dataset_info.json",
     "dataset_infos.json",
     "manifest.json",
+    "prepared.json",
     "state.json",
 ];
 
@@ -70,8 +71,20 @@ const OWN_FILES: [&str; 8] = [
 const OWN_BEGINNINGS: [&str; 2] = ["_committed_", "_started_"];
 
 /// The endings of files that are about data.
-const ABOUT_ENDINGS: [&str; 10] =
-    [".asc", ".crc", ".idx", ".ipynb", ".md", ".md5", ".py", ".sha256", ".sha512", ".sig"];
+const ABOUT_ENDINGS: [&str; 12] = [
+    ".asc",
+    ".crc",
+    ".dropped.zst",
+    ".hits.zst",
+    ".idx",
+    ".ipynb",
+    ".md",
+    ".md5",
+    ".py",
+    ".sha256",
+    ".sha512",
+    ".sig",
+];
 
 /// The names of texts about the data; the first three may have a suffix, as `LICENSE-MIT`.
 const ABOUT: [&str; 13] = [

@@ -57,7 +57,7 @@ fn replaced_at(line: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 /// Returns where the value of a field stands in a line.
-fn range_of(line: &str, field: &str) -> Result<Range<usize>, BadText> {
+pub(super) fn range_of(line: &str, field: &str) -> Result<Range<usize>, BadText> {
     match find(line, field) {
         Err(wrong) => match without_nan(line) {
             // What is no number stands as wide as the number in its place.
@@ -215,8 +215,12 @@ fn rewritten(line: &str, words: &[(&str, &str)]) -> Option<String> {
     (copied > 0).then_some(out)
 }
 
-/// Reads a line of JSON that has to be an object.
-pub(super) fn object_of(line: &[u8]) -> Result<Value, String> {
+/// Reads a line of JSON that has to be an object; `NaN`, which Python writes, is null.
+///
+/// # Errors
+///
+/// It is something else, in words.
+pub fn object_of(line: &[u8]) -> Result<Value, String> {
     let read = serde_json::from_slice(line).or_else(|wrong| {
         // What Python writes for no number is nothing; what needs it will say that it is missing.
         let text = std::str::from_utf8(line).ok().and_then(with_null_for_nan);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::SourceError;
 use super::foreign::{self, BOM, other_encoding};
-use super::json_text::text_of;
+use super::json_text::{range_of, text_of};
 use super::row_text::{BadText, RowText, Undecodable};
 use super::rows::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, Stopped};
 use super::streams::{self, Compression};
@@ -151,6 +151,18 @@ impl LinesSource {
         undecodable: Undecodable,
     ) -> Result<RowText<'a>, BadText> {
         text_of(line, &self.field, undecodable)
+    }
+
+    /// Returns a line with another text in its text field, and everything else as it was.
+    ///
+    /// # Errors
+    ///
+    /// The line has no such field, or is no UTF-8.
+    pub fn with_text(&self, line: &[u8], text: &str) -> Result<Vec<u8>, BadText> {
+        let read = std::str::from_utf8(line).map_err(|wrong| BadText::from(wrong.to_string()))?;
+        let range = range_of(read, &self.field)?;
+        let text = serde_json::to_vec(text).map_err(|wrong| BadText::from(wrong.to_string()))?;
+        Ok([&line[..range.start], &text, &line[range.end..]].concat())
     }
 }
 

@@ -28,6 +28,7 @@ pub use fingerprint::{Recorded, Seen, changed, sampled};
 pub(crate) use foreign::Foreign;
 pub(crate) use inputs::{FoundFile, find_files, gather};
 pub use inputs::{InputKind, SampleFile, SourceFile, find_inputs};
+pub use json_text::object_of;
 pub use lines::LinesSource;
 pub use parquet::ParquetSource;
 pub use ratdata_schemas::recipe::SplitFiles;

@@ -1,0 +1,156 @@
+//! What the commands that take rows and give rows have in common, from their inputs to their summary.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_console::{grouped, sized_f};
+use ratdata_prepare::{Decide, Job, JobSettings, Outcome, PrepareError, Progress, estimate};
+use ratdata_schemas::ProgressFile;
+use ratdata_tokenize::hub::{resolve_sample, resolve_splits};
+use serde_json::Value;
+
+use crate::arguments::{RowsArgs, tell_left_out};
+use crate::failure::{Failure, Kind};
+use crate::interrupt;
+use crate::library_failures::hub_failure;
+use crate::number::threads_of;
+use crate::progress::FetchBars;
+use crate::summary::{PreparedSummary, RowsEstimate};
+use crate::ui::Ui;
+use crate::watcher::{Done, work_and_show};
+
+/// How often a plain line is printed where the line cannot be redrawn.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// A command that takes rows and gives rows.
+pub(crate) struct Preparing<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) args: &'a RowsArgs,
+    /// The name of the command.
+    pub(crate) kind: &'static str,
+    /// Its own settings.
+    pub(crate) own: Value,
+    /// The one of them that a finished job may change without looking again.
+    pub(crate) movable: Option<&'static str>,
+}
+
+impl Preparing<'_> {
+    /// Predicts from a sample what a decision keeps.
+    pub(crate) fn estimate<D: Decide>(&self, decide: &D) -> Result<(), Failure> {
+        let bars = FetchBars::new(self.ui);
+        let (args, stop) = (self.args, interrupt::flag());
+        let found = resolve_sample(&args.input, args.split_files, &bars);
+        let found = found.map_err(|wrong| hub_failure(&wrong))?;
+        tell_left_out(self.ui, &found.left);
+        let threads = threads_of(args.num_proc);
+        let estimate = estimate(decide, &args.rows(), &found.files, threads, stop);
+        self.ui.emit(&RowsEstimate(estimate.map_err(|wrong| prepare_failure(&wrong))?))
+    }
+
+    /// Runs the job: `work` does the passes over the rows, and says what is recorded of them; of a share,
+    /// it does only what a share can.
+    pub(crate) fn run(
+        &self,
+        work: impl FnOnce(&Job, usize, &Progress) -> Result<Value, PrepareError>,
+    ) -> Result<(), Failure> {
+        interrupt::end_promptly(self.ui, prepare_failure(&PrepareError::Interrupted));
+        let bars = FetchBars::new(self.ui);
+        let (args, stop) = (self.args, interrupt::flag());
+        let found = resolve_splits(&args.input, args.split_files, &bars);
+        let found = found.map_err(|wrong| hub_failure(&wrong))?;
+        tell_left_out(self.ui, &found.left);
+        let begun = Instant::now();
+        let settings = JobSettings {
+            kind: self.kind,
+            settings: args.settings(&self.own),
+            movable: self.movable,
+            rows: args.rows(),
+        };
+        let opened = Job::open(settings, found.files, &args.out, args.force, stop);
+        let job = match opened.map_err(|wrong| prepare_failure(&wrong))? {
+            Outcome::Done(prepared) => {
+                self.ui.note(&format!("{}: already done", args.out.display()));
+                return self.ui.emit(&PreparedSummary::of(&args.out, &prepared, None));
+            }
+            Outcome::Open(job) => job,
+        };
+        let progress = Progress::default();
+        let threads = threads_of(args.num_proc);
+        let more = self.watch(&progress, || work(&job, threads, &progress));
+        let more = more.map_err(|wrong| prepare_failure(&wrong))?;
+        if let Some(share) = args.shard {
+            self.ui
+                .note(&format!("share {share} is done; run without `--shard` to make the result"));
+            return Ok(());
+        }
+        let prepared = job.commit(more, stop).map_err(|wrong| prepare_failure(&wrong))?;
+        if prepared.totals.kept == 0 {
+            self.ui.warn("no row is kept");
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        self.ui.emit(&PreparedSummary::of(&args.out, &prepared, Some(seconds)))
+    }
+
+    /// Returns whether this process works on a file.
+    pub(crate) fn wants(&self, number: usize) -> bool {
+        self.args.shard.is_none_or(|share| share.has(number))
+    }
+
+    /// Runs `work` and shows how far it is until it returns.
+    fn watch<T>(&self, progress: &Progress, work: impl FnOnce() -> T) -> T {
+        let file = ProgressFile::of_environment();
+        if self.ui.quiet() && file.is_none() {
+            return work();
+        }
+        work_and_show(work, |done| self.show(progress, done, file.as_ref()))
+    }
+
+    fn show(&self, progress: &Progress, done: &Done, file: Option<&ProgressFile>) {
+        let begun = Instant::now();
+        let bar = ProgressBar::new(0);
+        if !self.ui.live() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        // What a narrow terminal has no room for is cut off, so that the line stays one.
+        if let Ok(style) = ProgressStyle::with_template("{bar:16.cyan/dim} {wide_msg}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        let mut last_line = begun;
+        while !done.is_set() {
+            done.wait(Duration::from_millis(200));
+            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let read = load(&progress.input_bytes) + load(&progress.input_bytes_before);
+            let all = load(&progress.input_bytes_all);
+            bar.set_length(all.max(read));
+            bar.set_position(read);
+            if let Some(file) = file {
+                file.tell(read, Some(all.max(read)), "bytes");
+            }
+            let seconds = begun.elapsed().as_secs_f64().max(1e-9);
+            let stage = progress.stage.lock().map(|stage| *stage).unwrap_or_default();
+            let line = format!(
+                "{stage}: {}/s of input, {} rows, {} kept",
+                sized_f(load(&progress.input_bytes) as f64 / seconds),
+                grouped(load(&progress.rows)),
+                grouped(load(&progress.kept)),
+            );
+            if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
+                self.ui.note(&line);
+                last_line = Instant::now();
+            }
+            bar.set_message(line);
+        }
+        bar.finish_and_clear();
+    }
+}
+
+/// Tells why rows could not be prepared.
+pub(crate) fn prepare_failure(wrong: &PrepareError) -> Failure {
+    let kind = match wrong {
+        PrepareError::Interrupted => Kind::Interrupted,
+        wrong if wrong.is_usage() => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}

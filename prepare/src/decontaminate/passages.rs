@@ -1,0 +1,293 @@
+//! The passages of benchmarks, and where each of their n-grams is.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use ratdata_schemas::Checksum;
+use ratdata_tokenize::source::{InputKind, Source, SourceError, SourceFile, Table, object_of};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::words::{Grams, Word, words};
+use crate::error::PrepareError;
+use crate::rows::OpenFile;
+
+/// How overlaps are looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlapSettings {
+    /// How many words an n-gram has.
+    pub ngram: usize,
+    /// A passage with fewer words than an n-gram is looked for as a whole, from so many words on.
+    pub shortest: usize,
+    /// The fields of the benchmarks' rows that are looked for; all texts where there are none.
+    pub fields: Vec<String>,
+}
+
+/// A text of a benchmark.
+#[derive(Clone, Debug)]
+pub(super) struct Passage {
+    file: usize,
+    place: String,
+    field: String,
+    pub(super) text: String,
+    /// How many n-grams it has.
+    pub(super) grams: u32,
+}
+
+/// Where an n-gram is: the passage, and its place among those of the passage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Posting {
+    pub(super) passage: u32,
+    pub(super) gram: u32,
+}
+
+/// The passages of all benchmarks.
+#[derive(Debug)]
+pub struct Passages {
+    files: Vec<(String, Checksum)>,
+    pub(super) list: Vec<Passage>,
+    /// How many texts have too few words.
+    too_short: usize,
+    /// The numbers of words that n-grams have: shorter ones are those of short passages.
+    pub(super) lengths: Vec<usize>,
+    places: HashMap<u64, (u32, u32), BuildHasherDefault<AsItIs>>,
+    postings: Vec<Posting>,
+    /// One bit for some hashes: where it is not set, no n-gram has such a hash.
+    bits: Vec<u64>,
+}
+
+/// Hashes what is a hash already.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash << 8 | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+impl Passages {
+    /// Reads benchmarks.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or has no text that is long enough to be looked for.
+    pub fn read(
+        files: &[SourceFile],
+        settings: &OverlapSettings,
+        stop: &AtomicBool,
+    ) -> Result<Self, PrepareError> {
+        let mut passages = Self {
+            files: Vec::new(),
+            list: Vec::new(),
+            too_short: 0,
+            lengths: Vec::new(),
+            places: HashMap::default(),
+            postings: Vec::new(),
+            bits: Vec::new(),
+        };
+        let mut grams: Vec<(u64, Posting)> = Vec::new();
+        for (number, file) in files.iter().enumerate() {
+            let before = (passages.list.len(), passages.too_short);
+            let mut fields: Vec<String> = Vec::new();
+            each_text(file, &settings.fields, &mut |place, field, text| {
+                if !fields.contains(&field) {
+                    fields.push(field.clone());
+                }
+                passages.add(number, place, field, text, settings, &mut grams);
+            })?;
+            if passages.list.len() == before.0 {
+                return Err(PrepareError::NoPassage {
+                    path: file.path.clone(),
+                    too_short: passages.too_short - before.1,
+                    shortest: settings.shortest,
+                    fields: fields.join(", "),
+                });
+            }
+            let io = |source| SourceError::Io { path: file.path.clone(), source };
+            let mut checksums = String::new();
+            for path in file.paths() {
+                checksums.push_str(Checksum::of_file(path, stop).map_err(io)?.as_str());
+            }
+            passages.files.push((file.name.clone(), Checksum::of(checksums.as_bytes())));
+        }
+        passages.index(grams);
+        Ok(passages)
+    }
+
+    fn add(
+        &mut self,
+        file: usize,
+        place: String,
+        field: String,
+        text: String,
+        settings: &OverlapSettings,
+        grams: &mut Vec<(u64, Posting)>,
+    ) {
+        let mut found: Vec<Word> = Vec::new();
+        words(&text, &mut found);
+        if found.len() < settings.shortest.min(settings.ngram) {
+            self.too_short += 1;
+            return;
+        }
+        let length = settings.ngram.min(found.len());
+        if !self.lengths.contains(&length) {
+            self.lengths.push(length);
+            self.lengths.sort_unstable();
+        }
+        let Ok(passage) = u32::try_from(self.list.len()) else { return };
+        let mut count = 0;
+        for gram in Grams::new(&found, length) {
+            grams.push((gram, Posting { passage, gram: count }));
+            count += 1;
+        }
+        self.list.push(Passage { file, place, field, text, grams: count });
+    }
+
+    fn index(&mut self, mut grams: Vec<(u64, Posting)>) {
+        grams.sort_unstable();
+        let bits = (grams.len() * 16).next_power_of_two().max(64);
+        self.bits = vec![0; bits / 64];
+        for (hash, posting) in grams {
+            let at = u32::try_from(self.postings.len()).unwrap_or(u32::MAX);
+            self.places.entry(hash).or_insert((at, at)).1 = at.saturating_add(1);
+            self.postings.push(posting);
+            let (word, bit) = self.bit(hash);
+            self.bits[word] |= bit;
+        }
+    }
+
+    fn bit(&self, hash: u64) -> (usize, u64) {
+        let place: usize = ratdata_schemas::narrow(hash & (self.bits.len() as u64 * 64 - 1));
+        (place / 64, 1 << (place % 64))
+    }
+
+    /// Returns where an n-gram is.
+    pub(super) fn find(&self, gram: u64) -> &[Posting] {
+        let (word, bit) = self.bit(gram);
+        if self.bits[word] & bit == 0 {
+            return &[];
+        }
+        let found = self.places.get(&gram);
+        found.map_or(&[], |(begin, end)| &self.postings[*begin as usize..*end as usize])
+    }
+
+    /// Returns how many passages there are, and how many texts were too short to be one.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.list.len(), self.too_short)
+    }
+
+    /// Returns the benchmarks by their names and checksums, as a result records them.
+    pub fn described(&self) -> Value {
+        self.files
+            .iter()
+            .map(|(name, checksum)| json!({"name": name, "blake3": checksum}))
+            .collect()
+    }
+
+    /// Returns where a passage is, as evidence has it.
+    pub(super) fn shown(&self, passage: u32, most: usize) -> Value {
+        let passage = &self.list[passage as usize];
+        let text: String = passage.text.chars().take(most).collect();
+        json!({
+            "file": self.files[passage.file].0,
+            "place": passage.place,
+            "field": passage.field,
+            "text": text,
+        })
+    }
+}
+
+/// Calls `each` with every text of a benchmark, its place and its field.
+fn each_text(
+    file: &SourceFile,
+    fields: &[String],
+    each: &mut dyn FnMut(String, String, String),
+) -> Result<(), PrepareError> {
+    let mut row_texts = |place: String, row: &Value| {
+        if fields.is_empty() {
+            gather("", row, &mut |field, text| each(place.clone(), field.to_owned(), text.into()));
+            return;
+        }
+        for field in fields {
+            let found = ratdata_tokenize::source::at_path(row, field);
+            gather(field, &found.unwrap_or(Value::Null), &mut |field, text| {
+                each(place.clone(), field.to_owned(), text.into());
+            });
+        }
+    };
+    let path: &PathBuf = &file.path;
+    let row_error =
+        |place: String, reason: String| PrepareError::Row { path: path.clone(), place, reason };
+    if file.kind == InputKind::Parquet {
+        let open = OpenFile::open(file, "", false)?;
+        let names: Vec<String> = match fields {
+            [] => open.top_columns(),
+            fields => fields.to_vec(),
+        };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Table::open(file, &names)?.read(&mut |rows| {
+            for row in rows {
+                if let Ok(columns) = &row.columns {
+                    row_texts(row.place.to_string(), columns);
+                }
+            }
+            true
+        })?;
+        return Ok(());
+    }
+
+    let source = Source::open(file, "text")?;
+    let mut wrong = None;
+    source.read_part(0, &|| false, &mut |rows| {
+        for (number, cell) in (rows.first..).zip(&rows.cells) {
+            let place = source.place(cell, number);
+            let row = match cell {
+                ratdata_tokenize::source::Cell::Line(_, line) => object_of(line),
+                cell => match source.text(cell, ratdata_tokenize::source::Undecodable::Replace) {
+                    Ok(read) => Ok(json!({"text": read.text})),
+                    Err(bad) if bad.is_empty() => continue,
+                    Err(bad) => Err(bad.to_string()),
+                },
+            };
+            match row {
+                Ok(row) => row_texts(place, &row),
+                Err(reason) => {
+                    wrong = Some(row_error(place, reason));
+                    return false;
+                }
+            }
+        }
+        true
+    })?;
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    Ok(())
+}
+
+/// Calls `each` with every text within a value.
+fn gather(field: &str, value: &Value, each: &mut dyn FnMut(&str, &str)) {
+    match value {
+        Value::String(text) => each(field, text),
+        Value::Array(items) => items.iter().for_each(|item| gather(field, item, each)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let inner = if field.is_empty() { name.clone() } else { format!("{field}.{name}") };
+                gather(&inner, value, each);
+            }
+        }
+        _ => {}
+    }
+}
