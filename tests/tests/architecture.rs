@@ -55,6 +55,7 @@ fn crates_depend_in_one_direction() {
         ("ratdata-tests", "ratdata-schemas"),
         ("ratdata-tokenize", "ratdata-schemas"),
         ("ratdata-train", "ratdata-console"),
+        ("ratdata-train", "ratdata-gpu"),
         ("ratdata-train", "ratdata-schemas"),
     ]);
     assert_eq!(edges, allowed);
@@ -86,9 +87,10 @@ fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
 
 /// The circles of modules that stand today, by crate. The list only gets shorter: a circle that is
 /// gone leaves it, and a new circle is not written into it but opened.
-const CIRCLES: [(&str, &[&str]); 9] = [
+const CIRCLES: [(&str, &[&str]); 10] = [
     ("console", &[]),
     ("fuzz", &[]),
+    ("gpu", &[]),
     ("pipeline", &[]),
     ("prepare", &[]),
     ("schemas", &[]),
@@ -128,7 +130,7 @@ fn no_modules_need_each_other_in_a_circle() {
 #[test]
 fn a_long_file_says_why() {
     let mut long = Vec::new();
-    for room in ["pipeline", "prepare", "tokenize", "trainer", "schemas", "serve", "tests"] {
+    for room in ["pipeline", "prepare", "tokenize", "trainer", "gpu", "schemas", "serve", "tests"] {
         visit(&ratdata_tests::root().join(room), &mut |path| {
             let text = std::fs::read_to_string(path).unwrap();
             let explained = text.lines().take(20).any(|line| line.contains(REASON));

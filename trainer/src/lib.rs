@@ -4,6 +4,7 @@
 //! bench/         speed of layers and of decoding
 //! generate/      text of a trained model, as ids
 //!   -> train/         a run: iterations, validation, checkpoints, metrics
+//!   -> cost/          what training costs on a GPU, before there is one
 //!        -> experiment/   the configuration of a run, from TOML
 //!             -> data/        sources, their order, batches, and the cursor of a run in them
 //!             -> optim/       AdamW and the learning rate
@@ -41,6 +42,7 @@
 
 pub mod bench;
 mod convert;
+pub mod cost;
 pub mod data;
 pub mod device;
 pub mod documents;

@@ -96,6 +96,34 @@ fn a_dry_run_counts_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_predicts_the_speed_on_a_gpu_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    bin(folder.path(), 4_000);
+    let plan = |more: &[&str]| {
+        let args = [&["tiny-attention", "--data", "x.bin", "--dry-run"], more].concat();
+        let (status, stdout, stderr) = train(folder.path(), &args, &[]);
+        assert_eq!(status, 0, "{stderr}");
+        stdout
+    };
+
+    let predicted: serde_json::Value =
+        serde_json::from_str(&plan(&["--gpu", "h100", "--json"])).unwrap();
+    let here: serde_json::Value = serde_json::from_str(&plan(&["--json"])).unwrap();
+
+    assert_eq!(predicted["free_bytes"], 80_000_000_000_u64);
+    assert_eq!(predicted["predicted"]["gpu"], "h100");
+    assert!(predicted["predicted"]["tokens_per_second"].as_f64().unwrap() > 1000.0);
+    assert!(here.get("predicted").is_none());
+    // A GPU computes in bf16, and each layer copies its weights.
+    let bytes = |plan: &serde_json::Value| plan["state_bytes"].as_u64().unwrap();
+    assert_eq!(bytes(&predicted), bytes(&here) + 2 * 26_688);
+    let text = plan(&["--gpu", "4090"]);
+    assert!(text.contains("on one 4090") && text.contains("not measured"), "{text}");
+    let (status, _, stderr) = train(folder.path(), &["tiny-rat", "--gpu", "h100"], &[]);
+    assert!(status == 2 && stderr.contains("--dry-run"), "{stderr}");
+}
+
+#[test]
 fn without_a_config_the_experiments_are_listed_or_the_projects_is_trained() {
     let folder = tempfile::tempdir().unwrap();
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use ratdata_train::cost::GpuModel;
 use ratdata_train::device::DeviceChoice;
 use ratdata_train::experiment::PROJECT_FILE;
 use toml::{Table, Value};
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     /// Check the data and say what the run would do, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// With `--dry-run`, predict the speed on a GPU: `h100`, `h200`, `a100`, `l40s` or `4090`
+    #[arg(long, value_name = "NAME", requires = "dry_run")]
+    pub(crate) gpu: Option<GpuModel>,
 
     /// Say where the sequences of an iteration are on disk, and train nothing
     #[arg(long, value_name = "ITERATION", conflicts_with = "dry_run")]

@@ -22,6 +22,7 @@ use self::bench::BenchArgs;
 use self::failure::Failure;
 use self::generate::GenerateArgs;
 use self::terminal::Terminal;
+use ratdata_train::cost::Prediction;
 use ratdata_train::data::SequenceLocation;
 use ratdata_train::device::Hardware;
 use ratdata_train::experiment::{NamedExperiment, find, names};
@@ -81,14 +82,19 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     }
     let devices =
         args.device.iter().map(|choice| choice.resolve()).collect::<Result<Vec<_>, _>>()?;
-    let hardware = hardware(&devices);
+    // A plan for a GPU that is elsewhere computes in its types.
+    let hardware =
+        if args.gpu.is_some() { Hardware::Gpu { has_bf16: true } } else { hardware(&devices) };
     let out = args.out.clone().unwrap_or_else(|| name.below(Path::new("runs")));
     let recomputes = experiment.training.recompute;
     let job = Job::open(name.as_str(), experiment, hardware)?;
     if let Some(iteration) = args.draws {
         return terminal.emit(&Draws(job.drawn_at(iteration)?));
     }
-    let free_bytes = args.device.iter().filter_map(|choice| choice.free_memory()).min();
+    let free_bytes = match args.gpu {
+        Some(gpu) => Some(gpu.memory()),
+        None => args.device.iter().filter_map(|choice| choice.free_memory()).min(),
+    };
     if let Some(free) = free_bytes
         && job.plan().memory() > free
     {
@@ -105,7 +111,9 @@ fn train(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         job.check_start(interrupt::flag())?;
         let checked_sequences = job.check(CHECKED_TOKENS / job.plan().seq_len.max(1))?;
         let (plan, memory_bytes) = (job.plan().clone(), job.plan().memory());
-        return terminal.emit(&DryRun { plan, memory_bytes, free_bytes, checked_sequences });
+        let predicted = args.gpu.map(|gpu| job.predict(gpu));
+        let seen = DryRun { plan, memory_bytes, free_bytes, checked_sequences, predicted };
+        return terminal.emit(&seen);
     }
     for source in job.sources().iter().filter(|source| source.validation.is_none()) {
         let path = source.train.path().display();
@@ -144,14 +152,21 @@ struct DryRun {
     /// How many bytes are free on the device, if the system says.
     free_bytes: Option<u64>,
     checked_sequences: u64,
+    /// The speed on the GPU that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted: Option<Prediction>,
 }
 
 impl fmt::Display for DryRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, memory_bytes, free_bytes, checked_sequences } = self;
+        let Self { plan, memory_bytes, free_bytes, checked_sequences, predicted } = self;
         write!(f, "{plan}\nneeded       about {:.2} GiB", gib(*memory_bytes))?;
         if let Some(free) = free_bytes {
             write!(f, " of {:.2} GiB that are free on the device", gib(*free))?;
+        }
+        if let Some(predicted) = predicted {
+            let days = plan.tokens as f64 / predicted.tokens_per_second / 86_400.0;
+            write!(f, "\n{predicted}\nthe run       about {days:.2} days of it")?;
         }
         let checked = grouped(*checked_sequences);
         write!(f, "\nchecked      {checked} sequences; nothing was written")

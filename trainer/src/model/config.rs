@@ -262,22 +262,37 @@ impl ModelConfig {
     /// counted.
     pub fn flops_per_token(&self) -> u64 {
         let d_model = self.d_model.get() as u64;
-        let seq_len = self.seq_len.get() as u64;
-        let window = (self.window.get() as u64).min(seq_len);
-        let chunk_len = self.chunk_len.get() as u64;
         let mut weights = self.vocab_size.get() as u64 * d_model;
         let mut keys = 0;
         for layer in 0..self.layers.get() {
             let kind = self.mixer(layer);
             weights += d_model * (self.in_proj_width(kind) as u64 + d_model);
             weights += 2 * d_model * d_model * self.ffn_mult.get() as u64;
-            keys += match kind {
-                MixerKind::Attention => seq_len.div_ceil(2),
-                MixerKind::LocalAttention => window - window * window / (2 * seq_len) + 1,
-                MixerKind::Rnn => 0,
-                MixerKind::Rat => (seq_len / chunk_len).div_ceil(2) + 1,
-            };
+            keys += self.keys_seen(kind);
         }
         6 * weights + 12 * d_model * keys
+    }
+
+    /// Returns how many keys a query sees on average.
+    pub(crate) fn keys_seen(&self, kind: MixerKind) -> u64 {
+        let seq_len = self.seq_len.get() as u64;
+        let window = (self.window.get() as u64).min(seq_len);
+        match kind {
+            MixerKind::Attention => seq_len.div_ceil(2),
+            MixerKind::LocalAttention => window - window * window / (2 * seq_len) + 1,
+            MixerKind::Rnn => 0,
+            MixerKind::Rat => (seq_len / self.chunk_len.get() as u64).div_ceil(2) + 1,
+        }
+    }
+
+    /// Returns how many keys the scores of a tile of queries cover, about.
+    pub(crate) fn keys(&self, kind: MixerKind) -> u64 {
+        let seq_len = self.seq_len.get() as u64;
+        match kind {
+            MixerKind::Attention => seq_len,
+            MixerKind::LocalAttention => (self.window.get() as u64).min(seq_len),
+            MixerKind::Rnn => 0,
+            MixerKind::Rat => seq_len / self.chunk_len.get() as u64 + 1,
+        }
     }
 }

@@ -9,6 +9,7 @@ use ratdata_schemas::Checksum;
 use super::error::TrainError;
 use super::plan::Plan;
 use super::weights::check_weights;
+use crate::cost::{GpuModel, Prediction};
 use crate::data::{Cursor, Feed, SequenceLocation, Source, open_sources};
 use crate::device::Hardware;
 use crate::experiment::Experiment;
@@ -49,6 +50,11 @@ impl Job {
     /// Returns the plan of the run.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Predicts the speed of the run on a GPU.
+    pub fn predict(&self, gpu: GpuModel) -> Prediction {
+        Prediction::new(&self.experiment, self.precision, gpu)
     }
 
     /// Returns the sources that are read.

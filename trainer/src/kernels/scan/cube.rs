@@ -1,63 +1,12 @@
-//! The scan on a GPU: one thread for each row and channel, looping over time.
+//! The scan on a GPU.
 
 use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::tensor::CubeTensor;
-use cubecl::prelude::*;
+use ratdata_gpu::scan;
 
 use super::{ScanBackend, ScanKernels};
-use crate::kernels::cube::{Launch, like};
-
-/// Neighbouring threads take neighbouring channels, so that their reads are contiguous.
-#[cube(launch_unchecked, address_type = "dynamic")]
-fn forward_kernel(gate: &Tensor<f32>, x: &Tensor<f32>, states: &mut Tensor<f32>) {
-    let seq = x.shape(1);
-    let width = x.shape(2);
-    let rows = x.shape(0);
-    if ABSOLUTE_POS >= rows * width {
-        terminate!();
-    }
-    let row = ABSOLUTE_POS / width;
-    let mut at = row * seq * width + ABSOLUTE_POS % width;
-    let mut state = f32::new(0.0_f32);
-    for _ in 0..seq {
-        let g = gate[at];
-        state = g * state + (f32::new(1.0_f32) - g) * x[at];
-        states[at] = state;
-        at += width;
-    }
-}
-
-#[cube(launch_unchecked, address_type = "dynamic")]
-fn backward_kernel(
-    gate: &Tensor<f32>,
-    x: &Tensor<f32>,
-    states: &Tensor<f32>,
-    grad: &Tensor<f32>,
-    by_gate: &mut Tensor<f32>,
-    by_x: &mut Tensor<f32>,
-) {
-    let seq = x.shape(1);
-    let width = x.shape(2);
-    let rows = x.shape(0);
-    if ABSOLUTE_POS >= rows * width {
-        terminate!();
-    }
-    let first = (ABSOLUTE_POS / width) * seq * width + ABSOLUTE_POS % width;
-    let mut carry = f32::new(0.0_f32);
-    for back in 1..seq {
-        let at = first + (seq - back) * width;
-        let g = gate[at];
-        let slope = grad[at] + carry;
-        by_x[at] = slope * (f32::new(1.0_f32) - g);
-        by_gate[at] = slope * (states[at - width] - x[at]);
-        carry = slope * g;
-    }
-    let slope = grad[first] + carry;
-    by_x[first] = slope * (f32::new(1.0_f32) - gate[first]);
-    by_gate[first] = f32::new(0.0_f32) - slope * x[first];
-}
+use crate::kernels::cube::{like, operand};
 
 impl ScanBackend for Cube {
     fn gated_scan(gate: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -67,23 +16,9 @@ impl ScanBackend for Cube {
 
 impl ScanKernels for Cube {
     fn scan(gate: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (gate, x) = (into_contiguous(gate), into_contiguous(x));
-        let states = like(&x);
-        let Launch { client, count, dim, addresses } = Launch::new(&x, threads(&x));
-        #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
-        // SAFETY: all tensors are contiguous and have the same shape, and a thread past the last row
-        // ends at once.
-        unsafe {
-            forward_kernel::launch_unchecked(
-                &client,
-                count,
-                dim,
-                addresses,
-                gate.into_tensor_arg(),
-                x.into_tensor_arg(),
-                states.clone().into_tensor_arg(),
-            );
-        }
+        let [gate, x] = [gate, x].map(into_contiguous);
+        let (states, client) = (like(&x), x.client.clone());
+        scan::forward(&client, operand(gate), operand(x), operand(states.clone()));
         states
     }
 
@@ -94,29 +29,10 @@ impl ScanKernels for Cube {
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [gate, x, states, grad] = [gate, x, states, grad].map(into_contiguous);
-        let (by_gate, by_x) = (like(&x), like(&x));
-        let Launch { client, count, dim, addresses } = Launch::new(&x, threads(&x));
-        #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
-        // SAFETY: all tensors are contiguous and have the same shape, and a thread past the last row
-        // ends at once.
-        unsafe {
-            backward_kernel::launch_unchecked(
-                &client,
-                count,
-                dim,
-                addresses,
-                gate.into_tensor_arg(),
-                x.into_tensor_arg(),
-                states.into_tensor_arg(),
-                grad.into_tensor_arg(),
-                by_gate.clone().into_tensor_arg(),
-                by_x.clone().into_tensor_arg(),
-            );
-        }
+        let (by_gate, by_x, client) = (like(&x), like(&x), x.client.clone());
+        let [gate, x, states, grad] = [gate, x, states, grad].map(operand);
+        let saved = scan::Saved { gate, x, states, grad };
+        scan::backward(&client, saved, operand(by_gate.clone()), operand(by_x.clone()));
         (by_gate, by_x)
     }
-}
-
-fn threads(tensor: &CubeTensor) -> usize {
-    tensor.meta.shape()[0] * tensor.meta.shape()[2]
 }

@@ -1,0 +1,70 @@
+//! A tensor as the kernels take it, and how many threads they get.
+
+use cubecl::calculate_cube_count_elemwise;
+use cubecl::prelude::*;
+
+/// A contiguous tensor on a GPU.
+#[derive(Debug)]
+pub struct Operand {
+    binding: TensorBinding,
+    element: ElemType,
+}
+
+impl Operand {
+    /// Takes a tensor whose elements are of a type.
+    ///
+    /// # Panics
+    /// Panics where the tensor is not contiguous.
+    pub fn new(binding: TensorBinding, element: ElemType) -> Self {
+        let mut stride = 1;
+        for (&length, &found) in binding.shape.iter().zip(binding.strides.iter()).rev() {
+            assert!(
+                length == 1 || found == stride,
+                "a kernel's operand is contiguous: {binding:?}"
+            );
+            stride *= length;
+        }
+        Self { binding, element }
+    }
+
+    /// Returns the lengths of the dimensions.
+    pub(crate) fn shape<const D: usize>(&self) -> [usize; D] {
+        let found = self.binding.shape.iter().copied().collect::<Vec<_>>();
+        <[usize; D]>::try_from(found.as_slice())
+            .unwrap_or_else(|_| unreachable!("a kernel's operand has {D} dimensions: {found:?}"))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.binding.size()
+    }
+
+    pub(crate) fn element(&self) -> ElemType {
+        self.element
+    }
+
+    /// Returns the type that holds every place in the tensor.
+    pub(crate) fn addresses(&self) -> AddressType {
+        AddressType::from_len(self.len())
+    }
+
+    pub(crate) fn into_buffer(self) -> BufferArg {
+        self.binding.into_buffer_arg()
+    }
+}
+
+/// Asserts that operands have one shape, and elements of one type.
+pub(crate) fn assert_alike<const N: usize>(operands: [&Operand; N]) {
+    let first = operands[0];
+    for other in &operands[1..] {
+        assert!(
+            first.binding.shape == other.binding.shape && first.element == other.element,
+            "a kernel's operands are alike: {first:?} and {other:?}"
+        );
+    }
+}
+
+/// Returns how many cubes of how many units make so many threads, or a few more.
+pub(crate) fn threads(client: &Client, count: usize) -> (CubeCount, CubeDim) {
+    let dim = CubeDim::new(client, count);
+    (calculate_cube_count_elemwise(client, count, dim), dim)
+}
