@@ -5,10 +5,11 @@ without one, for several thresholds.
     python3 -m venv v && v/bin/pip install pyarrow
     v/bin/python scripts/check_decontaminate.py target/release/ratdata ../shared
 
-The benchmarks are the shared questions of instruction data, which the FineWeb-Edu sample does not have. Some are
-planted into rows: whole, with a share of their words exchanged, and in capitals without punctuation. The script ends
-with status 1 if a passage that is planted whole is not found, or if at the default threshold a row without one is
-left out.
+The benchmarks are short texts of the shared instruction data. Some are planted into rows: whole, with a share of
+their words exchanged, and in capitals without punctuation. A row is contaminated by nature if a passage is in it word
+for word, which a plain search for the normalized text finds; the other rows that are left out have a part of one, as much as
+the threshold. The script ends with status 1 if a row with a whole passage is not left out, or at a threshold of 1
+another row is.
 """
 
 import argparse
@@ -46,6 +47,12 @@ def benchmark(shared: pathlib.Path) -> list[str]:
                 if 8 <= len(text.split()) <= 200:
                     found.append(text)
     return sorted(set(found))
+
+
+def normal(text: str) -> str:
+    """Returns the words of a text as they are compared, each between two spaces."""
+    kept = "".join(sign for sign in text.lower() if sign.isalnum() or sign.isspace())
+    return " " + " ".join(kept.split()) + " "
 
 
 def main() -> int:
@@ -88,21 +95,32 @@ def main() -> int:
             if line:
                 hit = json.loads(line)
                 best[hit["row"]] = max(best.get(hit["row"], 0.0), hit["score"])
-    print(f"{len(texts)} rows, {len(passages)} passages, {len(planted)} planted; rows left out by threshold:")
+    searched = [normal(passage) for passage in passages]
+    searched = [passage for passage in searched if passage.count(" ") > 8]
+    nature = set()
+    for row, text in enumerate(texts):
+        if row not in planted and row in best:
+            text = normal(text)
+            if any(passage in text for passage in searched):
+                nature.add(row)
+    print(f"{len(texts)} rows, {len(passages)} passages, {len(planted)} planted, {len(nature)} contaminated by nature")
+    print("rows left out, and the share of those with a passage that are:")
     kinds = sorted(set(planted.values()))
-    print(f"{'threshold':>10} {'not planted':>12} " + " ".join(f"{kind:>14}" for kind in kinds))
+    print(f"{'threshold':>10} {'a part':>8} {'by nature':>10} " + " ".join(f"{kind:>14}" for kind in kinds))
     wrong = 0
     for threshold in THRESHOLDS:
         left_out = {row for row, score in best.items() if score >= threshold}
-        false = len(left_out - planted.keys())
+        part = len(left_out - planted.keys() - nature)
+        wrong += not nature <= left_out
         cells = []
         for kind in kinds:
             rows_of_kind = [row for row, other in planted.items() if other == kind]
             share = sum(row in left_out for row in rows_of_kind) / len(rows_of_kind)
             cells.append(f"{share:>14.1%}")
             wrong += kind in ("whole", "capitals") and share < 1
-        wrong += threshold == 0.5 and false > 0
-        print(f"{threshold:>10} {false:>12} " + " ".join(cells))
+        wrong += threshold == 1 and part > 0
+        of_nature = len(left_out & nature) / max(len(nature), 1)
+        print(f"{threshold:>10} {part:>8} {of_nature:>10.1%} " + " ".join(cells))
     return int(wrong > 0)
 
 

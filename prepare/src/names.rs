@@ -30,9 +30,11 @@ pub(crate) fn ending(file: &SourceFile) -> &'static str {
 }
 
 fn stem(file: &SourceFile) -> String {
-    let folder = file.name.rsplit_once('/').map(|(folder, _)| folder);
+    // The result of one command is the input of the next, and its folder of data says nothing.
+    let name = file.name.trim_start_matches("data/");
+    let folder = name.rsplit_once('/').map(|(folder, _)| folder);
     // The stem may have a number before it; the name never has.
-    let last = file.name.rsplit('/').next().unwrap_or(&file.name);
+    let last = name.rsplit('/').next().unwrap_or(name);
     let lower = last.to_ascii_lowercase();
     let mut end = last.len();
     for ending in [".gz", ".zst"] {
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_name_keeps_its_folders_and_loses_its_ending() {
-        let files = ["en/train-00000-of-00001.parquet", "x.jsonl.gz", "a.b.json", "texts"];
+        let files = ["en/train-00000-of-00001.parquet", "x.jsonl.gz", "data/a.b.json", "texts"];
         let files: Vec<_> = files.map(file).into();
 
         assert_eq!(stems(&files), ["en/train-00000-of-00001", "x", "a.b", "texts"]);
