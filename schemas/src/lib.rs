@@ -25,8 +25,8 @@
 //! # }
 //! ```
 //!
-//! Each name has one path: that of this crate. Only the layouts of other tools and layered
-//! configuration have modules of their own.
+//! Each name has one path: that of this crate. Only the layouts of other tools, layered
+//! configuration and the drawing of rows have modules of their own.
 
 mod artifact;
 mod artifact_error;
@@ -35,6 +35,7 @@ mod bin;
 mod bin_error;
 mod bin_set;
 mod checksum;
+pub mod draw;
 mod file_record;
 mod folders_above;
 mod generation;

@@ -52,5 +52,4 @@ pub mod kernels;
 pub mod model;
 pub mod optim;
 pub mod reference;
-mod split_mix;
 pub mod train;

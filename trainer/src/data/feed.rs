@@ -8,11 +8,11 @@ use super::config::DataConfig;
 use super::cursor::Cursor;
 use super::error::DataError;
 use super::location::SequenceLocation;
-use super::permutation::mix;
 use super::sampler::Sampler;
 use super::source::Source;
 use super::split::Scratch;
 use crate::model::ModelConfig;
+use ratdata_schemas::draw::mix;
 
 /// Draws batches from sources.
 #[derive(Debug)]

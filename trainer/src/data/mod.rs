@@ -3,7 +3,7 @@
 //! ```text
 //! prefetch.rs     batches prepared ahead on a thread
 //!   -> feed.rs        draws the next batch from a source or a mixture of them
-//!        -> sampler.rs     which row is drawn when; permutation.rs a shuffle without a list
+//!        -> sampler.rs     which row is drawn when, by `ratdata_schemas::draw`
 //!        -> batch.rs       the sequences of an iteration
 //!        -> source.rs      an artifact or a headerless bin
 //!             -> split.rs      its sequences by number
@@ -20,7 +20,6 @@ mod cursor;
 mod error;
 mod feed;
 mod location;
-mod permutation;
 mod prefetch;
 mod sampler;
 mod source;
@@ -33,7 +32,7 @@ pub use cursor::Cursor;
 pub use error::DataError;
 pub use feed::{Feed, locations};
 pub use location::SequenceLocation;
-pub use permutation::Permutation;
+
 pub use prefetch::Prefetch;
 pub use sampler::{Order, Sampler};
 pub use source::{Source, open_sources};

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::permutation::{Permutation, mix};
 use crate::convert::narrow;
+use ratdata_schemas::draw::{Permutation, mix};
 
 /// The orders in which rows are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

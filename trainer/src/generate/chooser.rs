@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ratdata_schemas::{Sampling, TokenId};
 
 use crate::convert::narrow;
-use crate::split_mix::{SplitMix64, finalize};
+use ratdata_schemas::draw::{SplitMix64, finalize};
 
 /// Chooses the tokens of one request.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::convert::rounded;
-use crate::split_mix::SplitMix64;
+use ratdata_schemas::draw::SplitMix64;
 
 /// Draws the initial values of a model's parameters.
 ///
@@ -116,6 +116,6 @@ mod tests {
         let mut first = Stream::new(1, "layers.0.ffn.fc1");
         let mut second = Stream::new(1, "layers.1.ffn.fc1");
 
-        assert_ne!(first.random.next(), second.random.next());
+        assert_ne!(first.random.draw(), second.random.draw());
     }
 }

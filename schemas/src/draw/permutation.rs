@@ -1,6 +1,6 @@
 //! A keyed permutation of the numbers below `len`, computed and never stored.
 
-use crate::split_mix::{STEP, finalize};
+use super::split_mix::{STEP, mix};
 
 /// How often the halves are mixed. Four rounds are enough for long ranges, tiny ones need more.
 const ROUNDS: usize = 8;
@@ -32,6 +32,7 @@ impl Permutation {
     /// Returns the number at `index`.
     ///
     /// # Panics
+    ///
     /// Panics where `index` is not below the length, as a slice does.
     pub fn at(&self, index: u64) -> u64 {
         assert!(index < self.len, "index {index} of a permutation of {}", self.len);
@@ -52,11 +53,6 @@ impl Permutation {
         }
         left << self.half_bits | right
     }
-}
-
-/// Mixes all bits of a word into all others (the finalizer of `SplitMix64`).
-pub(crate) fn mix(word: u64) -> u64 {
-    finalize(word.wrapping_add(STEP))
 }
 
 #[cfg(test)]
