@@ -1,6 +1,7 @@
 //! The `ratdata` command line.
 
 mod arguments;
+mod card;
 mod cli;
 #[cfg(test)]
 mod cli_reference;

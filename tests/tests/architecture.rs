@@ -1,4 +1,5 @@
 //! Which crate may use which, that no modules need each other in a circle, and how long a file may be.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,66 @@ fn crates_depend_in_one_direction() {
     assert_eq!(edges, allowed);
 }
 
+/// The Python package's crate has a lock file of its own, which `cargo` keeps for it alone.
+#[test]
+fn the_python_package_has_the_versions_of_the_other_crates() {
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(ratdata_tests::root().join(path)).unwrap();
+        text.parse::<toml::Table>().unwrap()
+    };
+    let (all, python) = (read("Cargo.lock"), read("python/Cargo.lock"));
+    let known: BTreeSet<(&str, &str)> = packages(&all).map(|p| (p.name, p.version)).collect();
+    let names: BTreeSet<&str> = known.iter().map(|&(name, _)| name).collect();
+    let mut other = Vec::new();
+    for package in packages(&python) {
+        let Package { name, version, dependencies } = package;
+        let ours = packages(&all).find(|ours| ours.name == name);
+        let same = match ours {
+            // What a crate of ours depends on, the tests' libraries left out.
+            Some(ours) if name.starts_with("ratdata-") => {
+                dependencies.iter().all(|one| ours.dependencies.contains(one))
+            }
+            _ => !names.contains(name) || known.contains(&(name, version)),
+        };
+        if !same && name != "ratdata-python" {
+            other.push(format!("{name} {version}"));
+        }
+    }
+
+    assert!(
+        other.is_empty(),
+        "python/Cargo.lock has other versions; `cp Cargo.lock python/ && cargo metadata --manifest-path \
+         python/Cargo.toml > /dev/null` gives it those of Cargo.lock: {other:?}"
+    );
+    let manifest = read("python/Cargo.toml");
+    let libraries = manifest["dependencies"].as_table().unwrap().keys();
+    let of_ours: Vec<&String> = libraries.filter(|name| name.starts_with("ratdata-")).collect();
+    assert_eq!(of_ours, ["ratdata-schemas", "ratdata-tokenize"]);
+}
+
+/// A package of a lock file.
+struct Package<'a> {
+    name: &'a str,
+    version: &'a str,
+    /// The names of what it depends on.
+    dependencies: BTreeSet<&'a str>,
+}
+
+fn packages(lock: &toml::Table) -> impl Iterator<Item = Package<'_>> {
+    lock["package"].as_array().unwrap().iter().map(|package| {
+        let text = |key: &str| package[key].as_str().unwrap();
+        let dependencies = package.get("dependencies").and_then(|all| all.as_array());
+        let dependencies = dependencies.into_iter().flatten();
+        Package {
+            name: text("name"),
+            version: text("version"),
+            dependencies: dependencies
+                .map(|one| one.as_str().unwrap().split(' ').next().unwrap())
+                .collect(),
+        }
+    })
+}
+
 #[test]
 fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
     let tree = |package: &str| {
@@ -87,12 +148,13 @@ fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
 
 /// The circles of modules that stand today, by crate. The list only gets shorter: a circle that is
 /// gone leaves it, and a new circle is not written into it but opened.
-const CIRCLES: [(&str, &[&str]); 10] = [
+const CIRCLES: [(&str, &[&str]); 11] = [
     ("console", &[]),
     ("fuzz", &[]),
     ("gpu", &[]),
     ("pipeline", &[]),
     ("prepare", &[]),
+    ("python", &[]),
     ("schemas", &[]),
     ("serve", &[]),
     ("tests", &[]),
@@ -130,7 +192,10 @@ fn no_modules_need_each_other_in_a_circle() {
 #[test]
 fn a_long_file_says_why() {
     let mut long = Vec::new();
-    for room in ["pipeline", "prepare", "tokenize", "trainer", "gpu", "schemas", "serve", "tests"] {
+    let rooms = [
+        "pipeline", "prepare", "python", "tokenize", "trainer", "gpu", "schemas", "serve", "tests",
+    ];
+    for room in rooms {
         visit(&ratdata_tests::root().join(room), &mut |path| {
             let text = std::fs::read_to_string(path).unwrap();
             let explained = text.lines().take(20).any(|line| line.contains(REASON));

@@ -98,7 +98,7 @@ pub(crate) fn count(ui: &Ui, args: &CountArgs) -> Result<(), Failure> {
         .map_err(|wrong| Failure::message(Kind::Failed, wrong.to_string()))?;
     let files = [("counts.csv", counts.csv()), ("counts.json", format!("{json}\n"))];
     for (name, text) in &files {
-        check_place(&args.out.join(name), text, args.force)?;
+        check_place(&args.out.join(name), text, args.force, "counts")?;
     }
     for (name, text) in &files {
         let failed = |wrong| Failure::new(Kind::Failed, &wrong);
@@ -110,12 +110,12 @@ pub(crate) fn count(ui: &Ui, args: &CountArgs) -> Result<(), Failure> {
 }
 
 /// Checks that a file with other content is not replaced by accident.
-fn check_place(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+pub(crate) fn check_place(path: &Path, text: &str, force: bool, what: &str) -> Result<(), Failure> {
     if force || !path.exists() || fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
         return Ok(());
     }
-    let message = format!("{}: holds other counts", path.display());
-    let hint = "choose another `--out`, or replace them with `--force`";
+    let message = format!("{}: holds other {what}", path.display());
+    let hint = "choose another `--out`, or replace it with `--force`";
     Err(Failure::message(Kind::Failed, message).hinted(Some(hint)))
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod cancel;
+pub(crate) mod card;
 pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod count;
@@ -15,6 +16,7 @@ pub(crate) mod generate;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;
+pub(crate) mod manual;
 pub(crate) mod merge;
 pub(crate) mod pack;
 pub(crate) mod plan;
@@ -39,6 +41,7 @@ use crate::ui::Ui;
 pub(crate) enum Command {
     Bench(bench::BenchArgs),
     Cancel(cancel::CancelArgs),
+    Card(card::CardArgs),
     Clean(clean::CleanArgs),
     Completions(completions::CompletionsArgs),
     Count(count::CountArgs),
@@ -52,6 +55,7 @@ pub(crate) enum Command {
     Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
     Logs(logs::LogsArgs),
+    Manual(manual::ManualArgs),
     Merge(merge::MergeArgs),
     Pack(pack::PackArgs),
     Plan(plan::PlanArgs),
@@ -74,6 +78,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
     match command {
         Command::Bench(args) => bench::bench(ui, args),
         Command::Cancel(args) => cancel::cancel(ui, args, program),
+        Command::Card(args) => card::card(ui, args),
         Command::Clean(args) => clean::clean(ui, args, program),
         Command::Completions(args) => completions::completions(args, program()),
         Command::Count(args) => count::count(ui, args),
@@ -87,6 +92,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Import(args) => import::import(ui, args),
         Command::Inspect(args) => inspect::inspect(ui, args),
         Command::Logs(args) => logs::logs(args, program),
+        Command::Manual(args) => manual::manual(args, program()),
         Command::Merge(args) => merge::merge(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
         Command::Plan(args) => plan::plan(ui, args, program),
