@@ -264,6 +264,25 @@ def ruler(harness, python):
     samples = harness.evaluate(python, ["niah_single_1"], 8, True, ["--metadata", metadata, "--limit", "16"])
     rows = samples["niah_single_1"]
     say(f"niah_single_1: {len(rows)} answers, such as {rows[0]['resps'][0][0][:40]!r}")
+    ruler_by_eval(harness, python, rows)
+
+
+def ruler_by_eval(harness, python, expected):
+    """Runs the same task by `ratdata eval`, whose rows must be the same."""
+    begun = time.monotonic()
+    out = harness.work / "ruler"
+    command = [harness.program, "eval", harness.run_folder, "--harness", "lm-eval", "--tasks", "niah_single_1", "--ruler-lengths", "512",
+               "--limit", str(len(expected)), "--python", python, "--device", "cpu", "--out", out, "--quiet"]
+    environment = dict(os.environ, HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HOME=str(harness.work / "hf"))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=harness.work)
+    if done.returncode != 0:
+        sys.exit(f"check_harness: ratdata eval failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    [score] = [row for row in json.loads((out / "scores.json").read_text())["scores"] if row["metric"] == "512"]
+    rows = [json.loads(line) for line in (out / "samples_niah_single_1.jsonl").read_text().splitlines()]
+    answers = [[row["resps"] for row in sorted(rows, key=lambda row: row["doc_id"])] for rows in (rows, expected)]
+    if answers[0] != answers[1]:
+        sys.exit("check_harness: ratdata eval has other answers of niah_single_1 than lm_eval by itself")
+    say(f"niah_single_1 by ratdata eval: {score['rows']} rows, score {score['value']}: {time.monotonic() - begun:.0f} s")
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ fn a_harness_asks_a_server_that_ends_with_it() {
     assert!(std::net::TcpStream::connect(read("url").trim()).is_err(), "the server has ended");
 
     for (more, says) in [
-        (&["--tasks", "x,broken"][..], "lm_eval: the harness failed: …the task is broken"),
+        (&["--tasks", "x,broken"][..], "lm_eval: the harness failed: the task is broken"),
         (&["--tasks", "piqa", "--python", "nosuch"], "nosuch: cannot start"),
         (&["--tasks", "piqa", "--python", "false"], "false: has no lm_eval"),
         (&["--tasks", "piqa", "--tokenizer", "nosuch/tokenizer.json"], "nosuch/tokenizer.json"),

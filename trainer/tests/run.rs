@@ -162,6 +162,7 @@ fn a_run_feeds_wandb() {
         let refused = run(experiment("tiny-rat", &data, &sets(Path::new(python))), &out, false);
         let message = refused.unwrap_err().to_string();
         assert!(message.contains(says) && message.starts_with(python), "{message}");
+        assert!(!out.exists(), "a run that is refused leaves no folder");
     }
 }
 

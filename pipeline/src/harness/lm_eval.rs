@@ -21,8 +21,8 @@ use crate::ui::Ui;
 /// How often a wait checks for a signal.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How many bytes of the harness's log an error shows.
-const TAIL: usize = 1500;
+/// What a harness that failed has said.
+const LOG_FILE: &str = "lm_eval.log";
 
 const INSTALL: &str = "`pip install lm_eval==0.4.13 requests aiohttp tenacity` in a virtual environment, and name it \
     with `--python VENV`";
@@ -76,9 +76,7 @@ pub(crate) fn evaluate(
     let status = wait(command.spawn().map_err(|wrong| cannot_start(&python, &wrong))?)?;
     drop(server);
     if !status.success() {
-        let text = fs::read(&log).unwrap_or_default();
-        let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(TAIL)..]).into_owned();
-        return Err(failed(&format!("the harness failed: …{}", tail.trim_end())));
+        return Err(ended_badly(&fs::read(&log).unwrap_or_default(), out));
     }
     let scores = file_results(&harness, &results, out)?;
     if scores.is_empty() {
@@ -149,6 +147,19 @@ fn cannot_start(python: &Path, wrong: &std::io::Error) -> Failure {
 
 fn failed(why: &str) -> Failure {
     Failure::message(Kind::Failed, format!("lm_eval: {why}"))
+}
+
+/// The failure of a harness that has ended: its last line, which says what went wrong. All that it said goes
+/// into a file.
+fn ended_badly(said: &[u8], out: &Path) -> Failure {
+    let text = String::from_utf8_lossy(said);
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    let failure = failed(&format!("the harness failed: {}", last.trim()));
+    let path = out.join(LOG_FILE);
+    match write_bytes(&path, said) {
+        Ok(()) => failure.hinted(Some(format!("{} has all that it said", path.display()))),
+        Err(_) => failure,
+    }
 }
 
 /// Waits for a process, which ends with this program.

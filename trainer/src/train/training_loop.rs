@@ -54,6 +54,7 @@ impl Job {
             self.check_start(stop)?;
             not_stopped(stop)?;
         }
+        let is_new = !out.exists();
         let _lock = DirLock::take(out)?;
         checkpoint::clear_staging(out)?;
         let from = checkpoint::newest(out)?;
@@ -74,7 +75,17 @@ impl Job {
             peak_flops: self.on_gpu().then_some(peak),
         };
         let log = Log::open(out, &state.record, options)?;
-        let wandb = Wandb::start(out, &self.experiment().training)?;
+        let wandb = match Wandb::start(out, &self.experiment().training) {
+            Ok(wandb) => wandb,
+            Err(refused) => {
+                // There is no iteration yet, and the folder was not there before.
+                if is_new {
+                    std::fs::remove_dir_all(out)
+                        .map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
+                }
+                return Err(refused);
+            }
+        };
         TrainingLoop { job: self, out, devices: &devices, stop, report, log, wandb }
             .train(state, from)
     }
