@@ -10,6 +10,9 @@ const RIGHT: f64 = 428.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 214.0;
 
+/// How many series have a color of their own; those after them have the same colors again.
+pub(crate) const SERIES_COLORS: usize = 6;
+
 /// A longer name below a bar is cut.
 const LONGEST_NAME: usize = 12;
 
@@ -182,7 +185,7 @@ impl Plot {
                 path += &format!("{verb}{} {}", dot.x, dot.y);
             }
             let dots = if placed.len() <= 40 { placed } else { Vec::new() };
-            plot.lines.push(Line { series: number % 4, path, dots });
+            plot.lines.push(Line { series: number % SERIES_COLORS, path, dots });
         }
         if series.len() > 1 {
             plot.legend = series.iter().map(|series| series.name.clone()).collect();

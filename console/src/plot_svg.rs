@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use crate::plot::{Dot, Plot};
+use crate::plot::{Dot, Plot, SERIES_COLORS};
 
 /// The colors of the series, in their order.
-const COLORS: [&str; 4] = ["#1f5fbf", "#c2410c", "#15803d", "#7e22ce"];
+const COLORS: [&str; SERIES_COLORS] =
+    ["#1f5fbf", "#c2410c", "#15803d", "#7e22ce", "#0f766e", "#a16207"];
 
 /// The color of names and numbers.
 const SOFT: &str = "#59636e";

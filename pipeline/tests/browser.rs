@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use ratdata_tests::files::write;
 use ratdata_tests::program::succeed;
 
 /// Loads a page, lets its scripts end, and returns the document and what the browser logged.
@@ -21,14 +22,50 @@ fn load(browser: &str, folder: &Path, page: &str) -> (String, String) {
     (text(output.stdout), text(output.stderr))
 }
 
+/// Returns the browser of this machine, and says so where there is none.
+fn browser() -> Option<&'static str> {
+    let browsers = ["chromium", "chromium-browser", "google-chrome"];
+    let found = browsers.into_iter().find(|b| Command::new(b).arg("--version").output().is_ok());
+    if found.is_none() {
+        eprintln!("skipped: no Chromium here");
+    }
+    found
+}
+
+/// What the browser said of scripts and styles that are wrong.
+fn complaints(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains("CONSOLE") && line.contains("rror")).collect()
+}
+
+#[test]
+fn models_are_compared_on_a_page_that_is_drawn_and_a_hostile_name_is_inert() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let line = |iteration: u32, loss: f64| {
+        let line = serde_json::json!({"iteration": iteration, "tokens": 64 * iteration, "loss": loss, "val_loss": loss});
+        format!("{line}\n")
+    };
+    write(&root.join("run/metrics.jsonl"), (line(1, 3.0) + &line(2, 2.0)).as_bytes());
+    let hostile = "<img src=x onerror=\"document.title='taken'\">";
+    let task = serde_json::json!([{"task": hostile, "file": "x", "rows": 1, "scores": {"f1": 50.0}, "row_scores": []}]);
+    write(&root.join("scores/scores.json"), task.to_string().as_bytes());
+    let names = ["one", "two", "three", "four", "five"].map(|name| format!("{name}=run"));
+    let mut words = vec!["compare", "--paper", "--out", "out", "one=scores", "<b>x</b>=run"];
+    words.extend(names.iter().map(String::as_str));
+    succeed(root, &words);
+
+    let (document, log) = load(browser, root, "out/report.html");
+
+    assert!(document.matches("<svg").count() == 2 && document.matches("<table").count() == 2);
+    assert!(document.matches("class=\"line s5\"").count() == 2, "each of six models has a color");
+    assert!(!document.contains("<img") && !document.contains("<b>x") && document.contains("50.00"));
+    assert_eq!(complaints(&log), Vec::<&str>::new());
+}
+
 #[test]
 fn the_report_is_drawn_and_a_hostile_document_is_inert() {
-    let browsers = ["chromium", "chromium-browser", "google-chrome"];
-    let found = browsers.iter().find(|b| Command::new(b).arg("--version").output().is_ok());
-    let Some(browser) = found else {
-        eprintln!("skipped: no Chromium here");
-        return;
-    };
+    let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     succeed(root, &["sample", "--out", "sample", "--quiet"]);
@@ -54,6 +91,5 @@ fn the_report_is_drawn_and_a_hostile_document_is_inert() {
         !document.contains("http://") && !document.contains("src=\"http"),
         "nothing is fetched"
     );
-    let wrong = log.lines().filter(|line| line.contains("CONSOLE") && line.contains("rror"));
-    assert_eq!(wrong.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(complaints(&log), Vec::<&str>::new());
 }

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod card;
 pub(crate) mod clean;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod decontaminate;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Cancel(cancel::CancelArgs),
     Card(card::CardArgs),
     Clean(clean::CleanArgs),
+    Compare(compare::CompareArgs),
     Completions(completions::CompletionsArgs),
     Count(count::CountArgs),
     Decontaminate(Box<decontaminate::DecontaminateArgs>),
@@ -80,6 +82,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Cancel(args) => cancel::cancel(ui, args, program),
         Command::Card(args) => card::card(ui, args),
         Command::Clean(args) => clean::clean(ui, args, program),
+        Command::Compare(args) => compare::compare(ui, args),
         Command::Completions(args) => completions::completions(args, program()),
         Command::Count(args) => count::count(ui, args),
         Command::Decontaminate(args) => decontaminate::decontaminate(ui, args),

@@ -20,6 +20,7 @@ use super::step_key::{Key, Role};
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StepKind {
     Command,
+    Compare,
     Count,
     Decontaminate,
     Dedup,
@@ -97,6 +98,19 @@ const COMMAND: Facts = Facts {
         Key::word("inputs", Role::Input),
         Key::word(key::OUTPUTS, Role::Setting),
         Key::word(key::PROGRAM, Role::Program),
+    ],
+};
+
+const COMPARE: Facts = Facts {
+    name: "compare",
+    version: 1,
+    resumes: false,
+    sharing: Sharing::Nothing,
+    keys: &[
+        // `NAME=@STEP`
+        Key::word("results", Role::Setting),
+        Key::option("speed", Role::Input),
+        Key::flag("paper"),
     ],
 };
 
@@ -367,6 +381,7 @@ impl StepKind {
     const fn facts(self) -> &'static Facts {
         match self {
             Self::Command => &COMMAND,
+            Self::Compare => &COMPARE,
             Self::Count => &COUNT,
             Self::Decontaminate => &DECONTAMINATE,
             Self::Dedup => &DEDUP,

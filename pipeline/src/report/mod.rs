@@ -1,10 +1,15 @@
-//! The report: one page with the numbers of an artifact, its plots, samples and training runs.
+//! The reports: one page with the numbers of an artifact, its plots, samples and training runs, and one
+//! that compares models.
 //!
-//! The page consists of `page.html`, `style.css` and `sort.js`. All plots are computed here, so the page
-//! works without scripts; the only script sorts tables. The template escapes all text. The content
-//! security policy of the page forbids other scripts and loads nothing.
+//! ```text
+//! lineage.rs, samples.rs, tables.rs, runs.rs   parts of the page about an artifact
+//! comparison/                                  the page that compares models
+//!   -> page.rs                                 a page of parts, as HTML
+//! ```
 
+mod comparison;
 mod lineage;
+mod page;
 mod prepared;
 mod runs;
 mod samples;
@@ -12,8 +17,6 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment};
 use ratdata_schemas::MANIFEST_FILE;
 use ratdata_tokenize::tokenizer::Tokenizer;
 use serde::Serialize;
@@ -22,7 +25,9 @@ use crate::failure::{Failure, Kind};
 use crate::inspect::{SplitTokens, Subject, inspect};
 use crate::interrupt;
 use crate::preparing::prepare_failure;
+pub(crate) use comparison::{Comparison, NamedFolder, Paper};
 use lineage::{Node, levels_of, name_of};
+use page::Template;
 use prepared::PreparedPart;
 use ratdata_prepare::Prepared;
 use runs::ShownRun;
@@ -148,34 +153,8 @@ impl Report {
 
     /// Writes the page.
     pub(crate) fn page(&self) -> Result<String, Failure> {
-        let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
-        let mut environment = Environment::new();
-        environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        environment
-            .add_template("page", include_str!("page.html"))
-            .map_err(|wrong| failed(&wrong))?;
-        let content = serde_json::to_vec(self).map_err(|wrong| failed(&wrong))?;
-        // The nonce depends on all texts of the page, so no text can contain it and act as a script.
-        let nonce = blake3::hash(&content).to_hex();
-        let template = environment.get_template("page").map_err(|wrong| failed(&wrong))?;
-        template
-            .render(Serde(Page {
-                report: self,
-                nonce: &nonce[..32],
-                style: include_str!("style.css"),
-                script: include_str!("sort.js"),
-            }))
-            .map_err(|wrong| failed(&wrong))
+        page::render(Template::Artifact, self)
     }
-}
-
-#[derive(Serialize)]
-struct Page<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    nonce: &'a str,
-    style: &'static str,
-    script: &'static str,
 }
 
 fn samples_of(wanted: &Wanted<'_>, tokenizer: &Tokenizer) -> Result<Vec<Sample>, Failure> {

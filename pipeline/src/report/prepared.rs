@@ -65,7 +65,7 @@ impl PreparedPart {
         };
         let reasons = Table::new(
             "Reasons",
-            vec!["reason", "rows", "percent of all"],
+            &["reason", "rows", "percent of all"],
             reasons.iter().map(row).collect(),
         );
         let samples = prepared.samples.iter().map(|sample| {
@@ -156,6 +156,6 @@ fn files(prepared: &Prepared) -> Table {
             Cell::bytes(file.data.bytes),
         ]
     };
-    let head = vec!["file", "rows", "kept", "percent", "text kept", "on disk"];
-    Table::new("Files", head, prepared.files.iter().map(row).collect())
+    let head = ["file", "rows", "kept", "percent", "text kept", "on disk"];
+    Table::new("Files", &head, prepared.files.iter().map(row).collect())
 }

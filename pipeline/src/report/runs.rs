@@ -10,23 +10,23 @@ use super::lineage::Node;
 use ratdata_console::{Plot, Scale, Series, amount};
 
 /// The measurements of a run, one JSON object a line, and the configuration that it ran with.
-const METRICS: &str = "metrics.jsonl";
+pub(super) const METRICS: &str = "metrics.jsonl";
 const RESOLVED: &str = "resolved.toml";
 
 /// The most points of a curve; of more points, a part is drawn.
 const MOST_POINTS: usize = 600;
 
 /// One line of the measurements; a field that is missing was not measured.
-#[derive(Clone, Debug, Default, Deserialize)]
-struct MetricsLine {
-    iteration: u64,
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct MetricsLine {
+    pub(super) iteration: u64,
     #[serde(default)]
-    tokens: u64,
-    loss: Option<f64>,
-    val_loss: Option<f64>,
+    pub(super) tokens: u64,
+    pub(super) loss: Option<f64>,
+    pub(super) val_loss: Option<f64>,
     lr: Option<f64>,
     grad_norm: Option<f64>,
-    seconds: Option<f64>,
+    pub(super) seconds: Option<f64>,
 }
 
 /// A run as the page shows it.
@@ -78,18 +78,26 @@ pub(crate) fn next_to(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a run's measurements, without a last line that a crash has cut.
-pub(crate) fn read(folder: &Path) -> std::io::Result<ShownRun> {
+pub(super) fn metrics(folder: &Path) -> std::io::Result<Vec<MetricsLine>> {
     let text = fs::read(folder.join(METRICS))?;
-    let lines: Vec<MetricsLine> = String::from_utf8_lossy(&text)
-        .lines()
-        .map_while(|line| serde_json::from_str(line).ok())
-        .collect();
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// Returns the points of a curve, with iterations to the right.
+pub(super) fn curve(
+    lines: &[MetricsLine],
+    value: fn(&MetricsLine) -> Option<f64>,
+) -> Vec<(f64, f64)> {
+    let points = lines.iter().filter_map(|line| Some((line.iteration as f64, value(line)?)));
+    thinned(points.collect())
+}
+
+/// Reads a run as the page shows it.
+pub(crate) fn read(folder: &Path) -> std::io::Result<ShownRun> {
+    let lines = metrics(folder)?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let points = |value: fn(&MetricsLine) -> Option<f64>| {
-        let all: Vec<(f64, f64)> =
-            lines.iter().filter_map(|line| Some((line.iteration as f64, value(line)?))).collect();
-        thinned(all)
-    };
+    let points = |value: fn(&MetricsLine) -> Option<f64>| curve(&lines, value);
     let loss = Series { name: "training loss".into(), points: points(|line| line.loss) };
     let val_loss = Series { name: "validation loss".into(), points: points(|line| line.val_loss) };
     let lr = Series { name: "learning rate".into(), points: points(|line| line.lr) };

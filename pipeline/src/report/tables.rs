@@ -18,7 +18,7 @@ const MOST_ROWS: usize = 2000;
 pub(crate) struct Table {
     title: String,
     open: bool,
-    head: Vec<&'static str>,
+    head: Vec<String>,
     /// Which columns hold numbers, and are aligned to the right.
     numbers: Vec<bool>,
     rows: Vec<Vec<Cell>>,
@@ -41,7 +41,7 @@ impl Cell {
         Self { text: grouped(count), order: Some(count as f64) }
     }
 
-    fn unknown() -> Self {
+    pub(super) fn unknown() -> Self {
         Self { text: "–".into(), order: Some(0.0) }
     }
 
@@ -50,15 +50,26 @@ impl Cell {
     }
 
     pub(crate) fn number(number: Option<f64>) -> Self {
+        Self::decimals(number, 3)
+    }
+
+    /// A number with so many decimals; whole numbers have their digits in groups.
+    pub(crate) fn decimals(number: Option<f64>, decimals: usize) -> Self {
+        let shown = |number: f64| {
+            let text = format!("{number:.decimals$}");
+            // A perplexity may be too large for digits.
+            let large = number.abs() >= 1e12;
+            if large { format!("{number:.3e}") } else { text.parse().map_or(text, grouped) }
+        };
         Self {
-            text: number.map_or_else(|| "–".into(), |number| format!("{number:.3}")),
-            order: Some(number.unwrap_or(0.0)),
+            text: number.map_or_else(|| "–".into(), shown),
+            order: Some(number.filter(|number| number.is_finite()).unwrap_or(0.0)),
         }
     }
 }
 
 impl Table {
-    pub(crate) fn new(title: &str, head: Vec<&'static str>, mut rows: Vec<Vec<Cell>>) -> Self {
+    pub(crate) fn new(title: &str, head: &[&str], mut rows: Vec<Vec<Cell>>) -> Self {
         let all = rows.len();
         rows.truncate(MOST_ROWS);
         let note = if all > MOST_ROWS {
@@ -70,6 +81,7 @@ impl Table {
             rows.iter().any(|row| row.get(column).is_some_and(|cell| cell.order.is_some()))
         };
         let numbers = (0..head.len()).map(is_number).collect();
+        let head = head.iter().map(|&name| name.to_owned()).collect();
         Self { title: title.to_owned(), open: all <= 12, head, numbers, rows, note }
     }
 }
@@ -151,7 +163,7 @@ impl SplitPart {
                 };
                 vec![Cell::text(&name), Cell::count(*length)]
             }));
-            self.tables.push(Table::new("Document lengths", vec!["share", "tokens"], rows));
+            self.tables.push(Table::new("Document lengths", &["share", "tokens"], rows));
         }
     }
 
@@ -175,8 +187,8 @@ impl SplitPart {
                     },
                 ]
             };
-            let head = vec!["id", "piece", "count", "share"];
-            Table::new(title, head, ids.iter().map(row).collect())
+            let head = ["id", "piece", "count", "share"];
+            Table::new(title, &head, ids.iter().map(row).collect())
         };
         self.tables.push(ids("Most frequent ids", &view.ids.most));
         self.tables.push(ids("Least frequent ids", &view.ids.least));
@@ -220,8 +232,8 @@ impl SplitPart {
             })
             .collect();
         if !shards.is_empty() {
-            let head = vec!["shard", "tokens", "documents", "tokens a document"];
-            self.tables.push(Table::new("Shards", head, shards));
+            let head = ["shard", "tokens", "documents", "tokens a document"];
+            self.tables.push(Table::new("Shards", &head, shards));
         }
     }
 }
@@ -343,8 +355,8 @@ impl SourcesPart {
                 ]
             })
             .collect();
-        let head = vec!["source", "on disk", "rows", "left out", "text", "tokens", "tokens a byte"];
-        Some(Self { plots, table: Table::new("Files", head, rows) })
+        let head = ["source", "on disk", "rows", "left out", "text", "tokens", "tokens a byte"];
+        Some(Self { plots, table: Table::new("Files", &head, rows) })
     }
 }
 

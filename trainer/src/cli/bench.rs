@@ -161,7 +161,16 @@ pub(crate) fn bench(args: &BenchArgs, terminal: &mut Terminal) -> Result<(), Fai
                 })
             };
             let rows = device_panics::on(hardware, work)??;
-            ended(terminal, common.out.as_deref(), &Models { rows, bench: "model" })
+            let models = Models {
+                bench: "model",
+                width: bench.size.width,
+                blocks: bench.size.layers,
+                vocabulary: bench.size.vocabulary,
+                context: bench.context,
+                new: bench.new,
+                rows,
+            };
+            ended(terminal, common.out.as_deref(), &models)
         }
     }
 }
@@ -280,6 +289,12 @@ impl fmt::Display for Layers {
 #[derive(Serialize)]
 struct Models {
     bench: &'static str,
+    width: NonZeroUsize,
+    blocks: NonZeroUsize,
+    vocabulary: NonZeroUsize,
+    /// Tokens in a sequence at the end, and how many of them were generated.
+    context: NonZeroUsize,
+    new: NonZeroUsize,
     rows: Vec<ModelRow>,
 }
 
