@@ -173,7 +173,7 @@ impl Batcher {
             self.caches.free(slot);
             return;
         }
-        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let logits = numbers(logits);
         let chooser = Chooser::new(request.sampling);
         self.slots[slot] = Some(Running { request, chooser, last: 0, generated: 0 });
         self.take(slot, &logits, round);
@@ -184,7 +184,7 @@ impl Batcher {
         let last = |running: &Option<Running>| running.as_ref().map_or(0, |running| running.last);
         let tokens: Vec<TokenId> = self.slots.iter().map(last).collect();
         let logits = self.trained.model.step(&mut self.caches, &tokens);
-        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let logits = numbers(logits);
         for slot in 0..self.slots.len() {
             let row = &logits[slot * self.vocab_size..(slot + 1) * self.vocab_size];
             self.take(slot, row, round);
@@ -223,11 +223,17 @@ impl Batcher {
     }
 }
 
+/// Returns the numbers of logits, which are f32.
+fn numbers<const D: usize>(logits: Tensor<D>) -> Vec<f32> {
+    let data = logits.into_data();
+    data.try_to_vec().unwrap_or_else(|_| data.iter::<f32>().collect())
+}
+
 /// Returns what is reported of the tokens that follow the positions of a piece of logits; none for a
 /// position with a logit that is not finite.
 fn reports(piece: Tensor<2>, next: &[TokenId], top: usize) -> Vec<Option<TokenLogprob>> {
     let [_, vocab_size] = piece.dims();
-    let logits: Vec<f32> = piece.into_data().iter::<f32>().collect();
+    let logits = numbers(piece);
     let rows = logits.par_chunks(vocab_size).zip(next);
     rows.map(|(row, &token)| Some(Logprobs::new(row)?.report(token, top))).collect()
 }

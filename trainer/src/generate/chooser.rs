@@ -29,11 +29,20 @@ impl Chooser {
         if logits.iter().any(|logit| !logit.is_finite()) {
             return None;
         }
+        if self.takes_best() {
+            return Some(best(logits));
+        }
         let mut logits: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
         self.penalize(&mut logits);
         let id = if self.sampling.temperature > 0.0 { self.draw(&logits) } else { best(&logits) };
         self.generated.insert(id);
         Some(id)
+    }
+
+    /// Returns whether the most likely token is taken, whatever was generated before.
+    fn takes_best(&self) -> bool {
+        let Sampling { temperature, repetition_penalty, .. } = self.sampling;
+        temperature <= 0.0 && repetition_penalty.to_bits() == 1.0_f64.to_bits()
     }
 
     /// Makes each generated token less likely, once.
@@ -74,7 +83,7 @@ impl Chooser {
 }
 
 /// Returns the id of the highest logit, and of several the lowest.
-fn best(logits: &[f64]) -> TokenId {
+fn best<T: PartialOrd>(logits: &[T]) -> TokenId {
     let mut best = 0;
     for (id, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {

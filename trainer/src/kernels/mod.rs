@@ -6,6 +6,8 @@
 //! scan/             the gated recurrence, with one kernel for each backend
 //! cross_entropy.rs  the tied output layer and its loss, by blocks of tokens
 //! gelu/             the exact GELU
+//! row_product/      products of a few rows with weights
+//! vector_level.rs   loops for the vector instructions that the processor has
 //! cube.rs           what the kernels for GPUs share
 //! slices.rs         the cuts, joins and casts that these share
 //! ```
@@ -16,5 +18,7 @@ pub(crate) mod cross_entropy;
 #[cfg(feature = "cube")]
 mod cube;
 pub(crate) mod gelu;
+pub(crate) mod row_product;
 pub mod scan;
 mod slices;
+mod vector_level;

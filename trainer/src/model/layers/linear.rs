@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::kernels::row_product::row_product;
 use crate::model::precision::to_dtype;
 
 /// Multiplies each vector by the weights, in the type of the vectors.
@@ -12,5 +13,9 @@ pub(in crate::model) fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [batch, seq, width] = x.dims();
     let out = weight.dims()[0];
     let weight = to_dtype(weight, x.dtype());
-    x.reshape([batch * seq, width]).matmul(weight.transpose()).reshape([batch, seq, out])
+    let rows = x.reshape([batch * seq, width]);
+    // One token of each sequence: the same bits for any number of sequences.
+    let product =
+        if seq == 1 { row_product(rows, weight) } else { rows.matmul(weight.transpose()) };
+    product.reshape([batch, seq, out])
 }
