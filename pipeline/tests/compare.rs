@@ -88,7 +88,7 @@ fn without_the_paper_there_is_no_column_for_it_and_the_bytes_are_the_same_again(
     let folder = tempfile::tempdir().unwrap();
     results(folder.path());
     let speeds = json!({"bench": "model", "width": 128, "blocks": 4, "vocabulary": 4096, "context": 1024, "new": 32, "rows": [
-        {"model": "rat:16", "cache_bytes": 1024, "batch": 16, "tokens_per_second": 1234.5}]});
+        {"model": "rat:16", "cache_bytes": 1024, "batch": 16, "tokens_per_second": 1234.6}]});
     write(&folder.path().join("bench/model.json"), speeds.to_string().as_bytes());
     let made = |out: &str| {
         succeed(

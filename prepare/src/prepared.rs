@@ -89,12 +89,15 @@ impl Prepared {
         Self { format: FORMAT, kind: kind.to_owned(), settings, totals, files, samples, more }
     }
 
-    /// Reads the record of a folder; none where there is none, or one of another version.
+    /// Reads the record of a folder; none where there is none, or one of another version, or where a file is.
     ///
     /// # Errors
     ///
     /// It cannot be read.
     pub fn read(folder: &Path) -> Result<Option<Self>, ArtifactError> {
+        if !folder.is_dir() {
+            return Ok(None);
+        }
         let read: Option<Self> = read_json(&folder.join(PREPARED_FILE))?;
         Ok(read.filter(|prepared| prepared.format == FORMAT))
     }
