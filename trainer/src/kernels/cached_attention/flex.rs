@@ -120,7 +120,9 @@ impl Vectorized for Attend<'_> {
         }
         for (total, out) in totals.iter().zip(out.chunks_exact_mut(head_dim)) {
             if *total > 0.0 || total.is_nan() {
-                out.iter_mut().for_each(|out| *out /= total);
+                for out in out {
+                    *out /= total;
+                }
             }
         }
     }
