@@ -1,5 +1,4 @@
 //! `ratdata compare`: the numbers of several models, and the paper's next to them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;
