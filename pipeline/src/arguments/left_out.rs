@@ -1,4 +1,4 @@
-//! What is told of files that are not read.
+//! Says which files are not read, and why.
 
 use ratdata_tokenize::source::LeftOut;
 
