@@ -19,6 +19,7 @@ mod dedup;
 mod error;
 mod estimate;
 mod filter;
+mod hashed;
 mod job;
 mod judge;
 mod names;

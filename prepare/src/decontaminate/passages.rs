@@ -1,7 +1,6 @@
 //! The passages of benchmarks, and where each of their n-grams is.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::words::{Grams, Word, words};
 use crate::error::PrepareError;
+use crate::hashed::Hashed;
 use crate::rows::OpenFile;
 
 /// How overlaps are looked for.
@@ -53,28 +53,10 @@ pub struct Passages {
     too_short: usize,
     /// The numbers of words that n-grams have: shorter ones are those of short passages.
     pub(super) lengths: Vec<usize>,
-    places: HashMap<u64, (u32, u32), BuildHasherDefault<AsItIs>>,
+    places: HashMap<u64, (u32, u32), Hashed>,
     postings: Vec<Posting>,
     /// One bit for some hashes: where it is not set, no n-gram has such a hash.
     bits: Vec<u64>,
-}
-
-/// Hashes what is a hash already.
-#[derive(Clone, Copy, Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash << 8 | u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
 }
 
 impl Passages {

@@ -2,32 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use super::settings::GopherRepetition;
 use super::{Counted, duplicates, share};
+use crate::hashed::Hashed;
 use crate::words::{WordReader, strip};
-
-/// Hashes what is a hash already.
-#[derive(Clone, Copy, Debug, Default)]
-struct AsItIs(u64);
-
-type Quick = BuildHasherDefault<AsItIs>;
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash << 8 | u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
 
 /// A word as its n-grams are made of it.
 struct Word {
@@ -129,8 +109,8 @@ fn split_at_ends(text: &str, ends: usize) -> Vec<&str> {
 /// Returns how many characters the most frequent n-gram has, all its places together; of several, it is
 /// the first.
 fn top_gram(words: &[Word], length: usize) -> usize {
-    let mut counts: HashMap<u64, (usize, usize), Quick> =
-        HashMap::with_capacity_and_hasher(words.len(), Quick::default());
+    let mut counts: HashMap<u64, (usize, usize), Hashed> =
+        HashMap::with_capacity_and_hasher(words.len(), Hashed::default());
     for (at, gram) in words.windows(length).enumerate() {
         let mut grams = gram.iter();
         let first = grams.next().map_or(0, |word| word.hash);
@@ -146,8 +126,8 @@ fn top_gram(words: &[Word], length: usize) -> usize {
 
 /// Returns how many characters n-grams have that were there before; they do not overlap.
 fn repeated(words: &[Word], length: usize) -> usize {
-    let mut seen: HashSet<u64, Quick> =
-        HashSet::with_capacity_and_hasher(words.len(), Quick::default());
+    let mut seen: HashSet<u64, Hashed> =
+        HashSet::with_capacity_and_hasher(words.len(), Hashed::default());
     let (mut chars, mut at) = (0, 0);
     while let Some(gram) = words.get(at..at + length) {
         let hash = gram.iter().fold(0, |hash, word| word.after(hash));
