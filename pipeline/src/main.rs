@@ -20,6 +20,7 @@ mod number;
 mod plain;
 mod preparing;
 mod progress;
+mod progress_line;
 mod report;
 mod store;
 mod summary;

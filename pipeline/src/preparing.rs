@@ -1,12 +1,10 @@
 //! What the commands that take rows and give rows have in common, from their inputs to their summary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ratdata_console::{grouped, sized_f};
 use ratdata_prepare::{Decide, Job, JobSettings, Outcome, PrepareError, Progress, estimate};
-use ratdata_schemas::ProgressFile;
 use ratdata_tokenize::hub::{resolve_sample, resolve_splits};
 use serde_json::Value;
 
@@ -16,12 +14,9 @@ use crate::interrupt;
 use crate::library_failures::hub_failure;
 use crate::number::threads_of;
 use crate::progress::FetchBars;
+use crate::progress_line::{ProgressLine, Reached};
 use crate::summary::{PreparedSummary, RowsEstimate};
 use crate::ui::Ui;
-use crate::watcher::{Done, work_and_show};
-
-/// How often a plain line is printed where the line cannot be redrawn.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// A command that takes rows and gives rows.
 pub(crate) struct Preparing<'a> {
@@ -99,49 +94,19 @@ impl Preparing<'_> {
 
     /// Runs `work` and shows how far it is until it returns.
     fn watch<T>(&self, progress: &Progress, work: impl FnOnce() -> T) -> T {
-        let file = ProgressFile::of_environment();
-        if self.ui.quiet() && file.is_none() {
-            return work();
-        }
-        work_and_show(work, |done| self.show(progress, done, file.as_ref()))
-    }
-
-    fn show(&self, progress: &Progress, done: &Done, file: Option<&ProgressFile>) {
-        let begun = Instant::now();
-        let bar = ProgressBar::new(0);
-        if !self.ui.live() {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        // What a narrow terminal has no room for is cut off, so that the line stays one.
-        if let Ok(style) = ProgressStyle::with_template("{bar:16.cyan/dim} {wide_msg}") {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
-        let mut last_line = begun;
-        while !done.is_set() {
-            done.wait(Duration::from_millis(200));
-            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-            let read = load(&progress.input_bytes) + load(&progress.input_bytes_before);
-            let all = load(&progress.input_bytes_all);
-            bar.set_length(all.max(read));
-            bar.set_position(read);
-            if let Some(file) = file {
-                file.tell(read, Some(all.max(read)), "bytes");
-            }
-            let seconds = begun.elapsed().as_secs_f64().max(1e-9);
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ProgressLine::new(self.ui, "bytes").watch(work, |seconds| {
+            let done = load(&progress.input_bytes) + load(&progress.input_bytes_before);
+            let all = load(&progress.input_bytes_all).max(done);
             let stage = progress.stage.lock().map(|stage| *stage).unwrap_or_default();
-            let line = format!(
+            let words = format!(
                 "{stage}: {}/s of input, {} rows, {} kept",
-                sized_f(load(&progress.input_bytes) as f64 / seconds),
+                sized_f(load(&progress.input_bytes) as f64 / seconds.max(1e-9)),
                 grouped(load(&progress.rows)),
                 grouped(load(&progress.kept)),
             );
-            if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
-                self.ui.note(&line);
-                last_line = Instant::now();
-            }
-            bar.set_message(line);
-        }
-        bar.finish_and_clear();
+            (Reached { done, all }, words)
+        })
     }
 }
 

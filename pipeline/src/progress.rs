@@ -1,7 +1,7 @@
 //! How far a tokenize job is: a live line on a terminal, plain lines at intervals elsewhere.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ratdata_console::{grouped, sized_f};
@@ -13,11 +13,9 @@ use ratdata_tokenize::source::SourceFile;
 
 use crate::interrupt;
 use crate::plain::plain;
+use crate::progress_line::{ProgressLine, Reached};
 use crate::ui::Ui;
-use crate::watcher::{Done, work_and_show};
-
-/// How often a plain line is printed where the line cannot be redrawn.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+use crate::watcher::work_and_show;
 
 /// Shows one job.
 pub(crate) struct JobProgress<'a> {
@@ -41,41 +39,12 @@ impl<'a> JobProgress<'a> {
 
     /// Runs `work` and shows how far it is until it returns.
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
-        let file = ProgressFile::of_environment();
-        if self.ui.quiet() && file.is_none() {
-            return work();
-        }
-        work_and_show(work, |done| self.show(done, file.as_ref()))
-    }
-
-    fn show(&self, done: &Done, file: Option<&ProgressFile>) {
-        let begun = Instant::now();
-        let bar = ProgressBar::new(self.input_bytes);
-        if !self.ui.live() {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        // What a narrow terminal has no room for is cut off, so that the line stays one.
-        if let Ok(style) = ProgressStyle::with_template("{bar:16.cyan/dim} {wide_msg}") {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
-        let mut last_line = begun;
-        while !done.is_set() {
-            done.wait(Duration::from_millis(200));
+        ProgressLine::new(self.ui, "bytes").watch(work, |seconds| {
             let bytes = &self.progress.input_bytes_done;
             let before = &self.progress.input_bytes_before;
-            let read = bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed);
-            bar.set_position(read);
-            if let Some(file) = file {
-                file.tell(read, Some(self.input_bytes), "bytes");
-            }
-            let line = self.line(begun.elapsed().as_secs_f64());
-            if !self.ui.live() && last_line.elapsed() >= PLAIN_EVERY {
-                self.ui.note(&line);
-                last_line = Instant::now();
-            }
-            bar.set_message(line);
-        }
-        bar.finish_and_clear();
+            let done = bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed);
+            (Reached { done, all: self.input_bytes }, self.line(seconds))
+        })
     }
 
     /// The time left by the bytes of input, of which this run's alone tell how fast it is, files,

@@ -14,10 +14,11 @@ use serde_json::{Map, Value, json};
 
 use super::predictions::{Begun, Predictions};
 use super::process::ModelProcess;
-use super::progress::{Counts, RowsLine};
+use super::progress::Counts;
 use super::prompts::{Prompt, PromptSet};
 use super::settings::Settings;
 use crate::failure::{Failure, Kind};
+use crate::progress_line::ProgressLine;
 use crate::ui::Ui;
 
 /// How many more requests the process has than it can work on: a row that is done leaves its slot to
@@ -167,7 +168,7 @@ impl Work<'_> {
         let mut process = ModelProcess::start(self.ui, self.settings)?;
         let longest = process.ready()?;
         counts.begun = Instant::now();
-        let mut line = RowsLine::new(self.ui);
+        let mut line = ProgressLine::new(self.ui, "rows");
         let stops: Arc<[String]> = self.settings.stops.clone().into();
         let mut texts: BTreeMap<u64, StoppingText> = BTreeMap::new();
         while !(left.is_empty() && texts.is_empty()) {
@@ -204,7 +205,7 @@ impl Work<'_> {
                     return Err(Failure::message(Kind::Failed, message).hinted(hint));
                 }
             }
-            line.show(&counts);
+            line.show(&counts.reached(), || counts.words());
         }
         line.end();
         Ok(counts)

@@ -1,15 +1,10 @@
-//! How far the rows of an input are: a live line on a terminal, plain lines at intervals elsewhere.
+//! How far the rows of an input are, in numbers and in words.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ratdata_console::grouped;
-use ratdata_schemas::ProgressFile;
 
-use crate::ui::Ui;
-
-/// How often a plain line is printed where the line cannot be redrawn.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+use crate::progress_line::Reached;
 
 /// How many rows and tokens there are.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +25,13 @@ impl Counts {
         self.tokens as f64 / self.begun.elapsed().as_secs_f64().max(1e-9)
     }
 
-    fn words(&self) -> String {
+    /// Returns how many rows are done, of how many.
+    pub(super) fn reached(&self) -> Reached {
+        Reached { done: (self.before + self.done) as u64, all: self.all as u64 }
+    }
+
+    /// Says how many rows and tokens there are, how fast they come, and when the rest is done.
+    pub(super) fn words(&self) -> String {
         let done = self.before + self.done;
         let (tokens, rate) = (grouped(self.tokens), self.tokens_per_second());
         let mut line = format!("{done}/{} rows, {tokens} tokens, {rate:.0} tokens/s", self.all);
@@ -40,47 +41,5 @@ impl Counts {
             line.push_str(&format!(", {left:.0} s left"));
         }
         line
-    }
-}
-
-/// The line that shows the counts.
-pub(super) struct RowsLine<'a> {
-    ui: &'a Ui,
-    bar: ProgressBar,
-    file: Option<ProgressFile>,
-    last_line: Instant,
-}
-
-impl<'a> RowsLine<'a> {
-    pub(super) fn new(ui: &'a Ui) -> Self {
-        let bar = ProgressBar::new(0);
-        if !ui.live() {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        if let Ok(style) = ProgressStyle::with_template("{bar:16.cyan/dim} {wide_msg}") {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
-        Self { ui, bar, file: ProgressFile::of_environment(), last_line: Instant::now() }
-    }
-
-    /// Shows the counts.
-    pub(super) fn show(&mut self, counts: &Counts) {
-        let done = (counts.before + counts.done) as u64;
-        if let Some(file) = &self.file {
-            file.tell(done, Some(counts.all as u64), "rows");
-        }
-        if self.ui.live() {
-            self.bar.set_length(counts.all as u64);
-            self.bar.set_position(done);
-            self.bar.set_message(counts.words());
-        } else if self.last_line.elapsed() >= PLAIN_EVERY {
-            self.ui.note(&counts.words());
-            self.last_line = Instant::now();
-        }
-    }
-
-    /// Removes the line.
-    pub(super) fn end(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -1,6 +1,5 @@
 //! `ratdata dedup`: the first of equal rows stays, across files and formats.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use ratdata_tests::files::content;
@@ -8,7 +7,8 @@ use ratdata_tests::program::stderr;
 use ratdata_tests::workshop::Workshop;
 
 use crate::support::{
-    lines, made, read_lines, read_rows, read_table, refused, row, rows, write_table,
+    kill_until_done, lines, made, read_lines, read_rows, read_table, refused, row, rows,
+    write_table,
 };
 
 /// Two corpora with the same rows in part, of different formats.
@@ -61,20 +61,9 @@ fn threads_memory_shares_and_kills_change_no_byte() {
         dedup(&name("shares"), &["--shard", "0/2"]);
         assert!(dedup(&name("shares"), &[]) == whole);
         let killed = name("killed");
-        let mut kills = 0;
-        for attempt in 0_u64..200 {
-            let arguments = ["dedup", "d", "--method", method, "--quiet", "--out", &killed];
-            let mut command = workshop.command(&arguments);
-            let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(Duration::from_millis(8 + 19 * attempt));
-            let ended = run.try_wait().unwrap();
-            run.kill().unwrap();
-            run.wait().unwrap();
-            kills += u64::from(ended.is_none());
-            if ended.is_some_and(|status| status.success()) {
-                break;
-            }
-        }
+        let arguments = ["dedup", "d", "--method", method, "--quiet", "--out", &killed];
+        let (first, later_by) = (Duration::from_millis(8), Duration::from_millis(19));
+        let kills = kill_until_done(&workshop, &arguments, first, later_by);
         assert!(kills > 0 && content(&workshop.path(&killed)) == whole, "{method}");
     }
 }

@@ -1,14 +1,14 @@
 //! `ratdata filter`: what is kept, what is said of the rest, and what stays the same.
 
 use std::fs;
-use std::process::Stdio;
 use std::time::Duration;
 
 use ratdata_tests::files::content;
 use ratdata_tests::workshop::Workshop;
 
 use crate::support::{
-    Row, lines, made, read_lines, read_rows, read_table, refused, row, rows, write_table,
+    Row, kill_until_done, lines, made, read_lines, read_rows, read_table, refused, row, rows,
+    write_table,
 };
 
 /// A folder with a table, lines and a held-out file.
@@ -86,20 +86,9 @@ fn threads_shares_and_kills_change_no_byte() {
     assert!(!workshop.path("shares/prepared.json").exists());
     run("shares", &["--shard", "0/3"]);
     assert!(run("shares", &[]) == whole);
-    let mut kills = 0;
-    for attempt in 0_u64..200 {
-        let arguments = ["filter", "d", "--where", "score in [1, 4]", "--quiet", "--out", "killed"];
-        let mut command = workshop.command(&arguments);
-        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(5 + 7 * attempt));
-        let ended = run.try_wait().unwrap();
-        run.kill().unwrap();
-        run.wait().unwrap();
-        kills += u64::from(ended.is_none());
-        if ended.is_some_and(|status| status.success()) {
-            break;
-        }
-    }
+    let arguments = ["filter", "d", "--where", "score in [1, 4]", "--quiet", "--out", "killed"];
+    let (first, later_by) = (Duration::from_millis(5), Duration::from_millis(7));
+    let kills = kill_until_done(&workshop, &arguments, first, later_by);
     assert!(kills > 0 && content(&workshop.path("killed")) == whole);
 }
 

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -101,4 +103,29 @@ pub(crate) fn refused(workshop: &Workshop, arguments: &[&str]) -> (String, Optio
     let output = workshop.run(arguments);
     assert!(!output.status.success(), "{arguments:?}");
     (stderr(&output), output.status.code())
+}
+
+/// Starts a command again and again, and kills it later each time, until it ends by itself.
+///
+/// Returns how often it was killed while it worked.
+pub(crate) fn kill_until_done(
+    workshop: &Workshop,
+    arguments: &[&str],
+    first: Duration,
+    later_by: Duration,
+) -> u32 {
+    let mut kills = 0;
+    for attempt in 0..200 {
+        let mut command = workshop.command(arguments);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(first + later_by * attempt);
+        let ended = run.try_wait().unwrap();
+        run.kill().unwrap();
+        run.wait().unwrap();
+        kills += u32::from(ended.is_none());
+        if ended.is_some_and(|status| status.success()) {
+            break;
+        }
+    }
+    kills
 }
