@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Optional, Union, overload
+from collections.abc import Iterator, Mapping
+from typing import Any, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from ratdata import _ratdata
-from ratdata._documents import Array, Documents
+from ratdata._documents import Array, Documents, ListOfDocuments
 from ratdata._sequences import Batch, Path, Sequences
 
 SPAN = np.dtype([("start", "<u8"), ("len", "<u4"), ("column", "<u4")])
@@ -138,7 +138,7 @@ class TokenBins:
         return f"TokenBins({self.num_tokens:,} tokens in {len(self.documents):,} documents)"
 
 
-class _Stream(Sequence[Array]):
+class _Stream(ListOfDocuments):
     """What each document of all shards has, one shard after the other."""
 
     def __init__(self, shards: list[Shard]) -> None:
@@ -151,17 +151,7 @@ class _Stream(Sequence[Array]):
     def __len__(self) -> int:
         return int(self._first[-1])
 
-    @overload
-    def __getitem__(self, number: int) -> Array: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[Array]: ...
-    def __getitem__(self, number: Union[int, slice]) -> Union[Array, list[Array]]:
-        if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
-        if number < 0:
-            number += len(self)
-        if not 0 <= number < len(self):
-            raise IndexError(f"document {number} of {len(self)}")
+    def _one(self, number: int) -> Array:
         place = int(np.searchsorted(self._first, number, side="right")) - 1
         shard, number = self._shards[place], number - int(self._first[place])
         start = int(shard.ends[number - 1]) if number else 0

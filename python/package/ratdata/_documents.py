@@ -11,7 +11,30 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-class Documents(Sequence[Array]):
+class ListOfDocuments(Sequence[Array]):
+    """One array a document, by number or by slice."""
+
+    __slots__ = ()
+
+    def _one(self, number: int) -> Array:
+        """Returns a document by its number, which is in range."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, number: int) -> Array: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Array]: ...
+    def __getitem__(self, number: Union[int, slice]) -> Union[Array, list[Array]]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if number < 0:
+            number += len(self)
+        if not 0 <= number < len(self):
+            raise IndexError(f"document {number} of {len(self)}")
+        return self._one(number)
+
+
+class Documents(ListOfDocuments):
     """Documents in one array: the ids one after the other, and the end of each document.
 
     A document is a view into :attr:`ids`; nothing is copied.
@@ -30,17 +53,7 @@ class Documents(Sequence[Array]):
     def __len__(self) -> int:
         return len(self.ends)
 
-    @overload
-    def __getitem__(self, number: int) -> Array: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[Array]: ...
-    def __getitem__(self, number: Union[int, slice]) -> Union[Array, list[Array]]:
-        if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
-        if number < 0:
-            number += len(self)
-        if not 0 <= number < len(self):
-            raise IndexError(f"document {number} of {len(self)}")
+    def _one(self, number: int) -> Array:
         start = int(self.ends[number - 1]) if number else 0
         return self.ids[start : int(self.ends[number])]
 
