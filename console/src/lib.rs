@@ -3,6 +3,7 @@
 //! ```text
 //! FailureKind   failure_kind.rs   why a program ends early, and its exit status
 //! interrupt     interrupt.rs      Ctrl-C and SIGTERM, and the flag that work checks
+//! BoundedMemory memory.rs         the end of a program that gets no more memory
 //! grouped       quantity.rs       numbers and sizes as people read them
 //! EXPERIMENTS   experiments.rs    the experiments that are compiled in, by name
 //! Plot          plot.rs           lines and bars on a canvas
@@ -12,11 +13,13 @@
 mod experiments;
 mod failure_kind;
 pub mod interrupt;
+mod memory;
 mod plot;
 mod plot_svg;
 mod quantity;
 
 pub use experiments::{EXPERIMENTS, experiment, experiment_name};
 pub use failure_kind::FailureKind;
+pub use memory::BoundedMemory;
 pub use plot::{Plot, Scale, Series, amount};
 pub use quantity::{grouped, sized, sized_f};

@@ -33,10 +33,14 @@ mod watcher;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use ratdata_console::BoundedMemory;
 
 use crate::cli::Cli;
 use crate::failure::{Failure, Kind};
 use crate::ui::Ui;
+
+#[global_allocator]
+static MEMORY: BoundedMemory = BoundedMemory;
 
 fn main() -> ExitCode {
     // Without the handler a limit on files ends the program, which every writer survives.

@@ -15,7 +15,12 @@ use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 
 /// Runs the program under a limit on the size of files, in blocks of 1024 bytes.
 fn limited(workshop: &Workshop, blocks: u32, arguments: &[&str]) -> Output {
-    let script = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    under(workshop, &format!("ulimit -f {blocks}"), arguments)
+}
+
+/// Runs the program after a command of the shell that limits something.
+fn under(workshop: &Workshop, limit: &str, arguments: &[&str]) -> Output {
+    let script = format!("{limit}; exec \"$0\" \"$@\"");
     Command::new("bash")
         .args(["-c", &script, env!("CARGO_BIN_EXE_ratdata")])
         .args(arguments)
@@ -56,6 +61,32 @@ fn a_limit_on_files_is_told_as_a_full_disk_is_and_the_same_command_continues() {
         let again = workshop.run(&command);
         assert!(again.status.success(), "{command:?}: {}", stderr(&again));
     }
+    assert!(content(&workshop.path("tokens")) == content(&workshop.path("whole")));
+}
+
+/// The least memory with which the program starts differs by system and build, so all amounts are tried, in KiB.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_that_runs_out_is_told_and_never_ends_the_program_by_a_signal() {
+    let workshop = Workshop::new();
+    assert!(workshop.run(&to(&TOKENIZE, "whole")).status.success());
+
+    let mut told = 0;
+    for limit in (40_000..600_000).step_by(20_000) {
+        let ended = under(&workshop, &format!("ulimit -v {limit}"), &to(&TOKENIZE, "tokens"));
+
+        match ended.status.code() {
+            Some(0) => break,
+            // The loader of the system finds no place for the program itself.
+            Some(127) => {}
+            Some(1) => told += usize::from(stderr(&ended).contains("error: memory ran out")),
+            _ => panic!("{limit} KiB: {}: {}", ended.status, stderr(&ended)),
+        }
+    }
+
+    assert!(told > 0, "memory never ran out");
+    let again = workshop.run(&to(&TOKENIZE, "tokens"));
+    assert!(again.status.success(), "{}", stderr(&again));
     assert!(content(&workshop.path("tokens")) == content(&workshop.path("whole")));
 }
 

@@ -4,6 +4,11 @@ mod cli;
 
 use std::process::ExitCode;
 
+use ratdata_console::BoundedMemory;
+
+#[global_allocator]
+static MEMORY: BoundedMemory = BoundedMemory;
+
 fn main() -> ExitCode {
     // Without the handler a limit on files ends the program, which every writer survives.
     drop(ratdata_schemas::tell_file_limit());

@@ -14,8 +14,10 @@ mod avx2;
 mod avx512;
 mod lanes;
 mod level;
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", test))]
 mod neon;
+#[cfg(all(test, not(target_arch = "aarch64")))]
+mod neon_twin;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ macro_rules! at_level {
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
             Level::Neon => unsafe { neon::$function($($argument),*) },
+            #[cfg(all(test, not(target_arch = "aarch64")))]
+            Level::Neon => neon::$function($($argument),*),
         }
     };
 }

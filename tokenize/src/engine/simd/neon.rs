@@ -1,7 +1,12 @@
 //! The forms with NEON: 16 bytes at a time.
+//!
+//! Tests on other processors run them with the instructions in plain code (`neon_twin.rs`).
 #![expect(unsafe_code, reason = "loading a vector from memory has no safe form")]
 
-use std::arch::aarch64::{
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64;
+
+use aarch64::{
     uint8x16_t, uint8x16x4_t, uint64x2_t, vandq_u8, vandq_u64, vceqq_u64, vdupq_n_u8, vdupq_n_u64,
     vextq_u8, vgetq_lane_u64, vld1q_u8, vld1q_u64, vorrq_u8, vorrq_u64, vpaddq_u8, vqtbl4q_u8,
     vreinterpretq_u64_u8, vsubq_u8, vtstq_u8,
@@ -10,6 +15,8 @@ use std::arch::aarch64::{
 use ratdata_schemas::narrow;
 
 use super::lanes::{ClassMasks, Kernel, Line, PairMask, PairTables};
+#[cfg(not(target_arch = "aarch64"))]
+use super::neon_twin as aarch64;
 use super::plain;
 use crate::engine::mask::{self, BLOCK};
 
@@ -17,21 +24,21 @@ use crate::engine::mask::{self, BLOCK};
 type Block = [uint8x16_t; 4];
 
 #[inline]
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn load(bytes: &[u8; 16]) -> uint8x16_t {
     // SAFETY: 16 bytes can be read.
     unsafe { vld1q_u8(bytes.as_ptr()) }
 }
 
 #[inline]
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn load_words(words: &[u64; 2]) -> uint64x2_t {
     // SAFETY: 16 bytes can be read.
     unsafe { vld1q_u64(words.as_ptr()) }
 }
 
 #[inline]
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn load_64(bytes: &[u8; BLOCK]) -> Block {
     let [a, b, c, d] = bytes.as_chunks::<16>().0 else { return [vdupq_n_u8(0); 4] };
     [load(a), load(b), load(c), load(d)]
@@ -39,7 +46,7 @@ fn load_64(bytes: &[u8; BLOCK]) -> Block {
 
 /// Loads up to 64 bytes, with zeros after them.
 #[inline]
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn load_block(block: &[u8]) -> Block {
     if let Some(whole) = block.first_chunk() {
         return load_64(whole);
@@ -54,7 +61,7 @@ struct Table(uint8x16x4_t, uint8x16x4_t);
 
 impl Table {
     #[inline]
-    #[target_feature(enable = "neon")]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
     fn load(table: &[u8; 128]) -> Self {
         let half = |from: usize| {
             let [a, b, c, d] = load_block(&table[from..from + BLOCK]);
@@ -65,7 +72,7 @@ impl Table {
 
     /// Looks up each byte's low seven bits; a place beyond a half finds 0 there.
     #[inline]
-    #[target_feature(enable = "neon")]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
     fn look_up(&self, bytes: uint8x16_t) -> uint8x16_t {
         let places = vandq_u8(bytes, vdupq_n_u8(0x7f));
         let above = vsubq_u8(places, vdupq_n_u8(64));
@@ -75,7 +82,7 @@ impl Table {
 
 /// Returns one bit for each byte, which is all ones or all zeros.
 #[inline]
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn bits(bytes: Block) -> u64 {
     let bit = load(&[1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128]);
     let [a, b, c, d] = bytes.map(|bytes| vandq_u8(bytes, bit));
@@ -85,13 +92,13 @@ fn bits(bytes: Block) -> u64 {
 
 /// Returns which bytes have one of these bits.
 #[inline]
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn with_bits(bytes: Block, of: u8) -> u64 {
     bits(bytes.map(|bytes| vtstq_u8(bytes, vdupq_n_u8(of))))
 }
 
 /// Returns the joins of a block; see [`super::pair_mask`].
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 pub(super) fn pair_mask(tables: PairTables<'_>, block: &[u8], before: u8) -> PairMask {
     let (first, second) = (Table::load(tables.first), Table::load(tables.second));
     let bytes = load_block(block);
@@ -105,7 +112,7 @@ pub(super) fn pair_mask(tables: PairTables<'_>, block: &[u8], before: u8) -> Pai
 }
 
 /// Returns the classes of a block; see [`super::class_masks`].
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
     let table = Table::load(table);
     let bytes = load_block(block);
@@ -116,19 +123,19 @@ pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
 }
 
 /// Does the work with NEON, which the compiler uses anyway.
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
 /// Returns which lanes are not zero.
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
     plain::nonzero(lanes)
 }
 
 /// Looks up keys in lines; see [`super::look_up_four`].
-#[target_feature(enable = "neon")]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 pub(super) fn look_up_four(lines: &[Line], (places, keys): (&[u64], &[u64]), values: &mut [u64]) {
     for ((&place, &key), value) in places.iter().zip(keys).zip(values) {
         let [a, b, of_a, of_b] = lines[narrow::<_, usize>(place)].0.as_chunks::<2>().0 else {
