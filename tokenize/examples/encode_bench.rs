@@ -69,10 +69,11 @@ struct Plan {
 /// Times loading, a first pass over the head, and passes over all documents.
 fn time(path: &Path, documents: &[&str], plan: Plan) -> Result<(), Box<dyn Error>> {
     let before = memory_peak();
-    let begun = Clock::now();
-    let tokenizer = Tokenizer::load(path)?;
     // Loading uses threads that stay.
-    let load = Span { processor: all_processor_seconds(), ..begun.elapsed() };
+    let (begun, so_far) = (Clock::now(), all_processor_seconds());
+    let tokenizer = Tokenizer::load(path)?;
+    let processor = all_processor_seconds().zip(so_far).map(|(now, then)| now - then);
+    let load = Span { processor, ..begun.elapsed() };
     let timed = if tokenizer.vocab_size() > 1 << 16 {
         passes::<u32>(&tokenizer, documents, plan)?
     } else {
