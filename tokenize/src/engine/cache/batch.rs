@@ -12,7 +12,7 @@ use super::shared_long_units::{LONGEST_LONG, LongHash};
 use super::shared_units::{UnitIds, Value};
 use super::unit_key::{UnitKey, key_len, words_at};
 use crate::engine::mask::{self, BLOCK};
-use crate::engine::simd::{BATCH, Kernel, Lanes, Level, nonzero, run};
+use crate::engine::simd::{BATCH, Kernel, Lanes, Level, nonzero, places, run};
 
 /// Units of a text, one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -61,33 +61,28 @@ impl Default for Batch {
 /// Some of a batch's units.
 #[derive(Clone, Debug)]
 struct Places {
-    list: [u8; BATCH + SURPLUS],
+    /// With room for what is written behind the last place, which is overwritten later.
+    list: [u8; BATCH + BLOCK],
     len: usize,
 }
 
-/// Places are written so many at a time, since a branch on how many there are costs more; the surplus is overwritten.
-const SURPLUS: usize = 16;
-
 impl Default for Places {
     fn default() -> Self {
-        Self { list: [0; BATCH + SURPLUS], len: 0 }
+        Self { list: [0; BATCH + BLOCK], len: 0 }
     }
 }
 
 impl Places {
     /// Adds the places of a mask's bits, counted from `first`.
     #[inline]
-    fn push(&mut self, first: usize, mut mask: u64) {
+    fn push(&mut self, level: Level, first: usize, mask: u64) {
+        let Some(room) = self.list[self.len..].first_chunk_mut() else { return };
+        places(level, mask, room);
         let first: u8 = narrow(first & 0xff);
-        let count = mask.count_ones() as usize;
-        let room = self.list[self.len..].as_chunks_mut::<SURPLUS>().0;
-        for some in room.iter_mut().take(count.div_ceil(SURPLUS).max(1)) {
-            for place in some {
-                *place = first.wrapping_add(mask.trailing_zeros().to_le_bytes()[0]);
-                mask &= mask.wrapping_sub(1);
-            }
+        for place in room {
+            *place = first.wrapping_add(*place);
         }
-        self.len += count;
+        self.len += mask.count_ones() as usize;
     }
 
     /// Returns one of the places.
@@ -146,7 +141,11 @@ impl Batch {
         let mut middle = Places::default();
         for (number, lanes) in self.high.as_chunks::<BLOCK>().0.iter().enumerate() {
             let first = number * BLOCK;
-            middle.push(first, nonzero(level, lanes) & mask::first(count.saturating_sub(first)));
+            middle.push(
+                level,
+                first,
+                nonzero(level, lanes) & mask::first(count.saturating_sub(first)),
+            );
         }
         for at in (0..middle.len).map(|number| middle.get(number)) {
             let found = frequent.middle(self.places[at], self.key(at));
@@ -156,7 +155,7 @@ impl Batch {
         for (number, lanes) in self.first.as_chunks::<BLOCK>().0.iter().enumerate() {
             let first = number * BLOCK;
             let live = mask::first(count.saturating_sub(first));
-            self.missing.push(first, !nonzero(level, lanes) & live);
+            self.missing.push(level, first, !nonzero(level, lanes) & live);
         }
         for number in 0..self.missing.len {
             let at = self.missing.get(number);

@@ -8,7 +8,7 @@ use super::pattern::{Pattern, UnitWalk};
 use super::splits::PieceEnds;
 use super::unit_blocks::{BlockCuts, Blocks};
 use crate::engine::mask::{self, BLOCK};
-use crate::engine::simd::{Kernel, Level, PairTables, pair_mask, run};
+use crate::engine::simd::{Kernel, Level, PairTables, pair_mask, places_from, run};
 
 /// How much text is cut at a time: the cuts then stay in the nearest cache.
 const WINDOW: usize = 8192;
@@ -56,22 +56,13 @@ impl Cuts {
         self.len = 0;
     }
 
-    /// Adds the places of a mask's bits, counted from `at`.
-    ///
-    /// Writes eight slots at a time; surplus slots are overwritten later. The count is unpredictable, and
-    /// a mispredicted branch costs more than a few wasted stores.
+    /// Adds the places of a mask's bits, counted from `at`. What is written behind the last one is overwritten later.
     #[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
     #[inline(always)]
-    fn push_mask(&mut self, at: u32, mut mask: u64) {
-        let count = mask.count_ones() as usize;
-        let Some(block) = self.ends[self.len..].first_chunk_mut::<BLOCK>() else { return };
-        for eight in block.as_chunks_mut::<8>().0.iter_mut().take(count.div_ceil(8)) {
-            for end in eight {
-                *end = at + mask.trailing_zeros();
-                mask &= mask.wrapping_sub(1);
-            }
-        }
-        self.len += count;
+    fn push_mask(&mut self, level: Level, at: u32, mask: u64) {
+        let Some(block) = self.ends[self.len..].first_chunk_mut() else { return };
+        places_from(level, mask, at, block);
+        self.len += mask.count_ones() as usize;
     }
 
     #[inline]
@@ -106,7 +97,7 @@ impl PushBlocks<'_, '_> {
             && let Some(BlockCuts { cuts, end }) = self.blocks.cuts(family, self.at)
         {
             // The beginning of the block is a cut itself, but for that of the text.
-            self.out.push_mask(narrow(self.at), cuts | u64::from(self.at > 0));
+            self.out.push_mask(self.blocks.level, narrow(self.at), cuts | u64::from(self.at > 0));
             self.at += end;
         }
         self.at
@@ -172,7 +163,7 @@ impl Cutter {
             Self::Joins(joins) => {
                 for at in window.blocks() {
                     let block = &text.as_bytes()[at..to.min(at + BLOCK)];
-                    out.push_mask(narrow(at), joins.cut_mask(level, text, at, block, state));
+                    out.push_mask(level, narrow(at), joins.cut_mask(level, text, at, block, state));
                     state.before = block[block.len() - 1];
                     state.first = false;
                 }

@@ -13,6 +13,7 @@ use std::arch::x86_64::{
 use ratdata_schemas::narrow;
 
 use super::lanes::{ClassMasks, Kernel, Line, PairMask, PairTables};
+use super::plain::write_places;
 use crate::engine::mask::{self, BLOCK};
 
 /// Returns a block's 64 bytes, with zeros after the last.
@@ -122,6 +123,20 @@ pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
         let none = _mm256_castsi256_pd(_mm256_cmpeq_epi64(load_words(words), zero));
         mask | u64::from((_mm256_movemask_pd(none) ^ 0b1111).cast_unsigned()) << (4 * four)
     })
+}
+
+/// Writes the places of a mask's bits; see [`super::places`].
+#[inline]
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+pub(super) fn places(mask: u64, out: &mut [u8; BLOCK]) {
+    write_places(mask, out, |place| place.to_le_bytes()[0]);
+}
+
+/// Writes the places of a mask's bits; see [`super::places_from`].
+#[inline]
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+pub(super) fn places_from(mask: u64, at: u32, out: &mut [u32; BLOCK]) {
+    write_places(mask, out, |place| at + place);
 }
 
 /// Looks up keys in lines; see [`super::look_up_four`].

@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "loading a vector from memory has no safe form")]
 
 use std::arch::x86_64::{
-    __m512i, _mm_cvtsi128_si64, _mm512_castsi512_si128, _mm512_cmpeq_epi64_mask,
-    _mm512_loadu_si512, _mm512_mask_set1_epi8, _mm512_maskz_compress_epi64,
+    __m128i, __m512i, _mm_cvtsi128_si64, _mm512_add_epi32, _mm512_castsi512_si128,
+    _mm512_cmpeq_epi64_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512,
+    _mm512_mask_set1_epi8, _mm512_maskz_compress_epi8, _mm512_maskz_compress_epi64,
     _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi64, _mm512_test_epi8_mask,
-    _mm512_test_epi64_mask,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_storeu_si512, _mm512_test_epi8_mask, _mm512_test_epi64_mask,
 };
 
 use ratdata_schemas::narrow;
@@ -69,7 +70,9 @@ pub(super) fn class_masks(table: &[u8; 128], block: &[u8]) -> ClassMasks {
 }
 
 /// Does the work with AVX-512.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt"
+)]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
@@ -82,6 +85,57 @@ pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
         let eight = load_words(eight);
         mask | u64::from(_mm512_test_epi64_mask(eight, eight)) << (8 * at)
     })
+}
+
+/// The numbers 0 … 63.
+static NUMBERS: [u8; BLOCK] = {
+    let mut numbers = [0; BLOCK];
+    let mut at = 1_u8;
+    while at < 64 {
+        numbers[at as usize] = at;
+        at += 1;
+    }
+    numbers
+};
+
+/// Returns the places of a mask's bits, one a byte, the lowest first.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
+fn compressed(mask: u64) -> __m512i {
+    _mm512_maskz_compress_epi8(mask, load(&NUMBERS))
+}
+
+/// Writes the places of a mask's bits; see [`super::places`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
+pub(super) fn places(mask: u64, out: &mut [u8; BLOCK]) {
+    // SAFETY: 64 bytes can be written.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), compressed(mask)) }
+}
+
+/// Writes the places of a mask's bits; see [`super::places_from`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")]
+pub(super) fn places_from(mask: u64, at: u32, out: &mut [u32; BLOCK]) {
+    let places = compressed(mask);
+    let [a, b, c, d] = out.as_chunks_mut::<16>().0 else { return };
+    write_from(a, _mm512_castsi512_si128(places), at);
+    write_from(b, _mm512_extracti32x4_epi32::<1>(places), at);
+    // Few blocks have so many units, so that the branch is not guessed wrong.
+    if mask.count_ones() > 32 {
+        write_from(c, _mm512_extracti32x4_epi32::<2>(places), at);
+        write_from(d, _mm512_extracti32x4_epi32::<3>(places), at);
+    }
+}
+
+/// Writes sixteen places, counted from `at`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn write_from(out: &mut [u32; 16], places: __m128i, at: u32) {
+    let places =
+        _mm512_add_epi32(_mm512_cvtepu8_epi32(places), _mm512_set1_epi32(at.cast_signed()));
+    // SAFETY: 64 bytes can be written.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), places) }
 }
 
 /// Looks up keys in lines; see [`super::look_up_four`].

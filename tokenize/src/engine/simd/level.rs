@@ -14,7 +14,7 @@ pub(crate) enum Level {
     /// AVX2 and bit manipulation (BMI1, BMI2, LZCNT, POPCNT), which nearly every x86 processor has.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 with byte permutations and 64-bit products.
+    /// AVX-512 with permutations and compressions of bytes (VBMI, VBMI2), and 64-bit products.
     #[cfg(target_arch = "x86_64")]
     Avx512,
     /// NEON, which every 64-bit ARM processor has. Tests have it everywhere, in plain code.
@@ -56,6 +56,7 @@ impl Level {
         {
             levels.push(Self::Avx2);
             if is_x86_feature_detected!("avx512vbmi")
+                && is_x86_feature_detected!("avx512vbmi2")
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")

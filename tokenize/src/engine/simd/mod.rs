@@ -1,6 +1,7 @@
 //! Vector instructions, by level; the plain level is the twin of the others.
 //!
 //! - masks of a block of text: which neighbours are joined, and the classes of its bytes;
+//! - the places of a mask's bits;
 //! - looking up a batch of units in lines of a table;
 //! - prefetching.
 #![expect(
@@ -76,6 +77,18 @@ pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Output {
 #[inline]
 pub(crate) fn nonzero(level: Level, lanes: &[u64; BLOCK]) -> u64 {
     at_level!(level, nonzero(lanes))
+}
+
+/// Writes the places of a mask's bits, the lowest first. What is behind the last one has no meaning.
+#[inline]
+pub(crate) fn places(level: Level, mask: u64, out: &mut [u8; BLOCK]) {
+    at_level!(level, places(mask, out));
+}
+
+/// Writes the places of a mask's bits counted from `at`, the lowest first. What is behind the last one has no meaning.
+#[inline]
+pub(crate) fn places_from(level: Level, mask: u64, at: u32, out: &mut [u32; BLOCK]) {
+    at_level!(level, places_from(mask, at, out));
 }
 
 /// For each of `keys`, looks for it among the first four words of its line, and writes the word

@@ -134,6 +134,20 @@ pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
     plain::nonzero(lanes)
 }
 
+/// Writes the places of a mask's bits; see [`super::places`].
+#[inline]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+pub(super) fn places(mask: u64, out: &mut [u8; BLOCK]) {
+    plain::places(mask, out);
+}
+
+/// Writes the places of a mask's bits; see [`super::places_from`].
+#[inline]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+pub(super) fn places_from(mask: u64, at: u32, out: &mut [u32; BLOCK]) {
+    plain::places_from(mask, at, out);
+}
+
 /// Looks up keys in lines; see [`super::look_up_four`].
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 pub(super) fn look_up_four(lines: &[Line], (places, keys): (&[u64], &[u64]), values: &mut [u64]) {

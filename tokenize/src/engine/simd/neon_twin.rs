@@ -2,6 +2,7 @@
 //!
 //! Tests on processors without NEON compile and run the NEON forms with these.
 #![expect(non_camel_case_types, reason = "the names of Arm's types")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 /// Sixteen bytes.
 #[derive(Clone, Copy)]

@@ -80,6 +80,30 @@ pub(super) fn nonzero(lanes: &[u64; BLOCK]) -> u64 {
     (0..).zip(lanes).fold(0, |mask, (at, &lane)| mask | u64::from(lane != 0) << at)
 }
 
+/// Writes the places of a mask's bits; see [`super::places`].
+pub(super) fn places(mask: u64, out: &mut [u8; BLOCK]) {
+    write_places(mask, out, |place| place.to_le_bytes()[0]);
+}
+
+/// Writes the places of a mask's bits; see [`super::places_from`].
+pub(super) fn places_from(mask: u64, at: u32, out: &mut [u32; BLOCK]) {
+    write_places(mask, out, |place| at + place);
+}
+
+/// Writes eight places at a time: how many there are is unpredictable, and a mispredicted branch costs more than a few
+/// wasted stores.
+#[expect(clippy::inline_always, reason = "only what is inlined gets the caller's instructions")]
+#[inline(always)]
+pub(super) fn write_places<T>(mut mask: u64, out: &mut [T; BLOCK], place: impl Fn(u32) -> T) {
+    let count = mask.count_ones() as usize;
+    for eight in out.as_chunks_mut::<8>().0.iter_mut().take(count.div_ceil(8)) {
+        for out in eight {
+            *out = place(mask.trailing_zeros());
+            mask &= mask.wrapping_sub(1);
+        }
+    }
+}
+
 /// Looks up keys in lines; see [`super::look_up_four`].
 pub(super) fn look_up_four(lines: &[Line], (places, keys): (&[u64], &[u64]), values: &mut [u64]) {
     for ((&place, &key), value) in places.iter().zip(keys).zip(values) {

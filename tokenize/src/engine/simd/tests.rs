@@ -115,6 +115,26 @@ macro_rules! level {
                 }
             }
 
+            proptest! {
+                /// The places of a mask are those of its bits.
+                #[test]
+                fn places_are_those_of_the_bits(
+                    mask in prop_oneof![any::<u64>(), (any::<u64>(), any::<u64>()).prop_map(|(a, b)| a & b), Just(u64::MAX)],
+                    at in 0..1_u32 << 31,
+                ) {
+                    let Some(level) = level() else { return Ok(()) };
+                    let expected: Vec<u8> = (0..64).filter(|bit| mask >> bit & 1 == 1).collect();
+                    let (mut found, mut from) = ([7; BLOCK], [7; BLOCK]);
+
+                    places(level, mask, &mut found);
+                    places_from(level, mask, at, &mut from);
+
+                    prop_assert_eq!(&found[..expected.len()], &expected);
+                    let from: Vec<u32> = from[..expected.len()].iter().map(|place| place - at).collect();
+                    prop_assert_eq!(from, expected.into_iter().map(u32::from).collect::<Vec<_>>());
+                }
+            }
+
             #[test]
             fn kernels_run() {
                 let Some(level) = level() else { return };
