@@ -11,8 +11,9 @@ use std::panic::{
     AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind, set_hook, take_hook,
 };
 use std::sync::Once;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::bounds::limits::{most_added, most_seconds};
@@ -94,6 +95,8 @@ impl fmt::Display for Broken {
 #[derive(Clone, Copy)]
 struct Spent {
     begun: Instant,
+    /// The processor time of this thread when the text began.
+    processor: Duration,
     bytes: usize,
     added: usize,
 }
@@ -132,7 +135,7 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Broken> {
 
 /// Runs code that may panic, on a text of so many bytes, which bounds what it may cost.
 pub(crate) fn bounded<T>(bytes: usize, run: impl FnOnce() -> T) -> Result<T, Broken> {
-    cross(Some(Spent { begun: Instant::now(), bytes, added: 0 }), run)
+    cross(Some(Spent { begun: Instant::now(), processor: processor_time(), bytes, added: 0 }), run)
 }
 
 fn cross<T>(spent: Option<Spent>, run: impl FnOnce() -> T) -> Result<T, Broken> {
@@ -187,7 +190,17 @@ pub(crate) fn grow(part: &'static str, by: usize) -> Result<(), Bound> {
 pub(crate) fn is_late() -> Option<(u64, usize)> {
     let spent = SPENT.get()?;
     let most = most_seconds(spent.bytes);
-    (spent.begun.elapsed().as_secs() >= most).then_some((most, spent.bytes))
+    // Processor time decides, since a stopped program or a busy machine is no fault of the text. It costs a call to the
+    // system, so the clock is asked first.
+    let is_late = spent.begun.elapsed().as_secs() >= most
+        && processor_time().saturating_sub(spent.processor).as_secs() >= most;
+    is_late.then_some((most, spent.bytes))
+}
+
+/// Returns how long this thread has run on a processor.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 #[cfg(test)]
