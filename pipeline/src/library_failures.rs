@@ -2,6 +2,7 @@
 
 use ratdata_schemas::{ArtifactError, ArtifactInputError};
 use ratdata_tokenize::hub::HubError;
+use ratdata_tokenize::mix::MixError;
 use ratdata_tokenize::pack::PackError;
 
 use crate::failure::{Failure, Kind};
@@ -11,6 +12,17 @@ use crate::transcode::TranscodeError;
 pub(crate) fn hub_failure(wrong: &HubError) -> Failure {
     let kind = match wrong {
         HubError::Interrupted => Kind::Interrupted,
+        wrong if wrong.is_usage() => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
+
+/// Tells why artifacts could not be mixed.
+pub(crate) fn mix_failure(wrong: &MixError) -> Failure {
+    let kind = match wrong {
+        MixError::Interrupted => Kind::Interrupted,
+        MixError::ArtifactInput(ArtifactInputError::Mismatch { .. }) => Kind::Mismatch,
         wrong if wrong.is_usage() => Kind::Usage,
         _ => Kind::Failed,
     };

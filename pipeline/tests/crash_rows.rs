@@ -1,4 +1,4 @@
-//! `sft` and `pack`, killed at random points: the next run ends with the same bytes.
+//! `sft`, `pack` and `mix`, killed at random points: the next run ends with the same bytes.
 //!
 //! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -109,4 +109,10 @@ fn a_pack_that_was_killed_ends_with_the_same_bytes() {
 #[test]
 fn rows_written_out_that_were_killed_end_with_the_same_bytes() {
     kill_often(&["pack", "--input", "bins", "--seq-len", "64", "--materialize"]);
+}
+
+#[test]
+fn a_mix_that_was_killed_ends_with_the_same_bytes() {
+    let takes = ["--take", "epochs=20", "--shard-tokens", "200000"];
+    kill_often(&[&["mix", "--input", "bins"], &takes[..]].concat());
 }

@@ -175,6 +175,14 @@ impl Manifest {
         Ok(())
     }
 
+    /// Returns how many bytes of text its tokens stand for; none where that is not recorded, because
+    /// another tool made the ids, or documents of the sources were left out or come twice.
+    pub fn text_bytes(&self) -> Option<u64> {
+        let bytes = self.sources.iter().map(|source| source.text_bytes);
+        let bytes = bytes.fold(0, u64::saturating_add);
+        (bytes > 0 && self.recipe.takes_all()).then_some(bytes)
+    }
+
     /// Returns every file that the manifest names.
     pub fn files(&self) -> Vec<&FileRecord> {
         self.splits.values().flat_map(SplitRecord::files).collect()

@@ -110,12 +110,14 @@
 //! - [`corpus`]: the tokenize job, from files of documents to token bins.
 //! - [`sft`]: instruction data, from tasks and conversations to rows with a loss mask.
 //! - [`pack`]: documents of token bins as rows of one length.
+//! - [`mix`]: documents of several artifacts as one, by budgets.
 
 mod bounds;
 pub mod corpus;
 mod engine;
 mod git_lfs;
 pub mod hub;
+pub mod mix;
 pub mod order;
 pub mod pack;
 pub mod provenance;

@@ -6,13 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ratdata_console::grouped;
-use ratdata_schemas::{Manifest, SplitRecord};
+use ratdata_prepare::Prepared;
+use ratdata_schemas::{ArtifactError, Dtype, Manifest, SplitRecord, write_bytes};
 use serde::Serialize;
 
 use crate::arguments::{PipelineArgs, Program};
 use crate::dag::plan::{Plan, Planned};
 use crate::executor::local;
 use crate::failure::{Failure, Kind};
+use crate::inspect::{Subject, find_tokenizer};
+use crate::report::{Report, Wanted};
 use crate::store::Store;
 use crate::summary::BinsSummary;
 use crate::trainer::Trainer;
@@ -22,8 +25,9 @@ use crate::ui::Ui;
 ///
 /// Runs the pipeline `tiny`: a sample corpus as parquet in FineWeb-Edu's schema, a small tokenizer
 /// in Llama's manner, token bins, packed rows, instruction rows, and a tiny RAT model that is trained
-/// on the bins, tuned on the rows, and scored by its answers. Nothing is fetched, and every run gives
-/// the same bytes.
+/// on the bins, tuned on the rows, and scored by its answers. Next to that, the corpus is filtered,
+/// deduplicated, decontaminated and mixed with the instruction rows, with a page about each result.
+/// Nothing is fetched, and every run gives the same bytes.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata demo\n  ratdata demo --out target/demo --json")]
 pub(crate) struct DemoArgs {
@@ -37,11 +41,27 @@ pub(crate) struct DemoArgs {
 }
 
 /// The steps whose results get a name of their own in the demo's folder.
-const STEPS: [&str; 9] =
-    ["sample", "tokens", "packed", "questions", "exam", "model", "tuned", "answers", "scores"];
+const STEPS: [&str; 13] = [
+    "sample",
+    "tokens",
+    "packed",
+    "questions",
+    "exam",
+    "filtered",
+    "unique",
+    "clean",
+    "mixed",
+    "model",
+    "tuned",
+    "answers",
+    "scores",
+];
 
 /// How many of them need no trainer: the first ones.
-const WITHOUT_TRAINER: usize = 5;
+const WITHOUT_TRAINER: usize = 9;
+
+/// The steps that prepare rows, in their order.
+const PREPARING: [&str; 3] = ["filtered", "unique", "clean"];
 
 /// Runs the command.
 ///
@@ -66,7 +86,35 @@ pub(crate) fn demo(ui: &Ui, args: &DemoArgs, program: Program) -> Result<(), Fai
         }
         Some(Trainer::Ready(_)) | None => {}
     }
-    ui.emit(&DemoReport::of(&args.out, &store, &plan)?)
+    let report = DemoReport::of(&args.out, &store, &plan)?;
+    write_pages(&quiet, &args.out)?;
+    ui.emit(&report)
+}
+
+/// Writes the pages about the prepared rows and about the mix.
+fn write_pages(ui: &Ui, out: &Path) -> Result<(), Failure> {
+    let refused = |wrong: ArtifactError| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint());
+    for step in PREPARING {
+        let folder = out.join(step);
+        if let Some(prepared) = Prepared::read(&folder).map_err(refused)? {
+            let page = Report::of_prepared(&folder, &prepared)?.page()?;
+            write_bytes(&out.join(format!("{step}.html")), page.as_bytes()).map_err(refused)?;
+        }
+    }
+    let folder = out.join("mixed");
+    let subject = Subject::of(&folder, Dtype::U16, None)?;
+    let named = out.join("sample/tokenizer").display().to_string();
+    let tokenizer = find_tokenizer(ui, Some(&named), subject.tokenizer(), subject.path())?;
+    let wanted = Wanted {
+        path: &folder,
+        subject: &subject,
+        tokenizer: tokenizer.as_ref(),
+        samples: 4,
+        seed: 0,
+        runs: &[],
+    };
+    let page = Report::of(&wanted)?.page()?;
+    write_bytes(&out.join("mixed.html"), page.as_bytes()).map_err(refused)
 }
 
 /// Runs some steps of the pipeline `tiny`, with their results in the demo's folder.
@@ -99,6 +147,8 @@ struct DemoReport {
     tokens: BinsSummary,
     packed: Option<Rows>,
     questions: Option<Rows>,
+    prepared: Vec<Kept>,
+    mixed: Option<BinsSummary>,
     model: Option<Trained>,
     answers: Option<Answers>,
 }
@@ -109,6 +159,14 @@ struct Answers {
     rows: u64,
     first: String,
     scores: BTreeMap<String, f64>,
+}
+
+/// What a step that prepares rows has kept.
+#[derive(Debug, Serialize)]
+struct Kept {
+    step: &'static str,
+    rows: u64,
+    kept: u64,
 }
 
 /// Packed rows, and how full they are.
@@ -139,11 +197,20 @@ impl DemoReport {
             root.map(|root| Ok(Rows::of(&manifest(&root)?))).transpose()
         };
         let tokens = object("tokens").unwrap_or_default();
+        let kept = |step: &'static str| {
+            let prepared = Prepared::read(&object(step)?).ok()??;
+            Some(Kept { step, rows: prepared.totals.rows, kept: prepared.totals.kept })
+        };
+        let mixed = object("mixed").map(|root| -> Result<BinsSummary, Failure> {
+            Ok(BinsSummary::of(&out.join("mixed"), &manifest(&root)?, None))
+        });
         Ok(Self {
             out: out.to_owned(),
             tokens: BinsSummary::of(&out.join("tokens"), &manifest(&tokens)?, None),
             packed: rows(object("packed"))?,
             questions: rows(object("questions"))?,
+            prepared: PREPARING.into_iter().filter_map(kept).collect(),
+            mixed: mixed.transpose()?,
             model: object("model").and_then(|root| Trained::read(&root.join("metrics.jsonl"))),
             answers: object("answers").zip(object("scores")).and_then(Answers::read),
         })
@@ -213,6 +280,19 @@ impl fmt::Display for DemoReport {
         }
         if let Some(questions) = &self.questions {
             writeln!(f, "questions  {}  {}", path("questions").display(), rows(questions))?;
+        }
+        for Kept { step, rows, kept } in &self.prepared {
+            let (path, rows, kept) = (path(step), grouped(*rows), grouped(*kept));
+            writeln!(
+                f,
+                "{step:<10} {}  {kept} of {rows} rows, {}.html",
+                path.display(),
+                path.display()
+            )?;
+        }
+        if let Some(mixed) = &self.mixed {
+            let (path, tokens) = (path("mixed"), grouped(mixed.tokens()));
+            writeln!(f, "mixed      {}  {tokens} tokens, {}.html", path.display(), path.display())?;
         }
         if let Some(model) = &self.model {
             let (path, Trained { iterations, val_loss }) = (path("model"), model);

@@ -19,6 +19,7 @@ pub(crate) mod inspect;
 pub(crate) mod logs;
 pub(crate) mod manual;
 pub(crate) mod merge;
+pub(crate) mod mix;
 pub(crate) mod pack;
 pub(crate) mod plan;
 pub(crate) mod report;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Logs(logs::LogsArgs),
     Manual(manual::ManualArgs),
     Merge(merge::MergeArgs),
+    Mix(Box<mix::MixArgs>),
     Pack(pack::PackArgs),
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
@@ -97,6 +99,7 @@ pub(crate) fn dispatch(ui: &Ui, command: &Command, program: Program) -> Result<(
         Command::Logs(args) => logs::logs(args, program),
         Command::Manual(args) => manual::manual(args, program()),
         Command::Merge(args) => merge::merge(ui, args),
+        Command::Mix(args) => mix::mix(ui, args),
         Command::Pack(args) => pack::pack(ui, args),
         Command::Plan(args) => plan::plan(ui, args, program),
         Command::Report(args) => report::report(ui, args),

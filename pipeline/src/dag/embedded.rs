@@ -1,14 +1,13 @@
 //! The pipelines that are compiled into the program, by name.
 
 /// The pipelines that are compiled in.
-const EMBEDDED: [(&str, &str); 7] = [
+const EMBEDDED: [(&str, &str); 6] = [
     ("fineweb_edu", include_str!("../../../configs/pipeline/fineweb_edu.toml")),
     ("fineweb_edu_prepared", include_str!("../../../configs/pipeline/fineweb_edu_prepared.toml")),
     ("rat", include_str!("../../../configs/pipeline/rat.toml")),
     ("sft_narrativeqa", include_str!("../../../configs/pipeline/sft_narrativeqa.toml")),
     ("tiny", include_str!("../../../configs/pipeline/tiny.toml")),
     ("tiny_compare", include_str!("../../../configs/pipeline/tiny_compare.toml")),
-    ("tiny_prepared", include_str!("../../../configs/pipeline/tiny_prepared.toml")),
 ];
 
 /// Returns the text of the pipeline called `name` that is compiled in.

@@ -30,6 +30,7 @@ pub(crate) enum StepKind {
     Generate,
     Import,
     Merge,
+    Mix,
     Pack,
     Sample,
     Score,
@@ -270,6 +271,26 @@ const MERGE: Facts = Facts {
     keys: &[Key::option(key::INPUT, Role::Input), Key::option("name", Role::Setting)],
 };
 
+const MIX: Facts = Facts {
+    name: "mix",
+    version: 1,
+    resumes: true,
+    sharing: Sharing::Nothing,
+    keys: &[
+        Key::option(key::INPUT, Role::Input),
+        Key::option("take", Role::Setting),
+        Key::option("tokens", Role::Setting),
+        Key::option("documents", Role::Setting),
+        Key::option("bytes", Role::Setting),
+        Key::option("max_epochs", Role::Setting),
+        Key::option("seed", Role::Setting),
+        Key::option(key::SPLIT, Role::Setting),
+        Key::option("name", Role::Setting),
+        Key::option("shard_tokens", Role::Setting),
+        Key::option(key::NUM_PROC, Role::Speed),
+    ],
+};
+
 const PACK: Facts = Facts {
     name: "pack",
     version: 2,
@@ -391,6 +412,7 @@ impl StepKind {
             Self::Generate => &GENERATE,
             Self::Import => &IMPORT,
             Self::Merge => &MERGE,
+            Self::Mix => &MIX,
             Self::Pack => &PACK,
             Self::Sample => &SAMPLE,
             Self::Score => &SCORE,
@@ -463,8 +485,8 @@ mod tests {
     use crate::dag::step_key::Spot;
 
     /// Options that the executor gives, so that no step may.
-    const GIVEN: [&str; 10] = [
-        "dry-run", "estimate", "force", "help", "json", "out", "quiet", "resume", "shard",
+    const GIVEN: [&str; 11] = [
+        "dry-run", "estimate", "force", "help", "json", "out", "plan", "quiet", "resume", "shard",
         "version",
     ];
 

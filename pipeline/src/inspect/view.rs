@@ -198,8 +198,6 @@ struct Known<'a> {
 
 /// Returns how many bytes of text a token has; for a pack, in the bins that it was made from.
 fn bytes_per_token(root: &Path, manifest: &Manifest, tokens: u64) -> Option<f64> {
-    let text: u64 =
-        manifest.sources.iter().map(|source| source.text_bytes).fold(0, u64::saturating_add);
     if let Some(base) = &manifest.base {
         let folder = root.join(&base.path);
         let base = Manifest::read(&folder).ok()?;
@@ -210,7 +208,8 @@ fn bytes_per_token(root: &Path, manifest: &Manifest, tokens: u64) -> Option<f64>
         let tokens = tokens.map(|shard| shard.tokens).fold(0, u64::saturating_add);
         return bytes_per_token(&folder, &Manifest { base: None, ..base }, tokens);
     }
-    (text > 0 && tokens > 0).then(|| text as f64 / tokens as f64)
+    let text = manifest.text_bytes()?;
+    (tokens > 0).then(|| text as f64 / tokens as f64)
 }
 
 impl ShardView {

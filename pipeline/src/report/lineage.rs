@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use ratdata_schemas::recipe::{MergedInput, Recipe};
+use ratdata_schemas::recipe::{MergedInput, Mix, Recipe};
 use ratdata_schemas::{Manifest, SplitRecord};
 use serde::Serialize;
 
@@ -49,8 +49,10 @@ pub(crate) fn levels_of(root: &Path, manifest: &Manifest) -> Vec<Vec<Node>> {
         levels.push(vec![artifact(&root, &read)]);
         manifest = read;
     }
-    if let Recipe::Merge(merge) = &manifest.recipe {
-        levels.push(merged(&merge.inputs));
+    match &manifest.recipe {
+        Recipe::Merge(merge) => levels.push(merged(&merge.inputs)),
+        Recipe::Mix(mix) => levels.push(mixed(mix)),
+        _ => {}
     }
     let mut first = sources(&manifest);
     let record = &manifest.tokenizer;
@@ -92,6 +94,28 @@ fn merged(inputs: &[MergedInput]) -> Vec<Node> {
         }
     };
     inputs.iter().map(node).collect()
+}
+
+/// Returns the artifacts that a mix takes documents of.
+fn mixed(mix: &Mix) -> Vec<Node> {
+    if mix.sources.len() > APART {
+        let name = format!("{} artifacts", grouped(mix.sources.len() as u64));
+        return vec![Node::plain("artifact", name, "mixed".into())];
+    }
+    let node = |source: &ratdata_schemas::recipe::MixedSource| {
+        let input = &source.input;
+        let given = |(split, given): (&String, &u64)| {
+            let there = input.documents.get(split).copied().unwrap_or(0);
+            format!("{split}: {} of {} documents", grouped(*given), grouped(there))
+        };
+        Node {
+            kind: "artifact",
+            name: format!("{} → {}, {}", input.recipe, input.name, source.take),
+            about: source.given.iter().map(given).collect::<Vec<_>>().join(", "),
+            settings: settings(&input.recipe),
+        }
+    };
+    mix.sources.iter().map(node).collect()
 }
 
 /// Returns the name of a folder as the user wrote it; for a folder such as `.`, its real name.

@@ -2,13 +2,14 @@
 //! that compares models.
 //!
 //! ```text
-//! lineage.rs, samples.rs, tables.rs, runs.rs   parts of the page about an artifact
+//! lineage.rs, mixture.rs, samples.rs, tables.rs, runs.rs   parts of the page about an artifact
 //! comparison/                                  the page that compares models
 //!   -> page.rs                                 a page of parts, as HTML
 //! ```
 
 mod comparison;
 mod lineage;
+mod mixture;
 mod page;
 mod prepared;
 mod runs;
@@ -27,6 +28,7 @@ use crate::interrupt;
 use crate::preparing::prepare_failure;
 pub(crate) use comparison::{Comparison, NamedFolder, Paper};
 use lineage::{Node, levels_of, name_of};
+use mixture::MixturePart;
 use page::Template;
 use prepared::PreparedPart;
 use ratdata_prepare::Prepared;
@@ -60,6 +62,7 @@ pub(crate) struct Report {
     warnings: Vec<String>,
     levels: Vec<Vec<Node>>,
     splits: Vec<SplitPart>,
+    mixture: Option<MixturePart>,
     sources: Option<SourcesPart>,
     prepared: Option<PreparedPart>,
     runs: Vec<ShownRun>,
@@ -108,6 +111,7 @@ impl Report {
                 .iter()
                 .map(|split| SplitPart::of(split, inspection.vocab_size))
                 .collect(),
+            mixture: manifest.and_then(MixturePart::of),
             sources: manifest.and_then(SourcesPart::of),
             prepared: None,
             warnings: inspection.warnings,
@@ -136,6 +140,7 @@ impl Report {
             warnings,
             levels: Vec::new(),
             splits: Vec::new(),
+            mixture: None,
             sources: None,
             prepared: Some(PreparedPart::of(prepared, &hits)),
             runs: Vec::new(),

@@ -56,7 +56,7 @@ impl BinsSummary {
             })
             .collect();
         let tokens = splits.iter().map(|split| split.tokens).sum();
-        let text_bytes = manifest.sources.iter().map(|source| source.text_bytes).sum::<u64>();
+        let text_bytes = manifest.text_bytes().unwrap_or(0);
         Self {
             out: out.to_owned(),
             tokenizer: manifest.tokenizer.name.clone(),
@@ -71,6 +71,11 @@ impl BinsSummary {
             seconds,
             slow_paths: None,
         }
+    }
+
+    /// Returns how many tokens there are.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     /// Adds what took slow paths.
@@ -97,7 +102,7 @@ impl fmt::Display for BinsSummary {
                 sized(split.bytes)
             )?;
         }
-        // Of bins that another tool wrote nobody knows how long the text was.
+        // Of bins that another tool wrote, and of a mix, nobody knows how long the text was.
         if self.text_bytes > 0 {
             let text = sized(self.text_bytes);
             write!(f, "{text} of text, {:.3} bytes a token, ", self.bytes_per_token)?;

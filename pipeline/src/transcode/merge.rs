@@ -12,7 +12,7 @@ use ratdata_schemas::recipe::{Merge, MergedInput, Recipe};
 use ratdata_schemas::{
     ArtifactInput, ArtifactInputError, ArtifactJob, BinSet, FORMAT_VERSION, FileRecord, Finished,
     Manifest, Opened, PayloadFile, PlainName, Shard, ShardRecord, SplitRecord, Workspace,
-    difference, manifest_checksum,
+    difference, merged_input,
 };
 
 use serde_json::json;
@@ -143,23 +143,8 @@ fn inputs_of(
     roots: &[PathBuf],
     manifests: &[Manifest],
 ) -> Result<Vec<MergedInput>, TranscodeError> {
-    let mut inputs = Vec::new();
-    for (root, manifest) in roots.iter().zip(manifests) {
-        let documents = |split: &SplitRecord| match split {
-            SplitRecord::Shards { shards } => shards.iter().map(|shard| shard.documents).sum(),
-            _ => 0,
-        };
-        let counted =
-            manifest.splits.iter().map(|(name, split)| (name.to_string(), documents(split)));
-        inputs.push(MergedInput {
-            manifest: manifest_checksum(root)?,
-            name: manifest.name.to_string(),
-            sources: manifest.sources.len(),
-            documents: counted.collect(),
-            recipe: manifest.recipe.clone(),
-        });
-    }
-    Ok(inputs)
+    let inputs = roots.iter().zip(manifests).map(|(root, manifest)| merged_input(root, manifest));
+    Ok(inputs.collect::<Result<_, _>>()?)
 }
 
 fn check_alike(

@@ -5,12 +5,14 @@
 //!        -> Sft        sft.rs        with its Task (task.rs), whose prompts are Templates (template.rs)
 //!        -> Pack       pack.rs
 //!        -> Merge      here          with the recipes of its inputs
+//!        -> Mix        here          with the recipes of its sources, and Amounts (amount.rs)
 //!        -> Import     import.rs
 //! manifest of format 1 -> Recipe     format_1.rs
 //! ```
 //!
 //! A manifest stores its recipe under `recipe`, tagged by `kind`. A path in a recipe is never absolute.
 
+mod amount;
 mod date;
 mod format_1;
 mod import;
@@ -27,7 +29,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
+use crate::plain_name::PlainName;
 
+pub use amount::{Amount, AmountError, MOST_EPOCHS, Take, count};
 pub use date::Date;
 pub(crate) use format_1::recipe_of_format_1;
 pub use import::{Import, ImportLayout};
@@ -49,6 +53,8 @@ pub enum Recipe {
     Pack(Pack),
     /// Artifacts of token bins became one.
     Merge(Merge),
+    /// Documents of artifacts of token bins became one, by budgets.
+    Mix(Mix),
     /// Token bins of another tool became an artifact.
     Import(Import),
 }
@@ -77,6 +83,37 @@ pub struct MergedInput {
     pub recipe: Recipe,
 }
 
+/// The settings of a mix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mix {
+    /// The split that the amounts are about; every other split has each document once.
+    pub split: PlainName,
+    /// The seed of the documents' order, and of the choice among them.
+    pub seed: u64,
+    /// How much all sources give together; none if each source says its own amount, or if the sources
+    /// with a weight give as much as they can.
+    pub total: Option<Amount>,
+    /// How often a document may come where its source was not asked for epochs.
+    pub max_epochs: f64,
+    /// About how many tokens a shard has.
+    pub shard_tokens: u64,
+    /// The artifacts, in the order in which they were named.
+    pub sources: Vec<MixedSource>,
+}
+
+/// What a mix records of one artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MixedSource {
+    /// The artifact.
+    pub input: MergedInput,
+    /// How much of it was asked for.
+    pub take: Take,
+    /// How many documents it gives to each split. If there are more than it has, some come again.
+    pub given: BTreeMap<String, u64>,
+}
+
 impl Recipe {
     /// Returns the name of the step, which is the name of its command.
     pub fn kind(&self) -> &'static str {
@@ -85,7 +122,24 @@ impl Recipe {
             Self::Sft(_) => "sft",
             Self::Pack(_) => "pack",
             Self::Merge(_) => "merge",
+            Self::Mix(_) => "mix",
             Self::Import(_) => "import",
+        }
+    }
+
+    /// Returns whether every document of the sources is in the artifact once, as far as it is known.
+    pub fn takes_all(&self) -> bool {
+        match self {
+            Self::Merge(merge) => merge.inputs.iter().all(|input| input.recipe.takes_all()),
+            Self::Mix(mix) => mix.sources.iter().all(|source| {
+                let input = &source.input;
+                input.recipe.takes_all()
+                    && input
+                        .documents
+                        .iter()
+                        .all(|(split, all)| source.given.get(split) == Some(all))
+            }),
+            Self::Tokenize(_) | Self::Sft(_) | Self::Pack(_) | Self::Import(_) => true,
         }
     }
 }

@@ -1,13 +1,20 @@
 //! Traces a document of an artifact to its file and row, by the recorded order alone.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use ratdata_schemas::recipe::{MergedInput, Recipe, Sft, Tokenize};
+use ratdata_schemas::draw::MixOrder;
+use ratdata_schemas::recipe::{MergedInput, Mix, Recipe, Sft, Tokenize};
 use ratdata_schemas::{Manifest, ShardRecord, SourceRecord, SplitRecord, narrow};
 use thiserror::Error;
 
 use super::examples::Examples;
+use super::mixed::Mixed;
 use crate::corpus::{split_rows, val_count};
+
+/// The most documents of an artifact whose order is drawn again, where the artifact itself is not there:
+/// a gigabyte of it, whatever a manifest says.
+const MOST_DRAWN: u64 = 1 << 28;
 
 /// Where a document came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +96,8 @@ enum RunOrder {
     Rows(Vec<u32>),
     /// Examples of instruction data.
     Examples(Examples),
+    /// Documents of several artifacts.
+    Mixed(Mixed<SplitProvenance>),
 }
 
 impl SplitProvenance {
@@ -122,8 +131,9 @@ impl SplitProvenance {
             Recipe::Tokenize(config) => self.append_tokenized(config, sources, split, found),
             Recipe::Sft(sft) => self.append_examples(sft, sources, split, found),
             Recipe::Merge(merge) => self.append_merged(&merge.inputs, sources, split, found),
+            Recipe::Mix(mix) => self.append_mixed(mix, sources, split, found),
             Recipe::Pack(_) | Recipe::Import(_) => {
-                Err(unknown("neither `tokenize`, `sft` nor `merge` made them".into()))
+                Err(unknown("`tokenize`, `sft`, `merge` or `mix` did not make them".into()))
             }
         }
     }
@@ -215,6 +225,58 @@ impl SplitProvenance {
         Ok(())
     }
 
+    /// Appends the documents of a mix: those of each artifact first, then which of them is where.
+    fn append_mixed(
+        &mut self,
+        mix: &Mix,
+        mut sources: &[SourceRecord],
+        split: &str,
+        found: u64,
+    ) -> Result<(), ProvenanceError> {
+        let of = |counts: &BTreeMap<String, u64>| counts.get(split).copied().unwrap_or(0);
+        let sizes =
+            mix.sources.iter().map(|source| (of(&source.input.documents), of(&source.given)));
+        let sizes: Vec<(u64, u64)> = sizes.collect();
+        let order = MixOrder::new(&sizes, mix.seed)
+            .ok_or_else(|| unknown("the mix takes documents of artifacts that have none".into()))?;
+        if order.len() != found {
+            let (split, expected) = (split.to_owned(), order.len());
+            return Err(ProvenanceError::Count { split, expected, found });
+        }
+        let (before, run) = (self.sources.len(), self.runs.len());
+        let mut parts = Vec::with_capacity(mix.sources.len());
+        let mut files = 0;
+        for (source, (documents, _)) in mix.sources.iter().zip(sizes) {
+            let (own, others) = sources
+                .split_at_checked(source.input.sources)
+                .ok_or_else(|| unknown("the manifest has fewer sources than were mixed".into()))?;
+            sources = others;
+            // The artifact may have many more documents than the mix takes of it.
+            let mut part = Self { most: self.most.max(MOST_DRAWN), ..Self::default() };
+            if source.input.documents.contains_key(split) {
+                let appended = part.append(&source.input.recipe, own, split, documents);
+                appended.map_err(|wrong| match wrong {
+                    ProvenanceError::Rows { .. } => {
+                        unknown("it was mixed of too many documents".into())
+                    }
+                    wrong => wrong,
+                })?;
+            } else {
+                part.sources.extend(own.iter().map(|_| SourceDocuments::default()));
+            }
+            for of_part in &part.sources {
+                let job = of_part.job.map(|job| self.jobs.len() + job);
+                let run = of_part.run.map(|_| run);
+                self.sources.push(SourceDocuments { documents: of_part.documents, run, job });
+            }
+            self.jobs.extend(part.jobs.iter().cloned());
+            files += part.sources.len();
+            parts.push((files - part.sources.len(), part));
+        }
+        self.push(before, found, RunOrder::Mixed(Mixed::new(order, parts)));
+        Ok(())
+    }
+
     fn push(&mut self, sources: usize, documents: u64, order: RunOrder) {
         self.runs.push(DocumentRun { first: self.total, sources, order });
         self.total = self.total.saturating_add(documents);
@@ -236,18 +298,31 @@ impl SplitProvenance {
                 let source = sources + found.source;
                 Some(Provenance { source, document: found.row, answer: Some(found.answer) })
             }
+            RunOrder::Mixed(mixed) => {
+                let (files, part, row) = mixed.find(within)?;
+                let found = part.locate(row)?;
+                Some(Provenance { source: sources + files + found.source, ..found })
+            }
         }
     }
 
     /// Returns the documents of a tokenized source as `(document of the split, document of the
     /// file)`.
-    pub fn of_source(&self, source: usize) -> impl Iterator<Item = (u64, u32)> + '_ {
-        let run = self.sources[source].run.map(|run| &self.runs[run]);
-        let rows = run.and_then(|run| match &run.order {
-            RunOrder::Rows(rows) => Some((run.first.., rows)),
-            RunOrder::Examples(_) => None,
-        });
-        rows.into_iter().flat_map(|(places, rows)| places.zip(rows.iter().copied()))
+    pub fn of_source(&self, source: usize) -> Box<dyn Iterator<Item = (u64, u32)> + '_> {
+        let Some(run) = self.sources[source].run.map(|run| &self.runs[run]) else {
+            return Box::new(std::iter::empty());
+        };
+        match &run.order {
+            RunOrder::Rows(rows) => Box::new((run.first..).zip(rows.iter().copied())),
+            RunOrder::Examples(_) => Box::new(std::iter::empty()),
+            RunOrder::Mixed(mixed) => {
+                let places = run.first..run.first + mixed.len();
+                Box::new(places.filter_map(move |place| {
+                    let found = self.locate(place).filter(|found| found.source == source)?;
+                    Some((place, found.document))
+                }))
+            }
+        }
     }
 
     /// Returns how many documents a source has in all splits.
@@ -279,8 +354,8 @@ fn unknown(reason: String) -> ProvenanceError {
 
 #[cfg(test)]
 mod tests {
-    use ratdata_schemas::Checksum;
-    use ratdata_schemas::recipe::Merge;
+    use ratdata_schemas::recipe::{Merge, MixedSource, Take};
+    use ratdata_schemas::{Checksum, PlainName};
 
     use super::*;
 
@@ -342,6 +417,48 @@ mod tests {
         assert_eq!(provenance.locate(3), Some(at(0, 3)));
         assert_eq!(provenance.locate(5), Some(at(1, 1)));
         assert_eq!(provenance.locate(6), Some(at(2, 0)));
+    }
+
+    fn mixed(documents: u64, given: u64, sources: usize, recipe: Recipe) -> MixedSource {
+        let given = [("train".into(), given)].into();
+        MixedSource { input: input(documents, sources, recipe), take: Take::Epochs(1.0), given }
+    }
+
+    fn mix(sources: Vec<MixedSource>) -> Recipe {
+        Recipe::Mix(Mix {
+            split: PlainName::near("train"),
+            seed: 7,
+            total: None,
+            max_epochs: 1.0,
+            shard_tokens: 1,
+            sources,
+        })
+    }
+
+    #[test]
+    fn a_document_is_found_through_a_mix_and_one_that_comes_twice_is_found_twice() {
+        let inner = merge(vec![input(2, 1, recipe()), input(1, 1, recipe())]);
+        let outer = mix(vec![mixed(4, 8, 1, recipe()), mixed(3, 2, 2, inner)]);
+        let mut provenance = SplitProvenance { most: 10, ..SplitProvenance::default() };
+
+        provenance.append(&outer, &[source(4), source(2), source(1)], "train", 10).unwrap();
+
+        let found: Vec<Provenance> = (0..10).map(|at| provenance.locate(at).unwrap()).collect();
+        for document in 0..4 {
+            let times = found.iter().filter(|&&found| found == at(0, document)).count();
+            assert_eq!(times, 2, "{document}: {found:?}");
+        }
+        let of_merged: Vec<_> = found.iter().filter(|found| found.source > 0).collect();
+        assert_eq!(of_merged.len(), 2);
+        assert_ne!(of_merged[0], of_merged[1]);
+        for number in 0..3 {
+            for (place, document) in provenance.of_source(number) {
+                assert_eq!(provenance.locate(place), Some(at(number, document)));
+            }
+        }
+        let all: usize = (0..3).map(|number| provenance.of_source(number).count()).sum();
+        assert_eq!((all, provenance.locate(10)), (10, None));
+        assert!((0..3).all(|number| provenance.job(number).is_some()));
     }
 
     #[test]
