@@ -4,7 +4,7 @@
 //! FailureKind   failure_kind.rs   why a program ends early, and its exit status
 //! interrupt     interrupt.rs      Ctrl-C and SIGTERM, and the flag that work checks
 //! BoundedMemory memory.rs         the end of a program that gets no more memory
-//! grouped       quantity.rs       numbers and sizes as people read them
+//! grouped       quantity.rs       numbers, sizes and times as people read them
 //! EXPERIMENTS   experiments.rs    the experiments that are compiled in, by name
 //! Plot          plot.rs           lines and bars on a canvas
 //!               plot_svg.rs       the same as an SVG file
@@ -22,4 +22,4 @@ pub use experiments::{EXPERIMENTS, experiment, experiment_name};
 pub use failure_kind::FailureKind;
 pub use memory::BoundedMemory;
 pub use plot::{Plot, Scale, Series, amount};
-pub use quantity::{grouped, sized, sized_f};
+pub use quantity::{grouped, lasting, sized, sized_f};

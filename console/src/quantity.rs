@@ -1,4 +1,4 @@
-//! Numbers as people read them: commas between thousands, bytes with a decimal unit.
+//! Numbers as people read them: commas between thousands, bytes with a decimal unit, times in the unit that fits.
 
 /// Writes a number with commas between its thousands.
 pub fn grouped(number: u64) -> String {
@@ -29,9 +29,38 @@ pub fn sized_f(bytes: f64) -> String {
     if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
+/// Writes how long something takes, in the unit that leaves a number from one on.
+pub fn lasting(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 1.0 => "less than a second".into(),
+        seconds if seconds < 99.5 => format!("{seconds:.0} s"),
+        seconds if seconds < 99.5 * 60.0 => format!("{:.1} minutes", seconds / 60.0),
+        seconds if seconds < 48.0 * 3600.0 => format!("{:.1} hours", seconds / 3600.0),
+        seconds => format!("{:.1} days", seconds / 86400.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_the_unit_that_fits() {
+        let times = [0.0, 0.99, 1.0, 12.4, 99.4, 99.6, 3600.0, 7200.0, 200_000.0];
+
+        let expected = [
+            "less than a second",
+            "less than a second",
+            "1 s",
+            "12 s",
+            "99 s",
+            "1.7 minutes",
+            "60.0 minutes",
+            "2.0 hours",
+            "2.3 days",
+        ];
+        assert_eq!(times.map(lasting), expected);
+    }
 
     #[test]
     fn commas_stand_between_thousands_alone() {

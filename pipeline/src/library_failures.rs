@@ -1,5 +1,6 @@
 //! The errors of libraries as failures of commands: each gets its exit status.
 
+use ratdata_objects::ObjectError;
 use ratdata_schemas::{ArtifactError, ArtifactInputError};
 use ratdata_tokenize::hub::HubError;
 use ratdata_tokenize::mix::MixError;
@@ -7,6 +8,16 @@ use ratdata_tokenize::pack::PackError;
 
 use crate::failure::{Failure, Kind};
 use crate::transcode::TranscodeError;
+
+/// Tells why an object store could not be read or written.
+pub(crate) fn object_failure(wrong: &ObjectError) -> Failure {
+    let kind = match wrong {
+        ObjectError::Interrupted => Kind::Interrupted,
+        wrong if wrong.is_usage() => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, wrong).hinted(wrong.hint())
+}
 
 /// Tells why something could not be had from the hub.
 pub(crate) fn hub_failure(wrong: &HubError) -> Failure {

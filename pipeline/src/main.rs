@@ -23,6 +23,8 @@ mod progress;
 mod progress_line;
 mod report;
 mod store;
+mod stored_artifact;
+mod stored_output;
 mod summary;
 mod trainer;
 mod transcode;
@@ -32,7 +34,7 @@ mod watcher;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use ratdata_console::BoundedMemory;
 
 use crate::cli::Cli;
@@ -45,12 +47,13 @@ static MEMORY: BoundedMemory = BoundedMemory;
 fn main() -> ExitCode {
     // Without the handler a limit on files ends the program, which every writer survives.
     drop(ratdata_schemas::tell_file_limit());
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(usage) => return report_usage(&Ui::new(false, false), &usage),
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet);
     interrupt::watch();
+    ratdata_objects::stop_on(interrupt::flag());
     commands::dispatch(&ui, &cli.command, Cli::command).map_or_else(
         |failure| {
             ui.failure(&failure);

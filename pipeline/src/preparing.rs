@@ -8,7 +8,7 @@ use ratdata_prepare::{Decide, Job, JobSettings, Outcome, PrepareError, Progress,
 use ratdata_tokenize::hub::{resolve_sample, resolve_splits};
 use serde_json::Value;
 
-use crate::arguments::{RowsArgs, tell_left_out};
+use crate::arguments::{Inputs, RowsArgs, tell_left_out};
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::hub_failure;
@@ -35,7 +35,8 @@ impl Preparing<'_> {
     pub(crate) fn estimate<D: Decide>(&self, decide: &D) -> Result<(), Failure> {
         let bars = FetchBars::new(self.ui);
         let (args, stop) = (self.args, interrupt::flag());
-        let found = resolve_sample(&args.input, args.split_files, &bars);
+        let input = Inputs::take(self.ui, &args.input)?;
+        let found = resolve_sample(&input.named, args.split_files, &bars);
         let found = found.map_err(|wrong| hub_failure(&wrong))?;
         tell_left_out(self.ui, &found.left);
         let threads = threads_of(args.num_proc);
@@ -52,7 +53,8 @@ impl Preparing<'_> {
         interrupt::end_promptly(self.ui, prepare_failure(&PrepareError::Interrupted));
         let bars = FetchBars::new(self.ui);
         let (args, stop) = (self.args, interrupt::flag());
-        let found = resolve_splits(&args.input, args.split_files, &bars);
+        let input = Inputs::take(self.ui, &args.input)?;
+        let found = resolve_splits(&input.named, args.split_files, &bars);
         let found = found.map_err(|wrong| hub_failure(&wrong))?;
         tell_left_out(self.ui, &found.left);
         let begun = Instant::now();
@@ -96,16 +98,19 @@ impl Preparing<'_> {
     fn watch<T>(&self, progress: &Progress, work: impl FnOnce() -> T) -> T {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProgressLine::new(self.ui, "bytes").watch(work, |seconds| {
-            let done = load(&progress.input_bytes) + load(&progress.input_bytes_before);
+            let before = load(&progress.input_bytes_before);
+            let done = load(&progress.input_bytes) + before;
             let all = load(&progress.input_bytes_all).max(done);
             let stage = progress.stage.lock().map(|stage| *stage).unwrap_or_default();
+            let reached = Reached { done, all };
+            let left = reached.time_left(before, seconds);
             let words = format!(
-                "{stage}: {}/s of input, {} rows, {} kept",
+                "{stage}: {left}{}/s of input, {} rows, {} kept",
                 sized_f(load(&progress.input_bytes) as f64 / seconds.max(1e-9)),
                 grouped(load(&progress.rows)),
                 grouped(load(&progress.kept)),
             );
-            (Reached { done, all }, words)
+            (reached, words)
         })
     }
 }

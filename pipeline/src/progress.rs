@@ -41,25 +41,19 @@ impl<'a> JobProgress<'a> {
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> T {
         ProgressLine::new(self.ui, "bytes").watch(work, |seconds| {
             let bytes = &self.progress.input_bytes_done;
-            let before = &self.progress.input_bytes_before;
-            let done = bytes.load(Ordering::Relaxed) + before.load(Ordering::Relaxed);
-            (Reached { done, all: self.input_bytes }, self.line(seconds))
+            let before = self.progress.input_bytes_before.load(Ordering::Relaxed);
+            let done = bytes.load(Ordering::Relaxed) + before;
+            let reached = Reached { done, all: self.input_bytes };
+            let line = self.line(&reached.time_left(before, seconds), seconds);
+            (reached, line)
         })
     }
 
     /// The time left by the bytes of input, of which this run's alone tell how fast it is, files,
     /// rates, tokens and documents: first what is asked for most.
-    fn line(&self, seconds: f64) -> String {
+    fn line(&self, left: &str, seconds: f64) -> String {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let rate = |count: u64| count as f64 / seconds.max(1e-9);
-        let input_done = load(&self.progress.input_bytes_done);
-        let left = if input_done == 0 {
-            String::new()
-        } else {
-            let passed = input_done + load(&self.progress.input_bytes_before);
-            let left = seconds * self.input_bytes.saturating_sub(passed) as f64 / input_done as f64;
-            format!("{left:.0} s left, ")
-        };
         format!(
             "{left}{}/{} files, {}/s, {:.1} M tokens/s, {} tokens, {} documents",
             load(&self.progress.files_done),

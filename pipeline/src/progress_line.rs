@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratdata_console::lasting;
 use ratdata_schemas::ProgressFile;
 
 use crate::ui::Ui;
@@ -28,6 +29,20 @@ pub(crate) struct ProgressLine<'a> {
 pub(crate) struct Reached {
     pub(crate) done: u64,
     pub(crate) all: u64,
+}
+
+impl Reached {
+    /// Returns the time that is left, with a comma: as this run, which began at `before`, did its part in so many
+    /// seconds. Nothing where it has done nothing yet.
+    pub(crate) fn time_left(&self, before: u64, seconds: f64) -> String {
+        match self.done.saturating_sub(before) {
+            0 => String::new(),
+            own => {
+                let left = seconds * self.all.saturating_sub(self.done) as f64 / own as f64;
+                format!("{} left, ", lasting(left))
+            }
+        }
+    }
 }
 
 impl<'a> ProgressLine<'a> {
@@ -82,5 +97,19 @@ impl<'a> ProgressLine<'a> {
     /// Removes the line.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_told_by_what_this_run_has_done() {
+        let left = |done, before| Reached { done, all: 1000 }.time_left(before, 10.0);
+
+        assert_eq!(left(500, 500), "", "nothing of it was done by this run");
+        assert_eq!(left(500, 400), "50 s left, ");
+        assert_eq!(left(1000, 0), "less than a second left, ");
     }
 }

@@ -42,6 +42,7 @@ fn crates_depend_in_one_direction() {
 
     let allowed = BTreeSet::from([
         ("ratdata", "ratdata-console"),
+        ("ratdata", "ratdata-objects"),
         ("ratdata", "ratdata-prepare"),
         ("ratdata", "ratdata-schemas"),
         ("ratdata", "ratdata-score"),
@@ -54,6 +55,7 @@ fn crates_depend_in_one_direction() {
         ("ratdata-serve", "ratdata-schemas"),
         ("ratdata-serve", "ratdata-tokenize"),
         ("ratdata-tests", "ratdata-schemas"),
+        ("ratdata-tokenize", "ratdata-objects"),
         ("ratdata-tokenize", "ratdata-schemas"),
         ("ratdata-train", "ratdata-console"),
         ("ratdata-train", "ratdata-gpu"),
@@ -148,10 +150,11 @@ fn the_trainer_links_no_text_library_and_data_work_no_trainer() {
 
 /// The circles of modules that stand today, by crate. The list only gets shorter: a circle that is
 /// gone leaves it, and a new circle is not written into it but opened.
-const CIRCLES: [(&str, &[&str]); 11] = [
+const CIRCLES: [(&str, &[&str]); 12] = [
     ("console", &[]),
     ("fuzz", &[]),
     ("gpu", &[]),
+    ("objects", &[]),
     ("pipeline", &[]),
     ("prepare", &[]),
     ("python", &[]),

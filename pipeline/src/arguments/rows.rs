@@ -13,7 +13,8 @@ use crate::number::thread_count;
 /// Options of every command that takes rows and gives rows.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RowsArgs {
-    /// Files, folders, patterns, or `hf://datasets/OWNER/NAME[@REV]/PATH`
+    /// Files, folders, patterns, `s3://`, `gs://`, `az://` or `https://` addresses, `-` for standard input, or
+    /// `hf://datasets/OWNER/NAME[@REV]/PATH`
     #[arg(value_name = "PATH", required = true)]
     pub(crate) input: Vec<String>,
 

@@ -1,7 +1,7 @@
 //! `ratdata export`: an artifact in the layout of another tool.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ratdata_console::sized;
 use ratdata_schemas::{Carried, Manifest, Semantics, SplitRecord, TokenId};
@@ -14,6 +14,8 @@ use crate::inspect::find_tokenizer;
 use crate::interrupt;
 use crate::library_failures::transcode_failure;
 use crate::progress::FetchBars;
+use crate::stored_artifact::folder_of;
+use crate::stored_output::StoredOutput;
 use crate::transcode::{self, ExportJob, ExportLayout, Exported, ExportedFile};
 use crate::ui::Ui;
 
@@ -25,7 +27,7 @@ use crate::ui::Ui;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExportArgs {
-    /// The artifact: the folder that holds `manifest.json`
+    /// The artifact: the folder that holds `manifest.json`, or its address such as `s3://BUCKET/tokens`
     #[arg(value_name = "ARTIFACT", value_hint = clap::ValueHint::DirPath)]
     artifact: PathBuf,
 
@@ -33,7 +35,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_enum, value_name = "LAYOUT")]
     to: ExportLayout,
 
-    /// The folder to write into
+    /// The folder to write into, or a prefix such as `s3://BUCKET/megatron`
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
@@ -65,12 +67,18 @@ Examples:
 
 /// Runs the command.
 pub(crate) fn export(ui: &Ui, args: &ExportArgs) -> Result<(), Failure> {
+    let stored = StoredOutput::of(&args.out, args.force)?;
+    let out = stored.as_ref().map_or(&*args.out, StoredOutput::folder);
+    let exported = make(ui, args, out)?;
+    stored.as_ref().map_or(Ok(()), StoredOutput::send)?;
     // Last of all, so that whoever is killed before gives the same command again.
-    make(ui, args)?.finish().map_err(|wrong| transcode_failure(&wrong))
+    exported.finish().map_err(|wrong| transcode_failure(&wrong))?;
+    stored.map_or(Ok(()), StoredOutput::end)
 }
 
-/// Makes the files and tells of them.
-fn make(ui: &Ui, args: &ExportArgs) -> Result<Exported, Failure> {
+/// Makes the files in a folder and tells of them.
+fn make(ui: &Ui, args: &ExportArgs, out: &Path) -> Result<Exported, Failure> {
+    let args = &ExportArgs { artifact: folder_of(ui, &args.artifact)?, ..args.clone() };
     let manifest =
         Manifest::read(&args.artifact).map_err(|wrong| transcode_failure(&wrong.into()))?;
     let splits: Vec<String> = match &args.split {
@@ -85,7 +93,7 @@ fn make(ui: &Ui, args: &ExportArgs) -> Result<Exported, Failure> {
         root: &args.artifact,
         manifest: &manifest,
         to: args.to,
-        out: &args.out,
+        out,
         link: !args.copy,
         force: args.force,
         eos: args.eos.or(manifest.tokenizer.eos),

@@ -10,6 +10,7 @@ use crate::inspect::{
     Asked, Subject, find_tokenizer, inspect as look, inspect_checkpoint, missing_tokenizer, texts,
 };
 use crate::number::{length, whole};
+use crate::stored_artifact::folder_of;
 use crate::ui::Ui;
 
 /// Look at an artifact, a token bin, or a checkpoint
@@ -19,7 +20,8 @@ use crate::ui::Ui;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// An artifact folder or one of its files, a headerless .bin, a pair of row files, or a checkpoint
+    /// An artifact folder or one of its files, an artifact's address such as `s3://BUCKET/tokens`, a headerless .bin, a
+    /// pair of row files, or a checkpoint
     path: PathBuf,
 
     /// Show N documents or rows as text [default: 2 of instruction data, otherwise none]
@@ -59,7 +61,7 @@ Examples:
 
 /// Runs the command.
 pub(crate) fn inspect(ui: &Ui, args: &InspectArgs) -> Result<(), Failure> {
-    let path = &args.path;
+    let path = &folder_of(ui, &args.path)?;
     if !path.exists() {
         return Err(Failure::message(Kind::Failed, format!("{}: not there", path.display())));
     }

@@ -8,7 +8,7 @@ use ratdata_tokenize::Share;
 use crate::arguments::{PipelineArgs, Program};
 use crate::executor::local::{self, Limits};
 use crate::executor::run::Run;
-use crate::executor::slurm;
+use crate::executor::{kubernetes, slurm};
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::number::{jobs, thread_count};
@@ -47,7 +47,8 @@ const EXAMPLES: &str = "\
 Examples:
   ratdata run tiny
   ratdata run pipeline.toml packed --set steps.packed.seq_len=2048
-  ratdata run pipeline.toml --executor slurm";
+  ratdata run pipeline.toml --executor slurm
+  ratdata run pipeline.toml --executor kubernetes";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum ExecutorArg {
@@ -55,20 +56,34 @@ enum ExecutorArg {
     Local,
     /// Jobs of a Slurm cluster
     Slurm,
+    /// Jobs of Kubernetes, written as YAML with a script that applies them
+    Kubernetes,
 }
 
 /// Runs the command.
 pub(crate) fn run(ui: &Ui, args: &RunArgs, program: Program) -> Result<(), Failure> {
-    if args.executor == ExecutorArg::Slurm && args.shard.is_some() {
-        let message =
-            "`--shard` is what a cluster's tasks are given, so `--executor slurm` takes none";
-        return Err(Failure::message(Kind::Usage, message)
-            .hinted(Some("`executor.slurm.array` in the pipeline says how many tasks there are")));
+    let cluster = match args.executor {
+        ExecutorArg::Local => None,
+        ExecutorArg::Slurm => Some("slurm"),
+        ExecutorArg::Kubernetes => Some("kubernetes"),
+    };
+    if let (Some(name), Some(_)) = (cluster, args.shard) {
+        let message = format!(
+            "`--shard` is what a cluster's tasks are given, so `--executor {name}` takes none"
+        );
+        return Err(Failure::message(Kind::Usage, message).hinted(Some(format!(
+            "`executor.{name}.array` in the pipeline says how many tasks there are"
+        ))));
     }
     let (pipeline, store, plan) = args.pipeline.plan(ui, program)?;
     let run = Run::begin(ui, &pipeline, &plan, &store)?;
     if args.executor == ExecutorArg::Slurm {
         let totals = slurm::submit(&run, &args.pipeline.repeated())?;
+        return run.end(totals);
+    }
+    if args.executor == ExecutorArg::Kubernetes {
+        let (totals, written) = kubernetes::write(&run, &args.pipeline.repeated())?;
+        ui.emit(&written)?;
         return run.end(totals);
     }
     let jobs = args.jobs.map_or(usize::MAX, NonZeroUsize::get);

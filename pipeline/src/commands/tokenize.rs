@@ -15,7 +15,7 @@ use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
 use ratdata_tokenize::source::{SourceFile, SplitFiles};
 use ratdata_tokenize::tokenizer::Tokenizer;
 
-use crate::arguments::{tell_left_out, tokenizer};
+use crate::arguments::{Inputs, tell_left_out, tokenizer};
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::hub_failure;
@@ -43,7 +43,8 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, default_value = "llama", value_name = "PATH|HUB_ID|ALIAS")]
     tokenizer: String,
 
-    /// Files, folders, patterns, or `hf://datasets/OWNER/NAME[@REV]/PATH` [default: FineWeb-Edu `sample-100BT`]
+    /// Files, folders, patterns, `s3://`, `gs://`, `az://` or `https://` addresses, `-` for standard input, or
+    /// `hf://datasets/OWNER/NAME[@REV]/PATH` [default: FineWeb-Edu `sample-100BT`]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     input: Vec<String>,
 
@@ -52,7 +53,7 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_enum, default_value_t = SplitFiles::Train)]
     split_files: SplitFiles,
 
-    /// The folder that becomes the artifact
+    /// The folder that becomes the artifact, or a prefix such as `s3://BUCKET/tokens`
     #[arg(long, default_value = "data/tokens", value_name = "DIR")]
     out: PathBuf,
 
@@ -127,7 +128,9 @@ const EXAMPLES: &str = "\
 Examples:
   ratdata tokenize
   ratdata tokenize --tokenizer gpt2 --input corpus/*.parquet --out data/tokens
-  ratdata tokenize --input notes.jsonl.gz --text-column body --val-fraction 0.01 --estimate";
+  ratdata tokenize --input notes.jsonl.gz --text-column body --val-fraction 0.01 --estimate
+  ratdata tokenize --input 's3://corpora/web/*.parquet' --out s3://corpora/tokens
+  zcat notes.jsonl.gz | ratdata tokenize --input - --out data/notes";
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -180,9 +183,10 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let config = args.config(name);
     let threads = threads_of(args.num_proc);
     let take = config.split_files;
+    let input = Inputs::take(ui, &args.input)?;
     if args.estimate {
         let found =
-            resolve_sample(&args.input, take, &bars).map_err(|wrong| hub_failure(&wrong))?;
+            resolve_sample(&input.named, take, &bars).map_err(|wrong| hub_failure(&wrong))?;
         tell_left_out(ui, &found.left);
         let estimate =
             corpus::estimate(&config, &tokenizer, &found.files, threads, interrupt::flag())
@@ -190,10 +194,10 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
         return ui.emit(&EstimateSummary(estimate));
     }
     let inputs = match config.limit_docs {
-        None => resolve_splits(&args.input, take, &bars),
+        None => resolve_splits(&input.named, take, &bars),
         Some(limit) => {
             let count = |file: &SourceFile, most| count_documents(&config, &tokenizer, file, most);
-            resolve_until(&args.input, take, limit, &count, &bars)
+            resolve_until(&input.named, take, limit, &count, &bars)
         }
     };
     let inputs = inputs.map_err(|wrong| hub_failure(&wrong))?;
@@ -291,6 +295,7 @@ fn tell_rows(ui: &Ui, rows: &RowCounter, what: &str) {
 fn job_failure(wrong: &JobError) -> Failure {
     let kind = match wrong {
         JobError::Interrupted => Kind::Interrupted,
+        JobError::Object(wrong) if wrong.is_usage() => Kind::Usage,
         JobError::Width { .. }
         | JobError::NoSpecial { .. }
         | JobError::UnknownToken { .. }

@@ -14,6 +14,7 @@ use crate::failure::{Failure, Kind};
 use crate::inspect::{find_sources, find_tokenizer, open_bins, rows_failure};
 use crate::interrupt;
 use crate::number::{column, length, whole};
+use crate::stored_artifact::folder_of;
 use crate::trainer::{Drawn, draws};
 use crate::ui::Ui;
 
@@ -24,7 +25,8 @@ use crate::ui::Ui;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TraceArgs {
-    /// The artifact folder: token bins, rows or a pack; with `--iteration`, a training run's
+    /// The artifact folder or its address such as `s3://BUCKET/tokens`: token bins, rows or a pack; with
+    /// `--iteration`, a training run's
     path: PathBuf,
 
     /// The place of a token in the split's stream
@@ -115,6 +117,7 @@ struct Iteration(Vec<Traced>);
 
 /// Runs the command.
 pub(crate) fn trace(ui: &Ui, args: &TraceArgs) -> Result<(), Failure> {
+    let args = &TraceArgs { path: folder_of(ui, &args.path)?, ..args.clone() };
     if let Some(iteration) = args.iteration {
         let drawn = draws(ui, &args.path, iteration)?.into_iter();
         let spots = drawn.map(|Drawn { path, split, row, first_token }| {

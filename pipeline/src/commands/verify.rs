@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, Kind};
 use crate::inspect::{find_sources, find_tokenizer};
 use crate::interrupt;
+use crate::stored_artifact::folder_of;
 use crate::ui::Ui;
 use crate::verify::{
     Compared, Ended, Offence, Portion, Portions, Proof, Retokenize, prove, retokenize, state_of,
@@ -29,7 +30,7 @@ use crate::verify::{
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyArgs {
-    /// The artifact folder
+    /// The artifact folder, or its address such as `s3://BUCKET/tokens`
     path: PathBuf,
 
     /// Encode this share of the documents again, such as `0.1%` or `0.001`
@@ -91,6 +92,7 @@ struct Verified {
 
 /// Runs the command.
 pub(crate) fn verify(ui: &Ui, args: &VerifyArgs) -> Result<(), Failure> {
+    let args = &VerifyArgs { path: folder_of(ui, &args.path)?, ..args.clone() };
     let unreadable =
         |wrong: &ManifestError| Failure::new(Kind::Mismatch, wrong).hinted(wrong.hint());
     let manifest = Manifest::read(&args.path).map_err(|wrong| unreadable(&wrong))?;

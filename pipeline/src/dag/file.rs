@@ -13,6 +13,7 @@ use toml::Table;
 use super::arguments::{BadValue, arguments, check};
 use super::embedded::{embedded, embedded_names};
 use super::error::PipelineError;
+use super::kubernetes_settings::KubernetesSettings;
 use super::outputs;
 use super::place::place_of;
 use super::sections::{SectionReader, unknown};
@@ -40,6 +41,7 @@ pub(crate) struct Pipeline {
     pub(crate) threads: Option<NonZeroUsize>,
     pub(crate) memory_gb: Option<f64>,
     pub(crate) slurm: SlurmSettings,
+    pub(crate) kubernetes: KubernetesSettings,
     pub(crate) steps: Vec<Step>,
     /// All layers as one table, as a run keeps it.
     pub(crate) resolved: Table,
@@ -80,6 +82,7 @@ impl Pipeline {
         let reader = StepReader::new(path, ours);
         let resources = sections.resources(&table)?;
         let slurm = sections.slurm(&table)?;
+        let kubernetes = sections.kubernetes(&table)?;
         let store: Option<PathBuf> = sections.read(&table, &[], "store", "expected a path")?;
         let tables = steps_of(path, &table)?;
         if let Some(written) = &written
@@ -104,6 +107,7 @@ impl Pipeline {
             threads: resources.threads,
             memory_gb: resources.memory_gb,
             slurm,
+            kubernetes,
             steps,
             resolved: table,
         })

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! pipeline.toml -> Pipeline     file.rs         each mistake has a line; embedded.rs holds those compiled in
-//!   tables      -> sections     sections.rs     `[resources]` and `[executor.slurm]` (settings.rs)
+//!   tables      -> sections     sections.rs     `[resources]`, `[executor.slurm]` (settings.rs) and
+//!                                                `[executor.kubernetes]` (kubernetes_settings.rs)
 //!   [steps.x]   -> Step         step.rs         checked against its kind (step_kind.rs, step_key.rs)
 //!               -> words        arguments.rs    as the command line reads them
 //!               -> links        outputs.rs      no result lies inside another
@@ -21,6 +22,7 @@ pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod fingerprint;
 pub(crate) mod graph;
+pub(crate) mod kubernetes_settings;
 pub(crate) mod outputs;
 pub(crate) mod outside;
 pub(crate) mod place;

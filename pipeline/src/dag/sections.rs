@@ -1,4 +1,5 @@
-//! The other tables of a pipeline: `[resources]` and `[executor.slurm]`, each key with its own line.
+//! The other tables of a pipeline: `[resources]`, `[executor.slurm]` and `[executor.kubernetes]`, each key with its
+//! own line.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::error::PipelineError;
+use super::kubernetes_settings::{KubernetesSettings, Volume};
 use super::place::place_of;
 use super::settings::SlurmSettings;
 use super::step_kind::StepKind;
@@ -17,6 +19,13 @@ use crate::number::MOST_THREADS;
 /// Keys of `[executor.slurm]`, the last of which holds tables of the same keys.
 const SLURM: [&str; 10] =
     ["account", "array", "cpus", "extra", "gres", "mem", "partition", "setup", "time", "kinds"];
+
+/// Keys of `[executor.kubernetes]`, the last of which holds tables of the same keys.
+const KUBERNETES: [&str; 9] =
+    ["array", "cpus", "gpus", "image", "mem", "namespace", "secret", "volumes", "kinds"];
+
+/// The tables of executors.
+const EXECUTORS: [&str; 2] = ["kubernetes", "slurm"];
 
 /// `[resources]`: what the steps have together on this machine.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -60,7 +69,7 @@ impl SectionReader<'_> {
         let Some(executor) = self.table(pipeline, &["executor"])? else {
             return Ok(SlurmSettings::default());
         };
-        self.known(executor, &["executor"], &["slurm"])?;
+        self.known(executor, &["executor"], &EXECUTORS)?;
         let keys = ["executor", "slurm"];
         let Some(table) = self.table(executor, &keys)? else {
             return Ok(SlurmSettings::default());
@@ -78,6 +87,63 @@ impl SectionReader<'_> {
         }
         settings.kinds = found;
         Ok(settings)
+    }
+
+    /// Reads `[executor.kubernetes]`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`SectionReader::slurm`].
+    pub(crate) fn kubernetes(self, pipeline: &Table) -> Result<KubernetesSettings, PipelineError> {
+        let Some(executor) = self.table(pipeline, &["executor"])? else {
+            return Ok(KubernetesSettings::default());
+        };
+        let keys = ["executor", "kubernetes"];
+        let Some(table) = self.table(executor, &keys)? else {
+            return Ok(KubernetesSettings::default());
+        };
+        let mut settings = self.kubernetes_settings(table, &keys, &KUBERNETES)?;
+        let keys = ["executor", "kubernetes", "kinds"];
+        let Some(table) = self.table(table, &keys)? else { return Ok(settings) };
+        let kinds: Vec<&str> = StepKind::all().iter().map(|kind| kind.name()).collect();
+        self.known(table, &keys, &kinds)?;
+        for &kind in StepKind::all() {
+            let keys = ["executor", "kubernetes", "kinds", kind.name()];
+            let Some(own) = self.table(table, &keys)? else { continue };
+            let known = KUBERNETES.map(|key| if key == "namespace" { "array" } else { key });
+            let own = self.kubernetes_settings(own, &keys, &known[..known.len() - 1])?;
+            settings.kinds.insert(kind, own);
+        }
+        Ok(settings)
+    }
+
+    fn kubernetes_settings(
+        self,
+        table: &Table,
+        keys: &[&str],
+        known: &[&str],
+    ) -> Result<KubernetesSettings, PipelineError> {
+        self.known(table, keys, known)?;
+        let text = |key| self.read(table, keys, key, "expected a text");
+        let count = |key| -> Result<Option<usize>, PipelineError> {
+            Ok(self.read(table, keys, key, COUNT)?.map(NonZeroUsize::get))
+        };
+        let volumes: Vec<String> = self.read(table, keys, "volumes", VOLUMES)?.unwrap_or_default();
+        let volume = |text: &String| {
+            let wrong = || self.value(keys, "volumes", format!("found \"{text}\", {VOLUMES}"));
+            Volume::read(text).ok_or_else(wrong)
+        };
+        Ok(KubernetesSettings {
+            image: text("image")?,
+            namespace: text("namespace")?,
+            cpus: count("cpus")?,
+            mem: text("mem")?,
+            gpus: count("gpus")?,
+            array: count("array")?,
+            volumes: volumes.iter().map(volume).collect::<Result<_, _>>()?,
+            secret: text("secret")?,
+            kinds: BTreeMap::new(),
+        })
     }
 
     fn settings(
@@ -184,6 +250,7 @@ impl SectionReader<'_> {
 }
 
 const COUNT: &str = "expected a whole number from 1";
+const VOLUMES: &str = "expected a list of texts such as \"CLAIM:/PATH\"";
 const MEMORY: &str = "expected a number of gigabytes";
 
 /// Tells that nothing reads the last of `keys`, and which key is near.

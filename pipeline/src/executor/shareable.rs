@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ratdata_schemas::Manifest;
 use ratdata_schemas::recipe::Task;
+use ratdata_tokenize::Share;
 use ratdata_tokenize::sft;
 use ratdata_tokenize::source::{SourceFile, find_inputs};
 use serde_json::Value;
@@ -16,6 +17,20 @@ use crate::dag::plan::PlanIndex;
 use crate::dag::step::{Step, reference};
 use crate::dag::step_kind::{Sharing, key};
 use crate::verify;
+
+/// Returns the shares of a step that are to be made, of at most `most`: none where it is not shared.
+pub(super) fn missing(run: &Run<'_>, step: PlanIndex, most: usize) -> Vec<Share> {
+    let task = run.task(step);
+    if run.step(step).sharing() == Sharing::Nothing {
+        return Vec::new();
+    }
+    // A task without work would wait in the queue all the same.
+    let count = tasks_with_work(run, step).map_or(most, |things| things.min(most));
+    if count < 2 {
+        return Vec::new();
+    }
+    Share::all(count).filter(|share| !run.store.is_shared(&task.object, *share)).collect()
+}
 
 /// Returns how many tasks could have work of a step, where that is known.
 pub(crate) fn tasks_with_work(run: &Run<'_>, number: PlanIndex) -> Option<usize> {

@@ -7,10 +7,9 @@ use ratdata_schemas::{RunEventKind, StagedFile};
 use ratdata_tokenize::Share;
 
 use super::run::{Run, Totals};
-use super::shareable::tasks_with_work;
+use super::shareable::missing;
 use crate::dag::plan::PlanIndex;
 use crate::dag::settings::SlurmSettings;
-use crate::dag::step_kind::Sharing;
 use crate::failure::{Failure, Kind};
 use crate::library_failures::store_failure;
 
@@ -95,20 +94,6 @@ struct Job<'a> {
     after: Vec<u64>,
     /// The numbers of an array's tasks, as `sbatch` reads them.
     array: Option<String>,
-}
-
-/// Returns the shares of a step that are to be made, of at most `most`: none where it is not shared.
-fn missing(run: &Run<'_>, step: PlanIndex, most: usize) -> Vec<Share> {
-    let task = run.task(step);
-    if run.step(step).sharing() == Sharing::Nothing {
-        return Vec::new();
-    }
-    // A task without work would wait in the queue all the same.
-    let count = tasks_with_work(run, step).map_or(most, |things| things.min(most));
-    if count < 2 {
-        return Vec::new();
-    }
-    Share::all(count).filter(|share| !run.store.is_shared(&task.object, *share)).collect()
 }
 
 /// Returns the numbers of shares as ranges: `0-2,5`.

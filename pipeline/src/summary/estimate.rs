@@ -5,7 +5,7 @@ use std::fmt;
 use ratdata_tokenize::corpus::Estimate;
 use serde::Serialize;
 
-use ratdata_console::{grouped, sized};
+use ratdata_console::{grouped, lasting, sized};
 
 /// What a job would make.
 #[derive(Debug, Serialize)]
@@ -24,7 +24,7 @@ impl fmt::Display for EstimateSummary {
         writeln!(f, "documents  about {}", grouped(estimate.documents))?;
         writeln!(f, "tokens     about {}", grouped(estimate.tokens))?;
         writeln!(f, "on disk    about {} as {}", sized(estimate.output_bytes), estimate.dtype)?;
-        writeln!(f, "time       about {:.1} minutes", estimate.seconds / 60.0)?;
+        writeln!(f, "time       {}", about(estimate.seconds))?;
         write!(f, "from {:.1}% of the text", estimate.sampled * 100.0)?;
         if estimate.sampled_files < estimate.files {
             write!(
@@ -36,4 +36,10 @@ impl fmt::Display for EstimateSummary {
         }
         write!(f, "; nothing was written")
     }
+}
+
+/// Returns what an estimate says of a time.
+pub(super) fn about(seconds: f64) -> String {
+    let time = lasting(seconds);
+    if seconds < 1.0 { time } else { format!("about {time}") }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::estimate::about;
 use ratdata_console::{grouped, sized, sized_f};
 use ratdata_prepare::{Estimate, Prepared, Totals};
 use serde::Serialize;
@@ -96,7 +97,7 @@ impl fmt::Display for RowsEstimate {
         for (reason, count) in &estimate.reasons {
             writeln!(f, "  {reason:<32} {:>10} of the sample", grouped(*count))?;
         }
-        writeln!(f, "time       about {:.1} minutes", estimate.seconds / 60.0)?;
+        writeln!(f, "time       {}", about(estimate.seconds))?;
         write!(f, "from {:.1}% of the input; nothing was written", estimate.sampled * 100.0)
     }
 }

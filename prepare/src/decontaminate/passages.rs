@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::Checksum;
-use ratdata_tokenize::source::{InputKind, Source, SourceError, SourceFile, Table, object_of};
+use ratdata_tokenize::source::{InputKind, Source, SourceFile, Table, checksum_of, object_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -97,10 +97,9 @@ impl Passages {
                     fields: fields.join(", "),
                 });
             }
-            let io = |source| SourceError::Io { path: file.path.clone(), source };
             let mut checksums = String::new();
             for path in file.paths() {
-                checksums.push_str(Checksum::of_file(path, stop).map_err(io)?.as_str());
+                checksums.push_str(checksum_of(path, stop)?.as_str());
             }
             passages.files.push((file.name.clone(), Checksum::of(checksums.as_bytes())));
         }

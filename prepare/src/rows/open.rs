@@ -1,6 +1,5 @@
 //! Opens an input file with all its columns.
 
-use std::fs::File;
 use std::path::Path;
 
 use arrow_schema::{DataType, SchemaRef};
@@ -9,7 +8,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::statistics::Statistics;
-use ratdata_tokenize::source::{InputKind, Source, SourceError, SourceFile};
+use ratdata_tokenize::source::{InputFile, InputKind, ReadAt, Source, SourceError, SourceFile};
 
 use crate::error::PrepareError;
 use crate::predicate::{ColumnRange, Type, Value};
@@ -23,7 +22,14 @@ pub struct OpenFile {
     /// The file.
     pub file: SourceFile,
     pub(crate) source: Option<Source>,
-    table: Option<ArrowReaderMetadata>,
+    table: Option<OpenTable>,
+}
+
+/// A table that is open, for all threads: what is fetched of an object is shared by them.
+#[derive(Debug)]
+struct OpenTable {
+    metadata: ArrowReaderMetadata,
+    bytes: ReadAt,
 }
 
 impl OpenFile {
@@ -60,12 +66,13 @@ impl OpenFile {
 
     /// Returns how many row groups it has; none where it is no table.
     pub fn num_groups(&self) -> Option<usize> {
-        self.table.as_ref().map(|table| table.metadata().num_row_groups())
+        self.table.as_ref().map(|table| table.metadata.metadata().num_row_groups())
     }
 
     /// Returns how many rows a row group has.
     pub(crate) fn group_rows(&self, group: usize) -> u64 {
-        let rows = self.table.as_ref().map(|table| table.metadata().row_group(group).num_rows());
+        let table = self.table.as_ref().map(|table| table.metadata.metadata());
+        let rows = table.map(|table| table.row_group(group).num_rows());
         rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0)
     }
 
@@ -76,7 +83,7 @@ impl OpenFile {
 
     /// Returns the columns of a table; none where it is no table.
     pub(crate) fn schema(&self) -> Option<&SchemaRef> {
-        self.table.as_ref().map(ArrowReaderMetadata::schema)
+        self.table.as_ref().map(|table| table.metadata.schema())
     }
 
     /// Reads a row group with all its columns.
@@ -89,10 +96,9 @@ impl OpenFile {
             place: format!("row group {group}"),
             reason,
         };
-        let io = |source| SourceError::Io { path: self.file.path.clone(), source };
-        let file = File::open(&self.file.path).map_err(io)?;
         let Some(table) = &self.table else { return Err(wrong("it is no table".into())) };
-        ParquetRecordBatchReaderBuilder::new_with_metadata(file, table.clone())
+        let (bytes, metadata) = (table.bytes.clone(), table.metadata.clone());
+        ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
             .with_row_groups(vec![group])
             .with_batch_size(BATCH_ROWS)
             .build()
@@ -127,7 +133,7 @@ impl OpenFile {
     /// Returns what the footer says of a column's values in a row group.
     pub(crate) fn range(&self, group: usize, column: &str) -> ColumnRange {
         let Some(table) = &self.table else { return ColumnRange::default() };
-        let chunks = table.metadata().row_group(group).columns();
+        let chunks = table.metadata.metadata().row_group(group).columns();
         let Some(chunk) = chunks.iter().find(|chunk| chunk.column_path().string() == column) else {
             return ColumnRange::default();
         };
@@ -151,16 +157,15 @@ impl OpenFile {
     }
 }
 
-fn table_of(path: &Path) -> Result<ArrowReaderMetadata, PrepareError> {
-    let file =
-        File::open(path).map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
-    ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|wrong| {
-        PrepareError::Table {
-            path: path.to_owned(),
-            place: "its footer".into(),
-            reason: wrong.to_string(),
-        }
-    })
+fn table_of(path: &Path) -> Result<OpenTable, PrepareError> {
+    let bytes = InputFile::find(path)?.at_any_place()?;
+    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new());
+    let metadata = metadata.map_err(|wrong| PrepareError::Table {
+        path: path.to_owned(),
+        place: "its footer".into(),
+        reason: wrong.to_string(),
+    })?;
+    Ok(OpenTable { metadata, bytes })
 }
 
 /// Returns what a predicate can do with a column of a kind.

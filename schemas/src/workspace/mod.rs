@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use crate::artifact::DirLock;
 use crate::artifact_error::ArtifactError;
+use crate::file_record::FileRecord;
 use crate::known::Known;
 use crate::manifest::{MANIFEST_FILE, Manifest, ManifestError};
 use crate::removal::{remove_file_if_exists, remove_folder_if_exists};
@@ -126,7 +127,22 @@ impl Workspace {
     ///
     /// The folder holds [`OtherJob`]'s result or one of other inputs, or a manifest that cannot be
     /// read.
-    pub fn look<J: ArtifactJob>(mut self, job: &J, force: bool) -> Result<Opened, J::Error> {
+    pub fn look<J: ArtifactJob>(self, job: &J, force: bool) -> Result<Opened, J::Error> {
+        let out = self.out.clone();
+        self.look_where(job, force, &|file| file.is_whole(&out))
+    }
+
+    /// Looks at what is there, where `has` says whether a file of the artifact is whole, which may lie elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Workspace::look`].
+    pub fn look_where<J: ArtifactJob>(
+        mut self,
+        job: &J,
+        force: bool,
+        has: &dyn Fn(&FileRecord) -> bool,
+    ) -> Result<Opened, J::Error> {
         if force {
             return Ok(Opened::Open(self));
         }
@@ -134,7 +150,7 @@ impl Workspace {
             return Ok(Opened::Open(self));
         };
         job.check_inputs(&there, &self)?;
-        if there.files().iter().all(|file| file.is_whole(&self.out)) {
+        if there.files().iter().all(|file| has(file)) {
             return Ok(Opened::Done(there, self));
         }
         self.lost = Some(there);
@@ -238,7 +254,6 @@ mod tests {
 
     use super::*;
     use crate::checksum::Checksum;
-    use crate::file_record::FileRecord;
     use crate::manifest::FORMAT_VERSION;
     use crate::plain_name::PlainName;
     use crate::recipe::{Recipe, Tokenize};

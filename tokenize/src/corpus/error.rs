@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ratdata_objects::ObjectError;
 use ratdata_schemas::{ArtifactError, BinError, ManifestError, OtherJob};
 use thiserror::Error;
 
@@ -15,6 +16,9 @@ pub enum JobError {
     /// The input cannot be read.
     #[error(transparent)]
     Source(SourceError),
+    /// The object store that the output is delivered to cannot be written.
+    #[error(transparent)]
+    Object(ObjectError),
     /// The output cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -111,11 +115,21 @@ impl From<SourceError> for JobError {
     }
 }
 
+impl From<ObjectError> for JobError {
+    fn from(wrong: ObjectError) -> Self {
+        match wrong {
+            ObjectError::Interrupted => Self::Interrupted,
+            wrong => Self::Object(wrong),
+        }
+    }
+}
+
 impl JobError {
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Source(wrong) => wrong.hint(),
+            Self::Object(wrong) => wrong.hint(),
             Self::Artifact(wrong) => wrong.hint(),
             Self::Manifest(wrong) => wrong.hint(),
             Self::Bin(wrong) => wrong.hint(),

@@ -7,15 +7,17 @@ use std::sync::{Arc, PoisonError};
 
 use ratdata_schemas::recipe::{Edge, Recipe, Tokenize};
 use ratdata_schemas::{
-    ArtifactJob, Dtype, FORMAT_VERSION, Manifest, Opened, PlainName, ShardRecord, SourceRecord,
-    SplitRecord, TokenId, TokenizerRecord, Workspace, difference,
+    ArtifactJob, Dtype, FORMAT_VERSION, FileRecord, Manifest, Opened, OtherJob, PlainName,
+    ShardRecord, SourceRecord, SplitRecord, TokenId, TokenizerRecord, Workspace, difference,
 };
 use serde_json::{Value, json};
 
 use super::context::JobContext;
+use super::delivery::Delivery;
 use super::error::JobError;
 use super::inputs::Inputs;
 use super::merge::{absorbed_shards, merge_split};
+use super::opened::OpenedFiles;
 use super::own_files::{OwnFiles, SHARDS, input_inside};
 use super::pool::{self, Event, FilePart, Frame};
 use super::progress::Progress;
@@ -110,6 +112,23 @@ impl Job {
         force: bool,
         interrupted: &AtomicBool,
     ) -> Result<Outcome, JobError> {
+        let opened = Self::open_in(config, tokenizer, name, files, out, force, interrupted);
+        opened.map_err(|wrong| match wrong {
+            // What is delivered to a store has another folder than the one that the user named.
+            JobError::OtherJob(other) => OtherJob { out: out.to_owned(), ..other }.into(),
+            wrong => wrong,
+        })
+    }
+
+    fn open_in(
+        config: Tokenize,
+        tokenizer: Tokenizer,
+        name: &str,
+        files: Vec<SourceFile>,
+        out: &Path,
+        force: bool,
+        interrupted: &AtomicBool,
+    ) -> Result<Outcome, JobError> {
         let mut record = tokenizer.record(name);
         let dtype = config
             .dtype
@@ -117,15 +136,19 @@ impl Job {
             .ok_or(JobError::Width { vocab_size: record.vocab_size })?;
         record.eos = edge(&config.eos, record.eos, &tokenizer, ("EOS", "eos"))?;
         record.bos = edge(&config.bos, record.bos, &tokenizer, ("BOS", "bos"))?;
-        let workspace = Workspace::lock(out)?;
-        let state = JobState::of(out);
-        if let Some(path) = input_inside(out, &files) {
+        let delivery = Delivery::to(out)?;
+        let folder = delivery.as_ref().map_or(out, Delivery::folder).to_owned();
+        let workspace = Workspace::lock(&folder)?;
+        delivery.as_ref().map_or(Ok(()), Delivery::take_up)?;
+        let state = JobState::of(&folder);
+        if let Some(path) = input_inside(&folder, &files) {
             return Err(JobError::InputInside { path, out: out.to_owned() });
         }
         let inputs = Inputs::new(files, &workspace.known().facts());
-        let context = JobContext { out: out.to_owned(), config, inputs, state };
+        let context = JobContext { out: folder, delivery, config, inputs, state };
         let compared = Compared { context: &context, record: &record, interrupted };
-        let mut workspace = match workspace.look(&compared, force)? {
+        let has = |file: &FileRecord| context.has(file);
+        let mut workspace = match workspace.look_where(&compared, force, &has)? {
             Opened::Done(manifest, workspace) => {
                 workspace.end_job()?;
                 return Ok(Outcome::Done(manifest));
@@ -135,10 +158,10 @@ impl Job {
         let old = workspace.take_lost();
         let mut job = Self { context, dtype, tokenizer, record, lost: Vec::new(), workspace };
         if force {
-            remove_job(&job.workspace, &job.context.state)?;
+            job.remove_all()?;
         }
         if let Some(manifest) = &old {
-            job.lost = lost_files(out, manifest);
+            job.lost = job.lost_files(manifest);
             job.workspace.end_job()?;
         }
         job.begin()?;
@@ -151,7 +174,29 @@ impl Job {
     fn begin(&self) -> Result<(), JobError> {
         let described = described(&self.context, &self.record);
         self.context.state.begin(&self.context.out, &described)?;
-        self.context.state.record_own(&OwnFiles::of(&self.context.config, self.files()))
+        self.context.state.record_own(&OwnFiles::of(&self.context.config, self.files()))?;
+        self.context.deliver_begin()
+    }
+
+    /// Removes what any job has left, from the store that this one delivers to first.
+    fn remove_all(&self) -> Result<(), JobError> {
+        let JobContext { out, delivery, state, .. } = &self.context;
+        if let Some(store) = delivery {
+            let of_artifact = Manifest::read(out).ok();
+            let mut files: Vec<FileRecord> =
+                of_artifact.iter().flat_map(Manifest::files).cloned().collect();
+            for receipt in state.receipts()? {
+                files.extend(receipt.shards.into_values().flat_map(|shard| [shard.bin, shard.idx]));
+            }
+            store.clear(&files)?;
+        }
+        remove_job(&self.workspace, state)
+    }
+
+    /// Returns the files of an artifact that are missing or of another size.
+    fn lost_files(&self, manifest: &Manifest) -> Vec<String> {
+        let lost = manifest.files().into_iter().filter(|record| !self.context.has(record));
+        lost.map(|record| record.path.to_string()).collect()
     }
 
     /// Makes a finished artifact a job again, in which the files whose shards are whole are done.
@@ -170,15 +215,18 @@ impl Job {
             let whole = shards
                 .values()
                 .flat_map(|shard| [&shard.bin, &shard.idx])
-                .all(|record| record.is_whole(&self.context.out));
+                .all(|record| self.context.has(record));
             if whole && !shards.is_empty() {
                 let documents = shards.values().map(|shard| shard.documents).sum();
                 let known = self.context.inputs.facts(number);
                 let receipt = Receipt { source: source.clone(), shards, documents, known };
-                self.context.state.record(&self.files()[number].stem, &receipt)?;
+                let stem = &self.files()[number].stem;
+                self.context.state.record(stem, &receipt)?;
+                self.context.deliver(&receipt, stem)?;
             }
         }
         // Only now, so that a run that is killed before finds the manifest and does this again.
+        self.context.delivery.as_ref().map_or(Ok(()), Delivery::withdraw)?;
         self.workspace.remove_manifest()?;
         for record in manifest.files() {
             if !record.path.as_str().starts_with(SHARDS) {
@@ -239,6 +287,7 @@ impl Job {
         {
             match self.receipt(number)? {
                 Some(receipt) => {
+                    self.context.deliver_rest(&receipt, &file.stem)?;
                     counted += receipt.documents;
                     progress.files_done.fetch_add(1, Ordering::Relaxed);
                     progress.input_bytes_before.fetch_add(file.bytes, Ordering::Relaxed);
@@ -260,7 +309,8 @@ impl Job {
         std::thread::scope(|scope| {
             let mut writer = Writer::new(scope, &self.context, progress, interrupted, left);
             let take = |event: Event<W>| writer.take(event);
-            let ran = pool::run(encoders, self.parts(&todo), frame, progress, interrupted, take);
+            let parts = self.parts(OpenedFiles::new(scope, &self.context, &todo));
+            let ran = pool::run(encoders, parts, frame, progress, interrupted, take);
             // The last file's thread is waited for in any case, for it may have panicked too.
             let ended = writer.end();
             ran.and(ended)
@@ -280,12 +330,12 @@ impl Job {
             let Some(receipt) = self.receipt(number)? else { continue };
             if self.context.config.limit_docs.is_some() && !found.is_empty() {
                 // How many documents it may have depends on those before it.
-                self.context.state.forget(&file.stem)?;
+                self.context.forget(&file.stem)?;
                 continue;
             }
             self.context.inputs.learn(&receipt.known);
             if let Some(what) = self.context.inputs.change(number, &receipt.source, interrupted)? {
-                self.context.state.forget(&file.stem)?;
+                self.context.forget(&file.stem)?;
                 found.push(format!("{}: {what}", file.path.display()));
                 continue;
             }
@@ -305,19 +355,17 @@ impl Job {
         Ok(())
     }
 
-    /// Returns the parts of the files, opening each file when its turn comes.
-    fn parts<'a>(
-        &'a self,
-        todo: &'a [usize],
-    ) -> impl Iterator<Item = Result<FilePart, JobError>> + Send + 'a {
-        todo.iter().flat_map(move |&number| {
-            let file = &self.files()[number];
-            let (source, failed) =
-                match self.context.inputs.open(number, &self.context.config.text_column) {
-                    Ok(source) => (Some(Arc::new(source)), None),
-                    Err(wrong) => (None, Some(Err(wrong.into()))),
-                };
-            let path = Arc::new(file.path.clone());
+    /// Returns the parts of the files that are opened one after the other.
+    fn parts<'scope, 'env>(
+        &'env self,
+        files: OpenedFiles<'scope, 'env>,
+    ) -> impl Iterator<Item = Result<FilePart, JobError>> + Send {
+        files.flat_map(move |(number, opened)| {
+            let (source, failed) = match opened {
+                Ok(source) => (Some(Arc::new(source)), None),
+                Err(wrong) => (None, Some(Err(wrong))),
+            };
+            let path = Arc::new(self.files()[number].path.clone());
             let parts = source.into_iter().flat_map(move |source| {
                 let count = source.num_parts();
                 let path = path.clone();
@@ -341,8 +389,7 @@ impl Job {
             return Ok(None);
         };
         for (split, shard) in &receipt.shards {
-            let whole =
-                shard.bin.is_whole(&self.context.out) && shard.idx.is_whole(&self.context.out);
+            let whole = self.context.has(&shard.bin) && self.context.has(&shard.idx);
             if !whole
                 && absorbed_shards(&self.context.out, &self.context.state, &self.merged(split))?
                     <= number
@@ -385,7 +432,7 @@ impl Job {
         }
         if let Some(first) = missing.first() {
             return Err(JobError::Unfinished {
-                out: self.context.out.clone(),
+                out: self.context.called(),
                 missing: missing.len(),
                 total: self.files().len(),
                 first: first.clone(),
@@ -428,6 +475,7 @@ impl Job {
         };
         self.workspace.keep_note(&self.context.inputs.note());
         self.workspace.finish(&manifest)?;
+        self.context.delivery.as_ref().map_or(Ok(()), |store| store.finish(&manifest))?;
         self.workspace.end_job()?;
         Ok(manifest)
     }
@@ -466,10 +514,4 @@ fn edge(
             }),
         },
     }
-}
-
-/// Returns the files of an artifact that are missing or of another size.
-fn lost_files(out: &Path, manifest: &Manifest) -> Vec<String> {
-    let lost = manifest.files().into_iter().filter(|record| !record.is_whole(out));
-    lost.map(|record| record.path.to_string()).collect()
 }

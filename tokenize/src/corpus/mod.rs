@@ -12,12 +12,14 @@
 mod block;
 mod context;
 mod count;
+mod delivery;
 mod error;
 mod estimate;
 mod finish;
 mod inputs;
 mod job;
 mod merge;
+mod opened;
 mod own_files;
 mod pool;
 mod progress;

@@ -64,7 +64,7 @@ impl JobState {
     ///
     /// The folder holds another job of which something is done.
     pub(crate) fn begin(&self, out: &Path, job: &Value) -> Result<(), JobError> {
-        let path = self.folder.join("job.json");
+        let path = self.job_path();
         if let Some(theirs) = read_json::<Value>(&path)? {
             // An export or import keeps its note here, too.
             let foreign = theirs.get("config").is_none();
@@ -96,6 +96,10 @@ impl JobState {
         Ok(read_json(&self.own_path())?.unwrap_or_default())
     }
 
+    fn job_path(&self) -> PathBuf {
+        self.folder.join("job.json")
+    }
+
     fn own_path(&self) -> PathBuf {
         self.folder.join("files.json")
     }
@@ -117,6 +121,16 @@ impl JobState {
     /// Records that a file is done.
     pub(crate) fn record(&self, stem: &str, receipt: &Receipt) -> Result<(), JobError> {
         Ok(self.done.record(stem, receipt)?)
+    }
+
+    /// Returns where the receipt of a file is.
+    pub(crate) fn receipt_path(&self, stem: &str) -> PathBuf {
+        self.done.path(stem)
+    }
+
+    /// Returns where a job says what it is and which names it gives its files.
+    pub(crate) fn begun_paths(&self) -> [PathBuf; 2] {
+        [self.job_path(), self.own_path()]
     }
 
     /// Forgets that a file is done.

@@ -138,7 +138,14 @@ pub enum HubError {
 impl HubError {
     /// Returns whether the command line is at fault.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::UnknownTokenizer { .. } | Self::Address { .. } | Self::Variable { .. })
+        match self {
+            Self::Source(SourceError::Object(wrong)) => wrong.is_usage(),
+            Self::Source(SourceError::Stdin)
+            | Self::UnknownTokenizer { .. }
+            | Self::Address { .. }
+            | Self::Variable { .. } => true,
+            _ => false,
+        }
     }
 
     /// Returns what the user can do about it, where there is something to do.

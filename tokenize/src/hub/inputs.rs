@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use ratdata_objects::Address;
 use ratdata_schemas::narrow;
 
 use super::address::Address;
@@ -151,8 +152,8 @@ pub fn resolve_until(
     Ok(Found { files: gather(files)?, left })
 }
 
-/// Finds input files for an estimate: of each `hf://` address a few, evenly spread over what the
-/// hub lists, each of which stands for those around it.
+/// Finds input files for an estimate: of each `hf://` address, and of what lies in object stores, a few, evenly
+/// spread over what is listed, each of which stands for those around it.
 ///
 /// # Errors
 ///
@@ -162,12 +163,14 @@ pub fn resolve_sample(
     take: SplitFiles,
     progress: &dyn FetchProgress,
 ) -> Result<Found<SampleFile>, HubError> {
-    let (mut files, mut local) = (Vec::new(), Vec::new());
+    let (mut files, mut local, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+    let is_stored = |file: &FoundFile| Address::of_path(&file.path).is_some();
     let left = each_input(inputs, take, progress, |named| {
         match named {
+            Named::Local(found) if found.first().is_some_and(is_stored) => stored.extend(found),
             Named::Local(found) => local.extend(found),
             Named::Listed(listed) => {
-                for around in samples(listed.entries()) {
+                for around in samples(listed.entries(), |entry| entry.bytes) {
                     let file = listed.fetch(&around[around.len() / 2])?;
                     let bytes = around.iter().map(|entry| entry.bytes).sum();
                     let count = around.len();
@@ -181,6 +184,12 @@ pub fn resolve_sample(
     if !local.is_empty() {
         files.extend(gather(local)?.into_iter().map(SampleFile::from));
     }
+    let stored = gather(stored)?;
+    for around in samples(&stored, |file| file.bytes) {
+        let file = around[around.len() / 2].clone();
+        let bytes = around.iter().map(|file| file.bytes).sum();
+        files.push(SampleFile { file, files: around.len(), bytes });
+    }
     Ok(Found { files, left })
 }
 
@@ -190,10 +199,9 @@ const SAMPLE_BYTES: u64 = 512 << 20;
 /// How many files an estimate fetches of one address.
 const SAMPLE_FILES: RangeInclusive<usize> = 2..=8;
 
-/// Parts the files of an address into as many runs as files are fetched: the middle of each stands for
-/// its run.
-fn samples(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
-    let total: u64 = entries.iter().map(|entry| entry.bytes).sum();
+/// Parts files that are listed into as many runs as files are looked at: the middle of each stands for its run.
+fn samples<T>(entries: &[T], bytes: impl Fn(&T) -> u64) -> impl Iterator<Item = &[T]> {
+    let total: u64 = entries.iter().map(bytes).sum();
     let mean = (total / entries.len().max(1) as u64).max(1);
     let (least, most) = SAMPLE_FILES.into_inner();
     let fitting: usize = narrow((SAMPLE_BYTES / mean).min(most as u64));

@@ -12,6 +12,8 @@
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
+use ratdata_objects::{Address, Object, ObjectError};
+
 use super::error::SftError;
 use crate::hub::{FetchProgress, HubError, resolve_inputs};
 use crate::source::{SourceError, SourceFile, SplitName, find_inputs};
@@ -39,13 +41,20 @@ pub(super) struct SplitFiles<'a> {
 /// Nothing stands for it there; the error tells what was looked for and what is there.
 pub fn source_of(name: &str, split: &Split, input: Option<&Path>) -> Result<String, SftError> {
     let Some(input) = input else { return Ok(split.located()) };
-    if input.is_file() {
+    let is_object =
+        || Address::of_path(input).is_some_and(|address| Object::look(&address).is_ok());
+    if input.is_file() || is_object() {
         return Ok(input.display().to_string());
     }
     let looked: Vec<PathBuf> = below(split).into_iter().map(|below| input.join(below)).collect();
     for path in &looked {
         let path = path.display().to_string();
-        if !matches!(find_inputs(std::slice::from_ref(&path)), Err(SourceError::NoInput { .. })) {
+        let there = find_inputs(std::slice::from_ref(&path));
+        let is_not_there = matches!(
+            there,
+            Err(SourceError::NoInput { .. } | SourceError::Object(ObjectError::NotFound { .. }))
+        );
+        if !is_not_there {
             return Ok(path);
         }
     }

@@ -1,9 +1,12 @@
 //! Why documents could not be read.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ratdata_objects::{AddressError, ObjectError};
 use thiserror::Error;
+
+use super::store_failure::store_failure;
 
 /// An error of finding or reading documents.
 #[derive(Debug, Error)]
@@ -17,6 +20,14 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+    /// An object store cannot be read.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// Standard input was named where a file is asked for.
+    #[error(
+        "`-`: standard input is read once, and this command reads files at several places at once"
+    )]
+    Stdin,
     /// The file was changed between two looks at it.
     #[error("{}: this input was changed while it was read", .path.display())]
     Touched {
@@ -175,10 +186,41 @@ pub enum SourceError {
 /// The kinds of files that are data.
 const DATA: &str = ".parquet, .jsonl or .ndjson (plain, .gz or .zst), or .txt (plain, .gz or .zst)";
 
+impl From<AddressError> for SourceError {
+    fn from(wrong: AddressError) -> Self {
+        Self::Object(wrong.into())
+    }
+}
+
 impl SourceError {
+    /// Returns what makes a failed read an error of its file, or of its store, for `map_err`.
+    pub fn reading(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        |source| match store_failure(&source) {
+            Some(wrong) => Self::Object(wrong.clone()),
+            None => Self::Io { path: path.to_owned(), source },
+        }
+    }
+
+    /// Tells that a file is damaged, unless its store could not be read.
+    pub fn damaged(
+        path: &Path,
+        place: impl Into<String>,
+        wrong: &(dyn std::error::Error + 'static),
+    ) -> Self {
+        match store_failure(wrong) {
+            Some(wrong) => Self::Object(wrong.clone()),
+            None => {
+                let (path, reason) = (path.to_owned(), wrong.to_string());
+                Self::Damaged { path, place: place.into(), reason }
+            }
+        }
+    }
+
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Object(wrong) => wrong.hint(),
+            Self::Stdin => Some("write what comes from there to a file first"),
             Self::NoColumn { .. } | Self::ColumnType { .. } => {
                 Some("name the column that holds the text with `--text-column`")
             }
@@ -224,7 +266,7 @@ impl SourceError {
     /// Returns whether the user stopped the reading.
     pub fn is_stop(&self) -> bool {
         match self {
-            Self::Stopped => true,
+            Self::Stopped | Self::Object(ObjectError::Interrupted) => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::Interrupted,
             _ => false,
         }

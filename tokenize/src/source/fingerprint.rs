@@ -1,21 +1,49 @@
 //! Checksums of input files: of all their bytes, which are read once until a file is touched.
+//!
+//! An object is told by its size and entity tag, and not read for that. Where a record is of a content, as of a file
+//! that was copied into a store, its content is compared.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use parquet::file::reader::Length;
+use ratdata_objects::{Address, Object, State};
 use ratdata_schemas::{Checksum, FileState, Identity, Known, TOUCHED, narrow};
 
+use super::input_file::{InputFile, ReadAt};
 use super::{InputKind, SourceError, SourceFile};
 
 /// An input as it was seen at one moment: a write after it shows.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    files: Vec<(PathBuf, FileState)>,
+    files: Vec<(PathBuf, Look)>,
     /// Whether it is several files, however many there are.
     texts: bool,
+}
+
+/// What was seen of a file.
+#[derive(Clone, Debug)]
+enum Look {
+    File(FileState),
+    /// Every answer of the store is compared with it.
+    Object(State),
+}
+
+impl Look {
+    fn of(path: &Path) -> Result<Self, SourceError> {
+        Ok(match Address::of_path(path) {
+            Some(address) => Self::Object(Object::open(&address)?.state().clone()),
+            None => Self::File(FileState::of(path).map_err(io_error(path))?),
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::File(state) => state.identity.bytes(),
+            Self::Object(state) => state.bytes,
+        }
+    }
 }
 
 /// What a result records of an input that it was made from.
@@ -34,15 +62,14 @@ impl Seen {
     ///
     /// It cannot be opened, or is no regular file.
     pub fn of(file: &SourceFile) -> Result<Self, SourceError> {
-        let look =
-            |path: &PathBuf| Ok((path.clone(), FileState::of(path).map_err(io_error(path))?));
+        let look = |path: &PathBuf| Ok((path.clone(), Look::of(path)?));
         let files = file.paths().iter().map(look).collect::<Result<_, SourceError>>()?;
         Ok(Self { files, texts: matches!(file.kind, InputKind::Texts(_)) })
     }
 
     /// Returns how many bytes it has.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|(_, state)| state.identity.bytes()).sum()
+        self.files.iter().map(|(_, look)| look.bytes()).sum()
     }
 
     /// Returns the checksum of the content that was seen: what is known, or else read now.
@@ -52,9 +79,33 @@ impl Seen {
     /// It cannot be read, or was touched since; `stop` was set, which is
     /// [`io::ErrorKind::Interrupted`].
     pub fn fingerprint(&self, known: &Known, stop: &AtomicBool) -> Result<Checksum, SourceError> {
-        let checksum = |(path, state): &(PathBuf, FileState)| {
-            known.checksum(path, state, stop).map_err(io_error(path))
-        };
+        self.joined(|path, look| match look {
+            Look::File(state) => known.checksum(path, state, stop).map_err(io_error(path)),
+            Look::Object(state) => {
+                Ok(Checksum::of(format!("object {} {}", state.bytes, state.tag).as_bytes()))
+            }
+        })
+    }
+
+    /// Returns the checksum of the content that was seen, of objects too, which are read for it; none where no
+    /// object is among the files.
+    fn content(&self, known: &Known, stop: &AtomicBool) -> Result<Option<Checksum>, SourceError> {
+        if !self.files.iter().any(|(_, look)| matches!(look, Look::Object(_))) {
+            return Ok(None);
+        }
+        let content = self.joined(|path, look| match look {
+            Look::File(state) => known.checksum(path, state, stop).map_err(io_error(path)),
+            Look::Object(_) => checksum_of_object(path, stop),
+        });
+        content.map(Some)
+    }
+
+    /// Joins the checksums of the files to one.
+    fn joined(
+        &self,
+        checksum: impl Fn(&Path, &Look) -> Result<Checksum, SourceError>,
+    ) -> Result<Checksum, SourceError> {
+        let checksum = |(path, look): &(PathBuf, Look)| checksum(path, look);
         if let ([file], false) = (self.files.as_slice(), self.texts) {
             return checksum(file);
         }
@@ -72,7 +123,8 @@ impl Seen {
     ///
     /// A file was, or cannot be opened any more.
     pub fn check(&self) -> Result<(), SourceError> {
-        for (path, state) in &self.files {
+        for (path, look) in &self.files {
+            let Look::File(state) = look else { continue };
             if Identity::of(path).map_err(io_error(path))? != state.identity {
                 return Err(SourceError::Touched { path: path.clone() });
             }
@@ -103,8 +155,13 @@ pub fn changed(
     if found == *recorded.fingerprint {
         return Ok(None);
     }
+    if let Some(content) = seen.content(known, stop)? {
+        return Ok((content != *recorded.fingerprint).then(|| {
+            "content: it has another size or entity tag than the object that was read, and another content".into()
+        }));
+    }
     if sampled(file)? == *recorded.fingerprint {
-        let whole = seen.files.iter().all(|(_, state)| state.identity.bytes() <= SAMPLED_WHOLE);
+        let whole = seen.files.iter().all(|(_, look)| look.bytes() <= SAMPLED_WHOLE);
         return Ok((!whole).then(|| {
             "content: an older version recorded 64 samples of it, which do not show an edit between them"
                 .into()
@@ -129,14 +186,14 @@ const SAMPLED_WHOLE: u64 = SAMPLES * SAMPLE_BYTES;
 pub fn sampled(file: &SourceFile) -> Result<Checksum, SourceError> {
     let mut hasher = blake3::Hasher::new();
     for path in file.paths() {
-        sample(path, &mut hasher).map_err(io_error(path))?;
+        let input = InputFile::find(path)?.at_any_place()?;
+        sample(&input, &mut hasher).map_err(SourceError::reading(path))?;
     }
     Ok(hasher.finalize().into())
 }
 
-fn sample(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()> {
-    let file = File::open(path)?;
-    let bytes = file.metadata()?.len();
+fn sample(file: &ReadAt, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    let bytes = file.len();
     hasher.update(&bytes.to_le_bytes());
     let last = bytes.saturating_sub(SAMPLE_BYTES);
     let places = if bytes <= SAMPLED_WHOLE {
@@ -144,14 +201,39 @@ fn sample(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()> {
     } else {
         (0..SAMPLES).map(|number| last / (SAMPLES - 1) * number).collect::<Vec<_>>()
     };
-    let mut block = Vec::new();
     for place in places.into_iter().chain([last]) {
         let len = SAMPLE_BYTES.min(bytes - place);
-        block.resize(narrow(len), 0);
-        file.read_exact_at(&mut block, place)?;
-        hasher.update(&block);
+        hasher.update(&file.bytes_at(place, narrow(len))?);
     }
     Ok(())
+}
+
+/// How many bytes of an object are read at a time.
+const READ: usize = 1 << 20;
+
+/// Returns the checksum of the content of a file or an object, which is read.
+///
+/// # Errors
+///
+/// It cannot be read, or `stop` was set.
+pub fn checksum_of(path: &Path, stop: &AtomicBool) -> Result<Checksum, SourceError> {
+    match Address::of_path(path) {
+        Some(_) => checksum_of_object(path, stop),
+        None => Checksum::of_file(path, stop).map_err(io_error(path)),
+    }
+}
+
+fn checksum_of_object(path: &Path, stop: &AtomicBool) -> Result<Checksum, SourceError> {
+    let mut stream = InputFile::find(path)?.stream(0)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; READ];
+    while !stop.load(Ordering::Relaxed) {
+        match stream.read(&mut buffer).map_err(SourceError::reading(path))? {
+            0 => return Ok(hasher.finalize().into()),
+            read => hasher.update(&buffer[..read]),
+        };
+    }
+    Err(SourceError::Stopped)
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> SourceError + '_ {
@@ -164,6 +246,7 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> SourceError + '_ {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use super::*;

@@ -4,12 +4,12 @@
 //! They are found before a file is read, because a reader of documents would call each of them
 //! damaged, or take it for a document.
 
-use std::fs::{File, FileType, Metadata};
-use std::io::Read;
+use std::fs::{FileType, Metadata};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::error::SourceError;
+use super::input_file::InputFile;
 use crate::git_lfs;
 
 /// How much of a file is looked at.
@@ -52,27 +52,19 @@ impl Foreign {
 }
 
 /// Looks at the beginning of a file of tables or lines.
-pub(super) fn check(path: &Path) -> Result<(), SourceError> {
-    match Foreign::of(&beginning(path)?) {
-        Some(foreign) => Err(foreign.error(path)),
+pub(super) fn check(file: &InputFile) -> Result<(), SourceError> {
+    match Foreign::of(&file.beginning(LOOKED_AT)?) {
+        Some(foreign) => Err(foreign.error(file.path())),
         None => Ok(()),
     }
 }
 
 /// Looks at the beginning of a plain text, which may well be the source of a page.
-pub(super) fn check_text(path: &Path) -> Result<(), SourceError> {
-    match Foreign::of(&beginning(path)?) {
-        Some(Foreign::Pointer) => Err(Foreign::Pointer.error(path)),
+pub(super) fn check_text(file: &InputFile) -> Result<(), SourceError> {
+    match Foreign::of(&file.beginning(LOOKED_AT)?) {
+        Some(Foreign::Pointer) => Err(Foreign::Pointer.error(file.path())),
         _ => Ok(()),
     }
-}
-
-fn beginning(path: &Path) -> Result<Vec<u8>, SourceError> {
-    let mut beginning = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LOOKED_AT).read_to_end(&mut beginning))
-        .map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
-    Ok(beginning)
 }
 
 /// Refuses what is no file on disk, whose parts could be read at several places at once.

@@ -4,11 +4,15 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ratdata_objects::{Address, Object};
 use ratdata_schemas::recipe::SplitFiles;
 
 use super::data_files::{Format, format};
 use super::error::SourceError;
 use super::foreign::{check, check_kind};
+use super::found::{FoundFile, placed};
+use super::input_file::InputFile;
+use super::objects::find_objects;
 use super::sift::{Found, LeftOut, Sifted};
 use super::streams::Compression;
 use super::walk::{FilePattern, below, utf8};
@@ -36,13 +40,6 @@ impl SourceFile {
             _ => std::slice::from_ref(&self.path),
         }
     }
-}
-
-/// A file and the name that it has by the input it was found by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FoundFile {
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
 }
 
 /// A file that an estimate looks at.
@@ -99,26 +96,24 @@ pub(crate) fn gather(mut found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Sourc
     let mut files = Vec::new();
     let mut texts = Vec::new();
     for FoundFile { name, path } in found {
-        let metadata =
-            fs::metadata(&path).map_err(|source| SourceError::Io { path: path.clone(), source })?;
-        check_kind(&path, &metadata)?;
+        let bytes = bytes_of(&path)?;
         let kind = match format(&path) {
             Some((Format::Parquet, _)) => InputKind::Parquet,
             Some((Format::Lines(compression), _)) => InputKind::Lines(compression),
             Some((Format::Text(_), _)) => {
-                texts.push((path, metadata.len()));
+                texts.push((path, bytes));
                 continue;
             }
             None => {
                 // Whatever it is called, a pointer is no data.
-                check(&path)?;
+                check(&InputFile::find(&path)?)?;
                 return Err(SourceError::UnknownKind { path });
             }
         };
-        if metadata.len() == 0 {
+        if bytes == 0 {
             return Err(SourceError::Empty { path });
         }
-        files.push(SourceFile { path, stem: String::new(), name, kind, bytes: metadata.len() });
+        files.push(SourceFile { path, stem: String::new(), name, kind, bytes });
     }
     if let Some((first, _)) = texts.first() {
         files.push(SourceFile {
@@ -133,6 +128,16 @@ pub(crate) fn gather(mut found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Sourc
     Ok(files)
 }
 
+/// Returns the size of a file on disk or of an object, and refuses what is no file.
+fn bytes_of(path: &Path) -> Result<u64, SourceError> {
+    if let Some(address) = Address::of_path(path) {
+        return Ok(Object::open(&address)?.state().bytes);
+    }
+    let metadata = fs::metadata(path).map_err(SourceError::reading(path))?;
+    check_kind(path, &metadata)?;
+    Ok(metadata.len())
+}
+
 /// Returns the path of a file, whichever way its folder was reached.
 ///
 /// A link to a file stays a file of its own: caches link files of equal content to one.
@@ -145,8 +150,14 @@ fn place_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Finds the files that one input names, those of a folder by their split.
+/// Finds the files that one input names, on disk or in an object store; those of a folder by their split.
 pub(crate) fn find_files(input: &str, take: SplitFiles) -> Result<Found<FoundFile>, SourceError> {
+    if let Some(address) = Address::read(input)? {
+        return find_objects(input, &address, take);
+    }
+    if input == "-" {
+        return Err(SourceError::Stdin);
+    }
     let path = Path::new(input);
     let none = || SourceError::NoInput { pattern: input.to_owned() };
     if path.is_dir() {
@@ -172,13 +183,6 @@ pub(crate) fn find_files(input: &str, take: SplitFiles) -> Result<Found<FoundFil
         return Err(unknown.map_or_else(none, |path| SourceError::UnknownKind { path }));
     }
     Ok(placed(sifted))
-}
-
-/// Returns the files that are taken.
-fn placed(sifted: Sifted<PathBuf>) -> Found<FoundFile> {
-    let left = sifted.left();
-    let file = |(name, path)| FoundFile { name, path };
-    Found { files: sifted.taken.into_iter().map(file).collect(), left }
 }
 
 /// Names each file's shards by its stem, or by its whole relative name where stems repeat.

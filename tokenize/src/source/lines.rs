@@ -1,12 +1,13 @@
 //! Reads JSON lines, plain or compressed, one object a line.
 
 use std::io::{BufRead, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::SourceError;
 use super::foreign::{self, BOM, other_encoding};
+use super::input_file::InputFile;
 use super::json_text::{range_of, text_of};
 use super::row_text::{BadText, RowText, Undecodable};
 use super::rows::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, Stopped};
@@ -15,7 +16,7 @@ use super::streams::{self, Compression};
 /// A file of JSON lines with its text field.
 #[derive(Debug)]
 pub struct LinesSource {
-    path: PathBuf,
+    file: InputFile,
     compression: Compression,
     field: String,
 }
@@ -27,8 +28,9 @@ impl LinesSource {
     ///
     /// The file cannot be read, or is something else in the place of lines.
     pub fn open(path: &Path, compression: Compression, field: &str) -> Result<Self, SourceError> {
-        foreign::check(path)?;
-        let source = Self { path: path.to_owned(), compression, field: field.to_owned() };
+        let file = InputFile::find(path)?;
+        foreign::check(&file)?;
+        let source = Self { file, compression, field: field.to_owned() };
         source.reader(0, &Arc::default()).map(|_| source)
     }
 
@@ -38,7 +40,7 @@ impl LinesSource {
     }
 
     fn reader(&self, start: u64, read: &Arc<AtomicU64>) -> Result<Box<dyn BufRead>, SourceError> {
-        streams::open(&self.path, self.compression, start, read)
+        streams::open(&self.file, self.compression, start, read)
     }
 
     /// Reads the file, a batch of lines at a time; blank lines are no rows.
@@ -83,11 +85,11 @@ impl LinesSource {
             line_number += u64::from(read > 0);
             held += read;
             if line_number == 1 && start == 0 {
-                without_mark(&self.path, &mut line)?;
+                without_mark(self.file.path(), &mut line)?;
             }
             if !line.trim_ascii().is_empty() {
                 if first == 0 && cells.is_empty() && start == 0 && begins_array(&line) {
-                    return Err(SourceError::Array { path: self.path.clone() });
+                    return Err(SourceError::Array { path: self.file.path().to_owned() });
                 }
                 cells.push(Cell::Line(line_number, line));
             }
@@ -122,7 +124,7 @@ impl LinesSource {
                 Err(wrong) if wrong.kind() == ErrorKind::Interrupted => continue,
                 Err(wrong) => {
                     let place = format!("line {}", before + 1);
-                    return Err(streams::failure(&self.path, place, &wrong));
+                    return Err(streams::failure(self.file.path(), place, &wrong));
                 }
                 Ok(held) => held,
             };

@@ -1,4 +1,4 @@
-//! Where documents come from: parquet files, JSON lines and plain text.
+//! Where documents come from: parquet files, JSON lines and plain text, on disk or in object stores.
 //!
 //! A [`Source`] is one file (or all plain text files together) and yields [`Rows`] in file order;
 //! its parts can be read independently of each other, on any thread.
@@ -7,14 +7,18 @@ mod data_files;
 mod error;
 mod fingerprint;
 mod foreign;
+mod found;
+mod input_file;
 mod inputs;
 mod json_text;
 mod lines;
+mod objects;
 mod parquet;
 mod row_text;
 mod rows;
 mod sift;
 mod split_names;
+mod store_failure;
 mod streams;
 mod table;
 mod texts;
@@ -24,13 +28,15 @@ use std::path::PathBuf;
 
 pub(crate) use data_files::is_text;
 pub use error::SourceError;
-pub use fingerprint::{Recorded, Seen, changed, sampled};
+pub use fingerprint::{Recorded, Seen, changed, checksum_of, sampled};
 pub(crate) use foreign::Foreign;
-pub(crate) use inputs::{FoundFile, find_files, gather};
+pub(crate) use found::FoundFile;
+pub use input_file::{InputFile, ReadAt};
 pub use inputs::{InputKind, SampleFile, SourceFile, find_inputs};
+pub(crate) use inputs::{find_files, gather};
 pub use json_text::object_of;
 pub use lines::LinesSource;
-pub use parquet::ParquetSource;
+pub use parquet::{ParquetSource, parts_of};
 pub use ratdata_schemas::recipe::SplitFiles;
 pub use row_text::{BadText, RowText, Undecodable};
 pub use rows::{Cell, Rows, Stopped};

@@ -4,28 +4,26 @@
 //! strings, views and dictionaries are one thing, and UTF-8 is checked row by row, which lets a bad
 //! row be named and skipped.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use parquet::basic::Type;
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{FileReader, Length, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 use ratdata_schemas::narrow;
 
 use super::error::SourceError;
 use super::foreign;
+use super::input_file::{InputFile, ReadAt};
 use super::rows::{BATCH_BYTES, BATCH_ROWS, Cell, Rows};
 
 /// A parquet file with its text column.
 pub struct ParquetSource {
     path: PathBuf,
-    reader: SerializedFileReader<SharedFile>,
+    reader: SerializedFileReader<ReadAt>,
     column: usize,
     first_rows: Vec<u64>,
     rows: u64,
@@ -45,14 +43,14 @@ impl ParquetSource {
     ///
     /// The file cannot be read, is not whole, or has no such column of text.
     pub fn open(path: &Path, column: &str) -> Result<Self, SourceError> {
-        let io = |source| SourceError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
-        let len = file.metadata().map_err(io)?.len();
+        let input = InputFile::find(path)?;
+        let file = input.at_any_place()?;
+        let len = file.len();
         if len == 0 {
             return Err(SourceError::Empty { path: path.to_owned() });
         }
-        foreign::check(path)?;
-        let reader = SerializedFileReader::new(SharedFile { file: Arc::new(file), len })
+        foreign::check(&input)?;
+        let reader = SerializedFileReader::new(file.clone())
             .map_err(|wrong| damaged(path, "its footer".into(), &wrong))?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let names: Vec<String> =
@@ -87,6 +85,7 @@ impl ParquetSource {
         if described.physical_type() != Type::BYTE_ARRAY {
             return Err(wrong_type(described.physical_type().to_string()));
         }
+        file.expect(|| parts_of(reader.metadata(), |column| column == place));
         let mut rows = 0_u64;
         let mut first_rows = Vec::new();
         for (number, group) in reader.metadata().row_groups().iter().enumerate() {
@@ -223,49 +222,28 @@ fn column_is_required(
 }
 
 fn damaged(path: &Path, place: String, wrong: &ParquetError) -> SourceError {
-    SourceError::Damaged { path: path.to_owned(), place, reason: wrong.to_string() }
+    SourceError::damaged(path, place, wrong)
 }
 
-/// A file that many threads read at places of their own.
-struct SharedFile {
-    file: Arc<File>,
-    len: u64,
-}
-
-impl Length for SharedFile {
-    fn len(&self) -> u64 {
-        self.len
-    }
-}
-
-impl ChunkReader for SharedFile {
-    type T = FileAt;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<FileAt> {
-        Ok(FileAt { file: self.file.clone(), at: start })
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
-        let end = start.checked_add(length as u64).filter(|&end| end <= self.len);
-        if end.is_none() {
-            return Err(ParquetError::EOF(format!("bytes {start}+{length} of {}", self.len)));
+/// Returns where in the file the columns lie that are read, in the order of the file.
+pub fn parts_of(
+    metadata: &ParquetMetaData,
+    is_read: impl Fn(usize) -> bool,
+) -> Vec<std::ops::Range<u64>> {
+    let mut parts = Vec::new();
+    for group in metadata.row_groups() {
+        let columns = group.columns().iter().enumerate();
+        for (_, column) in columns.filter(|(number, _)| is_read(*number)) {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            // The footer may promise anything.
+            let (Ok(start), Ok(length)) =
+                (u64::try_from(start), u64::try_from(column.compressed_size()))
+            else {
+                continue;
+            };
+            parts.push(start..start.saturating_add(length));
         }
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, start)?;
-        Ok(bytes.into())
     }
-}
-
-/// A reader that begins at a place of a file and moves no other reader of it.
-struct FileAt {
-    file: Arc<File>,
-    at: u64,
-}
-
-impl Read for FileAt {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
+    parts.sort_by_key(|part| (part.start, part.end));
+    parts
 }

@@ -4,8 +4,7 @@
 //! as tapes and archives pad files. A frame of Zstandard may look back as far as `zstd --long=31`
 //! writes, 2 GiB; the thread that reads it then takes that much memory.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::GzDecoder;
 
 use super::error::SourceError;
+use super::input_file::InputFile;
+use super::store_failure::store_failure;
 
 /// How a file of lines or text is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,32 +30,28 @@ pub enum Compression {
 /// at most.
 const WINDOW_LOG: u32 = 31;
 
-/// How much is taken from the disk at a time where it is decompressed.
+/// How much is taken from the disk or the store at a time where it is decompressed.
 const TAKEN: usize = 128 << 10;
 
 /// How much is handed on at a time.
 const HANDED: usize = 1 << 20;
 
-/// Opens a file at a place of its bytes; `read` counts them as they are taken from the disk.
+/// Opens a file at a place of its bytes; `read` counts them as they are taken.
 pub(super) fn open(
-    path: &Path,
+    file: &InputFile,
     compression: Compression,
     start: u64,
     read: &Arc<AtomicU64>,
 ) -> Result<Box<dyn BufRead>, SourceError> {
-    let io = |source| SourceError::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(io)?;
-    if start > 0 {
-        file.seek(SeekFrom::Start(start)).map_err(io)?;
-    }
-    let file = Counted { file, read: read.clone() };
+    let io = SourceError::reading(file.path());
+    let file = Counted { file: file.stream(start)?, read: read.clone() };
     let stream: Box<dyn Read> = match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(Members::new(BufReader::with_capacity(TAKEN, file))),
         Compression::Zstd => {
             let file = BufReader::with_capacity(TAKEN, file);
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(io)?;
-            decoder.window_log_max(WINDOW_LOG).map_err(io)?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(&io)?;
+            decoder.window_log_max(WINDOW_LOG).map_err(&io)?;
             Box::new(decoder)
         }
     };
@@ -63,6 +60,9 @@ pub(super) fn open(
 
 /// Tells why a stream could not be read on.
 pub(super) fn failure(path: &Path, place: String, wrong: &io::Error) -> SourceError {
+    if let Some(wrong) = store_failure(wrong) {
+        return SourceError::Object(wrong.clone());
+    }
     let (path, reason) = (path.to_owned(), wrong.to_string());
     // The decoder has no other word for a window that is too large, or too large for this machine.
     if reason.contains("too much memory") || reason.contains("not enough memory") {
@@ -128,7 +128,7 @@ fn next_member<R: BufRead>(mut file: R) -> io::Result<Option<R>> {
 
 /// A file that counts what is read of it.
 struct Counted {
-    file: File,
+    file: Box<dyn Read>,
     read: Arc<AtomicU64>,
 }
 
@@ -156,7 +156,8 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
         let mut text = Vec::new();
-        open(file.path(), compression, 0, &Arc::default()).unwrap().read_to_end(&mut text)?;
+        let file = InputFile::find(file.path()).unwrap();
+        open(&file, compression, 0, &Arc::default()).unwrap().read_to_end(&mut text)?;
         Ok(text)
     }
 

@@ -4,7 +4,6 @@
 //! of the columns that were asked for, whether it came from parquet or from a line of JSON.
 
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +25,9 @@ use parquet::schema::types::SchemaDescriptor;
 use serde_json::{Map, Value};
 
 use super::error::SourceError;
+use super::input_file::InputFile;
 use super::json_text::object_of;
+use super::parquet::parts_of;
 use super::{Cell, InputKind, LinesSource, SourceFile, foreign};
 
 /// How many rows are read at a time; a story may have a megabyte.
@@ -141,24 +142,24 @@ impl Table {
         wanted: &dyn Fn(u64) -> bool,
         each: &mut dyn FnMut(u64, Vec<TableRow>) -> bool,
     ) -> Result<(), SourceError> {
-        let damaged = |first: u64, reason: String| SourceError::Damaged {
-            path: self.path.clone(),
-            place: format!("row {first}"),
-            reason,
+        let damaged = |first: u64, wrong: &(dyn std::error::Error + 'static)| {
+            SourceError::damaged(&self.path, format!("row {first}"), wrong)
         };
-        let file = File::open(&self.path)
-            .map_err(|source| SourceError::Io { path: self.path.clone(), source })?;
+        let file = InputFile::find(&self.path)?.at_any_place()?;
+        file.expect(|| parts_of(metadata.metadata(), |column| mask.leaf_included(column)));
         let reader: ParquetRecordBatchReader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_projection(mask.clone())
                 .with_batch_size(BATCH_ROWS)
                 .build()
-                .map_err(|wrong| damaged(0, wrong.to_string()))?;
+                .map_err(|wrong| damaged(0, &wrong))?;
         let mut first = 0;
         for batch in reader {
-            let batch = batch.map_err(|wrong| damaged(first, wrong.to_string()))?;
-            let rows =
-                rows_of(&batch, &|at| wanted(first + at)).map_err(|wrong| damaged(first, wrong))?;
+            let batch = batch.map_err(|wrong| damaged(first, &wrong))?;
+            let rows = rows_of(&batch, &|at| wanted(first + at)).map_err(|reason| {
+                let (path, place) = (self.path.clone(), format!("row {first}"));
+                SourceError::Damaged { path, place, reason }
+            })?;
             let count = rows.len() as u64;
             let place = (first..).map(Place::Row);
             let rows = place.zip(rows).map(|(place, row)| TableRow { place, columns: Ok(row) });
@@ -189,16 +190,12 @@ fn read_lines(
 }
 
 fn open_parquet(path: &Path, paths: &[&str]) -> Result<TableKind, SourceError> {
-    foreign::check(path)?;
-    let file =
-        File::open(path).map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
+    let input = InputFile::find(path)?;
+    foreign::check(&input)?;
+    let file = input.at_any_place()?;
     let metadata =
         ArrowReaderMetadata::load(&file, parquet::arrow::arrow_reader::ArrowReaderOptions::new())
-            .map_err(|wrong| SourceError::Damaged {
-            path: path.to_owned(),
-            place: "its footer".into(),
-            reason: wrong.to_string(),
-        })?;
+            .map_err(|wrong| SourceError::damaged(path, "its footer", &wrong))?;
     let schema = metadata.metadata().file_metadata().schema_descr_ptr();
     let columns = leaves_of(&metadata, &schema);
     let mut leaves = Vec::new();
@@ -397,6 +394,8 @@ fn items(array: &ArrayRef) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use arrow_array::{Int16Array, StringArray};
     use arrow_schema::Field;
     use serde_json::json;

@@ -1,15 +1,20 @@
 //! Reads plain text files, one document each.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::data_files::{Format, format_of};
 use super::error::SourceError;
 use super::foreign::{BOM, check_text};
+use super::input_file::InputFile;
 use super::rows::{Cell, Rows, Stopped};
 use super::streams::{self, Compression};
+
+/// How many files are found before they are read: those of a store are then on their way.
+const AHEAD: usize = 16;
 
 /// Gives the text of each file to `each` until that returns `false`.
 pub(super) fn read(
@@ -17,24 +22,35 @@ pub(super) fn read(
     stopped: Stopped<'_>,
     each: &mut dyn FnMut(Rows) -> bool,
 ) -> Result<(), SourceError> {
-    for (first, path) in (0..).zip(paths) {
-        check_text(path)?;
+    let mut waiting = paths.iter();
+    let mut found = VecDeque::new();
+    let mut first = 0;
+    loop {
+        for path in waiting.by_ref().take(AHEAD - found.len()) {
+            let file = InputFile::find(path)?;
+            file.begin()?;
+            found.push_back(file);
+        }
+        let Some(file) = found.pop_front() else { break };
+        check_text(&file)?;
         let taken = Arc::new(AtomicU64::new(0));
-        let text = text_of(path, &taken, stopped)?;
+        let text = text_of(&file, &taken, stopped)?;
         let input_bytes = taken.load(Ordering::Relaxed);
         if !each(Rows { first, cells: vec![Cell::Text(text)], input_bytes }) {
             break;
         }
+        first += 1;
     }
     Ok(())
 }
 
 /// Reads one file whole, without the mark that some editors put before text in UTF-8.
 fn text_of(
-    path: &Path,
+    file: &InputFile,
     taken: &Arc<AtomicU64>,
     stopped: Stopped<'_>,
 ) -> Result<Vec<u8>, SourceError> {
+    let path = file.path();
     let compression = match path.file_name().map(|name| name.to_string_lossy().into_owned()) {
         Some(name) => match format_of(&name) {
             Some((Format::Text(compression), _)) => compression,
@@ -42,7 +58,7 @@ fn text_of(
         },
         None => Compression::None,
     };
-    let mut reader = streams::open(path, compression, 0, taken)?;
+    let mut reader = streams::open(file, compression, 0, taken)?;
     let mut text = Vec::new();
     loop {
         if stopped() {
