@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use ratdata_objects::Address;
 use ratdata_schemas::narrow;
 
 use super::address::Address;
@@ -164,7 +163,7 @@ pub fn resolve_sample(
     progress: &dyn FetchProgress,
 ) -> Result<Found<SampleFile>, HubError> {
     let (mut files, mut local, mut stored) = (Vec::new(), Vec::new(), Vec::new());
-    let is_stored = |file: &FoundFile| Address::of_path(&file.path).is_some();
+    let is_stored = |file: &FoundFile| ratdata_objects::Address::of_path(&file.path).is_some();
     let left = each_input(inputs, take, progress, |named| {
         match named {
             Named::Local(found) if found.first().is_some_and(is_stored) => stored.extend(found),
