@@ -12,5 +12,7 @@ static MEMORY: BoundedMemory = BoundedMemory;
 fn main() -> ExitCode {
     // Without the handler a limit on files ends the program, which every writer survives.
     drop(ratdata_schemas::tell_file_limit());
+    // Each iteration takes and frees the same large blocks.
+    ratdata_console::keep_freed_memory();
     cli::main()
 }
