@@ -2,7 +2,7 @@
 """Trains the tiny models with `ratdata-train` and with PyTorch on the CPU, and prints tokens a second of both.
 
 usage: bench_torch_train.py --program target/release/ratdata-train [--models tiny-rat,tiny-attention] [--threads 2]
-                            [--rounds 3] [--iterations 6] [--compile] [--only ratdata|torch]
+                            [--rounds 3] [--iterations 6] [--compile] [--only ratdata|torch] [--processor-time]
 
 Both train the same model (sizes, tied embedding, mixers) on the same random ids, in f32, 16 sequences of 256 tokens an
 iteration, in micro-batches of 8, with clipping by the global norm and AdamW. PyTorch gets its fast forms: fused AdamW,
@@ -10,7 +10,10 @@ iteration, in micro-batches of 8, with clipping by the global norm and AdamW. Py
 of a chunk, for all chunks at once. The two take turns for so many rounds, each in a process of its own, so that neither has
 the machine in a better hour. The figure of a process is the median over its iterations without the first two.
 
-Needs a Python with torch. Nothing else should run on the machine.
+Needs a Python with torch. Nothing else should run on the machine. Where something else does, `--processor-time` counts
+tokens for each second of a processor instead, over the same iterations: waiting does not count, but a thread that waits in
+a loop does, so take one thread each (`--threads 1`) for a fair count. For ratdata-train it is the difference between a whole
+run and a run of the first iterations alone.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import statistics
 import struct
 import subprocess
@@ -30,7 +34,7 @@ BATCH, MICRO = 16, 8
 WARM = 2
 
 
-def torch_rates(model_name, threads, iterations, compiled):
+def torch_rates(model_name, threads, iterations, compiled, by_processor):
     """Returns the tokens a second of each of PyTorch's iterations after the first ones."""
     import torch
     import torch.nn.functional as F
@@ -133,38 +137,49 @@ def torch_rates(model_name, threads, iterations, compiled):
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, fused=True)
     loss_of = torch.compile(model) if compiled else model
     ids = torch.randint(VOCAB, (iterations, BATCH, SEQ + 1))
-    rates = []
+    rates, clock = [], time.process_time if by_processor else time.perf_counter
     for batch in ids:
-        begun = time.perf_counter()
+        begun = clock()
         for rows in batch.split(MICRO):
             (loss_of(rows[:, :-1], rows[:, 1:]) / (BATCH * SEQ)).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        rates.append(BATCH * SEQ / (time.perf_counter() - begun))
+        rates.append(BATCH * SEQ / (clock() - begun))
     return rates[WARM:]
 
 
 def torch_process(model_name, args):
     command = [sys.executable, __file__, "--torch", model_name, "--threads", str(args.threads), "--iterations", str(args.iterations)]
-    if args.compile:
-        command.append("--compile")
+    command += [option for option, given in (("--compile", args.compile), ("--processor-time", args.processor_time)) if given]
     # Threads that wait by spinning take time from each other on a small machine.
     environment = os.environ | {"OMP_NUM_THREADS": str(args.threads), "MKL_NUM_THREADS": str(args.threads)}
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return json.loads(output.splitlines()[-1])
 
 
-def ratdata_process(model_name, args, work):
-    sets = [f"training.iterations={args.iterations}", "training.log_every=1", "training.validations=1",
+def ratdata_run(model_name, args, work, iterations):
+    """Trains, and returns the tokens a second of each iteration and the seconds that the processors worked."""
+    sets = [f"training.iterations={iterations}", "training.log_every=1", "training.validations=1",
             "training.validation_sequences=1", "training.checkpoints=1"]
     run = work / f"{model_name}-{random.getrandbits(32)}"
     command = [args.program, model_name, "--data", work / "ids-train.bin", "--out", run, "--device", "cpu", "--quiet"]
     for text in sets:
         command += ["--set", text]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"RAYON_NUM_THREADS": str(args.threads)})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line["tokens_per_second"] for line in lines if line.get("tokens_per_second")][WARM:]
+    rates = [line["tokens_per_second"] for line in lines if line.get("tokens_per_second")]
+    return rates, (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+
+
+def ratdata_process(model_name, args, work):
+    rates, seconds = ratdata_run(model_name, args, work, args.iterations)
+    if args.processor_time:
+        _, first = ratdata_run(model_name, args, work, WARM)
+        return [(args.iterations - WARM) * BATCH * SEQ / (seconds - first)]
+    return rates[WARM:]
 
 
 def main():
@@ -176,10 +191,11 @@ def main():
     parser.add_argument("--iterations", type=int, default=6)
     parser.add_argument("--compile", action="store_true", help="PyTorch compiles its model (torch.compile)")
     parser.add_argument("--only", choices=["ratdata", "torch"])
+    parser.add_argument("--processor-time", action="store_true", help="count the seconds that processors worked, not those of the clock")
     parser.add_argument("--torch", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.torch:
-        print(json.dumps(torch_rates(args.torch, args.threads, args.iterations, args.compile)))
+        print(json.dumps(torch_rates(args.torch, args.threads, args.iterations, args.compile, args.processor_time)))
         return
     if args.program is None and args.only != "torch":
         parser.error("--program is missing: the path of ratdata-train")
@@ -197,7 +213,8 @@ def main():
                     rates["torch"].append(statistics.median(torch_process(model_name, args)))
             medians = {name: statistics.median(found) for name, found in rates.items() if found}
             for name, median in medians.items():
-                print(f"{model_name} {name}: {median:,.0f} tokens/s (rounds: {', '.join(f'{rate:,.0f}' for rate in rates[name])})")
+                unit = "tokens a processor second" if args.processor_time else "tokens/s"
+                print(f"{model_name} {name}: {median:,.0f} {unit} (rounds: {', '.join(f'{rate:,.0f}' for rate in rates[name])})")
             if len(medians) == 2:
                 print(f"{model_name}: {medians['ratdata'] / medians['torch']:.2f} times PyTorch's rate", flush=True)
 

@@ -6,6 +6,9 @@
 
 use macerator::{AutoArch, Simd, WithSimd};
 
+/// How many sums a dot product keeps apart, so that it can use vector instructions.
+const LANES: usize = 8;
+
 /// Work whose loops the compiler turns into vector instructions.
 ///
 /// `run` must be marked `#[inline(always)]`, and so must what it calls.
@@ -61,6 +64,25 @@ pub(super) fn exp_of_negative(x: f32) -> f32 {
     }
     let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     sum * power
+}
+
+/// Computes a dot product with sums in a fixed order.
+#[inline(always)]
+pub(super) fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
+    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a_lanes.iter().zip(b_lanes) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum = multiply_add::<FUSED>(*a, *b, *sum);
+        }
+    }
+    let mut rest = 0.0;
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        rest += a * b;
+    }
+    let half = |at: usize| (sums[at] + sums[at + 4]) + (sums[at + 2] + sums[at + 6]);
+    half(0) + half(1) + rest
 }
 
 #[cfg(test)]

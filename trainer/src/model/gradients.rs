@@ -4,6 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
+use crate::kernels::adamw::sum_of_squares;
+
 /// The gradients of all parameters of one model, without autodiff.
 ///
 /// Gradients of several micro-batches or devices are added up.
@@ -103,7 +105,7 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            self.parts.push(grad.square().sum());
+            self.parts.push(sum_of_squares(grad));
         }
     }
 }

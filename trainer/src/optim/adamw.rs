@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::moments::{self, Moments, OptimError};
-use crate::convert::narrow;
+use crate::convert::{narrow, rounded};
+use crate::kernels::adamw::{self, UpdateNumbers};
 use crate::model::{Gradients, Model};
 
 /// Configures `AdamW` and the clipping before it.
@@ -73,13 +74,21 @@ impl Optimizer {
         let max_norm = self.config.max_norm;
         let clip = (grad_norm > max_norm).then(|| max_norm / (grad_norm + 1e-6));
         self.moments.iterations += 1;
-        let mut update = ParameterUpdate {
-            config: self.config,
-            lr,
-            clip,
-            grads: grads.into_inner(),
-            moments: &mut self.moments,
+        let OptimizerConfig { beta_1, beta_2, eps, weight_decay, .. } = self.config;
+        let exponent: i32 = narrow(self.moments.iterations.min(LONGEST_MEMORY));
+        let numbers = UpdateNumbers {
+            clip: rounded(clip.unwrap_or(1.0)),
+            beta_1,
+            beta_2,
+            // Early moments are too small, because they begin at 0.
+            weight_1: 1.0 - beta_1.powi(exponent),
+            weight_2: 1.0 - beta_2.powi(exponent),
+            eps,
+            shrink: rounded(1.0 - lr * f64::from(weight_decay)),
+            lr: rounded(lr),
         };
+        let grads = grads.into_inner();
+        let mut update = ParameterUpdate { numbers, grads, moments: &mut self.moments };
         Updated { model: model.map(&mut update), grad_norm }
     }
 
@@ -102,49 +111,30 @@ impl Optimizer {
 
 /// Updates one parameter after another.
 struct ParameterUpdate<'a> {
-    config: OptimizerConfig,
-    lr: f64,
-    /// The factor that the gradients are multiplied by, where their norm is too large.
-    clip: Option<f64>,
+    numbers: UpdateNumbers,
     grads: GradientsParams,
     moments: &'a mut Moments,
 }
 
-impl ParameterUpdate<'_> {
-    /// Adds a gradient to the moments and returns the direction of the update.
-    fn direction<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Tensor<D>> {
-        let grad = self.grads.remove::<D>(param.id)?;
-        let grad = match self.clip {
-            Some(factor) => grad * factor,
-            None => grad,
-        };
-        let OptimizerConfig { beta_1, beta_2, eps, .. } = self.config;
-        let Moments { iterations, first, second } = &mut *self.moments;
-        let exponent: i32 = narrow((*iterations).min(LONGEST_MEMORY));
-        let moment = |all: &mut GradientsParams, beta: f32, new: Tensor<D>| {
-            let new = new * (1.0 - beta);
-            let moment = match all.remove::<D>(param.id) {
-                Some(old) => old * beta + new,
-                None => new,
-            };
-            all.register(param.id, moment.clone());
-            // Early moments are too small, because they begin at 0.
-            moment / (1.0 - beta.powi(exponent))
-        };
-        let mean = moment(first, beta_1, grad.clone());
-        let mean_square = moment(second, beta_2, grad.square());
-        Some(mean / (mean_square.sqrt() + eps))
-    }
-}
-
 impl ModuleMapper for ParameterUpdate<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(direction) = self.direction(&param) else { return param };
-        let (lr, decay) = (self.lr, self.lr * f64::from(self.config.weight_decay));
+        let Some(grad) = self.grads.remove::<D>(param.id) else { return param };
+        let Moments { first, second, .. } = &mut *self.moments;
+        let id = param.id;
+        let [first_before, second_before] =
+            [&mut *first, &mut *second].map(|moments| moments.remove::<D>(id));
         param.map(|value| {
             let tracked = value.is_autodiff();
-            let value = value.inner() * (1.0 - decay) - direction * lr;
-            if tracked { value.autodiff().require_grad() } else { value }
+            let zeros = || Tensor::zeros(grad.dims(), &grad.device());
+            let before = adamw::Updated {
+                first: first_before.unwrap_or_else(zeros),
+                second: second_before.unwrap_or_else(zeros),
+                value: value.inner(),
+            };
+            let after = adamw::update(before, grad, self.numbers);
+            first.register(id, after.first);
+            second.register(id, after.second);
+            if tracked { after.value.autodiff().require_grad() } else { after.value }
         })
     }
 }

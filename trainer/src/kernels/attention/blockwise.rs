@@ -2,9 +2,10 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{DType, FloatDType, Shape};
+use burn::tensor::{DType, FloatDType};
 
 use super::mask::{AttentionMask, RowGroup, Tile};
+use super::softmax::{RawScores, SoftmaxKernels};
 use crate::kernels::slices::{assign, cast, concat, slice, sum};
 
 /// What the forward pass computes.
@@ -26,7 +27,7 @@ pub(super) struct Saved<B: Backend> {
 }
 
 /// Computes the output for queries, keys and values.
-pub(super) fn forward<B: Backend>(
+pub(super) fn forward<B: SoftmaxKernels>(
     qkv: [&FloatTensor<B>; 3],
     mask: AttentionMask<B>,
 ) -> Attended<B> {
@@ -40,7 +41,7 @@ pub(super) fn forward<B: Backend>(
     Attended { out: concat::<B>(outs, 0), logs: concat::<B>(logs, 0) }
 }
 
-fn forward_group<B: Backend>(
+fn forward_group<B: SoftmaxKernels>(
     [q, k, v]: &[FloatTensor<B>; 3],
     mask: &AttentionMask<B>,
 ) -> Attended<B> {
@@ -48,12 +49,10 @@ fn forward_group<B: Backend>(
     let (keys, values) = (mask.shared(k), mask.shared(v));
     let (mut outs, mut logs) = (Vec::new(), Vec::new());
     for tile in mask.tiles(batch * heads, seq) {
-        let scores = scores::<B>(&slice::<B>(q, 2, &tile.queries), k, &keys, &tile, mask);
-        let highest = B::float_max_dim(scores.clone(), 3);
-        let powers = B::float_exp(B::float_sub(scores, highest.clone()));
-        let total = B::float_sum_dim(powers.clone(), 3);
-        let weights = cast::<B>(B::float_div(powers, total.clone()), q.dtype());
-        logs.push(B::float_add(highest, B::float_log(total)));
+        let raw = raw_scores::<B>(&slice::<B>(q, 2, &tile.queries), k, &keys, &tile, mask);
+        let (weights, tile_logs) = B::weights(raw);
+        let weights = cast::<B>(weights, q.dtype());
+        logs.push(tile_logs);
 
         let count = tile.keys.len();
         let own = mask.has_own_key().then(|| {
@@ -70,7 +69,7 @@ fn forward_group<B: Backend>(
 }
 
 /// Computes the derivatives by queries, keys and values.
-pub(super) fn backward<B: Backend>(
+pub(super) fn backward<B: SoftmaxKernels>(
     saved: &Saved<B>,
     grad: &FloatTensor<B>,
     mask: AttentionMask<B>,
@@ -88,25 +87,23 @@ pub(super) fn backward<B: Backend>(
     found.map(|slopes| concat::<B>(slopes, 0))
 }
 
-fn backward_group<B: Backend>(
+fn backward_group<B: SoftmaxKernels>(
     Saved { q, k, v, attended: Attended { out, logs } }: &Saved<B>,
     grad: &FloatTensor<B>,
     mask: &AttentionMask<B>,
 ) -> [FloatTensor<B>; 3] {
-    let [batch, heads, seq, width] = q.shape().dims();
+    let [batch, heads, seq, _] = q.shape().dims();
     let (device, dtype) = (q.device(), q.dtype());
     let (keys, values) = (mask.shared(k), mask.shared(v));
     // Several tiles add to one key, so these sums are kept in f32.
     let empty = || B::float_zeros(keys.shape(), &device, FloatDType::F32);
     let (mut by_keys, mut by_values) = (empty(), empty());
     let (mut by_q, mut by_own_k, mut by_own_v) = (Vec::new(), Vec::new(), Vec::new());
-    let scale = (width as f64).powf(-0.5);
     for tile in mask.tiles(batch * heads, seq) {
         let count = tile.keys.len();
         let [q, out, logs, grad] =
             [q, out, logs, grad].map(|tensor| slice::<B>(tensor, 2, &tile.queries));
-        let scores = scores::<B>(&q, k, &keys, &tile, mask);
-        let weights = B::float_exp(B::float_sub(scores, logs));
+        let raw = raw_scores::<B>(&q, k, &keys, &tile, mask);
 
         let dot = |a: &FloatTensor<B>, b: &FloatTensor<B>| {
             let product = B::float_mul(a.clone(), b.clone());
@@ -120,8 +117,7 @@ fn backward_group<B: Backend>(
             cast::<B>(B::float_matmul(grad.clone(), values), DType::F32)
         });
         let by_weights = concat::<B>(others.into_iter().chain(own).collect(), 3);
-        let slopes = B::float_sub(by_weights, dot(&grad, &out));
-        let by_scores = B::float_mul(B::float_mul_scalar(weights.clone(), scale.into()), slopes);
+        let (weights, by_scores) = B::slopes(raw, logs, by_weights, dot(&grad, &out));
         let (weights, by_scores) = (cast::<B>(weights, dtype), cast::<B>(by_scores, dtype));
 
         let own = mask.has_own_key().then(|| {
@@ -163,29 +159,26 @@ fn add_product<B: Backend>(
     assign::<B>(sum, 2, &tile.keys, more)
 }
 
-/// Computes the scaled scores of a tile in f32. The last column is the score of each query's own
-/// key, where the mask has one.
-fn scores<B: Backend>(
+/// Computes the products of a tile's queries and keys in f32. The last column is the product with each
+/// query's own key, where the mask has one.
+fn raw_scores<B: Backend>(
     q: &FloatTensor<B>,
     k: &FloatTensor<B>,
     keys: &FloatTensor<B>,
     tile: &Tile,
     mask: &AttentionMask<B>,
-) -> FloatTensor<B> {
-    let [batch, heads, rows, width] = q.shape().dims();
-    let count = tile.keys.len();
-    let scale = (width as f64).powf(-0.5);
-    let scaled = |x: FloatTensor<B>| B::float_mul_scalar(x, scale.into());
-    let others = (count > 0).then(|| {
+) -> RawScores<B> {
+    let others = (!tile.keys.is_empty()).then(|| {
         let keys = B::float_swap_dims(slice::<B>(keys, 2, &tile.keys), 2, 3);
-        let scores = scaled(cast::<B>(B::float_matmul(q.clone(), keys), DType::F32));
-        let hidden = mask.hidden(tile, &q.device());
-        let hidden = B::bool_expand(hidden, Shape::from([batch, heads, rows, count]));
-        B::float_mask_fill(scores, hidden, f32::NEG_INFINITY.into())
+        cast::<B>(B::float_matmul(q.clone(), keys), DType::F32)
     });
     let own = mask.has_own_key().then(|| {
         let product = B::float_mul(q.clone(), slice::<B>(k, 2, &tile.queries));
-        scaled(B::float_sum_dim(cast::<B>(product, DType::F32), 3))
+        B::float_sum_dim(cast::<B>(product, DType::F32), 3)
     });
-    concat::<B>(others.into_iter().chain(own).collect(), 3)
+    RawScores {
+        products: concat::<B>(others.into_iter().chain(own).collect(), 3),
+        hidden: (!tile.keys.is_empty()).then(|| mask.hidden(tile, &q.device())),
+        scale: (q.shape()[3] as f64).powf(-0.5),
+    }
 }

@@ -12,6 +12,7 @@ use burn::tensor::{Device, Int, Tensor};
 use super::blockwise::{Saved, backward, forward};
 use super::key_ranges::KeyRanges;
 use super::mask::{AttentionMask, PackedRow};
+use super::softmax::SoftmaxKernels;
 
 /// The backends that attend by tiles: the operations as the dispatcher sees them.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cube"))]
@@ -152,7 +153,7 @@ attend_on!(Flex);
 #[cfg(feature = "cube")]
 attend_on!(burn::backend::Cube);
 
-impl<B: Backend, C: CheckpointStrategy> AttentionBackend for Autodiff<B, C> {
+impl<B: SoftmaxKernels, C: CheckpointStrategy> AttentionBackend for Autodiff<B, C> {
     fn window_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -187,7 +188,7 @@ impl<B: Backend, C: CheckpointStrategy> AttentionBackend for Autodiff<B, C> {
 #[derive(Debug)]
 struct Attend<B: Backend>(AttentionMask<B>);
 
-impl<B: Backend> Backward<B, 3> for Attend<B> {
+impl<B: SoftmaxKernels> Backward<B, 3> for Attend<B> {
     type State = Saved<B>;
 
     fn backward(
@@ -206,7 +207,7 @@ impl<B: Backend> Backward<B, 3> for Attend<B> {
     }
 }
 
-fn attend<B: Backend, C: CheckpointStrategy>(
+fn attend<B: SoftmaxKernels, C: CheckpointStrategy>(
     inputs: [FloatTensor<Autodiff<B, C>>; 3],
     mask: AttentionMask<B>,
 ) -> FloatTensor<Autodiff<B, C>> {

@@ -16,10 +16,8 @@ use rayon::prelude::*;
 
 use super::{CachedAttentionBackend, SeenEntries};
 use crate::convert::rounded;
-use crate::kernels::vector_level::{Vectorized, exp_of_negative, multiply_add, vectorized};
-
-/// How many sums a dot product keeps apart, so that it can use vector instructions.
-const LANES: usize = 8;
+use crate::kernels::flex_tensors::floats;
+use crate::kernels::vector_level::{Vectorized, dot, exp_of_negative, multiply_add, vectorized};
 
 impl CachedAttentionBackend for Flex {
     fn cached_attention(
@@ -152,30 +150,4 @@ fn add<const FUSED: bool>(out: &mut [f32], weights: &[f32], values: &[f32], head
             *out = multiply_add::<FUSED>(*weight, *value, *out);
         }
     }
-}
-
-/// Computes a dot product with sums in a fixed order.
-#[inline(always)]
-fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
-    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
-    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum = multiply_add::<FUSED>(*a, *b, *sum);
-        }
-    }
-    let mut rest = 0.0;
-    for (a, b) in a_rest.iter().zip(b_rest) {
-        rest += a * b;
-    }
-    let half = |at: usize| (sums[at] + sums[at + 4]) + (sums[at + 2] + sums[at + 6]);
-    half(0) + half(1) + rest
-}
-
-/// Returns the values of a contiguous f32 tensor: the layers compute in f32 on the CPU.
-fn floats(tensor: &FloatTensor<Flex>) -> &[f32] {
-    let values: &[f32] = tensor.storage();
-    let start = tensor.layout().start_offset();
-    &values[start..start + tensor.layout().num_elements()]
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cube")]
 mod cube;
+mod flex;
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -9,7 +10,7 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Tensor};
 
 use super::slices::cast;
@@ -45,14 +46,6 @@ pub(crate) trait GeluKernels: Backend {
     /// Computes the derivative by the input, of the input and the derivative by the output.
     fn exact_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         plain_backward::<Self>(x, grad)
-    }
-}
-
-impl GeluKernels for Flex {}
-
-impl GeluBackend for Flex {
-    fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::exact_forward(x)
     }
 }
 

@@ -11,6 +11,7 @@ use burn::tensor::TensorData;
 use rayon::prelude::*;
 
 use super::RowProductBackend;
+use crate::kernels::flex_tensors::floats;
 use crate::kernels::vector_level::{Vectorized, multiply_add, vectorized};
 
 /// How many outputs are summed up at a time, so that no sum waits for the one before.
@@ -146,11 +147,4 @@ fn sums<const ROWS: usize, const N: usize, const FUSED: bool>(
         }
     }
     sums
-}
-
-/// Returns the values of a contiguous f32 tensor.
-fn floats(tensor: &FloatTensor<Flex>) -> &[f32] {
-    let values: &[f32] = tensor.storage();
-    let start = tensor.layout().start_offset();
-    &values[start..start + tensor.layout().num_elements()]
 }

@@ -7,6 +7,7 @@ use burn::tensor::TensorData;
 use rayon::prelude::*;
 
 use super::{ScanBackend, ScanKernels};
+use crate::kernels::flex_tensors::floats;
 
 impl ScanBackend for Flex {
     fn gated_scan(gate: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -80,13 +81,6 @@ impl ScanKernels for Flex {
         }
         (tensor(by_gate, shape), tensor(by_x, shape))
     }
-}
-
-/// Returns the values of a contiguous f32 tensor. The scan gets f32 only.
-fn floats(tensor: &FloatTensor<Flex>) -> &[f32] {
-    let values: &[f32] = tensor.storage();
-    let start = tensor.layout().start_offset();
-    &values[start..start + tensor.layout().num_elements()]
 }
 
 fn tensor(values: Vec<f32>, shape: [usize; 3]) -> FloatTensor<Flex> {

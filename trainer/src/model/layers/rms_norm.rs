@@ -1,8 +1,8 @@
 //! Root-mean-square normalization.
 
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::Tensor;
 
-use crate::model::precision::to_dtype;
+use crate::kernels::rms_norm::rms_norm as of_rows;
 
 /// Divides each vector by its root mean square and scales it by `gain`.
 ///
@@ -11,9 +11,6 @@ use crate::model::precision::to_dtype;
 /// # Shapes
 /// `x`: [batch, seq, width], `gain`: `[width]`, output: [batch, seq, width].
 pub fn rms_norm(x: Tensor<3>, gain: Tensor<1>, eps: f64) -> Tensor<3> {
-    let dtype = x.dtype();
-    let x = x.cast(FloatDType::F32);
-    let mean_square = x.clone().square().mean_dim(2);
-    let normed = x * (mean_square + eps).sqrt().recip() * gain.unsqueeze();
-    to_dtype(normed, dtype)
+    let [batch, seq, width] = x.dims();
+    of_rows(x.reshape([batch * seq, width]), gain, eps).reshape([batch, seq, width])
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::convert::narrow;
+use crate::kernels::rotation::rotate;
 use crate::model::config::ModelConfig;
-use crate::model::precision::to_dtype;
 
 /// Holds the cosines and sines of one set of positions.
 ///
@@ -25,18 +25,7 @@ impl Rotation {
     /// # Shapes
     /// `x`: [batch, heads, seq, `head_dim`], output: the same.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let cos = to_dtype(self.cos.clone(), x.dtype());
-        let sin = to_dtype(self.sin.clone(), x.dtype());
-        let first = x.clone().narrow(3, 0, half);
-        let second = x.narrow(3, half, half);
-        Tensor::cat(
-            vec![
-                first.clone() * cos.clone() - second.clone() * sin.clone(),
-                second * cos + first * sin,
-            ],
-            3,
-        )
+        rotate(x, self.cos.clone(), self.sin.clone())
     }
 }
 
