@@ -23,21 +23,23 @@ pub(super) fn empty<S: Simd, const R: usize>() -> Tile<S, R> {
 
 /// Adds products to a tile: for each step, the step's number of each row times the step's columns.
 ///
-/// Each sum is in the order of the steps, so that no bit depends on the tile that a number is in.
+/// `number` gives the number of a step and a row. Each sum is in the order of the steps, so that no bit
+/// depends on the tile that a number is in.
 ///
 /// # Shapes
 /// `columns`: [steps, columns of the pair].
 #[inline(always)]
 pub(super) fn add_products<S: Simd, const R: usize>(
     tile: Tile<S, R>,
-    steps: impl Iterator<Item = [f32; R]>,
+    number: impl Fn(usize, usize) -> f32,
     columns: &[f32],
 ) -> Tile<S, R> {
     let mut sums = tile;
-    for (numbers, columns) in steps.zip(columns.chunks_exact(pair::<S>())) {
+    for (step, columns) in columns.chunks_exact(pair::<S>()).enumerate() {
         let columns = load_pair::<S>(columns);
-        for (sums, number) in sums.iter_mut().zip(numbers) {
-            let number = all::<S>(number);
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // An array of all rows' numbers would go through the registers of integers.
+            let number = all::<S>(number(step, row));
             *sums = [number.mul_add(columns[0], sums[0]), number.mul_add(columns[1], sums[1])];
         }
     }
@@ -46,25 +48,17 @@ pub(super) fn add_products<S: Simd, const R: usize>(
 
 /// Takes the steps along rows: step k has the number k of each row.
 #[inline(always)]
-pub(super) fn along<'a, const R: usize>(
-    rows: [&'a [f32]; R],
+pub(super) fn along<const R: usize>(
+    rows: [&[f32]; R],
     steps: usize,
-) -> impl Iterator<Item = [f32; R]> + use<'a, R> {
+) -> impl Fn(usize, usize) -> f32 {
     // Now the compiler knows that all are so long.
-    let rows = rows.map(|row| &row[..steps]);
-    (0..steps).map(move |step| rows.map(|row| row[step]))
+    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row][..steps]);
+    move |step, row| rows[row][step]
 }
 
 /// Takes the steps across rows of a matrix: step k has neighbouring numbers of row k.
 #[inline(always)]
-pub(super) fn across<const R: usize>(
-    matrix: &[f32],
-    width: usize,
-    first: usize,
-) -> impl Iterator<Item = [f32; R]> + use<'_, R> {
-    matrix.chunks_exact(width).map(move |row| {
-        let mut numbers = [0.0; R];
-        numbers.copy_from_slice(&row[first..first + R]);
-        numbers
-    })
+pub(super) fn across(matrix: &[f32], width: usize, first: usize) -> impl Fn(usize, usize) -> f32 {
+    move |step, row| matrix[step * width + first + row]
 }

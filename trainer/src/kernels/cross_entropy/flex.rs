@@ -8,6 +8,8 @@
     reason = "a loop has the instructions of the function that it is in"
 )]
 
+use std::hint::black_box;
+
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, FlexDevice};
@@ -31,6 +33,9 @@ const TOKENS: usize = if cfg!(test) { 64 } else { 256 };
 
 /// How many logits of a panel go through the exponential and into a product at a time.
 const LOGITS: usize = 64;
+
+/// How many floats a line of the processor's cache has.
+const LINE: usize = 16;
 
 /// How many rows of the embedding a thread adds to at a time.
 const EMBEDDINGS: usize = if cfg!(test) { 20 } else { 400 };
@@ -170,6 +175,10 @@ impl OnVectors for Panel<'_> {
         let mut sums = AlignedFloats::zeros(width * lanes);
         let tiles = logits.chunks_mut(LOGITS * lanes);
         for (powers, embedding) in tiles.zip(output.embedding.chunks(LOGITS * width)) {
+            if slopes {
+                // Across rows, its lines would come from memory one by one.
+                black_box(embedding.iter().step_by(LINE).sum::<f32>());
+            }
             let total = raise::<S>(powers, highest);
             for (total, more) in totals.iter_mut().zip(cast_slice::<_, f32>(&total)) {
                 *total += f64::from(*more);
@@ -278,12 +287,12 @@ fn add_by_hidden<S: Simd>(sums: &mut [f32], embedding: &[f32], width: usize, pow
 #[inline(always)]
 fn add_across<S: Simd, const R: usize>(
     sums: &mut [f32],
-    steps: impl Iterator<Item = [f32; R]>,
+    number: impl Fn(usize, usize) -> f32,
     powers: &[f32],
 ) {
     let lanes = pair::<S>();
     let before: Tile<S, R> = std::array::from_fn(|row| load_pair::<S>(&sums[row * lanes..]));
-    let tile = add_products::<S, R>(before, steps, powers);
+    let tile = add_products::<S, R>(before, number, powers);
     for (sums, values) in sums.chunks_exact_mut(lanes).zip(tile) {
         store_pair::<S>(sums, values);
     }

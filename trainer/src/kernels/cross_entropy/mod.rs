@@ -136,8 +136,10 @@ impl<B: LossKernels, C: CheckpointStrategy> LossBackend for Autodiff<B, C> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Distribution;
+    use burn::tensor::TensorData;
     use burn::tensor::activation::log_softmax;
-    use burn::tensor::{Device, Distribution};
+    use ratdata_schemas::IGNORE_INDEX;
 
     use super::*;
     use crate::device::test_device;
@@ -149,8 +151,8 @@ mod tests {
             let spread = Distribution::Uniform(-1.0, 1.0);
             Tensor::<2>::random(shape, spread, &device).require_grad()
         };
-        // So large a vocabulary that the tokens take three blocks.
-        let vocab = LOGITS_AT_A_TIME / 3;
+        // So large a vocabulary that the plain form's tokens take three blocks.
+        let vocab = plain::LOGITS_AT_A_TIME / 3;
         let (hidden, embedding) = (draw([7, 5]), draw([vocab, 5]));
         let ignore = i64::from(IGNORE_INDEX);
         let labels: Vec<i64> = vec![3, ignore, 5, 3, ignore, 6, 40];
