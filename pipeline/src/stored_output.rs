@@ -9,7 +9,7 @@ use ratdata_tokenize::hub::cache_folder;
 
 use crate::failure::{Failure, Kind};
 use crate::interrupt;
-use crate::library_failures::{object_failure, store_failure};
+use crate::library_failures::object_failure;
 
 /// The folder, within the cache, of outputs that are on their way to a store.
 const OUTGOING: &str = "outgoing";
@@ -77,7 +77,8 @@ impl StoredOutput {
     ///
     /// The system refuses.
     pub(crate) fn end(self) -> Result<(), Failure> {
-        remove_folder_if_exists(&self.folder).map_err(store_failure)
+        remove_folder_if_exists(&self.folder)
+            .map_err(|wrong| Failure::new(Kind::Failed, &wrong).hinted(wrong.hint()))
     }
 }
 

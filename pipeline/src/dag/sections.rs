@@ -24,6 +24,9 @@ const SLURM: [&str; 10] =
 const KUBERNETES: [&str; 9] =
     ["array", "cpus", "gpus", "image", "mem", "namespace", "secret", "volumes", "kinds"];
 
+/// Keys of `[executor.kubernetes.kinds.KIND]`: all Jobs are in one namespace.
+const KUBERNETES_KIND: [&str; 7] = ["array", "cpus", "gpus", "image", "mem", "secret", "volumes"];
+
 /// The tables of executors.
 const EXECUTORS: [&str; 2] = ["kubernetes", "slurm"];
 
@@ -110,8 +113,7 @@ impl SectionReader<'_> {
         for &kind in StepKind::all() {
             let keys = ["executor", "kubernetes", "kinds", kind.name()];
             let Some(own) = self.table(table, &keys)? else { continue };
-            let known = KUBERNETES.map(|key| if key == "namespace" { "array" } else { key });
-            let own = self.kubernetes_settings(own, &keys, &known[..known.len() - 1])?;
+            let own = self.kubernetes_settings(own, &keys, &KUBERNETES_KIND)?;
             settings.kinds.insert(kind, own);
         }
         Ok(settings)
