@@ -453,6 +453,40 @@ fn a_flagged_turn_is_not_trained_on_and_a_wrong_flag_is_told_by_its_line() {
 }
 
 #[test]
+fn the_command_chooses_what_is_trained_on_and_tells_of_flags_that_it_does_not_read() {
+    let folder = workshop();
+    let root = folder.path();
+    let talk = "{\"messages\": [{\"role\": \"user\", \"content\": \"u\", \"trainable\": false}, {\"role\": \"assistant\", \"content\": \"first\"}, {\"role\": \"user\", \"content\": \"v\"}, {\"role\": \"assistant\", \"content\": \"<think>hm</think>second\"}]}\n";
+    chat(root, CHATML, &talk.repeat(3));
+    let trained = |more: &[&str]| -> String {
+        let more = [&["--force", "--max-length", "256"], more].concat();
+        let (status, said) = sft(root, "chat.toml", &more);
+        assert_eq!(status, Some(0), "{said}");
+        let told = "messages have `trainable`, which is not read";
+        assert_eq!(said.matches(told).count(), 1, "{said}");
+        trained_text(root)[0].clone()
+    };
+
+    let (all, last) = (trained(&[]), trained(&["--loss-on", "last"]));
+    let bare = trained(&["--loss-on", "last", "--loss-without", "thoughts"]);
+
+    assert!(all.contains("first") && all.contains("hm") && all.contains("second"), "{all}");
+    assert!(!last.contains("first") && last.contains("hm"), "{last}");
+    assert!(!bare.contains("hm") && bare.contains("second"), "{bare}");
+    let family = trained(&["--chat-template", "chatml"]);
+    assert_eq!(family, all, "the task's template is of this family");
+    let (status, said) = sft(root, "chat.toml", &["--chat-template", "qwen4"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("qwen3"), "{said}");
+    let (status, said) = sft(root, "task.toml", &["--loss-on", "last"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("`--loss-on` is about conversations"), "{said}");
+    let (status, said) = sft(root, "chat.toml", &["--loss-on", "a b"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("expected `all`, `last`, or roles"), "{said}");
+}
+
+#[test]
 fn answers_that_never_stop_are_told_once_with_their_count() {
     let folder = workshop();
     let root = folder.path();
@@ -542,7 +576,9 @@ fn a_signal_is_answered_within_one_long_row() {
     let turn =
         "{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}";
     let turns = vec![turn; 8000].join(", ");
-    chat(root, CHATML, &format!("{{\"messages\": [{turns}]}}\n"));
+    // Of no known family, so that its turns are searched for.
+    let template = CHATML.replace("im_start", "turn");
+    chat(root, &template, &format!("{{\"messages\": [{turns}]}}\n"));
     let mut running = Command::new(env!("CARGO_BIN_EXE_ratdata"))
         .args(["sft", "--task-file", "chat.toml", "--tokenizer", "demo/tokenizer", "--out", "out"])
         .current_dir(root)

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 use ratdata_console::{grouped, sized};
-use ratdata_schemas::recipe::{Algorithm, Form, Task, Truncate};
+use ratdata_schemas::recipe::{Algorithm, Form, LossOn, LossWithout, Task, Truncate};
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config};
 use ratdata_tokenize::pack::{PackJob, check_config};
-use ratdata_tokenize::sft::{MOST_ROW, SftError, SftJob, SftProgress};
+use ratdata_tokenize::sft::{CHAT_FAMILIES, MOST_ROW, SftError, SftJob, SftProgress, chat_family};
 use ratdata_tokenize::tokenizer::{SlowPaths, SpecialInText};
 use serde::Serialize;
 
@@ -60,6 +61,19 @@ pub(crate) struct SftArgs {
     /// How to shorten an example that is longer than a row [default: the task's, which is middle]
     #[arg(long, value_enum)]
     truncate: Option<Truncate>,
+
+    /// The chat template of a family [default: the task's, or the tokenizer's own]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(CHAT_FAMILIES.map(|family| family.name)))]
+    chat_template: Option<String>,
+
+    /// Whose turns of a conversation are trained on: `all` of the assistant, its `last`, or the turns of
+    /// roles, such as `assistant,tool` [default: the task's, which is all]
+    #[arg(long, value_name = "last|all|ROLE,…")]
+    loss_on: Option<LossOn>,
+
+    /// The parts of these turns that are not trained on [default: the task's]
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
+    loss_without: Vec<LossWithout>,
 
     /// The tokenizer: an alias, a hub id, a `tokenizer.json`, a SentencePiece `.model`, a `.tiktoken` file, a
     /// `tekken.json`, or a folder
@@ -150,7 +164,8 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
             return Err(Failure::message(Kind::Usage, "neither a task nor a task file"));
         }
     };
-    let task = task.map_err(|wrong| sft_failure(&wrong.into()))?;
+    let mut task = task.map_err(|wrong| sft_failure(&wrong.into()))?;
+    choose_loss(args, &mut task)?;
     let bars = FetchBars::new(ui);
     let found = tokenizer::resolve(&args.tokenizer, &bars)?;
     if task.chat.as_ref().is_some_and(|chat| chat.template.is_none()) {
@@ -203,6 +218,31 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     ui.emit(&PackSummary::of(&out, &packed.manifest).with_slow_paths(tokenizer.slow_paths()))
 }
 
+/// Lets the options say what of a conversation is trained on.
+fn choose_loss(args: &SftArgs, task: &mut Task) -> Result<(), Failure> {
+    let Some(chat) = &mut task.chat else {
+        let given = [
+            ("--chat-template", args.chat_template.is_some()),
+            ("--loss-on", args.loss_on.is_some()),
+            ("--loss-without", !args.loss_without.is_empty()),
+        ];
+        return given.iter().find(|(_, given)| *given).map_or(Ok(()), |(option, _)| {
+            let message = format!("`{option}` is about conversations, and the task has prompts");
+            Err(Failure::message(Kind::Usage, message))
+        });
+    };
+    if let Some(template) = args.chat_template.as_deref().and_then(chat_family) {
+        chat.template = Some(template.to_owned());
+    }
+    if let Some(on) = &args.loss_on {
+        chat.loss_on = Some(on.clone());
+    }
+    if !args.loss_without.is_empty() {
+        chat.loss_without.clone_from(&args.loss_without);
+    }
+    Ok(())
+}
+
 /// Checks the options of packing before anything is read: they mean nothing where rows are pairs.
 fn check_packing(args: &SftArgs) -> Result<(), Failure> {
     if let Some(packing) = args.packing.algorithm() {
@@ -248,6 +288,14 @@ fn tell(ui: &Ui, progress: &SftProgress) {
         ui.warn(&format!(
             "{} conversations have an answer behind which no stop token is trained on: the template writes nothing there that belongs to the turn, so a model will not learn where to stop; write EOS behind an answer in `chat.template`, or mark what ends a turn with `{{% generation %}}`",
             grouped(unstopped)
+        ));
+    }
+    let unread = progress.unread_flags.lock().map(|unread| unread.clone()).unwrap_or_default();
+    if !unread.is_empty() {
+        let keys: Vec<String> = unread.iter().map(|key| format!("`{key}`")).collect();
+        ui.warn(&format!(
+            "messages have {}, which is not read; the flags of a message are `weight` (0 or 1) and `train` (true or false)",
+            keys.join(", ")
         ));
     }
     let left_out = progress.left_out.lock().map(|left_out| left_out.clone()).unwrap_or_default();

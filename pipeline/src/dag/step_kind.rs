@@ -325,7 +325,7 @@ const SCORE: Facts = Facts {
 
 const SFT: Facts = Facts {
     name: "sft",
-    version: 3,
+    version: 4,
     resumes: true,
     sharing: Sharing::TaskRows,
     keys: &[
@@ -335,6 +335,9 @@ const SFT: Facts = Facts {
         Key::option(key::SPLIT, Role::Setting),
         Key::option("max_length", Role::Setting),
         Key::option("truncate", Role::Setting),
+        Key::option("chat_template", Role::Setting),
+        Key::option("loss_on", Role::Setting),
+        Key::option("loss_without", Role::Setting),
         Key::option("tokenizer", Role::Tokenizer),
         Key::option(key::NUM_PROC, Role::Speed),
         Key::option("on_bad_row", Role::Setting),

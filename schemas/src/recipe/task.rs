@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::date::Date;
+use super::loss::{LossOn, LossWithout};
 use super::template::Template;
 use crate::layered::{LayerError, Layered, nearest};
 use crate::plain_name::PlainName;
@@ -65,6 +66,12 @@ pub struct Chat {
     /// What the template is told by `strftime_now`; no clock is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<Date>,
+    /// Whose turns are trained on; without it, all turns of the assistant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_on: Option<LossOn>,
+    /// The parts of these turns that are not trained on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loss_without: Vec<LossWithout>,
 }
 
 fn default_messages() -> String {
@@ -282,7 +289,7 @@ impl Split {
 
 /// The keys of a task file, table by table.
 const OF_TASK: [&str; 5] = ["chat", "max_new_tokens", "prompt", "splits", "truncate"];
-const OF_CHAT: [&str; 4] = ["date", "messages", "template", "tools"];
+const OF_CHAT: [&str; 6] = ["date", "loss_on", "loss_without", "messages", "template", "tools"];
 const OF_SPLIT: [&str; 8] =
     ["answers", "local", "prompt", "prompt_limit", "references", "sample", "shuffle", "source"];
 
@@ -304,6 +311,8 @@ impl Written<'_> {
                 self.value::<String>(chat, &["chat", key])?;
             }
             self.value::<Date>(chat, &["chat", "date"])?;
+            self.value::<LossOn>(chat, &["chat", "loss_on"])?;
+            self.value::<Vec<LossWithout>>(chat, &["chat", "loss_without"])?;
         }
         let Some(splits) = self.table(table, &["splits"])? else {
             return Err(self.wrong(&[], "has no `splits`, expected `[splits.train]`".into()));

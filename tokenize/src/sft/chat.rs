@@ -9,11 +9,13 @@
 
 use std::ops::Range;
 
+use ratdata_schemas::recipe::LossOn;
 use serde_json::Value;
 
-use super::chat_template::{ChatTemplate, Conversation, Watch, is_assistant, unmark};
+use super::chat_template::{ChatTemplate, Conversation, Watch, is_assistant, is_turn, unmark};
 use super::jinja::{BEGIN, END, RenderError};
 use super::turn_flags::trained_turns;
+use super::turn_parts::without;
 use super::turns::{Turn, Turns, ends_with_words};
 
 /// A conversation as text, with the stretches that are trained on.
@@ -50,24 +52,50 @@ impl ChatTemplate {
         watch: &Watch,
     ) -> Result<Rendered, RenderError> {
         let refused = |reason: String| RenderError::Conversation(reason);
-        if !messages.iter().any(is_assistant) {
-            return Err(refused("the conversation has no assistant turn".into()));
+        let on = &self.loss_on;
+        if !messages.iter().any(|message| is_turn(message, on)) {
+            return Err(refused(match on {
+                LossOn::Roles(_) => format!("the conversation has no turn of `{on}`"),
+                LossOn::All | LossOn::Last => "the conversation has no assistant turn".into(),
+            }));
         }
         if messages.iter().any(|message| message.to_string().contains([BEGIN, END])) {
             let reason = "the conversation holds a character of the last private plane";
             return Err(refused(reason.into()));
         }
-        let wanted = trained_turns(messages).map_err(refused)?;
+        let wanted = trained_turns(messages, on).map_err(refused)?;
         let conversation = Conversation::new(messages, tools, watch);
         let text = self.write(&conversation, false)?;
         if self.jinja.marks_generation() {
-            return generated(&text, messages, &wanted, &self.eos).map_err(refused);
+            if !on.is_of_the_assistant() {
+                return Err(RenderError::Template(format!(
+                    "it marks the assistant's turns itself, so those of `{on}` cannot be trained on"
+                )));
+            }
+            let marked = generated(&text, messages, &wanted, &self.eos).map_err(refused)?;
+            return self.without_parts(marked, messages).map_err(refused);
+        }
+        if on.is_of_the_assistant()
+            && let Some(marked) = self.marked_by_family(&conversation, &text)?
+            && let Ok(marked) = generated(&marked, messages, &wanted, &self.eos)
+        {
+            return self.without_parts(marked, messages).map_err(refused);
         }
         let turns = Turns { template: self, conversation, text: &text }.find()?;
         let trained = turns.into_iter().zip(wanted).filter(|&(_, wanted)| wanted);
         let turns: Vec<Turn> = trained.filter_map(|(turn, _)| turn).collect();
         let unstopped = turns.iter().filter(|turn| !turn.stops).count();
         let trained = turns.into_iter().map(|turn| turn.span).collect();
+        self.without_parts(Rendered { text, trained, unstopped }, messages).map_err(refused)
+    }
+
+    /// Takes the parts of turns that are not trained on out of a conversation's stretches.
+    fn without_parts(&self, whole: Rendered, messages: &[Value]) -> Result<Rendered, String> {
+        if self.loss_without.is_empty() {
+            return Ok(whole);
+        }
+        let Rendered { text, trained, unstopped } = whole;
+        let trained = without(&text, &trained, &self.loss_without, messages)?;
         Ok(Rendered { text, trained, unstopped })
     }
 }
@@ -111,7 +139,7 @@ mod tests {
 
     use super::super::error::SftError;
     use super::*;
-    use ratdata_schemas::recipe::Date;
+    use ratdata_schemas::recipe::{Date, LossWithout};
 
     const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
@@ -330,6 +358,114 @@ mod tests {
         let refused =
             compile(once).unwrap().render(talk.as_array().unwrap(), None).unwrap_err().to_string();
         assert!(refused.contains("which are its own cannot be told"), "{refused}");
+    }
+
+    fn chosen(template: &str, talk: &Value, on: &str, without: &[LossWithout]) -> Vec<String> {
+        let template = compile(template).unwrap().with_loss(on.parse().unwrap(), without);
+        let rendered = template.render(talk.as_array().unwrap(), None).unwrap();
+        rendered.trained.iter().map(|range| rendered.text[range.clone()].to_owned()).collect()
+    }
+
+    #[test]
+    fn the_last_answer_alone_or_the_turns_of_other_roles_are_trained_on() {
+        let invited = format!("{CHATML}{INVITE}");
+        for template in [CHATML, &invited] {
+            assert_eq!(chosen(template, &talk(), "last", &[]), ["two<|im_end|>"]);
+            assert_eq!(chosen(template, &talk(), "user", &[]), ["u<|im_end|>", "one<|im_end|>"]);
+            assert_eq!(
+                chosen(template, &talk(), "system,assistant", &[]),
+                ["s<|im_end|>", " one <|im_end|>", "two<|im_end|>"]
+            );
+        }
+        let marks = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}";
+        assert_eq!(chosen(marks, &talk(), "last", &[]), ["two"]);
+        let refused = compile(marks).unwrap().with_loss("user".parse().unwrap(), &[]);
+        let refused = refused.render(talk().as_array().unwrap(), None).unwrap_err().to_string();
+        assert!(refused.contains("marks the assistant's turns itself"), "{refused}");
+    }
+
+    #[test]
+    fn thoughts_and_calls_are_left_out_by_choice() {
+        let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]);
+        let talk = json!([
+            {"role": "user", "content": "w"},
+            {"role": "assistant", "content": "<think>\nlook\n</think>\n\nsee", "tool_calls": calls},
+            {"role": "tool", "content": "42"},
+            {"role": "assistant", "content": "<think>\nso\n</think>\n\nit is 42"}
+        ]);
+        let call = "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call>";
+
+        assert_eq!(
+            chosen(TOOLS, &talk, "all", &[LossWithout::Thoughts]),
+            [format!("see{call}<|im_end|>"), "it is 42<|im_end|>".into()]
+        );
+        assert_eq!(
+            chosen(TOOLS, &talk, "all", &[LossWithout::Thoughts, LossWithout::ToolCalls]),
+            ["see", "<|im_end|>", "it is 42<|im_end|>"]
+        );
+        assert_eq!(
+            chosen(TOOLS, &talk, "last", &[LossWithout::ToolCalls]),
+            ["<think>\nso\n</think>\n\nit is 42<|im_end|>"]
+        );
+        // Calls that the template writes as bare JSON have no sign of where they end.
+        let bare = TOOLS.replace("<tool_call>", "").replace("</tool_call>", "");
+        let template = compile(&bare).unwrap().with_loss(LossOn::All, &[LossWithout::ToolCalls]);
+        let refused = template.render(talk.as_array().unwrap(), None).unwrap_err().to_string();
+        assert!(
+            refused.contains("where the calls of tools are written cannot be told"),
+            "{refused}"
+        );
+    }
+
+    /// A family's marks are around what the search finds in its template without marks.
+    #[test]
+    fn the_marks_of_families_are_where_turns_are_found() {
+        let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]);
+        let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+        let plain = json!([
+            {"role": "user", "content": "u"}, {"role": "assistant", "content": "one"},
+            {"role": "user", "content": "v"}, {"role": "assistant", "content": "two"}
+        ]);
+        let thoughts = json!([
+            {"role": "user", "content": "2+2?"},
+            {"role": "assistant", "content": "<think>\nadd\n</think>\n\n4"},
+            {"role": "user", "content": "3+3?"},
+            {"role": "assistant", "content": "<think>\nadd more\n</think>\n\n6"}
+        ]);
+        let called = json!([
+            {"role": "user", "content": "w"},
+            {"role": "assistant", "content": "", "tool_calls": calls},
+            {"role": "tool", "content": "42"}, {"role": "assistant", "content": "it is 42"}
+        ]);
+        let cases = [
+            (&plain, None, "chatml deepseek gemma llama-3 llama-3.1 phi-4 qwen2.5 qwen3"),
+            (&thoughts, None, "chatml gemma llama-3 phi-4 qwen2.5 qwen3"),
+            (&called, Some(&tools), "llama-3.1 qwen2.5 qwen3"),
+        ];
+        for (talk, tools, names) in cases {
+            for name in names.split(' ') {
+                let source = super::super::families::chat_family(name).unwrap();
+                let marked = compile(source).unwrap();
+                let bare =
+                    source.replace("{%- generation %}", "").replace("{%- endgeneration %}", "");
+                let mut bare = compile(&bare).unwrap();
+                let talk = talk.as_array().unwrap();
+                let recognized = bare.render(talk, tools).unwrap();
+                bare.families.clear();
+
+                let found = bare.render(talk, tools).unwrap();
+
+                assert_eq!(marked.render(talk, tools).unwrap(), found, "{name}");
+                assert_eq!(recognized, found, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_wording_of_a_family_is_searched() {
+        let other = CHATML.replace("{{ m.content }}", "{{ m.content }}!");
+
+        assert_eq!(trained(&other, &talk()), [" one !<|im_end|>", "two!<|im_end|>"]);
     }
 
     #[test]

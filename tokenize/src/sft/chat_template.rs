@@ -9,16 +9,22 @@ use minijinja::value::Serde;
 use serde_json::Value;
 
 use super::error::SftError;
+use super::families::families_like;
 use super::jinja::{BEGIN, END, Jinja, RenderError};
-use ratdata_schemas::recipe::Date;
+use ratdata_schemas::recipe::{Date, LossOn, LossWithout};
 
 /// A template that writes conversations.
 #[derive(Debug)]
 pub struct ChatTemplate {
     pub(super) jinja: Jinja,
+    /// The families that it may be of, whose templates mark what the assistant writes.
+    pub(super) families: Vec<Jinja>,
     source: String,
     bos: String,
     pub(super) eos: String,
+    /// What of a conversation is trained on.
+    pub(super) loss_on: LossOn,
+    pub(super) loss_without: Vec<LossWithout>,
 }
 
 impl ChatTemplate {
@@ -30,7 +36,21 @@ impl ChatTemplate {
     /// The template is malformed; the message has its line and column.
     pub fn compile(source: &str, bos: &str, eos: &str, date: Date) -> Result<Self, SftError> {
         let jinja = Jinja::compile(source, date)?;
-        Ok(Self { jinja, source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() })
+        let families = if jinja.marks_generation() {
+            Vec::new()
+        } else {
+            let like = families_like(source).map(|family| Jinja::compile(family, date));
+            like.collect::<Result<_, _>>()?
+        };
+        let (source, bos, eos) = (source.to_owned(), bos.to_owned(), eos.to_owned());
+        let (loss_on, loss_without) = (LossOn::default(), Vec::new());
+        Ok(Self { jinja, families, source, bos, eos, loss_on, loss_without })
+    }
+
+    /// Says whose turns are trained on, and which parts of them are not.
+    #[must_use]
+    pub fn with_loss(self, on: LossOn, without: &[LossWithout]) -> Self {
+        Self { loss_on: on, loss_without: without.to_vec(), ..self }
     }
 
     /// Reads the template of the `tokenizer_config.json` in the folder of a tokenizer file.
@@ -116,6 +136,34 @@ impl ChatTemplate {
         conversation: &Conversation<'_>,
         add_generation_prompt: bool,
     ) -> Result<String, RenderError> {
+        self.write_by(&self.jinja, conversation, add_generation_prompt)
+    }
+
+    /// Returns what a family's template writes for a conversation, with its marks, if that is `text`.
+    pub(super) fn marked_by_family(
+        &self,
+        conversation: &Conversation<'_>,
+        text: &str,
+    ) -> Result<Option<String>, RenderError> {
+        for family in &self.families {
+            match self.write_by(family, conversation, false) {
+                Ok(marked) if unmark(&marked).is_some_and(|(plain, _)| plain == text) => {
+                    return Ok(Some(marked));
+                }
+                Err(RenderError::Interrupted) => return Err(RenderError::Interrupted),
+                // Another family, or another version of this one.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn write_by(
+        &self,
+        jinja: &Jinja,
+        conversation: &Conversation<'_>,
+        add_generation_prompt: bool,
+    ) -> Result<String, RenderError> {
         let Conversation { messages, tools, bytes, watch } = *conversation;
         if watch.stop.load(Ordering::Relaxed) {
             return Err(RenderError::Interrupted);
@@ -129,7 +177,7 @@ impl ChatTemplate {
             eos_token => self.eos.as_str(),
             add_generation_prompt => add_generation_prompt,
         };
-        self.jinja.write(context, bytes)
+        jinja.write(context, bytes)
     }
 }
 
@@ -170,6 +218,11 @@ impl<'a> Conversation<'a> {
 /// Returns whether a message is a turn of the assistant.
 pub(super) fn is_assistant(message: &Value) -> bool {
     message["role"] == "assistant"
+}
+
+/// Returns whether a message is a turn that may be trained on.
+pub(super) fn is_turn(message: &Value, on: &LossOn) -> bool {
+    message["role"].as_str().is_some_and(|role| on.is_of(role))
 }
 
 /// Takes the marks out of a text and returns what stood between them.

@@ -6,7 +6,9 @@
 //! rows      -> examples            rows.rs       a prompt and an answer, or a conversation
 //!   prompt  -> ids                 prompt.rs     each distinct story encoded once
 //!   chat    -> text, loss bytes   chat.rs       by a Jinja template, as jinja.rs sets it up
-//!           -> turns               turns.rs      where the template writes the assistant's
+//!           -> marks               families.rs   of a family whose template writes the same text
+//!           or turns               turns.rs      where the template writes the assistant's
+//!           -> parts               turn_parts.rs thoughts and calls, which may be left out
 //!           in time                template_thread.rs  or the job ends
 //!   ids     -> row                 clip.rs       cut to length as the reference does
 //! rows      -> portions            portions.rs   encoded by the tasks of an array
@@ -21,6 +23,7 @@ mod chat_template;
 mod clip;
 mod documents;
 mod error;
+mod families;
 mod jinja;
 mod job;
 mod pairs;
@@ -33,12 +36,14 @@ mod staged;
 mod template_bounds;
 mod template_thread;
 mod turn_flags;
+mod turn_parts;
 mod turns;
 
 pub use chat::Rendered;
 pub use chat_template::ChatTemplate;
 pub use clip::{Clip, Cut, Example, cut_to_row};
 pub use error::SftError;
+pub use families::{CHAT_FAMILIES, ChatFamily, chat_family};
 pub use jinja::RenderError;
 pub use job::{MOST_ROW, SftJob, most_shares};
 pub use split_files::source_of;

@@ -1,6 +1,8 @@
 //! From one row of data to its examples.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ratdata_schemas::TokenId;
 use serde_json::Value;
@@ -12,6 +14,7 @@ use super::jinja::RenderError;
 use super::prompt::{PromptEncoder, PromptError};
 use super::python_json;
 use super::template_thread::{Refusal, ThreadedTemplate};
+use super::turn_flags::unread_flag;
 use crate::source::{at_path, text_at};
 use crate::tokenizer::{AlignedIds, EncodeError, Encoder, Tokenizer};
 use ratdata_schemas::recipe::Template;
@@ -30,6 +33,8 @@ pub(crate) struct RowEncoder<'a> {
     interrupted: &'a AtomicBool,
     /// How many conversations have a turn that is trained on without something to stop at.
     unstopped: AtomicU64,
+    /// Keys of messages that look like flags and are not read.
+    unread: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -107,8 +112,13 @@ impl<'a> RowEncoder<'a> {
                 return Err(SftError::ChatTemplate { reason });
             }
         };
-        let unstopped = AtomicU64::new(0);
-        Ok(Self { tokenizer, split, kind, eos, limit, truncate, interrupted, unstopped })
+        let (unstopped, unread) = (AtomicU64::new(0), Mutex::default());
+        Ok(Self { tokenizer, split, kind, eos, limit, truncate, interrupted, unstopped, unread })
+    }
+
+    /// Returns the keys of messages that look like flags and are not read.
+    pub(crate) fn unread_flags(&self) -> BTreeSet<String> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns how many conversations, since it was last asked, have a turn that is trained on without
@@ -202,6 +212,12 @@ impl<'a> RowEncoder<'a> {
         let Some(Value::Array(messages)) = messages else {
             return Err(RowError::Bad(format!("`{}` holds no list of messages", chat.messages)));
         };
+        if let Some(key) = messages.iter().find_map(unread_flag) {
+            let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+            if !unread.contains(key) {
+                unread.insert(key.to_owned());
+            }
+        }
         let tools = chat.tools.as_ref().and_then(|path| at_path(row, path));
         let rendered = template.render(messages, tools, self.interrupted);
         let rendered = rendered.map_err(|Refusal { wrong, any }| match wrong {
@@ -243,8 +259,9 @@ fn template(chat: &Chat, tokenizer: &Tokenizer) -> Result<ChatTemplate, SftError
     let piece = |id: Option<TokenId>| id.and_then(|id| tokenizer.piece(id)).unwrap_or("");
     let (bos, eos) = (piece(tokenizer.bos()), piece(tokenizer.eos()));
     let date = chat.date.unwrap_or_default();
-    match &chat.template {
+    let template = match &chat.template {
         Some(source) => ChatTemplate::compile(source, bos, eos, date),
         None => ChatTemplate::of_tokenizer(tokenizer.path(), bos, eos, date),
-    }
+    }?;
+    Ok(template.with_loss(chat.loss_on.clone().unwrap_or_default(), &chat.loss_without))
 }

@@ -1,5 +1,6 @@
 //! One split's examples, read and encoded, until they are written in their order.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -35,6 +36,8 @@ pub struct SftProgress {
     pub dropped: AtomicU64,
     /// Conversations with a turn that is trained on without something behind it to stop at.
     pub unstopped: AtomicU64,
+    /// Keys of messages that look like flags of training and are not read.
+    pub unread_flags: Mutex<BTreeSet<String>>,
     /// Files that a split does not read since their names say another: the split and the name.
     pub left_out: Mutex<Vec<(String, String)>>,
 }
@@ -330,6 +333,8 @@ fn encode_file(
         }
         let unstopped = reading.rows.take_unstopped();
         reading.progress.unstopped.fetch_add(unstopped, Ordering::Relaxed);
+        let unread = reading.rows.unread_flags();
+        reading.progress.unread_flags.lock().unwrap_or_else(PoisonError::into_inner).extend(unread);
         // A reader that panicked has told so; its file is then as good as damaged.
         reader.join().unwrap_or(Ok(()))?;
         Ok(count)

@@ -2,32 +2,60 @@
 
 use serde_json::Value;
 
-use super::chat_template::is_assistant;
+use super::chat_template::is_turn;
+use ratdata_schemas::recipe::LossOn;
 
-/// Returns for each of the assistant's turns, in order, whether it is trained on.
+/// What names of flags of training have in them; `toxic` and `turn_identifier` are other facts.
+const WORDS: [&str; 5] = ["train", "loss", "mask", "learn", "weight"];
+
+/// Returns the first key of a message that looks like a flag of training and is not read.
+pub(super) fn unread_flag(message: &Value) -> Option<&str> {
+    let fields = message.as_object()?;
+    let is_flag = |(key, value): &(&String, &Value)| {
+        let is_read = matches!(key.as_str(), "train" | "weight");
+        let lower = key.to_ascii_lowercase();
+        (value.is_boolean() || value.is_number())
+            && !is_read
+            && WORDS.iter().any(|word| lower.contains(word))
+    };
+    fields.iter().find(is_flag).map(|(key, _)| key.as_str())
+}
+
+/// Returns for each turn of the roles that are trained on, in order, whether it is.
 ///
 /// # Errors
 ///
-/// A flag has another type or value, two contradict each other, one asks for a turn that is not
-/// the assistant's, or no turn is left.
-pub(super) fn trained_turns(messages: &[Value]) -> Result<Vec<bool>, String> {
+/// A flag has another type or value, two contradict each other, one asks for a turn of another role, or
+/// no turn is left.
+pub(super) fn trained_turns(messages: &[Value], on: &LossOn) -> Result<Vec<bool>, String> {
     let mut turns = Vec::new();
     for (message, number) in messages.iter().zip(1..) {
         let wrong = |reason: String| format!("message {number} of {}: {reason}", messages.len());
         let flag = flag_of(message).map_err(wrong)?;
-        if is_assistant(message) {
+        if is_turn(message, on) {
             turns.push(flag.unwrap_or(true));
         } else if flag == Some(true) {
             let role = message["role"].as_str().unwrap_or("none");
+            let whose = match on {
+                LossOn::Roles(_) => format!("those of `{on}`"),
+                LossOn::All | LossOn::Last => "the assistant's".to_owned(),
+            };
             return Err(wrong(format!(
-                "its flag asks to learn a turn of role `{role}`, and only the assistant's are trained on"
+                "its flag asks to learn a turn of role `{role}`, and only {whose} are trained on"
             )));
         }
     }
+    if *on == LossOn::Last {
+        let last = turns.len().saturating_sub(1);
+        turns.iter_mut().take(last).for_each(|turn| *turn = false);
+    }
     if !turns.is_empty() && !turns.contains(&true) {
-        return Err(
-            "each assistant turn has `weight` 0 or `train` false, so nothing is trained on".into(),
-        );
+        let which = match on {
+            LossOn::Last => "the last assistant turn",
+            LossOn::All => "each assistant turn",
+            LossOn::Roles(_) => "each turn that may be trained on",
+        };
+        return Err(format!("{which} has `weight` 0 or `train` false, so nothing is trained on"));
     }
     Ok(turns)
 }
@@ -77,7 +105,7 @@ mod tests {
             }
             messages.push(message);
         }
-        trained_turns(&messages)
+        trained_turns(&messages, &LossOn::All)
     }
 
     #[test]
@@ -92,6 +120,35 @@ mod tests {
         ];
 
         assert_eq!(turns(&flags), Ok(vec![false, true, false, true, false, true]));
+    }
+
+    #[test]
+    fn the_last_turn_alone_or_turns_of_other_roles_are_chosen() {
+        let talk = [
+            json!({"role": "user", "content": "u"}),
+            json!({"role": "assistant", "content": "a"}),
+            json!({"role": "tool", "content": "t"}),
+            json!({"role": "assistant", "content": "b"}),
+        ];
+        let turns = |on: &str| trained_turns(&talk, &on.parse().unwrap());
+
+        assert_eq!(turns("last"), Ok(vec![false, true]));
+        assert_eq!(turns("assistant,tool"), Ok(vec![true, true, true]));
+        assert_eq!(turns("user"), Ok(vec![true]));
+        let mut flagged = talk.clone();
+        flagged[3]["train"] = false.into();
+        let refused = trained_turns(&flagged, &LossOn::Last).unwrap_err();
+        assert!(refused.starts_with("the last assistant turn has"), "{refused}");
+    }
+
+    #[test]
+    fn a_flag_of_training_that_nobody_reads_is_found() {
+        let message = json!({"role": "user", "content": "u", "weight": 0, "trainable": false});
+
+        assert_eq!(unread_flag(&message), Some("trainable"));
+        let others =
+            json!({"role": "user", "content": "u", "name": "x", "toxic": false, "turn": 3});
+        assert_eq!(unread_flag(&others), None);
     }
 
     #[test]
@@ -110,7 +167,7 @@ mod tests {
             assert!(refused.contains(says), "{refused}");
         }
         let asked = [json!({"role": "user", "content": "u", "train": true})];
-        assert!(trained_turns(&asked).unwrap_err().contains("a turn of role `user`"));
+        assert!(trained_turns(&asked, &LossOn::All).unwrap_err().contains("a turn of role `user`"));
         assert!(turns(&[json!({"weight": 0})]).unwrap_err().contains("nothing is trained on"));
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::chat_template::{ChatTemplate, Conversation, is_assistant, unmark};
+use super::chat_template::{ChatTemplate, Conversation, is_assistant, is_turn, unmark};
 use super::jinja::{BEGIN, END, RenderError};
 
 /// A turn that was found.
@@ -42,7 +42,7 @@ fn untold() -> RenderError {
 }
 
 impl Turns<'_> {
-    /// Finds each of the assistant's turns, in order; none for a turn that writes nothing.
+    /// Finds each of the turns that may be trained on, in order; none for a turn that writes nothing.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Turns<'_> {
         let messages = self.conversation.messages;
         let contents = self.marked()?;
         let prompted = self.probe(messages, true)? != self.probe(messages, false)?;
-        let places = (0..messages.len()).filter(|&place| is_assistant(&messages[place]));
+        let places = (0..messages.len()).filter(|&place| self.is_turn(&messages[place]));
         let mut turns = Vec::new();
         let mut end = 0;
         for (number, place) in places.enumerate() {
@@ -71,10 +71,16 @@ impl Turns<'_> {
                 return Err(untold());
             }
             end = span.end;
-            let stops = self.stops(&messages[place], &span, content.as_ref());
+            // Only the assistant has to learn where to stop.
+            let stops = !is_assistant(&messages[place])
+                || self.stops(&messages[place], &span, content.as_ref());
             turns.push(Some(Turn { span, stops }));
         }
         Ok(turns)
+    }
+
+    fn is_turn(&self, message: &Value) -> bool {
+        is_turn(message, &self.template.loss_on)
     }
 
     /// Returns what of the text is the turn at a place; `content` is where its words are, if known.
@@ -115,7 +121,9 @@ impl Turns<'_> {
         content: Option<&Range<usize>>,
     ) -> Result<Option<(usize, bool)>, RenderError> {
         let earlier = &self.conversation.messages[..place];
+        // The template invites the assistant and nobody else.
         if prompted
+            && is_assistant(&self.conversation.messages[place])
             && let Some(before) = self.probe(earlier, true)?
             && self.text.starts_with(&before)
         {
@@ -190,14 +198,14 @@ impl Turns<'_> {
     /// and stand within it where the template trims it.
     fn marked(&self) -> Result<Option<Vec<Option<Range<usize>>>>, RenderError> {
         let messages = self.conversation.messages;
-        let turns = messages.iter().filter(|message| is_assistant(message));
+        let turns = messages.iter().filter(|message| self.is_turn(message));
         let spoken: Vec<bool> = turns.map(spoken).collect();
         let count = spoken.iter().filter(|&&spoken| spoken).count();
         for (before, after) in [(true, true), (false, true), (true, false), (false, false)] {
             let marked: Vec<Value> = messages
                 .iter()
                 .map(|message| {
-                    if is_assistant(message) {
+                    if self.is_turn(message) {
                         mark(message, before, after)
                     } else {
                         message.clone()
