@@ -84,7 +84,8 @@ mod tests {
 
         assert_eq!(stored(&["ratdata", "tokenize", "--out", "s3://b/x"]), None);
         assert_eq!(stored(&["ratdata", "tokenize", "--out", "x"]), None);
-        let refused = stored(&["ratdata", "filter", "a.jsonl", "--out=gs://b/x"]);
+        let filter = ["ratdata", "filter", "a.jsonl", "--where", "score > 3", "--out=gs://b/x"];
+        let refused = stored(&filter);
         assert_eq!(refused.as_deref(), Some("gs://b/x"));
     }
 }
