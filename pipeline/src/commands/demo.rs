@@ -147,7 +147,7 @@ struct DemoReport {
     tokens: BinsSummary,
     packed: Option<Rows>,
     questions: Option<Rows>,
-    prepared: Vec<Kept>,
+    prepared: Vec<RowCounts>,
     mixed: Option<BinsSummary>,
     model: Option<Trained>,
     answers: Option<Answers>,
@@ -163,7 +163,7 @@ struct Answers {
 
 /// What a step that prepares rows has kept.
 #[derive(Debug, Serialize)]
-struct Kept {
+struct RowCounts {
     step: &'static str,
     rows: u64,
     kept: u64,
@@ -199,7 +199,7 @@ impl DemoReport {
         let tokens = object("tokens").unwrap_or_default();
         let kept = |step: &'static str| {
             let prepared = Prepared::read(&object(step)?).ok()??;
-            Some(Kept { step, rows: prepared.totals.rows, kept: prepared.totals.kept })
+            Some(RowCounts { step, rows: prepared.totals.rows, kept: prepared.totals.kept })
         };
         let mixed = object("mixed").map(|root| -> Result<BinsSummary, Failure> {
             Ok(BinsSummary::of(&out.join("mixed"), &manifest(&root)?, None))
@@ -281,7 +281,7 @@ impl fmt::Display for DemoReport {
         if let Some(questions) = &self.questions {
             writeln!(f, "questions  {}  {}", path("questions").display(), rows(questions))?;
         }
-        for Kept { step, rows, kept } in &self.prepared {
+        for RowCounts { step, rows, kept } in &self.prepared {
             let (path, rows, kept) = (path(step), grouped(*rows), grouped(*kept));
             writeln!(
                 f,
