@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use ratdata_schemas::recipe::{Edge, Recipe, Tokenize};
+use ratdata_schemas::recipe::{Recipe, Tokenize};
 use ratdata_schemas::{
     ArtifactJob, Dtype, FORMAT_VERSION, FileRecord, Manifest, Opened, OtherJob, PlainName,
-    ShardRecord, SourceRecord, SplitRecord, TokenId, TokenizerRecord, Workspace, difference,
+    ShardRecord, SourceRecord, SplitRecord, TokenizerRecord, Workspace, difference,
 };
 use serde_json::{Value, json};
 
 use super::context::JobContext;
 use super::delivery::Delivery;
+use super::document_edge::edge;
 use super::error::JobError;
 use super::inputs::Inputs;
 use super::merge::{absorbed_shards, merge_split};
@@ -492,26 +493,4 @@ fn described(context: &JobContext, record: &TokenizerRecord) -> Value {
         "eos": record.eos,
         "inputs": inputs,
     })
-}
-
-/// Returns the id for one end of a document: the one that is asked for, or the tokenizer's own.
-fn edge(
-    wanted: &Edge,
-    own: Option<TokenId>,
-    tokenizer: &Tokenizer,
-    (what, option): (&'static str, &'static str),
-) -> Result<Option<TokenId>, JobError> {
-    match wanted {
-        Edge::Switch(false) => Ok(own),
-        Edge::Switch(true) if own.is_some() => Ok(own),
-        Edge::Switch(true) => Err(JobError::NoSpecial { what, option }),
-        Edge::Token(token) => match tokenizer.id_of(token) {
-            Some(id) => Ok(Some(id)),
-            None => Err(JobError::UnknownToken {
-                token: token.clone(),
-                option,
-                specials: tokenizer.specials().take(8).map(str::to_owned).collect(),
-            }),
-        },
-    }
 }

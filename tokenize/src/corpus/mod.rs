@@ -13,6 +13,7 @@ mod block;
 mod context;
 mod count;
 mod delivery;
+mod document_edge;
 mod error;
 mod estimate;
 mod finish;

@@ -19,7 +19,8 @@ use macerator::Simd;
 use ratdata_schemas::IGNORE_INDEX;
 use rayon::prelude::*;
 
-use super::{LossAndSlopes, LossKernels, plain};
+use super::loss_and_slopes::LossAndSlopes;
+use super::{LossKernels, plain};
 use crate::convert::rounded;
 use crate::kernels::flex_tensors::floats;
 use crate::kernels::tile::{ROWS, Tile, across, add_products, along, empty};

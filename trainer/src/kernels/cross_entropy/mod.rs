@@ -1,6 +1,7 @@
 //! The tied output layer and its loss in one operation, by blocks of tokens.
 
 mod flex;
+mod loss_and_slopes;
 mod plain;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -10,6 +11,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Int, Shape, Tensor};
 
+use self::loss_and_slopes::LossAndSlopes;
 use super::slices::cast;
 
 /// The backends that compute the loss: the operation as the dispatcher sees it.
@@ -81,15 +83,6 @@ pub(crate) trait LossKernels: Backend {
 
 #[cfg(feature = "cube")]
 impl LossKernels for burn::backend::Cube {}
-
-/// The loss of all tokens, and its derivatives where they are wanted.
-#[derive(Debug)]
-pub(crate) struct LossAndSlopes<B: Backend> {
-    /// The sum of the negative log-likelihoods: `[1]`.
-    nll: FloatTensor<B>,
-    /// The derivatives of the sum by hidden vectors and by the embedding.
-    slopes: Option<[FloatTensor<B>; 2]>,
-}
 
 #[derive(Debug)]
 struct TiedCrossEntropy;

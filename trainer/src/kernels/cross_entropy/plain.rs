@@ -5,7 +5,7 @@ use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{DType, FloatDType, IndexingUpdateOp, Shape, Slice};
 use ratdata_schemas::IGNORE_INDEX;
 
-use super::LossAndSlopes;
+use super::loss_and_slopes::LossAndSlopes;
 use crate::kernels::slices::{cast, concat};
 
 /// How many logits are in memory at a time, at most: 128 MiB in f32. Tests take so few that
