@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -170,21 +171,41 @@ pub fn put(address: &Address, bytes: impl Into<Bytes>) -> Result<(), ObjectError
 
 /// Removes an object; one that is not there is removed already.
 ///
+/// S3 removes objects by a request that the client does not make again by itself. To remove twice is no harm, so it is made
+/// again here.
+///
 /// # Errors
 ///
 /// The store refuses it.
 pub fn remove(address: &Address) -> Result<(), ObjectError> {
     let (store, key) = (writable(address)?, key_of(address)?);
-    let asked = address.clone();
-    let removed = wait_for(async move {
-        store.delete(&key).await.map_err(|wrong| ObjectError::of(&asked, &wrong))
-    });
+    let mut pauses = PAUSES.into_iter();
+    let removed = loop {
+        let (store, key, asked) = (store.clone(), key.clone(), address.clone());
+        let removed = wait_for(async move {
+            store.delete(&key).await.map_err(|wrong| ObjectError::of(&asked, &wrong))
+        });
+        match (removed, pauses.next()) {
+            (Err(ObjectError::Failed { .. }), Some(pause)) => std::thread::sleep(pause),
+            (removed, _) => break removed,
+        }
+    };
     seen().remove(address);
     match removed {
         Err(ObjectError::NotFound { .. }) => Ok(()),
         removed => removed,
     }
 }
+
+/// The pauses before a removal is tried again.
+const PAUSES: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+    Duration::from_secs(10),
+];
 
 /// Returns the store of an address that can be written to.
 pub(crate) fn writable(address: &Address) -> Result<Store, ObjectError> {

@@ -125,7 +125,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let part = usize::try_from(PART).unwrap();
         for length in [0, 3, part, part + 1, 3 * part - 5] {
-            let content: Vec<u8> = (0..length).map(|at| (at / 7 % 251) as u8).collect();
+            let content: Vec<u8> = (0..251).cycle().take(length).collect();
             file.as_file().set_len(0).unwrap();
             io::Seek::rewind(&mut file).unwrap();
             file.write_all(&content).unwrap();

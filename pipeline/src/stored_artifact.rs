@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ratdata_objects::{Address, Blocks, Object, ObjectError, State, list};
-use ratdata_schemas::{MANIFEST_FILE, Manifest, RelativePath};
+use ratdata_schemas::{MANIFEST_FILE, Manifest, RelativePath, write_bytes};
 use ratdata_tokenize::hub::{FetchProgress, cache_folder};
 
 use crate::failure::{Failure, Kind};
@@ -127,7 +127,8 @@ fn keep(
         bars.fetched(name, done, state.bytes);
     }
     file.persist(&path).map_err(|wrong| unkept(&path, &wrong.error))?;
-    fs::write(&tag, &state.tag).map_err(|wrong| unkept(&tag, &wrong))
+    write_bytes(&tag, state.tag.as_bytes())
+        .map_err(|wrong| unkept(&tag, &std::io::Error::other(wrong)))
 }
 
 /// Removes a file from the cache, its tag first.
@@ -174,7 +175,7 @@ mod tests {
         assert_eq!(kept("one"), "one");
         assert_eq!(kept("two"), "two");
         let path = cache.path().join("shards/x.bin");
-        fs::write(&path, "own").unwrap();
+        ratdata_tests::files::write(&path, "own");
         let object = Object::look(&place).unwrap();
         keep(cache.path(), "shards/x.bin", &place, object.state(), &bars).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "own", "it is not fetched twice");

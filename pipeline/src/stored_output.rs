@@ -112,7 +112,7 @@ mod tests {
         fs::create_dir_all(folder.path().join("train")).unwrap();
         fs::create_dir_all(folder.path().join(JOB_FOLDER)).unwrap();
         for name in ["train/x.bin", "a.txt", ".ratdata-lock", ".job/note.json"] {
-            fs::write(folder.path().join(name), name).unwrap();
+            ratdata_tests::files::write(&folder.path().join(name), name);
         }
         let address = Address::read("memory://stored-output/out").unwrap().unwrap();
         let output = StoredOutput { address, folder: folder.path().to_owned() };

@@ -63,7 +63,9 @@ fn a_web_server_and_standard_input_give_the_bytes_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     write_sample(root);
-    let lines: String = (0..2000).map(|at| format!("{{\"text\": \"document {at}\"}}\n")).collect();
+    let lines: Vec<String> =
+        (0..2000).map(|at| format!("{{\"text\": \"document {at}\"}}\n")).collect();
+    let lines = lines.concat();
     write(&root.join("a.jsonl"), &lines);
     let table = std::fs::read(root.join("demo/corpus/000_00001.parquet")).unwrap();
     succeed(root, &words("a.jsonl", "disk"));

@@ -261,7 +261,7 @@ mod tests {
         }
         first.note(&note).unwrap();
 
-        first.clear(&[own.clone()]).unwrap();
+        first.clear(std::slice::from_ref(&own)).unwrap();
         let (second, _two) = delivery("delivery-clear");
 
         assert!(!second.has(&own) && second.has(&theirs));

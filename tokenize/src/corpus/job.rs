@@ -357,9 +357,9 @@ impl Job {
     }
 
     /// Returns the parts of the files that are opened one after the other.
-    fn parts<'scope, 'env>(
+    fn parts<'env>(
         &'env self,
-        files: OpenedFiles<'scope, 'env>,
+        files: OpenedFiles<'_, 'env>,
     ) -> impl Iterator<Item = Result<FilePart, JobError>> + Send {
         files.flat_map(move |(number, opened)| {
             let (source, failed) = match opened {

@@ -207,20 +207,17 @@ impl SourceError {
         place: impl Into<String>,
         wrong: &(dyn std::error::Error + 'static),
     ) -> Self {
-        match store_failure(wrong) {
-            Some(wrong) => Self::Object(wrong.clone()),
-            None => {
-                let (path, reason) = (path.to_owned(), wrong.to_string());
-                Self::Damaged { path, place: place.into(), reason }
-            }
+        if let Some(wrong) = store_failure(wrong) {
+            return Self::Object(wrong.clone());
         }
+        let (path, reason) = (path.to_owned(), wrong.to_string());
+        Self::Damaged { path, place: place.into(), reason }
     }
 
     /// Returns what the user can do about it, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Object(wrong) => wrong.hint(),
-            Self::Stdin => Some("write what comes from there to a file first"),
             Self::NoColumn { .. } | Self::ColumnType { .. } => {
                 Some("name the column that holds the text with `--text-column`")
             }
@@ -248,7 +245,9 @@ impl SourceError {
             Self::NoSplit { .. } => Some(
                 "name the files that you want, or take them with `--split-files all`, `train`, `validation` or `test`",
             ),
-            Self::NoFile { .. } => Some("write what comes from there to a file first"),
+            Self::Stdin | Self::NoFile { .. } => {
+                Some("write what comes from there to a file first")
+            }
             Self::Pointer { .. } => Some("`git lfs pull` fetches the file itself"),
             Self::Page { .. } => {
                 Some("open it to see what the server said, and fetch the file again")

@@ -241,8 +241,10 @@ mod tests {
     #[test]
     fn an_object_gives_the_rows_of_the_same_file_on_disk() {
         let texts = texts();
-        let lines: String =
-            texts.iter().map(|text| format!("{}\n", serde_json::json!({"text": text}))).collect();
+        let lines: String = texts
+            .iter()
+            .flat_map(|text| [serde_json::json!({"text": text}).to_string(), "\n".to_owned()])
+            .collect();
         let files = [
             ("a.parquet", table(&texts)),
             ("b.jsonl", lines.clone().into_bytes()),

@@ -88,7 +88,7 @@ fn phi(x: f32) -> (f32, f32) {
     // Φ(-t) exp(t²/2) is u times a polynomial in u = 1 / (1 + 0.35 t). The coefficients are those whose
     // largest relative error for t up to 13 is least; beyond, the power is 0.
     const TERMS: [f32; 10] = [
-        0.004_553_526_3,
+        0.004_553_526,
         -0.053_209_14,
         0.198_789_32,
         -0.326_166_18,

@@ -22,7 +22,7 @@ impl RotationKernels for Flex {
         let rows = cos.layout().shape()[0];
         let is_even = width % 2 == 0 && (rows == 1 || rows == batch);
         if !are_f32([&x, &cos, &sin]) || !is_even || seq * width == 0 {
-            return plain_turn::<Self>(x, [cos, sin], back);
+            return plain_turn::<Self>(&x, &[cos, sin], back);
         }
         let mut x = owned(x);
         let [cos, sin] = [cos, sin].map(|tensor| tensor.to_contiguous());

@@ -36,7 +36,7 @@ pub(crate) fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> 
 pub(crate) trait RotationKernels: Backend {
     /// Rotates by the angles, or with `back` by their negatives.
     fn turn(x: FloatTensor<Self>, angles: [FloatTensor<Self>; 2], back: bool) -> FloatTensor<Self> {
-        plain_turn::<Self>(x, angles, back)
+        plain_turn::<Self>(&x, &angles, back)
     }
 }
 
@@ -101,14 +101,14 @@ impl<B: RotationKernels, C: CheckpointStrategy> RotationBackend for Autodiff<B, 
 }
 
 fn plain_turn<B: Backend>(
-    x: FloatTensor<B>,
-    angles: [FloatTensor<B>; 2],
+    x: &FloatTensor<B>,
+    angles: &[FloatTensor<B>; 2],
     back: bool,
 ) -> FloatTensor<B> {
     let half = x.shape()[3] / 2;
-    let [cos, sin] = angles.map(|angles| cast::<B>(angles, x.dtype()));
+    let [cos, sin] = angles.each_ref().map(|angles| cast::<B>(angles.clone(), x.dtype()));
     let sin = if back { B::float_neg(sin) } else { sin };
-    let (first, second) = (slice::<B>(&x, 3, &(0..half)), slice::<B>(&x, 3, &(half..2 * half)));
+    let (first, second) = (slice::<B>(x, 3, &(0..half)), slice::<B>(x, 3, &(half..2 * half)));
     let times =
         |x: &FloatTensor<B>, angles: &FloatTensor<B>| B::float_mul(x.clone(), angles.clone());
     let turned = [

@@ -23,7 +23,7 @@ impl SoftmaxKernels for Flex {
             return plain_weights::<Self>(raw);
         }
         let scale = rounded(raw.scale);
-        let hidden = raw.hidden.map(marks);
+        let hidden = raw.hidden.as_ref().map(marks);
         let mut scores = owned(raw.products);
         let mut logs = vec![0.0; batch * heads * queries];
         let parts = changed(&mut scores).par_chunks_mut(queries * count);
@@ -45,7 +45,7 @@ impl SoftmaxKernels for Flex {
             return plain_slopes::<Self>(raw, logs, by_weights, dots);
         }
         let scale = rounded(raw.scale);
-        let hidden = raw.hidden.map(marks);
+        let hidden = raw.hidden.as_ref().map(marks);
         let [mut scores, mut by_weights] = [raw.products, by_weights].map(owned);
         let [logs, dots] = [logs, dots].map(|tensor| tensor.to_contiguous());
         let parts = changed(&mut scores).par_chunks_mut(queries * count);
@@ -54,7 +54,7 @@ impl SoftmaxKernels for Flex {
         parts.zip(floats(&dots).par_chunks(queries)).for_each(
             |(((scores, slopes), logs), dots)| {
                 let hidden = hidden.as_deref();
-                vectorized(Slopes { scores, slopes, logs, dots, hidden, scale });
+                vectorized(HeadSlopes { scores, slopes, logs, dots, hidden, scale });
             },
         );
         (scores, by_weights)
@@ -66,7 +66,7 @@ fn shape(tensor: &FloatTensor<Flex>) -> [usize; 4] {
 }
 
 /// Returns a number to add to each score: 0, or minus infinity where it is hidden.
-fn marks(hidden: BoolTensor<Flex>) -> Vec<f32> {
+fn marks(hidden: &BoolTensor<Flex>) -> Vec<f32> {
     let hidden = hidden.to_contiguous().into_data();
     hidden.iter::<bool>().map(|hidden| if hidden { f32::NEG_INFINITY } else { 0.0 }).collect()
 }
@@ -153,7 +153,7 @@ fn total(row: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().sum::<f32>()
 }
 
-struct Slopes<'a> {
+struct HeadSlopes<'a> {
     /// The scores of one head: [queries, scores]. In the end they are the weights.
     scores: &'a mut [f32],
     /// The derivatives by the weights. In the end they are those by the products.
@@ -164,7 +164,7 @@ struct Slopes<'a> {
     scale: f32,
 }
 
-impl Vectorized for Slopes<'_> {
+impl Vectorized for HeadSlopes<'_> {
     type Output = ();
 
     #[inline(always)]
