@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+from venv_of_check import Skipped, venv_python
+
 PACKAGES = ["lm_eval==0.4.13", "requests", "aiohttp", "tenacity", "wonderwords", "nltk", "transformers"]
 KINDS = ["choice", "ll", "gen", "roll"]
 TOLERANCE = 1e-4
@@ -31,29 +33,8 @@ SEQ_LEN = 768
 EOS = 2
 
 
-class Skipped(Exception):
-    """What is missing on this machine."""
-
-
 def say(text):
     print(f"check_harness: {text}", flush=True)
-
-
-def venv_python(args):
-    """Returns the Python of a venv with lm_eval."""
-    folder = args.venv or args.program.parent / "harness-venv"
-    python = folder / "bin" / "python"
-    try:
-        if not python.exists():
-            if args.venv:
-                raise Skipped(f"{folder}: no venv")
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
-        probe = "import lm_eval, requests, aiohttp, tenacity"
-        if subprocess.run([python, "-c", probe], capture_output=True).returncode != 0:
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, capture_output=True, timeout=900)
-    except (OSError, subprocess.SubprocessError) as wrong:
-        raise Skipped(f"no venv with lm_eval can be made: {wrong}") from wrong
-    return python
 
 
 class Harness:
@@ -224,7 +205,7 @@ def main():
     parser.add_argument("--run", type=absolute, help="a run to serve, with sequences of 768 tokens or more")
     args = parser.parse_args()
     try:
-        python = venv_python(args)
+        python = venv_python(args, "harness-venv", "lm_eval, requests, aiohttp, tenacity", PACKAGES, seconds=900)
         with tempfile.TemporaryDirectory() as work:
             check(args, python, pathlib.Path(work))
     except Skipped as missing:

@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 
+from venv_of_check import Skipped, venv_python
+
 PACKAGES = ["kubernetes-validate", "pyyaml"]
 PIPELINE = """
 [executor.kubernetes]
@@ -67,32 +69,12 @@ for number in range(count):
 """
 
 
-class Skipped(Exception):
-    """What is missing on this machine."""
-
-
 def say(text):
     print(f"check_kubernetes: {text}", flush=True)
 
 
 def fail(text):
     sys.exit(f"check_kubernetes: {text}")
-
-
-def venv_python(args):
-    """Returns the Python of a venv with the schemas."""
-    folder = args.venv or args.program.parent / "kubernetes-venv"
-    python = folder / "bin" / "python"
-    try:
-        if not python.exists():
-            if args.venv:
-                raise Skipped(f"{folder}: no venv")
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
-        if subprocess.run([python, "-c", "import kubernetes_validate, yaml"], capture_output=True).returncode != 0:
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, capture_output=True, timeout=300)
-    except (OSError, subprocess.SubprocessError) as wrong:
-        raise Skipped(f"no venv with kubernetes-validate can be made: {wrong}") from wrong
-    return python
 
 
 def results(store):
@@ -155,7 +137,7 @@ def main():
     args = parser.parse_args()
     if not args.in_venv:
         try:
-            python = venv_python(args)
+            python = venv_python(args, "kubernetes-venv", "kubernetes_validate, yaml", PACKAGES)
         except Skipped as skipped:
             say(f"skipped: {skipped}")
             return

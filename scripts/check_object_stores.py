@@ -31,13 +31,11 @@ import sys
 import tempfile
 import time
 
+from venv_of_check import Skipped, venv_python
+
 PACKAGES = ["moto[server]==5.2.5", "pyarrow"]
 # Far above what a slow machine adds to a run that is no slower.
 SLACK = 1.25
-
-
-class Skipped(Exception):
-    """What is missing on this machine."""
 
 
 def say(text):
@@ -46,23 +44,6 @@ def say(text):
 
 def fail(text):
     sys.exit(f"check_object_stores: {text}")
-
-
-def venv_python(args):
-    """Returns the Python of a venv with moto."""
-    folder = args.venv or args.program.parent / "object-stores-venv"
-    python = folder / "bin" / "python"
-    try:
-        if not python.exists():
-            if args.venv:
-                raise Skipped(f"{folder}: no venv")
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
-        probe = "import moto.server, boto3, pyarrow"
-        if subprocess.run([python, "-c", probe], capture_output=True).returncode != 0:
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, capture_output=True, timeout=300)
-    except (OSError, subprocess.SubprocessError) as wrong:
-        raise Skipped(f"no venv with moto can be made: {wrong}") from wrong
-    return python
 
 
 class Stores:
@@ -352,7 +333,7 @@ def main():
     args = parser.parse_args()
     if not args.in_venv:
         try:
-            python = venv_python(args)
+            python = venv_python(args, "object-stores-venv", "moto.server, boto3, pyarrow", PACKAGES)
         except Skipped as skipped:
             say(f"skipped: {skipped}")
             return

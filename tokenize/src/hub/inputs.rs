@@ -151,8 +151,8 @@ pub fn resolve_until(
     Ok(Found { files: gather(files)?, left })
 }
 
-/// Finds input files for an estimate: of each `hf://` address, and of what lies in object stores, a few, evenly
-/// spread over what is listed, each of which stands for those around it.
+/// Finds input files for an estimate. An `hf://` address and an object store give a few files, evenly spread over their
+/// list. Each of these stands for its neighbours.
 ///
 /// # Errors
 ///

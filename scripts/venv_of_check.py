@@ -1,0 +1,28 @@
+"""The venv that a check's packages are in: made where it is missing, and left out where it cannot be made."""
+
+import subprocess
+import sys
+
+
+class Skipped(Exception):
+    """What is missing on this machine."""
+
+
+def venv_python(args, name, probe, packages, seconds=300):
+    """Returns the Python of a venv that can import what `probe` names.
+
+    The venv is `args.venv`, or the folder `name` next to `args.program`. Packages are installed where an import fails,
+    within so many seconds.
+    """
+    folder = args.venv or args.program.parent / name
+    python = folder / "bin" / "python"
+    try:
+        if not python.exists():
+            if args.venv:
+                raise Skipped(f"{folder}: no venv")
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
+        if subprocess.run([python, "-c", f"import {probe}"], capture_output=True).returncode != 0:
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True, capture_output=True, timeout=seconds)
+    except (OSError, subprocess.SubprocessError) as wrong:
+        raise Skipped(f"no venv with {packages[0]} can be made: {wrong}") from wrong
+    return python
