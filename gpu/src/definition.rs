@@ -10,7 +10,7 @@ use cubecl_cpp::shared::{CompilationOptions, CppCompiler, CppSupportedFeatures};
 use cubecl_cpp::target::Cuda;
 
 use crate::machine::Machine;
-use crate::{gelu, scan};
+use crate::{adamw, cross_entropy, gelu, rms_norm, rotation, scan, softmax};
 
 /// A kernel as CUDA C++.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +40,16 @@ pub fn cuda_sources() -> Result<Vec<CudaSource>, CompilationError> {
     for addresses in [AddressType::U32, AddressType::U64] {
         for (element, type_name) in [(FloatKind::F32, "f32"), (FloatKind::BF16, "bf16")] {
             let machine = Machine::new(ElemType::Float(element), addresses);
-            for (name, kernel) in
-                [gelu::kernels(&machine), scan::kernels(&machine)].into_iter().flatten()
-            {
+            let kernels = [
+                adamw::kernels(&machine),
+                cross_entropy::kernels(&machine),
+                gelu::kernels(&machine),
+                rms_norm::kernels(&machine),
+                rotation::kernels(&machine),
+                scan::kernels(&machine),
+                softmax::kernels(&machine),
+            ];
+            for (name, kernel) in kernels.into_iter().flatten() {
                 let definition = define_kernel(&*kernel)?;
                 let text =
                     CppCompiler::<Cuda>::default().compile(definition, &options)?.to_string();

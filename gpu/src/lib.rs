@@ -1,15 +1,23 @@
 //! The trainer's kernels for GPUs, in `CubeCL`. They know buffers of a GPU, and neither Burn nor models.
 //!
 //! ```text
-//! gelu.rs  scan.rs   the kernels, each with a function that checks its operands and launches it
+//! gelu.rs  rotation.rs  adamw.rs                kernels of single values
+//! rms_norm.rs  softmax.rs  cross_entropy.rs     kernels of rows
+//! scan/                                         the scan, one time step after the other or by segments
+//! rows.rs            sums and maxima over a row
 //! operand.rs         a tensor as the kernels take it, and how many threads they get
 //! machine.rs         what a kernel is compiled for, on a machine without a GPU
 //! definition.rs      all kernels as CUDA C++
 //! ```
 //!
+//! The file of a kernel has a function, too, that checks its operands and launches it.
 //! Without the feature `kernels` the crate is empty. `tests/` runs each kernel through wgpu next to a
 //! plain loop in `f64`, and `scripts/check_gpu_kernels.py` compiles each for CUDA.
 
+#[cfg(feature = "kernels")]
+pub mod adamw;
+#[cfg(feature = "kernels")]
+pub mod cross_entropy;
 #[cfg(feature = "cuda-source")]
 pub mod definition;
 #[cfg(feature = "kernels")]
@@ -19,7 +27,15 @@ mod machine;
 #[cfg(feature = "kernels")]
 mod operand;
 #[cfg(feature = "kernels")]
+pub mod rms_norm;
+#[cfg(feature = "kernels")]
+pub mod rotation;
+#[cfg(feature = "kernels")]
+mod rows;
+#[cfg(feature = "kernels")]
 pub mod scan;
+#[cfg(feature = "kernels")]
+pub mod softmax;
 
 #[cfg(feature = "kernels")]
 pub use operand::Operand;

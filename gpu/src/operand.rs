@@ -1,10 +1,11 @@
 //! A tensor as the kernels take it, and how many threads they get.
 
 use cubecl::calculate_cube_count_elemwise;
+use cubecl::ir::FloatKind;
 use cubecl::prelude::*;
 
 /// A contiguous tensor on a GPU.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Operand {
     binding: TensorBinding,
     element: ElemType,
@@ -25,6 +26,18 @@ impl Operand {
             stride *= length;
         }
         Self { binding, element }
+    }
+
+    /// Makes an f32 tensor whose values are not set.
+    pub(crate) fn empty(client: &Client, shape: [usize; 3]) -> Self {
+        let count: usize = shape.iter().product();
+        let handle = client.empty(count * size_of::<f32>());
+        let strides = [shape[1] * shape[2], shape[2], 1];
+        #[expect(unsafe_code, reason = "a buffer's shape")]
+        // SAFETY: the buffer was made for the shape, without gaps.
+        let binding =
+            unsafe { TensorBinding::from_raw_parts(handle, strides.into(), shape.into()) };
+        Self::new(binding, ElemType::Float(FloatKind::F32))
     }
 
     /// Returns the lengths of the dimensions.

@@ -1,27 +1,38 @@
 //! Tensors of GPUs as the kernels of `ratdata-gpu` take them.
 
-use burn::tensor::DType;
+use burn::tensor::{BoolStore, DType, Shape};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::ir::{ElemType, FloatKind};
+use cubecl::ir::{ElemType, FloatKind, IntKind, UIntKind};
 use ratdata_gpu::Operand;
 
 /// Returns a contiguous tensor as an operand.
 pub(super) fn operand(tensor: CubeTensor) -> Operand {
-    // The layers compute in bf16 or f32.
-    let element = ElemType::Float(match tensor.dtype {
-        DType::BF16 => FloatKind::BF16,
-        _ => FloatKind::F32,
-    });
+    let element = match tensor.dtype {
+        DType::F32 => ElemType::Float(FloatKind::F32),
+        DType::BF16 => ElemType::Float(FloatKind::BF16),
+        DType::I32 => ElemType::Int(IntKind::I32),
+        DType::I64 => ElemType::Int(IntKind::I64),
+        DType::Bool(BoolStore::U8) => ElemType::UInt(UIntKind::U8),
+        DType::Bool(BoolStore::U32) => ElemType::UInt(UIntKind::U32),
+        other => unreachable!("the layers have no {other:?}"),
+    };
     Operand::new(tensor.binding(), element)
 }
 
 /// Makes a contiguous tensor of the shape and type of another one, on its device. Its values are not set.
 pub(super) fn like(tensor: &CubeTensor) -> CubeTensor {
-    empty_device_contiguous_dtype(
-        tensor.client.clone(),
-        tensor.device.clone(),
-        tensor.meta.shape().clone(),
-        tensor.dtype,
-    )
+    empty(tensor, tensor.meta.shape().clone(), tensor.dtype)
+}
+
+/// Makes a contiguous tensor on the device of another one. Its values are not set.
+pub(super) fn empty(on: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(on.client.clone(), on.device.clone(), shape, dtype)
+}
+
+/// Returns a contiguous tensor that no other shares, to change its values.
+pub(super) fn owned(tensor: CubeTensor) -> CubeTensor {
+    let tensor = into_contiguous(tensor);
+    if tensor.can_mut() { tensor } else { tensor.copy() }
 }

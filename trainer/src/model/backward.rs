@@ -148,4 +148,35 @@ mod tests {
             }
         }
     }
+
+    /// A matrix that is cast once has the gradients of one that each layer casts.
+    #[test]
+    fn gradients_of_cast_matrices_are_those_of_the_model() {
+        let device = test_device().unwrap().autodiff();
+        if !device.supports_dtype(Precision::Bf16.dtype()) {
+            println!("{device:?} has no bf16: not tested there");
+            return;
+        }
+        let config: ModelConfig = toml::from_str(
+            "vocab_size = 61\nd_model = 32\nlayers = 2\nhead_dim = 8\nseq_len = 32\n\
+             chunk_len = 8\nmixers = [\"rat\", \"attention\"]",
+        )
+        .unwrap();
+        let ids: Vec<i64> = (0..64).map(|i| i * i * 7 % 61).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [2, 32]), &device);
+        let model = config.init(&device, 3).with_precision(Precision::Bf16);
+        let working = model.with_cast_matrices();
+        for recompute in [false, true] {
+            let options = BackwardOptions { divisor: 64.0, recompute };
+            let run = |model: &Model| {
+                model.gradients(ids.clone(), ids.clone(), &Documents::OnePerRow, options).1
+            };
+
+            let (found, expected) = (run(&working).in_f32(&model), run(&model));
+
+            let mut worst = Worst { found: &found, expected: &expected, error: 0.0, seen: 0 };
+            model.visit(&mut worst);
+            assert_eq!((worst.error, worst.seen), (0.0, 2 + 2 * 6 + 1));
+        }
+    }
 }

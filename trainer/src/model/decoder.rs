@@ -73,6 +73,20 @@ impl Model {
         self
     }
 
+    /// Returns a copy for several backward passes, whose layers need not cast their matrices in each.
+    ///
+    /// Its gradients have the type of the matrices: [`Gradients::in_f32`](super::Gradients::in_f32) makes those of
+    /// this model of them, which are the same bits.
+    #[must_use]
+    pub(crate) fn with_cast_matrices(&self) -> Self {
+        let mut copy = self.clone();
+        if self.precision != Precision::F32 {
+            let cast = |block: Block| block.with_matrices_in(self.precision.dtype());
+            copy.layers = copy.layers.into_iter().map(cast).collect();
+        }
+        copy
+    }
+
     /// Computes the logits, in f32.
     ///
     /// # Shapes

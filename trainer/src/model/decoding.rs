@@ -8,6 +8,7 @@ use super::config::MixerKind;
 use super::decoder::Model;
 use super::positions::StepGeometry;
 use crate::documents::Documents;
+use crate::workers::among_workers;
 
 /// The largest matrix product, in elements, that the CPU's kernels sum up in another order than larger
 /// ones; they do the same with a product of one row.
@@ -158,6 +159,11 @@ impl Model {
     /// # Shapes
     /// Output: [slots, `vocab_size`].
     pub fn step(&self, caches: &mut Caches, tokens: &[TokenId]) -> Tensor<2> {
+        let device = caches.device.clone();
+        among_workers(&device, || self.step_here(caches, tokens))
+    }
+
+    fn step_here(&self, caches: &mut Caches, tokens: &[TokenId]) -> Tensor<2> {
         let slots = caches.lens.len();
         let needed = caches.lens.iter().flatten().max().map_or(1, |len| len + 1);
         if needed > caches.capacity {

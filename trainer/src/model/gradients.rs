@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 use crate::kernels::adamw::sum_of_squares;
 
@@ -39,6 +39,13 @@ impl Gradients {
     #[must_use]
     pub fn scaled<M: Module>(mut self, factor: f64, model: &M) -> Self {
         model.visit(&mut Scale { grads: &mut self.inner, factor });
+        self
+    }
+
+    /// Casts each gradient to f32, the type of the parameters.
+    #[must_use]
+    pub fn in_f32<M: Module>(mut self, model: &M) -> Self {
+        model.visit(&mut InF32 { grads: &mut self.inner });
         self
     }
 
@@ -93,6 +100,18 @@ impl ModuleVisitor for Scale<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.remove::<D>(param.id) {
             self.grads.register(param.id, grad * self.factor);
+        }
+    }
+}
+
+struct InF32<'a> {
+    grads: &'a mut GradientsParams,
+}
+
+impl ModuleVisitor for InF32<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.remove::<D>(param.id) {
+            self.grads.register(param.id, grad.cast(FloatDType::F32));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One update of a parameter by `AdamW`, and the sum of squares that its clipping needs.
 
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 
 use burn::backend::tensor::FloatTensor;
@@ -73,24 +75,7 @@ pub(crate) fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     Tensor::from_dispatch(<Dispatch as AdamWBackend>::sum_of_squares(x.into_dispatch()))
 }
 
-#[cfg(feature = "cube")]
-impl AdamWBackend for burn::backend::Cube {
-    fn update(
-        value: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        numbers: UpdateNumbers,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        plain_update::<Self>(value, grad, [first, second], numbers)
-    }
-
-    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        plain_sum_of_squares::<Self>(x)
-    }
-}
-
-/// Computes [`update`] in tensor operations: the form of GPUs, and the slow twin of the CPU's.
+/// Computes [`update`] in tensor operations: the slow twin of the kernels.
 fn plain_update<B: Backend>(
     value: FloatTensor<B>,
     grad: FloatTensor<B>,

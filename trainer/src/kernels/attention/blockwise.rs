@@ -50,8 +50,7 @@ fn forward_group<B: SoftmaxKernels>(
     let (mut outs, mut logs) = (Vec::new(), Vec::new());
     for tile in mask.tiles(batch * heads, seq) {
         let raw = raw_scores::<B>(&slice::<B>(q, 2, &tile.queries), k, &keys, &tile, mask);
-        let (weights, tile_logs) = B::weights(raw);
-        let weights = cast::<B>(weights, q.dtype());
+        let (weights, tile_logs) = B::weights(raw, q.dtype());
         logs.push(tile_logs);
 
         let count = tile.keys.len();
@@ -111,14 +110,15 @@ fn backward_group<B: SoftmaxKernels>(
         };
         let (tile_keys, tile_values) =
             (slice::<B>(&keys, 2, &tile.keys), slice::<B>(&values, 2, &tile.keys));
-        let own = mask.has_own_key().then(|| dot(&grad, &slice::<B>(v, 2, &tile.queries)));
+        let own = mask
+            .has_own_key()
+            .then(|| cast::<B>(dot(&grad, &slice::<B>(v, 2, &tile.queries)), dtype));
         let others = (count > 0).then(|| {
             let values = B::float_swap_dims(tile_values, 2, 3);
-            cast::<B>(B::float_matmul(grad.clone(), values), DType::F32)
+            B::float_matmul(grad.clone(), values)
         });
         let by_weights = concat::<B>(others.into_iter().chain(own).collect(), 3);
         let (weights, by_scores) = B::slopes(raw, logs, by_weights, dot(&grad, &out));
-        let (weights, by_scores) = (cast::<B>(weights, dtype), cast::<B>(by_scores, dtype));
 
         let own = mask.has_own_key().then(|| {
             let weight = slice::<B>(&weights, 3, &(count..count + 1));

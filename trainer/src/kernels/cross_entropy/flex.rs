@@ -19,8 +19,8 @@ use macerator::Simd;
 use ratdata_schemas::IGNORE_INDEX;
 use rayon::prelude::*;
 
+use super::LossKernels;
 use super::loss_and_slopes::LossAndSlopes;
-use super::{LossKernels, plain};
 use crate::convert::rounded;
 use crate::kernels::flex_tensors::floats;
 use crate::kernels::tile::{ROWS, Tile, across, add_products, along, empty};
@@ -50,7 +50,7 @@ impl LossKernels for Flex {
     ) -> LossAndSlopes<Self> {
         let width = hidden.layout().shape()[1];
         if hidden.dtype() != DType::F32 || embedding.dtype() != DType::F32 || width == 0 {
-            return plain::loss::<Self>(hidden, embedding, labels, slopes);
+            return Self::loss_by_blocks(hidden, embedding, labels, slopes);
         }
         let [hidden, embedding] = [hidden, embedding].map(FloatTensor::<Self>::to_contiguous);
         let labels: Vec<Option<usize>> =
@@ -428,7 +428,7 @@ mod tests {
             let labels = labels.try_into_primitive::<Flex>().unwrap();
 
             let fast = Flex::loss(&hidden, &embedding, &labels, slopes);
-            let slow = plain::loss::<Flex>(&hidden, &embedding, &labels, slopes);
+            let slow = Flex::loss_by_blocks(&hidden, &embedding, &labels, slopes);
 
             let (found, expected) = (values::<1>(fast.nll)[0], values::<1>(slow.nll)[0]);
             prop_assert!((found - expected).abs() <= 2e-6 * expected.abs().max(1.0), "{found} for {expected}");

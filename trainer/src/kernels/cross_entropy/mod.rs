@@ -1,5 +1,7 @@
 //! The tied output layer and its loss in one operation, by blocks of tokens.
 
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 mod loss_and_slopes;
 mod plain;
@@ -12,6 +14,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{Int, Shape, Tensor};
 
 use self::loss_and_slopes::LossAndSlopes;
+use self::plain::LogitsAtATime;
 use super::slices::cast;
 
 /// The backends that compute the loss: the operation as the dispatcher sees it.
@@ -68,21 +71,43 @@ loss_on!(burn::backend::Cube);
 
 /// What a backend computes: the loss of all tokens, and its derivatives where they are wanted.
 pub(crate) trait LossKernels: Backend {
+    /// How large the blocks of [`plain::loss`] are.
+    const LOGITS_AT_A_TIME: LogitsAtATime = LogitsAtATime::CPU;
+
     /// Computes the loss and, with `slopes`, its derivatives.
-    ///
-    /// The form here is the plain one, in tensor operations.
     fn loss(
         hidden: &FloatTensor<Self>,
         embedding: &FloatTensor<Self>,
         labels: &IntTensor<Self>,
         slopes: bool,
     ) -> LossAndSlopes<Self> {
-        plain::loss::<Self>(hidden, embedding, labels, slopes)
+        Self::loss_by_blocks(hidden, embedding, labels, slopes)
+    }
+
+    /// Computes the same in products of the backend, block by block.
+    fn loss_by_blocks(
+        hidden: &FloatTensor<Self>,
+        embedding: &FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        slopes: bool,
+    ) -> LossAndSlopes<Self> {
+        let blocks = (Self::LOGITS_AT_A_TIME, Self::softmax_loss as plain::SoftmaxLoss<Self>);
+        plain::loss::<Self>(hidden, embedding, labels, slopes, blocks)
+    }
+
+    /// Sums the negative log-likelihoods and, with `slopes`, computes the derivative of the sum by the
+    /// logits, in their type: the softmax less 1 at the label, and 0 where the label is ignored.
+    ///
+    /// # Shapes
+    /// `logits`: [tokens, vocabulary], `labels`: [tokens, 1], outputs: `[1]` and [tokens, vocabulary].
+    fn softmax_loss(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        slopes: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        plain::softmax_loss::<Self>(logits, labels, slopes)
     }
 }
-
-#[cfg(feature = "cube")]
-impl LossKernels for burn::backend::Cube {}
 
 #[derive(Debug)]
 struct TiedCrossEntropy;
@@ -145,7 +170,7 @@ mod tests {
             Tensor::<2>::random(shape, spread, &device).require_grad()
         };
         // So large a vocabulary that the plain form's tokens take three blocks.
-        let vocab = plain::LOGITS_AT_A_TIME / 3;
+        let vocab = LogitsAtATime::CPU.get() / 3;
         let (hidden, embedding) = (draw([7, 5]), draw([vocab, 5]));
         let ignore = i64::from(IGNORE_INDEX);
         let labels: Vec<i64> = vec![3, ignore, 5, 3, ignore, 6, 40];

@@ -1,5 +1,7 @@
 //! Root-mean-square normalization in one operation, forward and backward.
 
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -51,9 +53,6 @@ pub(crate) trait RmsNormKernels: Backend {
         plain_norm_backward::<Self>(x, gain, grad, eps)
     }
 }
-
-#[cfg(feature = "cube")]
-impl RmsNormKernels for burn::backend::Cube {}
 
 macro_rules! norm_on {
     ($backend:ty) => {

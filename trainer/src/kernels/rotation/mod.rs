@@ -1,5 +1,7 @@
 //! The rotation of pairs of channels by angles, forward and backward.
 
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -39,9 +41,6 @@ pub(crate) trait RotationKernels: Backend {
         plain_turn::<Self>(&x, &angles, back)
     }
 }
-
-#[cfg(feature = "cube")]
-impl RotationKernels for burn::backend::Cube {}
 
 macro_rules! rotate_on {
     ($backend:ty) => {

@@ -1,13 +1,14 @@
 //! A block: a sequence layer, then a feed-forward layer.
 
-use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Tensor};
 
 use super::feed_forward::FeedForward;
 use super::initializer::Initializer;
 use super::sequence_layer::SequenceLayer;
 use crate::model::config::ModelConfig;
 use crate::model::positions::Geometry;
+use crate::model::precision::to_dtype;
 
 /// A sequence layer and a feed-forward layer.
 #[derive(Module, Debug)]
@@ -25,6 +26,19 @@ impl Block {
             seq: SequenceLayer::init(config, config.mixer(layer), &format!("{name}.seq"), draw),
             ffn: FeedForward::init(config, &format!("{name}.ffn"), draw),
         }
+    }
+
+    /// Casts the matrices. The result is a start of its own for a backward pass, whose gradients have the
+    /// same type.
+    pub(crate) fn with_matrices_in(mut self, dtype: DType) -> Self {
+        let cast = |param: Param<Tensor<2>>| {
+            param.map(|matrix| to_dtype(matrix.inner(), dtype).autodiff().require_grad())
+        };
+        self.seq.in_proj = cast(self.seq.in_proj);
+        self.seq.out_proj = cast(self.seq.out_proj);
+        self.ffn.fc1 = cast(self.ffn.fc1);
+        self.ffn.fc2 = cast(self.ffn.fc2);
+        self
     }
 
     /// Applies both layers.

@@ -6,6 +6,7 @@
 
 use burn::backend::Flex;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::tensor::DType;
 use rayon::prelude::*;
 
 use super::{RawScores, SoftmaxKernels, plain_slopes, plain_weights};
@@ -17,10 +18,11 @@ use crate::kernels::vector_level::{Vectorized, exp_of_negative, vectorized};
 const LANES: usize = 16;
 
 impl SoftmaxKernels for Flex {
-    fn weights(raw: RawScores<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+    fn weights(raw: RawScores<Self>, dtype: DType) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [batch, heads, queries, count] = shape(&raw.products);
-        if !are_f32([&raw.products]) || count == 0 || queries == 0 {
-            return plain_weights::<Self>(raw);
+        let is_f32 = are_f32([&raw.products]) && dtype == DType::F32;
+        if !is_f32 || count == 0 || queries == 0 {
+            return plain_weights::<Self>(raw, dtype);
         }
         let scale = rounded(raw.scale);
         let hidden = raw.hidden.as_ref().map(marks);
@@ -211,8 +213,8 @@ mod tests {
             let hidden = (keys > 0).then(|| hidden.try_into_primitive::<Flex>().unwrap());
             let raw = RawScores::<Flex> { products: draw(keys + own), hidden, scale: 0.7 };
 
-            let (fast, fast_logs) = Flex::weights(raw.clone());
-            let (slow, slow_logs) = plain_weights::<Flex>(raw.clone());
+            let (fast, fast_logs) = Flex::weights(raw.clone(), DType::F32);
+            let (slow, slow_logs) = plain_weights::<Flex>(raw.clone(), DType::F32);
             let (by_weights, dots) = (draw(keys + own), draw(1));
             let again =
                 Flex::slopes(raw.clone(), fast_logs.clone(), by_weights.clone(), dots.clone());

@@ -1,12 +1,14 @@
 //! The softmax of a tile's scores and its derivative: from raw products to weights and back.
 
+#[cfg(feature = "cube")]
+mod cube;
 mod flex;
 
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 
-use crate::kernels::slices::slice;
+use crate::kernels::slices::{cast, slice};
 
 /// The scores of a tile before they are scaled and masked.
 ///
@@ -23,13 +25,14 @@ pub(crate) struct RawScores<B: Backend> {
 /// The two passes over scores that a backend implements. The forms here are the plain ones, of operations
 /// that each read and write all scores.
 pub(crate) trait SoftmaxKernels: Backend {
-    /// Computes the weights and the logarithm of each row's softmax sum, [batch, heads, queries, 1].
-    fn weights(raw: RawScores<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        plain_weights::<Self>(raw)
+    /// Computes the weights, in the given type, and the logarithm of each row's softmax sum in f32,
+    /// [batch, heads, queries, 1].
+    fn weights(raw: RawScores<Self>, dtype: DType) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        plain_weights::<Self>(raw, dtype)
     }
 
     /// Computes the weights again, by their logarithms, and the derivative by the products: `weight · scale ·
-    /// (by_weight - dot)`, where `dots` has one number for each row.
+    /// (by_weight - dot)`, where `dots` has one number for each row. Both have the type of `by_weights`.
     fn slopes(
         raw: RawScores<Self>,
         logs: FloatTensor<Self>,
@@ -39,9 +42,6 @@ pub(crate) trait SoftmaxKernels: Backend {
         plain_slopes::<Self>(raw, logs, by_weights, dots)
     }
 }
-
-#[cfg(feature = "cube")]
-impl SoftmaxKernels for burn::backend::Cube {}
 
 /// Scales the scores and hides those that are not to be seen.
 fn scores<B: Backend>(RawScores { products, hidden, scale }: RawScores<B>) -> FloatTensor<B> {
@@ -60,12 +60,13 @@ fn scores<B: Backend>(RawScores { products, hidden, scale }: RawScores<B>) -> Fl
     B::float_cat(vec![masked(seen), own], 3)
 }
 
-fn plain_weights<B: Backend>(raw: RawScores<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+fn plain_weights<B: Backend>(raw: RawScores<B>, dtype: DType) -> (FloatTensor<B>, FloatTensor<B>) {
     let scores = scores::<B>(raw);
     let highest = B::float_max_dim(scores.clone(), 3);
     let powers = B::float_exp(B::float_sub(scores, highest.clone()));
     let total = B::float_sum_dim(powers.clone(), 3);
-    (B::float_div(powers, total.clone()), B::float_add(highest, B::float_log(total)))
+    let weights = B::float_div(powers, total.clone());
+    (cast::<B>(weights, dtype), B::float_add(highest, B::float_log(total)))
 }
 
 fn plain_slopes<B: Backend>(
@@ -74,9 +75,9 @@ fn plain_slopes<B: Backend>(
     by_weights: FloatTensor<B>,
     dots: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let scale = raw.scale;
+    let (scale, dtype) = (raw.scale, by_weights.dtype());
     let weights = B::float_exp(B::float_sub(scores::<B>(raw), logs));
-    let slopes = B::float_sub(by_weights, dots);
+    let slopes = B::float_sub(cast::<B>(by_weights, DType::F32), dots);
     let by_products = B::float_mul(B::float_mul_scalar(weights.clone(), scale.into()), slopes);
-    (weights, by_products)
+    (cast::<B>(weights, dtype), cast::<B>(by_products, dtype))
 }

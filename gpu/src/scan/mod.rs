@@ -1,8 +1,16 @@
-//! The gated scan: one thread for each row and channel, looping over time.
+//! The gated scan: one thread for each row and channel, looping over time. Few long rows go by segments.
+
+mod saved;
+mod segments;
 
 use cubecl::prelude::*;
 
+pub use self::saved::Saved;
+use self::segments::{SEGMENT, Sizes};
 use crate::operand::{Operand, assert_alike, threads};
+
+/// How many threads keep a GPU at work: with so many rows and channels, segments gain nothing.
+const ENOUGH_THREADS: usize = 1 << 17;
 
 /// Neighbouring threads take neighbouring channels, so that their reads are contiguous.
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -50,6 +58,11 @@ fn backward_kernel(
     by_gate[first] = f32::new(0.0_f32) - slope * x[first];
 }
 
+/// Returns whether a scan goes by segments.
+fn is_long(rows: usize, seq: usize, width: usize) -> bool {
+    seq > 2 * SEGMENT && rows * width < ENOUGH_THREADS
+}
+
 /// Computes the states `y_t = g_t y_{t-1} + (1 - g_t) x_t` along dimension 1 in f32, from zero.
 ///
 /// # Shapes
@@ -57,10 +70,13 @@ fn backward_kernel(
 pub fn forward(client: &Client, gate: Operand, x: Operand, states: Operand) {
     assert_alike([&gate, &x, &states]);
     let [rows, seq, width] = x.shape();
-    let ((count, dim), addresses) = (threads(client, rows * width), x.addresses());
     if x.len() == 0 {
         return;
     }
+    if is_long(rows, seq, width) {
+        return segments::forward(client, Sizes { rows, seq, width }, gate, x, states);
+    }
+    let ((count, dim), addresses) = (threads(client, rows * width), x.addresses());
     #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
     // SAFETY: all buffers have rows · seq · width values, and a thread past the last row ends at once.
     unsafe {
@@ -78,19 +94,6 @@ pub fn forward(client: &Client, gate: Operand, x: Operand, states: Operand) {
     }
 }
 
-/// What the backward pass of the scan reads.
-#[derive(Debug)]
-pub struct Saved {
-    /// The gates.
-    pub gate: Operand,
-    /// The inputs.
-    pub x: Operand,
-    /// The states.
-    pub states: Operand,
-    /// The derivatives by the states.
-    pub grad: Operand,
-}
-
 /// Computes the derivatives by the gates and by the inputs.
 ///
 /// # Shapes
@@ -99,10 +102,14 @@ pub fn backward(client: &Client, saved: Saved, by_gate: Operand, by_x: Operand) 
     let Saved { gate, x, states, grad } = saved;
     assert_alike([&gate, &x, &states, &grad, &by_gate, &by_x]);
     let [rows, seq, width] = x.shape();
-    let ((count, dim), addresses) = (threads(client, rows * width), x.addresses());
     if x.len() == 0 {
         return;
     }
+    if is_long(rows, seq, width) {
+        let (sizes, saved) = (Sizes { rows, seq, width }, Saved { gate, x, states, grad });
+        return segments::backward(client, sizes, saved, by_gate, by_x);
+    }
+    let ((count, dim), addresses) = (threads(client, rows * width), x.addresses());
     #[expect(unsafe_code, reason = "a kernel's launch without bounds checks")]
     // SAFETY: all buffers have rows · seq · width values, and a thread past the last row ends at once.
     unsafe {
@@ -151,5 +158,8 @@ pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kerne
         (),
         (),
     );
-    vec![("scan_forward", Box::new(forward)), ("scan_backward", Box::new(backward))]
+    let mut kernels = segments::kernels(on);
+    kernels.push(("scan_forward", Box::new(forward)));
+    kernels.push(("scan_backward", Box::new(backward)));
+    kernels
 }
