@@ -132,6 +132,15 @@ fn a_prompt_is_continued_and_a_stop_ends_the_text() {
 }
 
 #[test]
+fn a_checkpoint_speaks_with_the_tokenizer_of_its_run() {
+    let Some(workshop) = Workshop::get() else { return };
+    let checkpoint = "run/checkpoints/iteration-000000040";
+    let text = |run| stdout(&workshop.run(&["generate", run, "--prompt", "It was"]));
+
+    assert_eq!(text(checkpoint), text("run"));
+}
+
+#[test]
 fn drawn_texts_follow_the_seed() {
     let Some(workshop) = Workshop::get() else { return };
     let draw = |seed: &str, batch: &str| {

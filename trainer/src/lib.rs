@@ -53,3 +53,4 @@ pub mod model;
 pub mod optim;
 pub mod reference;
 pub mod train;
+mod workers;

@@ -50,9 +50,19 @@ pub(crate) fn chat_of(run: &Path) -> Option<Chat> {
     })
 }
 
+/// Returns the run that a folder belongs to: itself, or the run of a checkpoint.
+fn run_of(folder: &Path) -> PathBuf {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    match (folder.parent(), folder.ancestors().nth(2)) {
+        (Some(checkpoints), Some(run)) if checkpoints.ends_with("checkpoints") => run.to_owned(),
+        _ => folder,
+    }
+}
+
 /// Reads the manifests of a run's data; it is named from where the run was started, or from its folder.
 fn manifests_of(run: &Path) -> impl Iterator<Item = (Manifest, PathBuf)> {
+    let run = run_of(run);
     let above = run.parent().unwrap_or(Path::new(".")).to_owned();
-    let places = data_of(run).into_iter().flat_map(move |data| [data.clone(), above.join(data)]);
+    let places = data_of(&run).into_iter().flat_map(move |data| [data.clone(), above.join(data)]);
     places.filter_map(|path| Some((Manifest::read(&path).ok()?, path)))
 }

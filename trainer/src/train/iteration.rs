@@ -11,6 +11,7 @@ use crate::data::Batch;
 use crate::documents::Documents;
 use crate::model::{BackwardOptions, Gradients, LossOutput, Model};
 use crate::optim::Optimizer;
+use crate::workers::among_workers;
 
 /// Says how an iteration is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,13 +138,17 @@ impl Work<'_> {
     /// Computes some micro-batches on one device.
     fn on_device(self, model: &Model, share: &[Range<usize>], device: &Device) -> ShareResult {
         let mut sum: Option<(Tensor<1>, Gradients)> = None;
+        let working = model.with_cast_matrices();
         for sequences in share {
             if self.stop.load(Ordering::Relaxed) {
                 return None;
             }
             let Inputs { tokens, labels, documents } =
                 Inputs::new(self.batch, sequences.clone(), device);
-            let (nll, grads) = model.gradients(tokens, labels, &documents, self.options);
+            let (nll, grads) = among_workers(device, || {
+                working.gradients(tokens, labels, &documents, self.options)
+            });
+            let grads = grads.in_f32(model);
             sum = Some(match sum {
                 None => (nll, grads),
                 Some((total, sum)) => (total + nll, sum.plus(grads, model)),

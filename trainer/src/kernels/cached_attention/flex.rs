@@ -1,23 +1,25 @@
-//! Attention over a cache on the CPU: the entries of a slot are read once, from first to last, for all of
-//! its heads.
+//! Attention over a cache on the CPU: the entries of a slot are read once, from first to last, for several
+//! heads at a time.
 #![expect(
     clippy::inline_always,
     reason = "a loop has the instructions of the function that it is in"
 )]
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use burn::backend::Flex;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::TensorData;
+use macerator::Simd;
 use rayon::prelude::*;
 
 use super::{CachedAttentionBackend, SeenEntries};
 use crate::convert::rounded;
-use crate::kernels::flex_tensors::floats;
-use crate::kernels::vector_level::{Vectorized, dot, exp_of_negative, multiply_add, vectorized};
+use crate::kernels::flex_tensors::{floats, tensor};
+use crate::kernels::vector_level;
+use crate::kernels::vectors::{Floats, OnVectors, all, exp_of_negative, load, on_vectors, store};
+
+/// How many vectors of an entry go through a loop together: as many sums as keep the multipliers at work.
+const VECTORS: usize = 8;
 
 impl CachedAttentionBackend for Flex {
     fn cached_attention(
@@ -39,7 +41,7 @@ impl CachedAttentionBackend for Flex {
             let count = seen.counts[slot];
             let first = slot * seen.capacity * width;
             let entries = first..first + count * width;
-            vectorized(Attend {
+            on_vectors(Attend {
                 query: &q[index * span..(index + 1) * span],
                 keys: &keys[entries.clone()],
                 values: &values[entries],
@@ -49,7 +51,7 @@ impl CachedAttentionBackend for Flex {
                 out,
             });
         });
-        Self::float_from_data(TensorData::new(out, shape), &burn::backend::FlexDevice)
+        tensor(out, &shape)
     }
 }
 
@@ -68,86 +70,141 @@ struct Attend<'a> {
     out: &'a mut [f32],
 }
 
-impl Vectorized for Attend<'_> {
+impl OnVectors for Attend<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
+    fn run<S: Simd>(self) {
+        // The usual widths of a head in vectors, which the compiler then knows.
+        match (self.head_dim % S::lanes32(), self.head_dim / S::lanes32()) {
+            (0, 1) => self.by_groups::<S, 1, VECTORS>(),
+            (0, 2) => self.by_groups::<S, 2, { VECTORS / 2 }>(),
+            (0, 4) => self.by_groups::<S, 4, { VECTORS / 4 }>(),
+            (0, 8) => self.by_groups::<S, 8, { VECTORS / 8 }>(),
+            _ => self.one_by_one::<S>(),
+        }
+    }
+}
+
+impl<'a> Attend<'a> {
+    /// Computes the heads of `V` vectors each, `H` of them at a time. A head's numbers do not depend on `H`.
+    #[inline(always)]
+    fn by_groups<S: Simd, const V: usize, const H: usize>(self) {
         let Self { query, keys, values, width, channel, head_dim, out } = self;
-        let heads = query.len() / head_dim;
+        let groups = query.chunks(H * head_dim).zip(out.chunks_mut(H * head_dim));
+        for (group, (query, out)) in groups.enumerate() {
+            let channel = channel + group * H * head_dim;
+            if query.len() == H * head_dim {
+                let heads = Attend { query, keys, values, width, channel, head_dim, out };
+                heads.together::<S, V, H>();
+                continue;
+            }
+            let heads = query.chunks(head_dim).zip(out.chunks_mut(head_dim));
+            for (head, (query, out)) in heads.enumerate() {
+                let channel = channel + head * head_dim;
+                let head = Attend { query, keys, values, width, channel, head_dim, out };
+                head.together::<S, V, 1>();
+            }
+        }
+    }
+
+    /// Computes `H` heads of `V` vectors each, in one pass over the keys and one over the values.
+    #[inline(always)]
+    fn together<S: Simd, const V: usize, const H: usize>(self) {
+        let Self { query, keys, values, width, channel, head_dim, out } = self;
+        let (count, lanes) = (keys.len() / width, S::lanes32());
+        let span = channel..channel + H * head_dim;
         let scale = rounded((head_dim as f64).powf(-0.5));
-        let span = channel..channel + query.len();
-        // The weights of an entry, of all heads, stand together.
-        let mut weights = vec![0.0; keys.len() / width * heads];
-        for (entry, weights) in keys.chunks_exact(width).zip(weights.chunks_exact_mut(heads)) {
-            let keys = entry[span.clone()].chunks_exact(head_dim);
-            for ((weight, key), query) in
-                weights.iter_mut().zip(keys).zip(query.chunks_exact(head_dim))
-            {
-                // Across entries, the compiler would gather single numbers, which is far slower.
-                *weight = black_box(dot::<FUSED>(query, key)) * scale;
+        let query: [[Floats<S>; V]; H] = std::array::from_fn(|head| {
+            std::array::from_fn(|at| load::<S>(&query[head * head_dim + at * lanes..]))
+        });
+        // The weights of a head stand together.
+        let mut weights = vec![0.0; count * H];
+        for (number, entry) in keys.chunks_exact(width).enumerate() {
+            let entry = &entry[span.clone()];
+            for (head, query) in query.iter().enumerate() {
+                let mut sum = all::<S>(0.0);
+                for (at, query) in query.iter().enumerate() {
+                    sum = load::<S>(&entry[head * head_dim + at * lanes..]).mul_add(*query, sum);
+                }
+                weights[head * count + number] = sum.reduce_add() * scale;
             }
         }
-        let mut highest = vec![f32::NEG_INFINITY; heads];
-        for weights in weights.chunks_exact(heads) {
-            for (highest, weight) in highest.iter_mut().zip(weights) {
-                *highest = highest.max(*weight);
-            }
+        let mut totals = [0.0; H];
+        for (weights, total) in weights.chunks_exact_mut(count.max(1)).zip(&mut totals) {
+            *total = powers::<S>(weights);
         }
-        for weights in weights.chunks_exact_mut(heads) {
-            for (weight, highest) in weights.iter_mut().zip(&highest) {
-                *weight -= highest;
-            }
-        }
-        for weight in &mut weights {
-            *weight = exp_of_negative(*weight);
-        }
-        let mut totals = vec![0.0; heads];
-        for (entry, weights) in values.chunks_exact(width).zip(weights.chunks_exact(heads)) {
-            let values = &entry[span.clone()];
-            for (total, weight) in totals.iter_mut().zip(weights) {
-                *total += weight;
-            }
-            // The usual widths, which the compiler then knows.
-            match head_dim {
-                32 => add_known::<32, FUSED>(out, weights, values),
-                64 => add_known::<64, FUSED>(out, weights, values),
-                128 => add_known::<128, FUSED>(out, weights, values),
-                _ => add::<FUSED>(out, weights, values, head_dim),
-            }
-        }
-        for (total, out) in totals.iter().zip(out.chunks_exact_mut(head_dim)) {
-            if *total > 0.0 || total.is_nan() {
-                for out in out {
-                    *out /= total;
+        let mut sums = [[all::<S>(0.0); V]; H];
+        for (number, entry) in values.chunks_exact(width).enumerate() {
+            let entry = &entry[span.clone()];
+            for (head, sums) in sums.iter_mut().enumerate() {
+                let weight = all::<S>(weights[head * count + number]);
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    *sum = load::<S>(&entry[head * head_dim + at * lanes..]).mul_add(weight, *sum);
                 }
             }
         }
+        for (head, sums) in sums.into_iter().enumerate() {
+            let factor = all::<S>(inverse(totals[head]));
+            for (at, sum) in sums.into_iter().enumerate() {
+                store::<S>(&mut out[head * head_dim + at * lanes..], sum * factor);
+            }
+        }
     }
-}
 
-/// Adds the values of an entry to the outputs, each head by its weight.
-#[inline(always)]
-fn add_known<const HEAD_DIM: usize, const FUSED: bool>(
-    out: &mut [f32],
-    weights: &[f32],
-    values: &[f32],
-) {
-    let heads = out.as_chunks_mut::<HEAD_DIM>().0.iter_mut();
-    for ((out, weight), values) in heads.zip(weights).zip(values.as_chunks::<HEAD_DIM>().0) {
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = multiply_add::<FUSED>(*weight, *value, *out);
+    /// Computes heads of any width, number by number.
+    #[inline(always)]
+    fn one_by_one<S: Simd>(self) {
+        let Self { query, keys, values, width, channel, head_dim, out } = self;
+        let scale: f32 = rounded((head_dim as f64).powf(-0.5));
+        let heads = query.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim));
+        for (head, (query, out)) in heads.enumerate() {
+            let first = channel + head * head_dim;
+            let part = |entry: &'a [f32]| &entry[first..first + head_dim];
+            let dot = |entry: &'a [f32]| {
+                query.iter().zip(part(entry)).map(|(a, b)| a * b).sum::<f32>() * scale
+            };
+            let mut weights: Vec<f32> = keys.chunks_exact(width).map(dot).collect();
+            let factor = inverse(powers::<S>(&mut weights));
+            for (entry, weight) in values.chunks_exact(width).zip(weights) {
+                for (out, value) in out.iter_mut().zip(part(entry)) {
+                    *out += weight * value;
+                }
+            }
+            for out in out {
+                *out *= factor;
+            }
         }
     }
 }
 
-/// Adds the values of an entry with heads of any width.
+/// Returns what a sum of weights is divided by; a slot without entries has zeros.
 #[inline(always)]
-fn add<const FUSED: bool>(out: &mut [f32], weights: &[f32], values: &[f32], head_dim: usize) {
-    let heads = out.chunks_exact_mut(head_dim);
-    for ((out, weight), values) in heads.zip(weights).zip(values.chunks_exact(head_dim)) {
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = multiply_add::<FUSED>(*weight, *value, *out);
-        }
+fn inverse(total: f32) -> f32 {
+    if total == 0.0 { 0.0 } else { 1.0 / total }
+}
+
+/// Replaces scores by their exponentials after the highest score is taken off, and returns the sum.
+#[inline(always)]
+fn powers<S: Simd>(scores: &mut [f32]) -> f32 {
+    let lanes = S::lanes32();
+    let whole = scores.len() / lanes * lanes;
+    let (vectors, rest) = scores.split_at_mut(whole);
+    let mut highest = all::<S>(f32::NEG_INFINITY);
+    for scores in vectors.chunks_exact(lanes) {
+        highest = highest.max(load::<S>(scores));
     }
+    let highest = rest.iter().copied().fold(highest.reduce_max(), f32::max);
+    let mut total = all::<S>(0.0);
+    for scores in vectors.chunks_exact_mut(lanes) {
+        let power = exp_of_negative::<S>(load::<S>(scores) - all::<S>(highest));
+        total = total + power;
+        store::<S>(scores, power);
+    }
+    let mut sum = total.reduce_add();
+    for score in rest {
+        *score = vector_level::exp_of_negative(*score - highest);
+        sum += *score;
+    }
+    sum
 }
