@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use burn::tensor::Device;
 use clap::Parser;
-use ratdata_console::{grouped, interrupt};
+use ratdata_console::{grouped, interrupt, lasting};
 use serde::Serialize;
 
 use self::args::{Args, Wanted};
@@ -165,8 +165,8 @@ impl fmt::Display for DryRun {
             write!(f, " of {:.2} GiB that are free on the device", gib(*free))?;
         }
         if let Some(predicted) = predicted {
-            let days = plan.tokens as f64 / predicted.tokens_per_second / 86_400.0;
-            write!(f, "\n{predicted}\nthe run       about {days:.2} days of it")?;
+            let seconds = plan.tokens as f64 / predicted.tokens_per_second;
+            write!(f, "\n{predicted}\nthe run      takes about {}", lasting(seconds))?;
         }
         let checked = grouped(*checked_sequences);
         write!(f, "\nchecked      {checked} sequences; nothing was written")
