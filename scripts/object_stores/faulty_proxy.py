@@ -26,8 +26,10 @@ class Faults:
 class FaultyProxy:
     """A proxy on a port of its own."""
 
-    def __init__(self, target, faults=None):
+    def __init__(self, target, faults=None, without=()):
         self.target = target
+        # Headers that are not passed on.
+        self.without = ("connection", *without)
         self.faults = faults or Faults()
         self.counts = {"requests": 0, "unavailable": 0, "broken_off": 0, "refused": 0}
         self.lock = threading.Lock()
@@ -94,21 +96,17 @@ class FaultyProxy:
             if handler.command != "HEAD":
                 handler.wfile.write(answer)
             return
-        connection = http.client.HTTPConnection(*self.target, timeout=60)
-        headers = {name: value for name, value in handler.headers.items() if name.lower() != "connection"}
+        headers = {name: value for name, value in handler.headers.items() if name.lower() not in self.without}
         self.pace(len(body))
-        connection.request(handler.command, handler.path, body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        handler.send_response(answer.status)
-        for name, value in answer.getheaders():
+        status, answered, content = self.exchange(handler.command, handler.path, headers, body)
+        handler.send_response(status)
+        length = dict(answered).get("Content-Length") if handler.command == "HEAD" else str(len(content))
+        for name, value in answered:
             if name.lower() not in ("connection", "content-length", "transfer-encoding", "server", "date"):
                 handler.send_header(name, value)
-        length = answer.getheader("Content-Length") if handler.command == "HEAD" else str(len(content))
         if length is not None:
             handler.send_header("Content-Length", length)
         handler.end_headers()
-        connection.close()
         if handler.command == "HEAD":
             return
         if fault == "broken_off" and len(content) > 1:
@@ -117,6 +115,15 @@ class FaultyProxy:
             return
         self.pace(len(content))
         handler.wfile.write(content)
+
+    def exchange(self, command, path, headers, body):
+        """Passes a request on, and returns the status, headers and content of the answer."""
+        connection = http.client.HTTPConnection(*self.target, timeout=60)
+        connection.request(command, path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.getheaders(), content
 
     def pace(self, length):
         if self.faults.rate:
