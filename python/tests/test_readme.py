@@ -67,7 +67,8 @@ def test_the_loop_of_the_page_runs_with_any_model():
         loss = 1.5
 
         def __call__(self, ids, labels):
-            calls.append((tuple(ids.shape), tuple(labels.shape)))
+            assert ids.shape == labels.shape
+            calls.append(tuple(ids.shape))
             return self
 
         def state_dict(self):
@@ -81,6 +82,5 @@ def test_the_loop_of_the_page_runs_with_any_model():
 
     exec(compile(once, str(PAGE), "exec"), names)
 
-    assert len(calls) > 1
-    assert set(calls) == {((8, 64), (8, 64))}
-    assert names["checkpoint"]["data"]["samples"] == 8 * len(calls)
+    assert calls[:2] == [(8, 64), (8, 64)]
+    assert names["checkpoint"]["data"]["samples"] == sum(rows for rows, _ in calls)
