@@ -36,8 +36,8 @@ pub(super) struct ActiveStep {
     jobs: Vec<Job>,
     progress: Option<ProgressFile>,
     progress_path: PathBuf,
-    /// Since when the result should be there.
-    pub(super) arrives: Option<Instant>,
+    /// When its last job has done its work.
+    pub(super) made: Option<Instant>,
 }
 
 /// One of its jobs.
@@ -108,7 +108,7 @@ impl ActiveStep {
             // Without it the run shows how much is written.
             progress: ProgressFile::create(&progress_path).ok(),
             progress_path,
-            arrives: None,
+            made: None,
         })
     }
 

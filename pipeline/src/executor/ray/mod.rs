@@ -80,6 +80,13 @@ pub(crate) fn execute(
     }
 }
 
+/// How a step ended.
+enum Ending {
+    Made { result: PathBuf },
+    Stopped,
+    Failed { reason: String, log: PathBuf },
+}
+
 /// The steps that the cluster is at, and those that wait.
 struct Board<'r, 'a> {
     run: &'r Run<'a>,
@@ -111,9 +118,11 @@ impl Board<'_, '_> {
     fn begin(&mut self, jobs: &[Listed]) -> Result<(), Failure> {
         for number in self.waits.ready().clone() {
             self.waits.begin(number);
-            let mut step = ActiveStep::begin(self.run, number, self.arguments)?;
-            step.submit(self.run, &self.contact, jobs, &self.stopped)?;
-            self.active.push(step);
+            // Whatever happens now, its jobs are among those that can be stopped.
+            self.active.push(ActiveStep::begin(self.run, number, self.arguments)?);
+            if let Some(step) = self.active.last_mut() {
+                step.submit(self.run, &self.contact, jobs, &self.stopped)?;
+            }
         }
         Ok(())
     }
@@ -121,70 +130,76 @@ impl Board<'_, '_> {
     /// Looks at all steps, and ends those that have ended.
     fn look(&mut self, jobs: &[Listed]) -> Result<(), Failure> {
         let cancelled = record::stopped_by(&self.run.folder);
-        for mut step in std::mem::take(&mut self.active) {
+        let mut place = 0;
+        while let Some(step) = self.active.get_mut(place) {
             let progress = step.look(self.run, &self.contact, jobs, &cancelled)?;
             if !matches!(progress, Progress::UnderWay) {
                 self.changed = Instant::now();
             }
-            match progress {
-                Progress::UnderWay => self.active.push(step),
+            let task = self.run.task(step.number);
+            let result = self.run.store.object(&task.object);
+            let ending = match progress {
+                Progress::UnderWay => None,
                 Progress::Shared => {
                     step.join(self.run);
                     step.submit(self.run, &self.contact, jobs, &self.stopped)?;
-                    self.active.push(step);
+                    None
                 }
-                Progress::Made => self.made(step)?,
-                Progress::Stopped => {
-                    let name = self.run.task(step.number).name.clone();
-                    self.run.reporter.tell(RunEventKind::StepInterrupted { step: name })?;
-                    self.waits.stopped(step.number);
-                    self.totals.interrupted = true;
+                Progress::Made if result.is_dir() => Some(Ending::Made { result }),
+                Progress::Made => {
+                    let since = step.made.get_or_insert_with(Instant::now);
+                    (since.elapsed() > ARRIVES).then(|| Ending::Failed {
+                        reason: format!(
+                            "its job has succeeded, and {} is not there: is the store on a file system that all nodes see?",
+                            result.display()
+                        ),
+                        log: self.run.log_of(step.number, None),
+                    })
                 }
-                Progress::Failed { reason, log } => self.failed(&step, reason, &log)?,
+                Progress::Stopped => Some(Ending::Stopped),
+                Progress::Failed { reason, log } => Some(Ending::Failed { reason, log }),
+            };
+            match ending {
+                None => place += 1,
+                Some(ending) => {
+                    let step = self.active.remove(place);
+                    self.end_step(&step, ending)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Ends a step whose last job has done its work, once its result is seen here.
-    fn made(&mut self, mut step: ActiveStep) -> Result<(), Failure> {
+    /// Reports how a step ended, and lets those begin that take its result.
+    fn end_step(&mut self, step: &ActiveStep, ending: Ending) -> Result<(), Failure> {
         let task = self.run.task(step.number);
-        let result = self.run.store.object(&task.object);
-        if !result.is_dir() {
-            let since = *step.arrives.get_or_insert_with(Instant::now);
-            if since.elapsed() < ARRIVES {
-                self.active.push(step);
-                return Ok(());
+        let (name, seconds) = (task.name.clone(), step.begun.elapsed().as_secs_f64());
+        match ending {
+            Ending::Made { result } => {
+                // The job has put the link that was asked for, unless its node does not see the folder.
+                task.remember(self.run.store).map_err(store_failure)?;
+                self.run.reporter.tell(RunEventKind::StepFinished {
+                    step: name,
+                    seconds,
+                    bytes: store::size(&result).unwrap_or(0),
+                    result: result.display().to_string(),
+                })?;
+                self.totals.made += 1;
+                self.waits.is_there(step.number);
             }
-            let reason = format!(
-                "its job has succeeded, and {} is not there: is the store on a file system that all nodes see?",
-                result.display()
-            );
-            let log = self.run.log_of(step.number, None);
-            return self.failed(&step, reason, &log);
+            Ending::Stopped => {
+                self.run.reporter.tell(RunEventKind::StepInterrupted { step: name })?;
+                self.waits.stopped(step.number);
+                self.totals.interrupted = true;
+            }
+            Ending::Failed { reason, log } => {
+                let log = log.display().to_string();
+                let failed = RunEventKind::StepFailed { step: name, seconds, reason, log };
+                self.run.reporter.tell(failed)?;
+                self.totals.failed += 1;
+                self.totals.skipped += self.waits.failed(step.number)?;
+            }
         }
-        // A link that was asked for is put by the job, and once more where it could not see the folder.
-        task.remember(self.run.store).map_err(store_failure)?;
-        self.run.reporter.tell(RunEventKind::StepFinished {
-            step: task.name.clone(),
-            seconds: step.begun.elapsed().as_secs_f64(),
-            bytes: store::size(&result).unwrap_or(0),
-            result: result.display().to_string(),
-        })?;
-        self.totals.made += 1;
-        self.waits.is_there(step.number);
-        Ok(())
-    }
-
-    fn failed(&mut self, step: &ActiveStep, reason: String, log: &Path) -> Result<(), Failure> {
-        self.run.reporter.tell(RunEventKind::StepFailed {
-            step: self.run.task(step.number).name.clone(),
-            seconds: step.begun.elapsed().as_secs_f64(),
-            reason,
-            log: log.display().to_string(),
-        })?;
-        self.totals.failed += 1;
-        self.totals.skipped += self.waits.failed(step.number)?;
         Ok(())
     }
 
