@@ -38,8 +38,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t = ExecutorArg::Local)]
     executor: ExecutorArg,
 
-    /// Where Ray's job API is, for `--executor ray` [default: RAY_API_SERVER_ADDRESS, RAY_ADDRESS, the pipeline's
-    /// `executor.ray.address`, or http://127.0.0.1:8265]
+    /// Where Ray's job API is, for `--executor ray` [default: `RAY_API_SERVER_ADDRESS`, `RAY_ADDRESS`, the
+    /// pipeline's `executor.ray.address`, or `http://127.0.0.1:8265`]
     #[arg(long, value_name = "URL")]
     ray_address: Option<String>,
 

@@ -217,16 +217,13 @@ impl ActiveStep {
     ) -> Result<(), Failure> {
         let job = &mut self.jobs[place];
         let newest = job.wanted.newest(jobs).filter(|known| known.attempt >= job.attempt);
-        let (id, standing) = match newest {
+        let (id, standing) = if let Some(known) = newest {
             // Another run may have submitted it again.
-            Some(known) => {
-                job.attempt = known.attempt;
-                (known.id, known.standing)
-            }
-            None => {
-                let reason = "the cluster knows nothing of it any more";
-                (job.wanted.id(job.attempt), Standing::Lost(reason.into()))
-            }
+            job.attempt = known.attempt;
+            (known.id, known.standing)
+        } else {
+            let reason = "the cluster knows nothing of it any more";
+            (job.wanted.id(job.attempt), Standing::Lost(reason.into()))
         };
         job.waits = standing == Standing::Pending;
         let (again, reason) = match standing {

@@ -38,7 +38,8 @@ pub(super) struct Submission {
     /// The command, for a shell.
     pub(super) entrypoint: String,
     /// Its name, which no other job of the cluster has; letters, digits and `-` alone.
-    pub(super) submission_id: String,
+    #[serde(rename = "submission_id")]
+    pub(super) id: String,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) entrypoint_num_cpus: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -222,7 +223,7 @@ mod tests {
     fn a_submission_says_no_more_than_it_asks_for() {
         let job = Submission {
             entrypoint: "true".into(),
-            submission_id: "a".into(),
+            id: "a".into(),
             metadata: BTreeMap::new(),
             entrypoint_num_cpus: 2,
             entrypoint_num_gpus: None,

@@ -114,7 +114,7 @@ impl Wanted {
         ];
         Submission {
             entrypoint,
-            submission_id: self.id(attempt),
+            id: self.id(attempt),
             metadata: facts.map(|(key, value)| (key.to_owned(), value)).into(),
             entrypoint_num_cpus: settings.cpus(),
             entrypoint_num_gpus: settings.gpus,
@@ -205,7 +205,7 @@ mod tests {
     fn listed(wanted: &Wanted, attempt: usize, status: &str) -> Listed {
         let submission = wanted.submission(attempt, String::new(), &RaySettings::default());
         Listed {
-            submission_id: Some(submission.submission_id),
+            submission_id: Some(submission.id),
             status: status.to_owned(),
             message: None,
             error_type: None,
