@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Builds the Python wheel, installs it in a fresh venv, and runs the tests and the type checker of the package.
 
-usage: check_python.py --programs target/debug [--torch]
+usage: check_python.py --programs target/debug [--torch | --venv DIR]
 
 The programs are those that are built already; the module is built with Cargo's profile `dev`. With `--torch` PyTorch is
 installed, too (a download of gigabytes); without it `ratdata.torch` is tested on a stand-in for its base classes. Where no
-venv can be made or its packages cannot be had, one line says so, and the exit status is 0.
+venv can be made or its packages cannot be had, one line says so, and the exit status is 0. `--venv` names a venv that has
+the packages, and PyTorch or not: the wheel is installed there.
 """
 
 import argparse
@@ -45,12 +46,14 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--programs", type=pathlib.Path, required=True, help="the folder of built programs")
     options.add_argument("--torch", action="store_true", help="test with PyTorch, too")
+    options.add_argument("--venv", type=pathlib.Path, help="a venv with the packages, in place of a fresh one")
     given = options.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         try:
-            programs = make_venv(folder / "venv", PACKAGES + ["torch"] * given.torch)
+            own = given.venv and given.venv.resolve() / "bin"
+            programs = own or make_venv(folder / "venv", PACKAGES + ["torch"] * given.torch)
         except Skipped as missing:
             say(f"skipped: {missing}")
             return
@@ -63,7 +66,7 @@ def main():
         build = [sys.executable, ROOT / "scripts" / "build_wheel.py", "--profile", "dev", "--out", wheels]
         run(*build, "--programs", given.programs.resolve())
         [wheel] = wheels.glob("ratdata-*.whl")
-        run(programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", wheel)
+        run(programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--force-reinstall", wheel)
         run(programs / "python", "-m", "pytest", cwd=ROOT / "python")
         run(programs / "mypy", "--cache-dir", folder / "mypy", cwd=ROOT / "python")
 

@@ -28,24 +28,57 @@ const AT_ONCE: usize = 4;
 ///
 /// The file cannot be read, or the store fails; then the object is what it was before.
 pub fn upload(file: &Path, to: &Address) -> Result<(), ObjectError> {
-    let disk = |wrong: io::Error| ObjectError::Disk {
-        path: file.display().to_string(),
-        reason: wrong.to_string(),
-    };
-    let mut reader = File::open(file).map_err(disk)?;
-    let length = reader.metadata().map_err(disk)?.len();
+    let mut reader = File::open(file).map_err(unread(file))?;
+    let length = reader.metadata().map_err(unread(file))?.len();
     if length <= PART {
         let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).map_err(disk)?;
+        reader.read_to_end(&mut bytes).map_err(unread(file))?;
         return put(to, bytes);
     }
     let (store, key) = (writable(to)?, key_of(to)?);
-    let asked = to.clone();
-    let begun = wait_for(async move {
-        store.put_multipart(&key).await.map_err(|wrong| ObjectError::of(&asked, &wrong))
-    })?;
-    let mut parts = Parts { to, upload: begun, under_way: VecDeque::new() };
+    let begin = || {
+        let (store, key, asked) = (store.clone(), key.clone(), to.clone());
+        wait_for(async move {
+            store.put_multipart(&key).await.map_err(|wrong| ObjectError::of(&asked, &wrong))
+        })
+    };
+    let sent = twice(|| send(file, length, to, begin()?));
+    forget(to);
+    sent
+}
+
+/// How an upload ended.
+enum Sent {
+    Whole,
+    /// The store says that it has not made the object. It may have, and its first answer got lost: asked once more, it
+    /// finds no parts that wait.
+    Unsure(ObjectError),
+}
+
+/// Sends a file, and once more where nobody knows whether it arrived: the content is the same.
+fn twice(mut send: impl FnMut() -> Result<Sent, ObjectError>) -> Result<(), ObjectError> {
+    if let Sent::Whole = send()? {
+        return Ok(());
+    }
+    match send()? {
+        Sent::Whole => Ok(()),
+        Sent::Unsure(wrong) => Err(wrong),
+    }
+}
+
+/// Sends a file in parts, and completes the upload.
+fn send(
+    file: &Path,
+    length: u64,
+    to: &Address,
+    upload: Box<dyn MultipartUpload>,
+) -> Result<Sent, ObjectError> {
+    let mut parts = Parts { to, upload, under_way: VecDeque::new() };
     let size = PART.max(length.div_ceil(MOST_PARTS));
+    let mut reader = match File::open(file).map_err(unread(file)) {
+        Ok(reader) => reader,
+        Err(wrong) => return parts.end(Err(wrong)),
+    };
     let sent = loop {
         let mut part = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         match reader.by_ref().take(size).read_to_end(&mut part) {
@@ -55,12 +88,14 @@ pub fn upload(file: &Path, to: &Address) -> Result<(), ObjectError> {
                     break Err(wrong);
                 }
             }
-            Err(wrong) => break Err(disk(wrong)),
+            Err(wrong) => break Err(unread(file)(wrong)),
         }
     };
-    parts.end(sent)?;
-    forget(to);
-    Ok(())
+    parts.end(sent)
+}
+
+fn unread(file: &Path) -> impl Fn(io::Error) -> ObjectError + '_ {
+    |wrong| ObjectError::Disk { path: file.display().to_string(), reason: wrong.to_string() }
 }
 
 /// An upload that is under way.
@@ -93,14 +128,23 @@ impl Parts<'_> {
     }
 
     /// Makes the object appear, or takes back what was sent.
-    fn end(self, sent: Result<(), ObjectError>) -> Result<(), ObjectError> {
+    fn end(self, sent: Result<(), ObjectError>) -> Result<Sent, ObjectError> {
         let Self { to, mut upload, under_way } = self;
         drop(under_way);
         let to = to.clone();
         match sent {
-            Ok(()) => wait_for(async move {
-                upload.complete().await.map(drop).map_err(|wrong| ObjectError::of(&to, &wrong))
-            }),
+            Ok(()) => {
+                let completed = wait_for(async move {
+                    upload.complete().await.map(drop).map_err(|wrong| ObjectError::of(&to, &wrong))
+                });
+                match completed {
+                    Ok(()) => Ok(Sent::Whole),
+                    Err(wrong @ (ObjectError::Failed { .. } | ObjectError::NotFound { .. })) => {
+                        Ok(Sent::Unsure(wrong))
+                    }
+                    Err(wrong) => Err(wrong),
+                }
+            }
             Err(wrong) => {
                 // What cannot be taken back is seen by nobody, and goes by the bucket's own rules.
                 drop(wait_for(async move {
@@ -116,8 +160,74 @@ impl Parts<'_> {
 mod tests {
     use std::io::Write;
 
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use object_store::{PutResult, UploadPart};
+
     use super::*;
     use crate::object::Object;
+
+    /// An upload to a store that says at the end whether it has found the parts.
+    #[derive(Debug)]
+    struct Upload {
+        finds_parts: bool,
+        sent: Arc<Mutex<Vec<usize>>>,
+    }
+
+    #[async_trait]
+    impl MultipartUpload for Upload {
+        fn put_part(&mut self, data: PutPayload) -> UploadPart {
+            self.sent.lock().unwrap().push(data.content_length());
+            Box::pin(async { Ok(()) })
+        }
+
+        async fn complete(&mut self) -> object_store::Result<PutResult> {
+            if self.finds_parts {
+                return Ok(PutResult {
+                    e_tag: None,
+                    version: None,
+                    extensions: object_store::Extensions::new(),
+                });
+            }
+            Err(object_store::Error::Generic {
+                store: "x",
+                source: "the block list is invalid".into(),
+            })
+        }
+
+        async fn abort(&mut self) -> object_store::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_is_sent_once_more_where_the_answer_about_it_got_lost() {
+        let to = Address::read("memory://upload/z.bin").unwrap().unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![7; usize::try_from(PART).unwrap() + 5]).unwrap();
+        let upload = |finds: &[bool]| {
+            let (mut finds, sent) = (finds.iter(), Arc::new(Mutex::new(Vec::new())));
+            let ended = twice(|| {
+                let finds_parts = *finds.next().unwrap();
+                let upload = Upload { finds_parts, sent: sent.clone() };
+                send(file.path(), PART + 5, &to, Box::new(upload))
+            });
+            let sent = sent.lock().unwrap().clone();
+            (ended, sent)
+        };
+        let parts = [usize::try_from(PART).unwrap(), 5];
+
+        let (ended, sent) = upload(&[false, true]);
+        let (failed, _) = upload(&[false, false]);
+
+        ended.unwrap();
+        assert_eq!(sent, [parts, parts].concat());
+        assert!(failed.unwrap_err().to_string().contains("the block list is invalid"));
+        let (ended, sent) = upload(&[true]);
+        ended.unwrap();
+        assert_eq!(sent, parts);
+    }
 
     #[test]
     fn a_file_of_many_parts_arrives_as_it_is() {

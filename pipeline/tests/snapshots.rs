@@ -31,7 +31,11 @@ fn seen(workshop: &Workshop, arguments: &[&str]) -> String {
 
 /// Holds what is seen to the recorded snapshot, but for times, speeds, places and fingerprints.
 fn holds(name: &str, workshop: &Workshop, arguments: &[&str]) {
-    let seen = seen(workshop, arguments);
+    holds_text(name, workshop, &seen(workshop, arguments));
+}
+
+/// Holds a text to the recorded snapshot, but for the same.
+fn holds_text(name: &str, workshop: &Workshop, seen: &str) {
     let mut settings = insta::Settings::clone_current();
     let folder = workshop.path("").display().to_string();
     settings.add_filter(&format!("(/private)?{}", folder.trim_end_matches('/')), "[FOLDER]");
@@ -122,3 +126,51 @@ kind = "pack"
 input = "@tokens"
 seq_len = 128
 "#;
+
+/// A pipeline with every key of `[executor.kubernetes]`.
+const KUBERNETES: &str = r#"
+[executor.kubernetes]
+image = "registry.example/ratdata:0.1"
+namespace = "data"
+cpus = 4
+mem = "8Gi"
+array = 3
+volumes = ["corpora:/corpora", "store:/store"]
+secret = "bucket-credentials"
+
+[executor.kubernetes.kinds.pack]
+gpus = 1
+cpus = 2
+volumes = ["scratch:/scratch"]
+
+[steps.tokens]
+kind = "tokenize"
+tokenizer = "demo/tokenizer"
+input = "demo/corpus"
+
+[steps.packed]
+kind = "pack"
+input = "@tokens"
+seq_len = 128
+"#;
+
+#[test]
+fn the_jobs_of_kubernetes() {
+    let workshop = Workshop::new();
+    workshop.write("pipeline.toml", KUBERNETES);
+    let arguments = ["run", "pipeline.toml", "--executor", "kubernetes", "--store", "store"];
+    let output = workshop.command(&arguments).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let run = fs::read_dir(workshop.path("store/runs")).unwrap().next().unwrap().unwrap().path();
+    let mut files: Vec<_> =
+        fs::read_dir(run.join("kubernetes")).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let mut written = String::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        written += &format!("==> {name}\n{}\n", fs::read_to_string(&file).unwrap());
+    }
+
+    holds_text("kubernetes_jobs", &workshop, &written);
+}

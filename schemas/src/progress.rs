@@ -39,7 +39,12 @@ impl ProgressFile {
         Self::create(Path::new(&std::env::var_os(PROGRESS_FILE)?)).ok()
     }
 
-    fn create(path: &Path) -> io::Result<Self> {
+    /// Makes the file, for progress that nothing was reported of yet.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn create(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).write(true).truncate(true).open(path)?;
         Ok(Self { file })
     }

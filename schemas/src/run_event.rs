@@ -86,6 +86,16 @@ pub enum RunEventKind {
         /// How many tasks the array has.
         tasks: usize,
     },
+    /// A job of a step was submitted to a cluster that this run waits for.
+    JobSubmitted {
+        /// The step.
+        step: String,
+        /// The cluster's name of the job.
+        job: String,
+        /// The share that it makes; without one, the result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        share: Option<String>,
+    },
     /// A step's result is there.
     StepFinished {
         /// The step.

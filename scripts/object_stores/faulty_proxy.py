@@ -6,6 +6,7 @@ Faults come by the number of the request, so that a run is the same each time as
 import dataclasses
 import http.client
 import http.server
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,8 @@ class Faults:
     unavailable: int = 0
     broken_off: int = 0
     refused: int = 0
+    # What the first answer is lost of, of each request whose line has it, such as the one that completes an upload.
+    lost: str = ""
     # Seconds before each answer, and bytes of a body a second on one connection.
     latency: float = 0.0
     rate: float = 0.0
@@ -26,10 +29,13 @@ class Faults:
 class FaultyProxy:
     """A proxy on a port of its own."""
 
-    def __init__(self, target, faults=None):
+    def __init__(self, target, faults=None, without=()):
         self.target = target
+        # Headers that are not passed on.
+        self.without = ("connection", *without)
         self.faults = faults or Faults()
         self.counts = {"requests": 0, "unavailable": 0, "broken_off": 0, "refused": 0}
+        self.lost = set()
         self.lock = threading.Lock()
         proxy = self
 
@@ -94,21 +100,22 @@ class FaultyProxy:
             if handler.command != "HEAD":
                 handler.wfile.write(answer)
             return
-        connection = http.client.HTTPConnection(*self.target, timeout=60)
-        headers = {name: value for name, value in handler.headers.items() if name.lower() != "connection"}
+        headers = {name: value for name, value in handler.headers.items() if name.lower() not in self.without}
         self.pace(len(body))
-        connection.request(handler.command, handler.path, body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        handler.send_response(answer.status)
-        for name, value in answer.getheaders():
+        status, answered, content = self.exchange(handler.command, handler.path, headers, body)
+        line = f"{handler.command} {handler.path}"
+        if self.faults.lost and re.search(self.faults.lost, line) and line not in self.lost:
+            self.lost.add(line)
+            handler.close_connection = True
+            return
+        handler.send_response(status)
+        length = dict(answered).get("Content-Length") if handler.command == "HEAD" else str(len(content))
+        for name, value in answered:
             if name.lower() not in ("connection", "content-length", "transfer-encoding", "server", "date"):
                 handler.send_header(name, value)
-        length = answer.getheader("Content-Length") if handler.command == "HEAD" else str(len(content))
         if length is not None:
             handler.send_header("Content-Length", length)
         handler.end_headers()
-        connection.close()
         if handler.command == "HEAD":
             return
         if fault == "broken_off" and len(content) > 1:
@@ -117,6 +124,15 @@ class FaultyProxy:
             return
         self.pace(len(content))
         handler.wfile.write(content)
+
+    def exchange(self, command, path, headers, body):
+        """Passes a request on, and returns the status, headers and content of the answer."""
+        connection = http.client.HTTPConnection(*self.target, timeout=60)
+        connection.request(command, path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.getheaders(), content
 
     def pace(self, length):
         if self.faults.rate:

@@ -7,6 +7,7 @@ use ratdata_tokenize::Share;
 
 use crate::arguments::{PipelineArgs, Program};
 use crate::executor::local::{self, Limits};
+use crate::executor::ray::{self, Cluster};
 use crate::executor::run::Run;
 use crate::executor::{kubernetes, slurm};
 use crate::failure::{Failure, Kind};
@@ -37,6 +38,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t = ExecutorArg::Local)]
     executor: ExecutorArg,
 
+    /// Where Ray's job API is, for `--executor ray` [default: `RAY_API_SERVER_ADDRESS`, `RAY_ADDRESS`, the
+    /// pipeline's `executor.ray.address`, or `http://127.0.0.1:8265`]
+    #[arg(long, value_name = "URL")]
+    ray_address: Option<String>,
+
     /// Make share I of N (from 0) of each step that can be shared; a run without this option makes
     /// the rest [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
     #[arg(long, value_name = "I/N")]
@@ -48,7 +54,8 @@ Examples:
   ratdata run tiny
   ratdata run pipeline.toml packed --set steps.packed.seq_len=2048
   ratdata run pipeline.toml --executor slurm
-  ratdata run pipeline.toml --executor kubernetes";
+  ratdata run pipeline.toml --executor kubernetes
+  ratdata run pipeline.toml --executor ray --ray-address http://head:8265";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum ExecutorArg {
@@ -58,6 +65,8 @@ enum ExecutorArg {
     Slurm,
     /// Jobs of Kubernetes, written as YAML with a script that applies them
     Kubernetes,
+    /// Jobs of a Ray cluster, submitted and waited for
+    Ray,
 }
 
 /// Runs the command.
@@ -66,6 +75,7 @@ pub(crate) fn run(ui: &Ui, args: &RunArgs, program: Program) -> Result<(), Failu
         ExecutorArg::Local => None,
         ExecutorArg::Slurm => Some("slurm"),
         ExecutorArg::Kubernetes => Some("kubernetes"),
+        ExecutorArg::Ray => Some("ray"),
     };
     if let (Some(name), Some(_)) = (cluster, args.shard) {
         let message = format!(
@@ -74,6 +84,9 @@ pub(crate) fn run(ui: &Ui, args: &RunArgs, program: Program) -> Result<(), Failu
         return Err(Failure::message(Kind::Usage, message).hinted(Some(format!(
             "`executor.{name}.array` in the pipeline says how many tasks there are"
         ))));
+    }
+    if args.ray_address.is_some() && args.executor != ExecutorArg::Ray {
+        return Err(Failure::message(Kind::Usage, "`--ray-address` is for `--executor ray`"));
     }
     let (pipeline, store, plan) = args.pipeline.plan(ui, program)?;
     let run = Run::begin(ui, &pipeline, &plan, &store)?;
@@ -84,6 +97,13 @@ pub(crate) fn run(ui: &Ui, args: &RunArgs, program: Program) -> Result<(), Failu
     if args.executor == ExecutorArg::Kubernetes {
         let (totals, written) = kubernetes::write(&run, &args.pipeline.repeated())?;
         ui.emit(&written)?;
+        return run.end(totals);
+    }
+    if args.executor == ExecutorArg::Ray {
+        let setting = pipeline.ray.address.as_deref();
+        let cluster = Cluster::find(args.ray_address.as_deref(), setting)?;
+        let (words, stop) = (args.pipeline.repeated(), interrupt::flag());
+        let totals = run.reporter.watch(|| ray::execute(&run, &cluster, &words, stop))?;
         return run.end(totals);
     }
     let jobs = args.jobs.map_or(usize::MAX, NonZeroUsize::get);

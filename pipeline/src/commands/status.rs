@@ -9,9 +9,10 @@ use ratdata_schemas::{RunEvent, RunEventKind};
 use serde::Serialize;
 
 use crate::arguments::{PipelineArgs, Program};
+use crate::dag::file::Pipeline;
 use crate::dag::plan::{Planned, State};
 use crate::dag::step_kind::StepKind;
-use crate::executor::slurm::{self, Queued};
+use crate::executor::{ray, slurm};
 use crate::failure::Failure;
 use crate::store::Store;
 use crate::store::runs::EVENTS;
@@ -20,7 +21,8 @@ use crate::ui::Ui;
 /// Show how far the steps of a pipeline are
 ///
 /// Reads finished steps from the store, and waiting or running steps from its locks and from the
-/// queue of a Slurm cluster. It needs no accounting database.
+/// queue of a Slurm cluster, which needs no accounting database, or the jobs of the Ray cluster of the pipeline's last run
+/// there.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  ratdata status\n  ratdata status tiny --json")]
 pub(crate) struct StatusArgs {
@@ -63,27 +65,54 @@ struct StatusReport {
 /// Runs the command.
 pub(crate) fn status(ui: &Ui, args: &StatusArgs, program: Program) -> Result<(), Failure> {
     let (pipeline, store, plan) = args.pipeline.plan_in_store(ui, program)?;
-    let queue = if slurm::is_there() { slurm::queue() } else { Ok(Vec::new()) };
-    let queue = queue.unwrap_or_else(|wrong| {
-        ui.warn(&format!("the cluster's queue cannot be read: {}", wrong.text()));
-        Vec::new()
-    });
+    let is_done = plan.steps.iter().all(|step| step.state == State::Fresh);
+    let mut jobs = Vec::new();
+    for queue in [on_slurm(), if is_done { Ok(Vec::new()) } else { on_ray(&store, &pipeline) }] {
+        match queue {
+            Ok(found) => jobs.extend(found),
+            Err(wrong) => {
+                ui.warn(&format!("the cluster's queue cannot be read: {}", wrong.text()));
+            }
+        }
+    }
     let mut failures = failures(&store, &pipeline.identity);
     let mut status = |step: &Planned| {
         let failure = failures.remove(&step.name);
-        StepStatus::of(step, &store, &queue, failure)
+        StepStatus::of(step, &store, &jobs, failure)
     };
     ui.emit(&StatusReport { steps: plan.steps.iter().map(&mut status).collect() })
 }
 
+/// A job in a cluster's queue.
+struct QueuedJob {
+    /// The result that it makes, or makes a share of.
+    object: String,
+    /// Its state, and the reason of it.
+    state: String,
+}
+
+fn on_slurm() -> Result<Vec<QueuedJob>, Failure> {
+    let queue = if slurm::is_there() { slurm::queue()? } else { Vec::new() };
+    let job = |job: slurm::Queued| {
+        let reason =
+            if job.reason == "None" { String::new() } else { format!(" ({})", job.reason) };
+        let object = slurm::object_of(&job.name)?.to_owned();
+        Some(QueuedJob { object, state: format!("{}{reason}", job.state.to_lowercase()) })
+    };
+    Ok(queue.into_iter().filter_map(job).collect())
+}
+
+fn on_ray(store: &Store, pipeline: &Pipeline) -> Result<Vec<QueuedJob>, Failure> {
+    let live = ray::live(store, &pipeline.identity)?;
+    let jobs = live.into_iter().flat_map(|live| live.jobs);
+    Ok(jobs.map(|job| QueuedJob { object: job.object, state: job.state.to_owned() }).collect())
+}
+
 impl StepStatus {
-    fn of(step: &Planned, store: &Store, queue: &[Queued], failure: Option<String>) -> Self {
-        let name = slurm::job_name(&step.object);
+    fn of(step: &Planned, store: &Store, queue: &[QueuedJob], failure: Option<String>) -> Self {
         let mut jobs = BTreeMap::new();
-        for job in queue.iter().filter(|job| job.name == name) {
-            let reason =
-                if job.reason == "None" { String::new() } else { format!(" ({})", job.reason) };
-            *jobs.entry(format!("{}{reason}", job.state.to_lowercase())).or_insert(0) += 1;
+        for job in queue.iter().filter(|job| job.object == step.object) {
+            *jobs.entry(job.state.clone()).or_insert(0) += 1;
         }
         let running = || jobs.keys().any(|state: &String| state.starts_with("running"));
         let standing = if step.state == State::Fresh {
@@ -103,16 +132,21 @@ impl StepStatus {
     }
 }
 
+/// What became of a step, and when.
+struct Last {
+    time: f64,
+    failure: Option<String>,
+}
+
 /// Returns the steps that failed when they were last tried, and why.
 fn failures(store: &Store, pipeline: &Path) -> BTreeMap<String, String> {
-    let mut last: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut last: BTreeMap<String, Last> = BTreeMap::new();
     for run in store.runs_of(pipeline) {
         let text = fs::read_to_string(run.join(EVENTS)).unwrap_or_default();
         // A line that is being written is not whole yet.
         let events = text.lines().filter_map(|line| serde_json::from_str::<RunEvent>(line).ok());
-        let events: Vec<RunEvent> = events.collect();
-        for event in events.into_iter().rev() {
-            let (step, failure) = match event.what {
+        for RunEvent { time, what } in events {
+            let (step, failure) = match what {
                 RunEventKind::StepFailed { step, reason, log, .. } => {
                     (step, Some(format!("{reason}; see {log}")))
                 }
@@ -120,10 +154,13 @@ fn failures(store: &Store, pipeline: &Path) -> BTreeMap<String, String> {
                 | RunEventKind::StepFinished { step, .. } => (step, None),
                 _ => continue,
             };
-            last.entry(step).or_insert(failure);
+            // A run on a cluster begins before the runs of its jobs, and says after them what became of the step.
+            if last.get(&step).is_none_or(|last| last.time <= time) {
+                last.insert(step, Last { time, failure });
+            }
         }
     }
-    last.into_iter().filter_map(|(step, failure)| Some((step, failure?))).collect()
+    last.into_iter().filter_map(|(step, last)| Some((step, last.failure?))).collect()
 }
 
 impl fmt::Display for Standing {

@@ -16,6 +16,7 @@ use super::error::PipelineError;
 use super::kubernetes_settings::KubernetesSettings;
 use super::outputs;
 use super::place::place_of;
+use super::ray_settings::RaySettings;
 use super::sections::{SectionReader, unknown};
 use super::settings::SlurmSettings;
 use super::step::{Step, StepId, reference, texts};
@@ -42,6 +43,7 @@ pub(crate) struct Pipeline {
     pub(crate) memory_gb: Option<f64>,
     pub(crate) slurm: SlurmSettings,
     pub(crate) kubernetes: KubernetesSettings,
+    pub(crate) ray: RaySettings,
     pub(crate) steps: Vec<Step>,
     /// All layers as one table, as a run keeps it.
     pub(crate) resolved: Table,
@@ -83,6 +85,7 @@ impl Pipeline {
         let resources = sections.resources(&table)?;
         let slurm = sections.slurm(&table)?;
         let kubernetes = sections.kubernetes(&table)?;
+        let ray = sections.ray(&table)?;
         let store: Option<PathBuf> = sections.read(&table, &[], "store", "expected a path")?;
         let tables = steps_of(path, &table)?;
         if let Some(written) = &written
@@ -108,6 +111,7 @@ impl Pipeline {
             memory_gb: resources.memory_gb,
             slurm,
             kubernetes,
+            ray,
             steps,
             resolved: table,
         })

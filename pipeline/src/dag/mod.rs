@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! pipeline.toml -> Pipeline     file.rs         each mistake has a line; embedded.rs holds those compiled in
-//!   tables      -> sections     sections.rs     `[resources]`, `[executor.slurm]` (settings.rs) and
-//!                                                `[executor.kubernetes]` (kubernetes_settings.rs)
+//!   tables      -> sections     sections.rs     `[resources]`, `[executor.slurm]` (settings.rs),
+//!                                                `[executor.kubernetes]` (kubernetes_settings.rs) and
+//!                                                `[executor.ray]` (ray_settings.rs)
 //!   [steps.x]   -> Step         step.rs         checked against its kind (step_kind.rs, step_key.rs)
 //!               -> words        arguments.rs    as the command line reads them
 //!               -> links        outputs.rs      no result lies inside another
@@ -27,6 +28,7 @@ pub(crate) mod outputs;
 pub(crate) mod outside;
 pub(crate) mod place;
 pub(crate) mod plan;
+pub(crate) mod ray_settings;
 pub(crate) mod sections;
 pub(crate) mod settings;
 pub(crate) mod step;

@@ -1,5 +1,4 @@
-//! The other tables of a pipeline: `[resources]`, `[executor.slurm]` and `[executor.kubernetes]`, each key with its
-//! own line.
+//! The other tables of a pipeline: `[resources]` and those of `[executor]`, each key with its own line.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -12,9 +11,10 @@ use toml::{Table, Value};
 use super::error::PipelineError;
 use super::kubernetes_settings::{KubernetesSettings, Volume};
 use super::place::place_of;
+use super::ray_settings::RaySettings;
 use super::settings::SlurmSettings;
 use super::step_kind::StepKind;
-use crate::number::MOST_THREADS;
+use crate::number::{self, MOST_THREADS};
 
 /// Keys of `[executor.slurm]`, the last of which holds tables of the same keys.
 const SLURM: [&str; 10] =
@@ -27,8 +27,15 @@ const KUBERNETES: [&str; 9] =
 /// Keys of `[executor.kubernetes.kinds.KIND]`: all Jobs are in one namespace.
 const KUBERNETES_KIND: [&str; 7] = ["array", "cpus", "gpus", "image", "mem", "secret", "volumes"];
 
+/// Keys of `[executor.ray]`, the last of which holds tables of the same keys.
+const RAY: [&str; 9] =
+    ["address", "array", "cpus", "gpus", "mem", "program", "resources", "setup", "kinds"];
+
+/// Keys of `[executor.ray.kinds.KIND]`: all jobs are in one cluster.
+const RAY_KIND: [&str; 7] = ["array", "cpus", "gpus", "mem", "program", "resources", "setup"];
+
 /// The tables of executors.
-const EXECUTORS: [&str; 2] = ["kubernetes", "slurm"];
+const EXECUTORS: [&str; 3] = ["kubernetes", "ray", "slurm"];
 
 /// `[resources]`: what the steps have together on this machine.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -69,26 +76,12 @@ impl SectionReader<'_> {
     ///
     /// A key or a kind is unknown, or a value cannot be read.
     pub(crate) fn slurm(self, pipeline: &Table) -> Result<SlurmSettings, PipelineError> {
-        let Some(executor) = self.table(pipeline, &["executor"])? else {
+        let Some(table) = self.executor(pipeline, "slurm")? else {
             return Ok(SlurmSettings::default());
         };
-        self.known(executor, &["executor"], &EXECUTORS)?;
-        let keys = ["executor", "slurm"];
-        let Some(table) = self.table(executor, &keys)? else {
-            return Ok(SlurmSettings::default());
-        };
-        let mut settings = self.settings(table, &keys, &SLURM)?;
-        let keys = ["executor", "slurm", "kinds"];
-        let Some(table) = self.table(table, &keys)? else { return Ok(settings) };
-        let kinds: Vec<&str> = StepKind::all().iter().map(|kind| kind.name()).collect();
-        self.known(table, &keys, &kinds)?;
-        let mut found = BTreeMap::new();
-        for &kind in StepKind::all() {
-            let keys = ["executor", "slurm", "kinds", kind.name()];
-            let Some(own) = self.table(table, &keys)? else { continue };
-            found.insert(kind, self.settings(own, &keys, &SLURM[..SLURM.len() - 1])?);
-        }
-        settings.kinds = found;
+        let mut settings = self.settings(table, &["executor", "slurm"], &SLURM)?;
+        let known = &SLURM[..SLURM.len() - 1];
+        settings.kinds = self.kinds(table, "slurm", |own, keys| self.settings(own, keys, known))?;
         Ok(settings)
     }
 
@@ -98,25 +91,100 @@ impl SectionReader<'_> {
     ///
     /// As of [`SectionReader::slurm`].
     pub(crate) fn kubernetes(self, pipeline: &Table) -> Result<KubernetesSettings, PipelineError> {
-        let Some(executor) = self.table(pipeline, &["executor"])? else {
+        let Some(table) = self.executor(pipeline, "kubernetes")? else {
             return Ok(KubernetesSettings::default());
         };
         let keys = ["executor", "kubernetes"];
-        let Some(table) = self.table(executor, &keys)? else {
-            return Ok(KubernetesSettings::default());
-        };
         let mut settings = self.kubernetes_settings(table, &keys, &KUBERNETES)?;
-        let keys = ["executor", "kubernetes", "kinds"];
-        let Some(table) = self.table(table, &keys)? else { return Ok(settings) };
+        settings.kinds = self.kinds(table, "kubernetes", |own, keys| {
+            self.kubernetes_settings(own, keys, &KUBERNETES_KIND)
+        })?;
+        Ok(settings)
+    }
+
+    /// Reads `[executor.ray]`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`SectionReader::slurm`].
+    pub(crate) fn ray(self, pipeline: &Table) -> Result<RaySettings, PipelineError> {
+        let Some(table) = self.executor(pipeline, "ray")? else {
+            return Ok(RaySettings::default());
+        };
+        let mut settings = self.ray_settings(table, &["executor", "ray"], &RAY)?;
+        settings.kinds =
+            self.kinds(table, "ray", |own, keys| self.ray_settings(own, keys, &RAY_KIND))?;
+        Ok(settings)
+    }
+
+    /// Returns the table of one executor.
+    fn executor<'t>(
+        self,
+        pipeline: &'t Table,
+        name: &str,
+    ) -> Result<Option<&'t Table>, PipelineError> {
+        let Some(executor) = self.table(pipeline, &["executor"])? else { return Ok(None) };
+        self.known(executor, &["executor"], &EXECUTORS)?;
+        self.table(executor, &["executor", name])
+    }
+
+    /// Reads the tables of an executor that are for one kind of step each.
+    fn kinds<T>(
+        self,
+        executor: &Table,
+        name: &str,
+        read: impl Fn(&Table, &[&str]) -> Result<T, PipelineError>,
+    ) -> Result<BTreeMap<StepKind, T>, PipelineError> {
+        let keys = ["executor", name, "kinds"];
+        let Some(table) = self.table(executor, &keys)? else { return Ok(BTreeMap::new()) };
         let kinds: Vec<&str> = StepKind::all().iter().map(|kind| kind.name()).collect();
         self.known(table, &keys, &kinds)?;
+        let mut found = BTreeMap::new();
         for &kind in StepKind::all() {
-            let keys = ["executor", "kubernetes", "kinds", kind.name()];
-            let Some(own) = self.table(table, &keys)? else { continue };
-            let own = self.kubernetes_settings(own, &keys, &KUBERNETES_KIND)?;
-            settings.kinds.insert(kind, own);
+            let keys = ["executor", name, "kinds", kind.name()];
+            if let Some(own) = self.table(table, &keys)? {
+                found.insert(kind, read(own, &keys)?);
+            }
         }
-        Ok(settings)
+        Ok(found)
+    }
+
+    fn ray_settings(
+        self,
+        table: &Table,
+        keys: &[&str],
+        known: &[&str],
+    ) -> Result<RaySettings, PipelineError> {
+        self.known(table, keys, known)?;
+        let text = |key| self.read(table, keys, key, "expected a text");
+        let count = |key| -> Result<Option<usize>, PipelineError> {
+            Ok(self.read(table, keys, key, COUNT)?.map(NonZeroUsize::get))
+        };
+        let mem: Option<String> = text("mem")?;
+        let mem =
+            mem.map(|text| number::memory(&text).map_err(|wrong| self.value(keys, "mem", wrong)));
+        let resources: BTreeMap<String, Value> =
+            self.read(table, keys, "resources", RESOURCES)?.unwrap_or_default();
+        let resource = |(name, value): (String, Value)| {
+            let found = format!("found {name} = {value}, {RESOURCES}");
+            let amount = amount(&value).ok_or_else(|| self.value(keys, "resources", found));
+            amount.map(|amount| (name, amount))
+        };
+        let gpus = table.get("gpus").map(|value| {
+            let wrong = || self.value(keys, "gpus", format!("found {value}, {AMOUNT}"));
+            amount(value).ok_or_else(wrong)
+        });
+        Ok(RaySettings {
+            address: text("address")?,
+            cpus: count("cpus")?,
+            gpus: gpus.transpose()?,
+            mem: mem.transpose()?,
+            resources: resources.into_iter().map(resource).collect::<Result<_, _>>()?,
+            array: count("array")?,
+            program: text("program")?,
+            setup: self.read(table, keys, "setup", "expected a list of texts")?.unwrap_or_default(),
+            kinds: BTreeMap::new(),
+        })
     }
 
     fn kubernetes_settings(
@@ -251,8 +319,20 @@ impl SectionReader<'_> {
     }
 }
 
+/// Reads how much of a resource a job needs, which may be a part of one.
+fn amount(value: &Value) -> Option<f64> {
+    let amount = match value {
+        Value::Integer(whole) => *whole as f64,
+        Value::Float(amount) => *amount,
+        _ => return None,
+    };
+    (amount.is_finite() && amount > 0.0).then_some(amount)
+}
+
 const COUNT: &str = "expected a whole number from 1";
 const VOLUMES: &str = "expected a list of texts such as \"CLAIM:/PATH\"";
+const AMOUNT: &str = "expected a number above 0, such as 1 or 0.5";
+const RESOURCES: &str = "expected names with numbers above 0, such as { nvme = 1 }";
 const MEMORY: &str = "expected a number of gigabytes";
 
 /// Tells that nothing reads the last of `keys`, and which key is near.

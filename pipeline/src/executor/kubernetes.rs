@@ -11,6 +11,7 @@ use ratdata_schemas::StagedFile;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::command::{plain_name, words as words_of_step};
 use super::run::{Run, Totals};
 use super::shareable::missing;
 use super::yaml::yaml;
@@ -24,9 +25,6 @@ const TASKS: usize = 16;
 
 /// How often a Job is tried: each attempt continues.
 const ATTEMPTS: usize = 6;
-
-/// How many characters of a step's name are in a Job's, which has at most 63.
-const NAME: usize = 30;
 
 /// The Jobs that were written.
 #[derive(Debug, Serialize)]
@@ -96,12 +94,8 @@ fn words(
     } else {
         run.pipeline.path.clone()
     };
-    let mut words = vec!["ratdata".to_owned(), "run".into(), pipeline.display().to_string()];
-    words.push(planned.name.clone());
-    words.extend(arguments.iter().cloned());
-    words.push(format!("--store={}", absolute(run.store.root())?.display()));
-    words.extend(settings.cpus.map(|cpus| format!("--num-proc={cpus}")));
-    Ok(words)
+    let words = words_of_step(run, planned, &pipeline, arguments, settings.cpus);
+    Ok(std::iter::once("ratdata".to_owned()).chain(words).collect())
 }
 
 /// Makes the Job of a step, or of its shares.
@@ -116,7 +110,7 @@ fn job(
         return Err(Failure::message(Kind::Usage, "`[executor.kubernetes]` names no `image`")
             .hinted(Some("build one with the Dockerfile, and name it as the cluster does")));
     };
-    let own = own_name(&planned.name);
+    let own = plain_name(&planned.name);
     let ending = if shares.is_some() { "-shares" } else { "" };
     let name = format!("ratdata-{own}-{:.12}{ending}", planned.fingerprint);
     let mut words = words.to_vec();
@@ -174,17 +168,6 @@ fn job(
     Ok(Job { file: format!("{:02}-{own}{ending}.yaml", before + 1), name, manifest })
 }
 
-/// Returns a step's name as the name of a Job may have it.
-fn own_name(step: &str) -> String {
-    let plain = |char: char| {
-        let char = char.to_ascii_lowercase();
-        if char.is_ascii_alphanumeric() { char } else { '-' }
-    };
-    let name: String = step.chars().map(plain).take(NAME).collect();
-    let name = name.trim_matches('-');
-    if name.is_empty() { "step".into() } else { name.to_owned() }
-}
-
 /// Returns a script that applies each Job when the one before is complete.
 fn script(jobs: &[Job], namespace: Option<&str>) -> String {
     let namespace = namespace.map_or_else(String::new, |name| format!(" --namespace={name}"));
@@ -231,13 +214,6 @@ impl fmt::Display for Written {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_of_a_step_becomes_one_of_a_job() {
-        assert_eq!(own_name("Train_rat.XL"), "train-rat-xl");
-        assert_eq!(own_name("__"), "step");
-        assert_eq!(own_name(&"x".repeat(99)).len(), NAME);
-    }
 
     #[test]
     fn a_script_waits_for_each_job_before_the_next() {

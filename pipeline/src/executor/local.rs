@@ -1,7 +1,6 @@
 //! Runs tasks as processes of this machine: as many at once as threads and memory allow.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use ratdata_tokenize::Share;
 use super::error::TaskError;
 use super::run::{Run, Totals};
 use super::task::Done;
+use super::waits::Waits;
 use crate::dag::file::Pipeline;
 use crate::dag::plan::{Plan, PlanIndex};
 use crate::dag::step_kind::{Sharing, StepKind, key};
@@ -39,15 +39,6 @@ impl Limits {
             jobs: usize::MAX,
         }
     }
-}
-
-/// Where a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Waiting,
-    Running,
-    Done,
-    Failed,
 }
 
 enum Message {
@@ -119,7 +110,7 @@ fn work(
 ) {
     let begun = Instant::now();
     let task = run.task(step);
-    let log = log(run, step, share);
+    let log = run.log_of(step, share);
     // The receiver lives as long as any step runs.
     let send = |message| drop(sender.send(message));
     let ended = match share {
@@ -129,22 +120,12 @@ fn work(
     send(Message::Ended { step, seconds: begun.elapsed().as_secs_f64(), ended });
 }
 
-fn log(run: &Run<'_>, step: PlanIndex, share: Option<Share>) -> PathBuf {
-    let name = &run.task(step).name;
-    share.map_or_else(|| run.log(name), |share| run.log(&format!("{name}.{}", share.number)))
-}
-
 /// Who runs, who waits for whom, and what is free.
 struct Board<'r, 'a> {
     run: &'r Run<'a>,
     limits: Limits,
     share: Option<Share>,
-    stages: Vec<Stage>,
-    /// How many inputs of each step are not there yet.
-    missing: Vec<usize>,
-    users: Vec<Vec<PlanIndex>>,
-    /// Steps whose inputs are there, in the order of the plan.
-    ready: std::collections::BTreeSet<PlanIndex>,
+    waits: Waits<'r, 'a>,
     /// Running steps with their threads.
     running: std::collections::BTreeMap<PlanIndex, usize>,
     totals: Totals,
@@ -152,47 +133,10 @@ struct Board<'r, 'a> {
 
 impl<'r, 'a> Board<'r, 'a> {
     fn new(run: &'r Run<'a>, limits: Limits, share: Option<Share>) -> Result<Self, Failure> {
-        let steps = &run.plan.steps;
-        let mut board = Self {
-            run,
-            limits,
-            share,
-            stages: vec![Stage::Waiting; steps.len()],
-            missing: steps.iter().map(|step| step.takes.len()).collect(),
-            users: vec![Vec::new(); steps.len()],
-            ready: std::collections::BTreeSet::new(),
-            running: std::collections::BTreeMap::new(),
-            totals: Totals::default(),
-        };
-        for (number, step) in run.plan.indexes().zip(steps) {
-            for take in &step.takes {
-                board.users[take.0].push(number);
-            }
-        }
-        for number in run.plan.indexes() {
-            if run.is_fresh(number) {
-                run.fresh(number)?;
-                board.totals.fresh += 1;
-                board.is_there(number);
-            } else if board.missing[number.0] == 0 {
-                board.ready.insert(number);
-            }
-        }
-        Ok(board)
-    }
-
-    /// Marks a result as there, so that steps that take it may begin.
-    fn is_there(&mut self, step: PlanIndex) {
-        self.stages[step.0] = Stage::Done;
-        for user in self.users[step.0].clone() {
-            self.missing[user.0] -= 1;
-            if self.missing[user.0] == 0
-                && self.stages[user.0] == Stage::Waiting
-                && !self.run.is_fresh(user)
-            {
-                self.ready.insert(user);
-            }
-        }
+        let waits = Waits::new(run)?;
+        let totals = Totals { fresh: waits.fresh, ..Totals::default() };
+        let running = std::collections::BTreeMap::new();
+        Ok(Self { run, limits, share, waits, running, totals })
     }
 
     /// Returns the steps that may begin now: what they need is free, or nothing else runs.
@@ -202,7 +146,7 @@ impl<'r, 'a> Board<'r, 'a> {
         let mut threads: usize = self.running.values().sum();
         let mut memory: f64 = self.running.keys().map(|&number| step(number).memory_gb).sum();
         let mut found = Vec::new();
-        for &number in &self.ready {
+        for &number in self.waits.ready() {
             if self.share.is_some() && step(number).sharing() == Sharing::Nothing {
                 continue;
             }
@@ -225,7 +169,7 @@ impl<'r, 'a> Board<'r, 'a> {
         let planned = &self.run.plan[number];
         let step = self.run.step(number);
         let task = self.run.task(number);
-        self.ready.remove(&number);
+        self.waits.begin(number);
         let used: usize = self.running.values().sum();
         let free = self.limits.threads.saturating_sub(used).max(1);
         let own = step.knobs.get(key::NUM_PROC).and_then(serde_json::Value::as_u64);
@@ -237,12 +181,11 @@ impl<'r, 'a> Board<'r, 'a> {
             // All others share what is free with the others that wait.
             None => {
                 let is_ours = |other: &&PlanIndex| self.run.task(**other).kind != StepKind::Command;
-                free.div_ceil(self.ready.iter().filter(is_ours).count() + 1)
+                free.div_ceil(self.waits.ready().iter().filter(is_ours).count() + 1)
             }
         };
-        self.stages[number.0] = Stage::Running;
         self.running.insert(number, threads);
-        let log = log(self.run, number, self.share);
+        let log = self.run.log_of(number, self.share);
         self.run.reporter.tell(RunEventKind::StepStarted {
             step: planned.name.clone(),
             kind: planned.kind.to_string(),
@@ -294,46 +237,28 @@ impl<'r, 'a> Board<'r, 'a> {
                 tell(RunEventKind::StepFinished { step, result, seconds, bytes })?;
                 self.totals.made += 1;
                 if self.share.is_none() {
-                    self.is_there(number);
+                    self.waits.is_there(number);
                 } else {
-                    self.stages[number.0] = Stage::Done;
+                    self.waits.is_over(number);
                 }
             }
             Err(TaskError::Interrupted) => {
                 tell(RunEventKind::StepInterrupted { step })?;
                 self.totals.interrupted = true;
-                self.stages[number.0] = Stage::Waiting;
+                self.waits.stopped(number);
             }
             Err(wrong) => {
-                let log = log(self.run, number, self.share).display().to_string();
+                let log = self.run.log_of(number, self.share).display().to_string();
                 tell(RunEventKind::StepFailed { step, seconds, reason: wrong.to_string(), log })?;
                 self.totals.failed += 1;
-                self.stages[number.0] = Stage::Failed;
-                self.skip_users(number)?;
+                self.totals.skipped += self.waits.failed(number)?;
             }
-        }
-        Ok(())
-    }
-
-    /// Tells of all steps that cannot be run, since one that they need failed.
-    fn skip_users(&mut self, failed: PlanIndex) -> Result<(), Failure> {
-        let because = self.run.task(failed).name.clone();
-        let mut todo = self.users[failed.0].clone();
-        while let Some(user) = todo.pop() {
-            if self.stages[user.0] != Stage::Waiting || self.run.is_fresh(user) {
-                continue;
-            }
-            self.stages[user.0] = Stage::Failed;
-            self.totals.skipped += 1;
-            let step = self.run.task(user).name.clone();
-            self.run.reporter.tell(RunEventKind::StepSkipped { step, because: because.clone() })?;
-            todo.extend(&self.users[user.0]);
         }
         Ok(())
     }
 
     fn end(mut self, stopped: bool) -> Totals {
-        let waiting = self.stages.iter().filter(|stage| **stage == Stage::Waiting).count();
+        let waiting = self.waits.waiting();
         self.totals.interrupted |= stopped && waiting > 0;
         if self.totals.interrupted || self.share.is_some() {
             self.totals.skipped += waiting;

@@ -91,6 +91,11 @@ impl<'a> Reporter<'a> {
         Ok(())
     }
 
+    /// Tells the user of something that is no event of the run.
+    pub(crate) fn note(&self, text: &str) {
+        self.view.suspend(|| self.ui.note(text));
+    }
+
     /// Watches a step that begins: what it says in `log`, and what it writes into `folder`.
     pub(crate) fn follow(&self, step: &str, log: &Path, folder: &Path) {
         let bar = if self.ui.live() { self.view.add(self.bar()) } else { ProgressBar::hidden() };
@@ -192,7 +197,7 @@ fn shown(what: &RunEventKind) -> Option<String> {
             let words = words_of(*done, *total, unit, *rate);
             return (!words.is_empty()).then(|| format!("{step}: {words}"));
         }
-        RunEventKind::StepFresh { .. } => return None,
+        RunEventKind::StepFresh { .. } | RunEventKind::JobSubmitted { .. } => return None,
         RunEventKind::RunFinished { outcome, made, fresh, failed, skipped, seconds } => {
             let outcome = match outcome {
                 RunOutcome::Done => "done",

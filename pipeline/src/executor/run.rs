@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use ratdata_schemas::{ArtifactError, RunEventKind, RunOutcome, StagedFile};
+use ratdata_tokenize::Share;
 
 use super::reporter::Reporter;
 use super::task::Task;
@@ -100,9 +101,13 @@ impl<'a> Run<'a> {
         &self.pipeline[self.plan[step].step]
     }
 
-    /// Returns the log of a step.
-    pub(crate) fn log(&self, step: &str) -> PathBuf {
-        self.folder.join(format!("{step}.log"))
+    /// Returns the log of a step, or of a share of it.
+    pub(crate) fn log_of(&self, step: PlanIndex, share: Option<Share>) -> PathBuf {
+        let name = &self.task(step).name;
+        self.folder.join(match share {
+            Some(share) => format!("{name}.{}.log", share.number),
+            None => format!("{name}.log"),
+        })
     }
 
     /// Names a result that was there, and tells of it.

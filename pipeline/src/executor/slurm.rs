@@ -6,6 +6,7 @@ use std::process::Command;
 use ratdata_schemas::{RunEventKind, StagedFile};
 use ratdata_tokenize::Share;
 
+use super::command::{quoted, words};
 use super::run::{Run, Totals};
 use super::shareable::missing;
 use crate::dag::plan::PlanIndex;
@@ -51,13 +52,9 @@ pub(crate) fn submit(run: &Run<'_>, arguments: &[String]) -> Result<Totals, Fail
         let settings = run.pipeline.slurm.of_kind(planned.kind);
         let after: Vec<u64> =
             planned.takes.iter().filter_map(|take| jobs.get(take).copied()).collect();
+        let command = words(run, planned, &run.pipeline.path, arguments, settings.cpus);
         let words = |share: Option<&str>| -> Vec<String> {
-            let mut words = vec!["run".to_owned(), run.pipeline.path.display().to_string()];
-            words.push(planned.name.clone());
-            words.extend(arguments.iter().cloned());
-            words.push(format!("--store={}", run.store.root().display()));
-            words.extend(settings.cpus.map(|cpus| format!("--num-proc={cpus}")));
-            words.iter().map(|word| quoted(word)).chain(share.map(ToOwned::to_owned)).collect()
+            command.iter().map(|word| quoted(word)).chain(share.map(ToOwned::to_owned)).collect()
         };
         let mut job = Job { run, settings: &settings, name: &name, after, array: None };
         let most = settings.array.unwrap_or(TASKS).min(most);
@@ -211,6 +208,11 @@ pub(crate) fn job_name(object: &str) -> String {
     format!("{PREFIX}{object}")
 }
 
+/// Returns the result that a job of ours makes.
+pub(crate) fn object_of(job: &str) -> Option<&str> {
+    job.strip_prefix(PREFIX)
+}
+
 fn max_array_size() -> Result<usize, Failure> {
     let text = ask("scontrol", &["show", "config"])?;
     let size = text.lines().find_map(|line| {
@@ -237,16 +239,11 @@ fn refused(program: &str, wrong: &std::io::Error) -> Failure {
     ))
 }
 
-/// Quotes a word for the shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use ratdata_tokenize::Share;
 
-    use super::{indexes, quoted};
+    use super::indexes;
 
     #[test]
     fn the_tasks_of_an_array_are_told_as_ranges() {
@@ -256,10 +253,5 @@ mod tests {
 
         assert_eq!(indexes(&shares(&[0, 1, 2])), "0-2");
         assert_eq!(indexes(&shares(&[1, 3, 4, 8])), "1,3-4,8");
-    }
-
-    #[test]
-    fn a_word_survives_the_shell() {
-        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 }

@@ -3,8 +3,10 @@
 
 mod crashes;
 mod inputs;
+mod ray;
 mod scale;
 mod shares;
+mod small_ray;
 mod support;
 mod telling;
 
@@ -166,6 +168,10 @@ fn more_mistakes(root: &Path) -> Vec<Mistake> {
         ("[executor.slurm]\ncpus = 1\npartitio = \"x\"\n".into(), ":3", "unknown key `partitio`", "`partition`"),
         ("[executor.slurm.kinds.train]\ncpu = 1\n".into(), ":2", "unknown key `cpu`", "`cpus`"),
         ("[executor.slurm]\n\narray = 0\n".into(), ":3", "`array`", ""),
+        ("[executor.ray]\ngpus = 0\n".into(), ":2", "`gpus`", ""),
+        ("[executor.ray]\nmem = \"much\"\n".into(), ":2", "such as 8GB", ""),
+        ("[executor.ray]\nresources = { nvme = \"x\" }\n".into(), ":2", "nvme = 1", ""),
+        ("[executor.ray.kinds.pack]\naddress = \"x\"\n".into(), ":2", "unknown key `address`", ""),
         ("[resources]\nmemory_gb = 1\nthread = 2\n".into(), ":3", "unknown key `thread`", "`threads`"),
         ("[resources]\nthreads = 0\n".into(), ":2", "`threads`", ""),
         ("[resources]\nmemory_gb = -1\n".into(), ":2", "`memory_gb`", ""),
