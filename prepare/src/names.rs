@@ -58,7 +58,13 @@ mod tests {
 
     #[test]
     fn a_name_keeps_its_folders_and_loses_its_ending() {
-        let files = ["en/train-00000-of-00001.parquet", "x.jsonl.gz", "data/a.b.json", "y.tar.zst", "texts"];
+        let files = [
+            "en/train-00000-of-00001.parquet",
+            "x.jsonl.gz",
+            "data/a.b.json",
+            "y.tar.zst",
+            "texts",
+        ];
         let files: Vec<_> = files.map(file).into();
 
         assert_eq!(stems(&files), ["en/train-00000-of-00001", "x", "a.b", "y", "texts"]);

@@ -55,7 +55,11 @@ impl OpenFile {
         let source = match Source::open(file, text_column) {
             Ok(source) => Some(source),
             Err(SourceError::NoColumn { .. } | SourceError::ColumnType { .. }) if !needs_text => {
-                if file.kind.is_table() { None } else { Some(Source::open_without_text(file)?) }
+                if file.kind.is_table() {
+                    None
+                } else {
+                    Some(Source::open_without_text(file)?)
+                }
             }
             Err(wrong) => return Err(wrong.into()),
         };

@@ -86,7 +86,9 @@ pub fn estimate(
         let source = Source::open(file, &config.text_column)?;
         let mut of_file = match &source {
             Source::Parquet(parquet) => sampler.parquet(file, &source, parquet)?,
-            Source::Lines(lines) if !lines.is_sequential() => sampler.lines(file, &source, lines)?,
+            Source::Lines(lines) if !lines.is_sequential() => {
+                sampler.lines(file, &source, lines)?
+            }
             Source::Arrow(_) | Source::Lines(_) | Source::Csv(_) | Source::Tar(_) => {
                 sampler.beginning(file, &source)?
             }

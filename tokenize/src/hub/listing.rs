@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn the_files_of_an_address_are_sifted_as_those_of_a_folder() {
-        let files = ["README.md", "data/a.txt", "data/test-0.jsonl", "data/train-0.jsonl", "x.xlsx"];
+        let files =
+            ["README.md", "data/a.txt", "data/test-0.jsonl", "data/train-0.jsonl", "x.xlsx"];
 
         let train = sifted("", &files, SplitFiles::Train).unwrap();
 

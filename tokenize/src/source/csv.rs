@@ -224,9 +224,8 @@ impl<'a> RecordReader<'a> {
         mut reader: Box<dyn BufRead>,
         separator: Separator,
     ) -> Result<Self, SourceError> {
-        let beginning = reader
-            .fill_buf()
-            .map_err(|wrong| streams::failure(path, "line 1".into(), &wrong))?;
+        let beginning =
+            reader.fill_buf().map_err(|wrong| streams::failure(path, "line 1".into(), &wrong))?;
         if let Some(found) = other_encoding(beginning) {
             return Err(SourceError::Encoding { path: path.to_owned(), found });
         }
@@ -290,11 +289,8 @@ impl<'a> RecordReader<'a> {
             // An end of line ends the last row, unless it stands within quotes.
             let at_end = held.is_empty();
             let given = if at_end { b"\n" } else { held };
-            let (result, taken, written, ended) = self.core.read_record(
-                given,
-                &mut record.bytes[bytes..],
-                &mut record.ends[ends..],
-            );
+            let (result, taken, written, ended) =
+                self.core.read_record(given, &mut record.bytes[bytes..], &mut record.ends[ends..]);
             (bytes, ends) = (bytes + written, ends + ended);
             if !at_end {
                 let lines = lines_of(&held[..taken]);
@@ -427,8 +423,7 @@ mod tests {
         let content = b"a,b\r\n\"x\r\ny\",\"\"\"\"\r\n\n\r\nlong long long,z\n";
         let records = |at_once| {
             let reader = Box::new(BufReader::with_capacity(at_once, &content[..]));
-            let mut reader =
-                RecordReader::new(Path::new("x"), reader, Separator::Comma).unwrap();
+            let mut reader = RecordReader::new(Path::new("x"), reader, Separator::Comma).unwrap();
             let mut found = Vec::new();
             while let Some(record) = reader.next(&|| false).unwrap() {
                 found.push(record);

@@ -167,7 +167,8 @@ fn ending(name: &str) -> Option<(usize, Format, bool)> {
     if let Some(short) = lower.strip_suffix(".parquet") {
         return Some((name.len() - short.len(), Format::Parquet, true));
     }
-    let packed = COMPRESSED.iter().find_map(|(ending, how)| Some((lower.strip_suffix(ending)?, how)));
+    let packed =
+        COMPRESSED.iter().find_map(|(ending, how)| Some((lower.strip_suffix(ending)?, how)));
     let (plain, compression) = packed.unwrap_or((lower.as_str(), &Compression::None));
     let (short, kind, is_data) = KINDS
         .iter()
@@ -301,7 +302,10 @@ mod tests {
 
     #[test]
     fn other_kinds_are_unknown() {
-        are(Role::Unknown, &["a.xlsx", "a.json", "a.parquet.gz", "a.gz", "a", "a.bin", "jsonl", "a.md.gz"]);
+        are(
+            Role::Unknown,
+            &["a.xlsx", "a.json", "a.parquet.gz", "a.gz", "a", "a.bin", "jsonl", "a.md.gz"],
+        );
     }
 
     #[test]

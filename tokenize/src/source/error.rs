@@ -218,7 +218,8 @@ pub enum SourceError {
 }
 
 /// The kinds of files that are data.
-const DATA: &str = ".parquet, or (each plain, .gz or .zst) .arrow, .jsonl, .ndjson, .csv, .tsv, .txt or .tar";
+const DATA: &str =
+    ".parquet, or (each plain, .gz or .zst) .arrow, .jsonl, .ndjson, .csv, .tsv, .txt or .tar";
 
 impl From<AddressError> for SourceError {
     fn from(wrong: AddressError) -> Self {
@@ -294,9 +295,9 @@ impl SourceError {
                 "pack the archive without it, or read all that is in it with `--split-files all`",
             ),
             Self::NotWhole { .. } => Some("fetch the folder again, or save the data set again"),
-            Self::Chosen { .. } => {
-                Some("`load_from_disk(FOLDER).flatten_indices().save_to_disk(OTHER)` writes the rows")
-            }
+            Self::Chosen { .. } => Some(
+                "`load_from_disk(FOLDER).flatten_indices().save_to_disk(OTHER)` writes the rows",
+            ),
             Self::Encoding { .. } => Some("`iconv -f UTF-16 -t UTF-8 FILE` writes it in UTF-8"),
             Self::Window { .. } => {
                 Some("compress it again with `zstd --long=31` or less, or free some memory")

@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn elements_are_lines_whatever_lines_they_were_written_in() {
-        let array = b"[ {\"a\": \"x]},\\\"\"},\n  {\n    \"b\": [1,\r\n\t{}]\n  }\n, 7,null , \"s\"]\n ";
+        let array =
+            b"[ {\"a\": \"x]},\\\"\"},\n  {\n    \"b\": [1,\r\n\t{}]\n  }\n, 7,null , \"s\"]\n ";
         for at_once in [1, 2, 3, 100] {
             let read = read(array, at_once).unwrap();
 

@@ -48,7 +48,10 @@ pub fn text_at<'a>(row: &'a Value, path: &str) -> Option<&'a str> {
 }
 
 /// Returns the rows of a batch as objects, and null in the place of those that are not wanted.
-pub(super) fn rows_of(batch: &RecordBatch, wanted: &dyn Fn(u64) -> bool) -> Result<Vec<Value>, String> {
+pub(super) fn rows_of(
+    batch: &RecordBatch,
+    wanted: &dyn Fn(u64) -> bool,
+) -> Result<Vec<Value>, String> {
     let row: StructArray = batch.clone().into();
     let value = |at| if wanted(at as u64) { object(&row, at) } else { Ok(Value::Null) };
     (0..batch.num_rows()).map(value).collect()

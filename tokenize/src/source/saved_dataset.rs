@@ -165,8 +165,10 @@ mod tests {
         assert!(told.contains("names `train/state.json`, which is not there"), "{told}");
         fs::remove_file(root.join("dataset_dict.json")).unwrap();
 
-        let chosen = STATE
-            .replace("\"_split\"", "\"_indices_data_files\": [{\"filename\": \"i.arrow\"}], \"_split\"");
+        let chosen = STATE.replace(
+            "\"_split\"",
+            "\"_indices_data_files\": [{\"filename\": \"i.arrow\"}], \"_split\"",
+        );
         put(root, "state.json", &chosen);
         assert!(matches!(names(root), Err(SourceError::Chosen { .. })));
     }

@@ -13,10 +13,8 @@ pub fn ending_of(beginning: &[u8]) -> String {
     if beginning.starts_with(b"PAR1") {
         return "parquet".into();
     }
-    let compressions: [(&[u8], Compression, &str); 2] = [
-        (b"\x1f\x8b", Compression::Gzip, ".gz"),
-        (b"\x28\xb5\x2f\xfd", Compression::Zstd, ".zst"),
-    ];
+    let compressions: [(&[u8], Compression, &str); 2] =
+        [(b"\x1f\x8b", Compression::Gzip, ".gz"), (b"\x28\xb5\x2f\xfd", Compression::Zstd, ".zst")];
     let found = compressions.into_iter().find(|(mark, _, _)| beginning.starts_with(mark));
     let Some((_, compression, ending)) = found else { return kind_of(beginning).into() };
     // What is cut off says nothing about what comes before.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, FixedSizeListArray, GenericListArray, OffsetSizeTrait, StructArray};
+use arrow_array::{
+    Array, ArrayRef, FixedSizeListArray, GenericListArray, OffsetSizeTrait, StructArray,
+};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
 /// Returns a schema in which texts are bytes: their UTF-8 is then checked row by row, not batch by batch.

@@ -72,7 +72,9 @@ impl Messages {
             return Err(messages.damaged(place, "the first message is no schema"));
         };
         if schema.endianness() != Endianness::Little {
-            return Err(messages.damaged(place, "its numbers are big-endian, expected little-endian"));
+            return Err(
+                messages.damaged(place, "its numbers are big-endian, expected little-endian")
+            );
         }
         let schema = try_fb_to_schema(schema).map_err(|wrong| messages.wrong(place, &wrong))?;
         messages.schema = Arc::new(schema);

@@ -53,7 +53,9 @@ impl ArrowSource {
             return Err(SourceError::ColumnType { path, column, found: kind.to_string() });
         }
         let is_root = |name: &String| {
-            column.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            column
+                .strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let whole = schema.fields().iter().position(|field| *field.name() == column);
         let root = whole.or_else(|| schema.fields().iter().position(|field| is_root(field.name())));

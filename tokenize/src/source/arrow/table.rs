@@ -48,10 +48,7 @@ impl ArrowTable {
     }
 
     /// Has the columns at these places read, in their order.
-    pub(in crate::source) fn with_columns(
-        self,
-        columns: Vec<usize>,
-    ) -> Result<Self, SourceError> {
+    pub(in crate::source) fn with_columns(self, columns: Vec<usize>) -> Result<Self, SourceError> {
         for &column in &columns {
             let field = self.schema.field(column);
             // The decoder takes the numbers of unions on trust.
@@ -181,8 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let batches = [rows().slice(0, 10), rows().slice(10, 590)];
         for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
-            let options =
-                || IpcWriteOptions::default().try_with_compression(compression).unwrap();
+            let options = || IpcWriteOptions::default().try_with_compression(compression).unwrap();
             let path = stream(folder.path(), &batches, options());
             assert_eq!(texts(&path, "text").unwrap(), expected(), "{compression:?}");
 
