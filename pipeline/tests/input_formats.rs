@@ -220,6 +220,8 @@ fn instruction_data_is_that_of_lines_and_shares_join_to_it() {
             "demo/tokenizer",
             "--max-length",
             "64",
+            "--on-bad-row",
+            "skip",
         ];
         succeed(&workshop, &[&words[..], &["--out", out, "--quiet"], more].concat());
     };
@@ -389,4 +391,48 @@ fn each_wrong_file_is_told_in_one_error_with_its_place() {
         let kept = source["rows"].as_u64().unwrap() - source["bad_rows"].as_u64().unwrap_or(0);
         assert_eq!(kept, documents, "{input}: {source}");
     }
+}
+
+/// Each damage is told in one error with a hint, or changes letters alone; nothing panics.
+#[test]
+fn whatever_is_cut_or_flipped_is_told() {
+    let workshop = Workshop::new();
+    let mut refused = 0;
+    for (ending, whole) in formats(&rows()) {
+        let cut = |share: usize| whole[..whole.len() * share / 100].to_vec();
+        let flipped = |share: usize| {
+            let mut bytes = whole.clone();
+            let at = bytes.len() * share / 100;
+            bytes[at] ^= 0x10;
+            bytes
+        };
+        let damages = [
+            (cut(10), true),
+            (cut(50), true),
+            (cut(97), true),
+            (flipped(1), false),
+            (flipped(40), false),
+            (flipped(90), false),
+        ];
+        for (number, (bytes, is_cut)) in damages.into_iter().enumerate() {
+            let name = format!("damaged/a.{ending}");
+            workshop.write(&name, bytes);
+            let output = workshop.tokenize(&["--input", &name, "--out", "out", "--quiet"]);
+            let told = stderr(&output);
+
+            assert!(!told.contains("panicked"), "{name}, damage {number}: {told}");
+            if output.status.success() {
+                // Of a table of text, nothing says where its last row ends.
+                let is_seen = is_cut && !matches!(ending.as_str(), "csv" | "tsv");
+                assert!(!is_seen, "{name}, damage {number}: nothing was told");
+            } else {
+                refused += usize::from(is_cut);
+                assert_eq!(output.status.code(), Some(1), "{name}, damage {number}: {told}");
+                let is_whole = told.starts_with(&format!("error: {name}: "));
+                assert!(is_whole && told.contains("\nhint: "), "{name}, damage {number}: {told}");
+            }
+            fs::remove_dir_all(workshop.path("out")).ok();
+        }
+    }
+    assert!(refused >= 3 * 13, "{refused}");
 }

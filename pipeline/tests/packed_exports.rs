@@ -62,11 +62,6 @@ fn rows_of(root: &Path) -> Vec<Row> {
     (0..set.num_rows()).map(read).collect()
 }
 
-/// Where the packed rows of an artifact of `sft` are.
-fn packed(workshop: &Workshop) -> &'static str {
-    if workshop.path("packed/pack/manifest.json").exists() { "packed/pack" } else { "packed" }
-}
-
 fn list(batch: &RecordBatch, column: &str, row: usize) -> Vec<i32> {
     let lists = batch.column_by_name(column).unwrap().as_list::<i32>();
     lists.value(row).as_primitive::<Int32Type>().values().to_vec()
@@ -104,8 +99,7 @@ fn arrow_rows(path: &Path) -> Vec<RecordBatch> {
 #[test]
 fn a_data_set_has_labels_at_their_tokens() {
     let workshop = workshop();
-    let packed = packed(&workshop);
-    for artifact in ["pairs", packed] {
+    for artifact in ["pairs", "packed"] {
         export(&workshop, artifact, "arrow");
         let rows = rows_of(&workshop.path(artifact));
         let folder = workshop.path(&format!("arrow/{artifact}"));
@@ -140,17 +134,18 @@ fn a_data_set_has_labels_at_their_tokens() {
         );
         assert!(read("train/dataset_info.json")["features"]["labels"].is_object());
     }
-    // Documents, each by itself, have the tokens of the bins.
-    export(&workshop, "demo/tokens", "arrow");
+    // Documents, each by itself.
+    export(&workshop, "packed/tokens", "arrow");
+    let data = workshop.path("arrow/packed/tokens/train/data-00000-of-00001.arrow");
+    assert_eq!(arrow_rows(&data).iter().map(RecordBatch::num_rows).sum::<usize>(), 60);
 }
 
 #[test]
 fn the_packed_sequences_of_megatron_bridge_have_the_mask_by_the_input() {
     let workshop = workshop();
-    let packed = packed(&workshop);
-    export(&workshop, packed, "megatron-sft");
-    let rows = rows_of(&workshop.path(packed));
-    let folder = workshop.path(&format!("megatron-sft/{packed}/train"));
+    export(&workshop, "packed", "megatron-sft");
+    let rows = rows_of(&workshop.path("packed"));
+    let folder = workshop.path("megatron-sft/packed/train");
     let name = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     assert!(name.to_string_lossy().ends_with("-train.idx.parquet"), "{}", name.display());
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(name).unwrap()).unwrap();
@@ -183,7 +178,7 @@ fn the_packed_sequences_of_megatron_bridge_have_the_mask_by_the_input() {
     assert_eq!(number, rows.len());
 
     for (artifact, says) in [
-        ("demo/tokens", "holds streams of tokens, and `megatron-sft` holds rows"),
+        ("packed/tokens", "holds streams of tokens, and `megatron-sft` holds rows"),
         ("pairs", "holds one example a row, and `megatron-sft` holds packed rows"),
     ] {
         let refused =
@@ -207,18 +202,17 @@ fn numbers(bytes: &[u8], width: usize) -> Vec<i64> {
 #[test]
 fn cu_seqlens_are_in_npz_and_in_safetensors() {
     let workshop = workshop();
-    let packed = packed(&workshop);
-    export(&workshop, packed, "npz");
-    export(&workshop, packed, "safetensors");
+    export(&workshop, "packed", "npz");
+    export(&workshop, "packed", "safetensors");
     export(&workshop, "pairs", "npz");
-    let rows = rows_of(&workshop.path(packed));
+    let rows = rows_of(&workshop.path("packed"));
     let only = |folder: &str| {
         let folder = workshop.path(&format!("{folder}/train"));
         fs::read(fs::read_dir(folder).unwrap().next().unwrap().unwrap().path()).unwrap()
     };
-    let npz = only(&format!("npz/{packed}"));
+    let npz = only("npz/packed");
     let mut zip = zip::ZipArchive::new(Cursor::new(&npz)).unwrap();
-    let safetensors = only(&format!("safetensors/{packed}"));
+    let safetensors = only("safetensors/packed");
     let tensors = SafeTensors::deserialize(&safetensors).unwrap();
     let mut array = |name: &str, width: usize| {
         let mut bytes = Vec::new();
@@ -271,8 +265,8 @@ fn cu_seqlens_are_in_npz_and_in_safetensors() {
         .collect();
     assert_eq!(names, ["inputs.npy", "labels.npy", "lengths.npy"]);
     // The same rows give the same bytes, at any time.
-    export_again(&workshop, packed);
-    assert!(only(&format!("again/{packed}")) == npz);
+    export_again(&workshop, "packed");
+    assert!(only("again/packed") == npz);
 }
 
 fn export_again(workshop: &Workshop, artifact: &str) {

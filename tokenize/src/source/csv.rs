@@ -195,7 +195,12 @@ impl CsvSource {
 
     /// Returns a row as a line of JSON, with another text where one is given, and U+FFFD where bytes are not UTF-8:
     /// rows that have such bytes are refused before, unless they are to be replaced.
-    pub(super) fn line(&self, record: &Record, text: Option<&str>) -> Vec<u8> {
+    ///
+    /// # Errors
+    ///
+    /// The row has another number of fields than the header.
+    pub(super) fn line(&self, record: &Record, text: Option<&str>) -> Result<Vec<u8>, String> {
+        self.check_len(record)?;
         let mut object = Map::with_capacity(self.header.len());
         for (number, name) in self.header.iter().enumerate() {
             let field = record.field(number).unwrap_or_default();
@@ -205,7 +210,7 @@ impl CsvSource {
             };
             object.insert(name.clone(), Value::from(value));
         }
-        Value::Object(object).to_string().into_bytes()
+        Ok(Value::Object(object).to_string().into_bytes())
     }
 }
 
@@ -452,8 +457,8 @@ mod tests {
                 for cell in &rows.cells {
                     let Cell::Record(_, record) = cell else { unreachable!() };
                     assert_eq!(source.object(record).unwrap(), json!({"id": "7", "text": "a"}));
-                    lines.push(source.line(record, None));
-                    lines.push(source.line(record, Some("b")));
+                    lines.push(source.line(record, None).unwrap());
+                    lines.push(source.line(record, Some("b")).unwrap());
                 }
                 true
             })

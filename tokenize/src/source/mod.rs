@@ -220,7 +220,7 @@ impl Source {
             (Cell::Json(_, json), Self::Lines(lines)) => (json, lines.field()),
             (Cell::Json(_, json), Self::Tar(tar)) => (json, tar.field()),
             (Cell::Record(_, record), Self::Csv(csv)) => {
-                return Some(Ok(Cow::Owned(csv.line(record, text))));
+                return Some(csv.line(record, text).map(Cow::Owned).map_err(BadText::from));
             }
             _ => return None,
         };
