@@ -67,6 +67,11 @@ fn list(batch: &RecordBatch, column: &str, row: usize) -> Vec<i32> {
     lists.value(row).as_primitive::<Int32Type>().values().to_vec()
 }
 
+/// Returns a number as a place in a list.
+fn place(number: impl TryInto<usize, Error: std::fmt::Debug>) -> usize {
+    number.try_into().unwrap()
+}
+
 /// Checks a row with labels at their tokens against a row whose labels are shifted: as many terms of the loss, each
 /// of the same token after the same tokens of its sequence.
 fn assert_same_terms(ids: &[i32], labels: &[i32], ends: &[i32], row: &Row) {
@@ -89,7 +94,7 @@ fn assert_same_terms(ids: &[i32], labels: &[i32], ends: &[i32], row: &Row) {
     assert_eq!(theirs, ours);
     assert!(labels.iter().zip(ids).all(|(label, id)| *label == IGNORE_INDEX || label == id));
     assert_eq!(ends.len(), row.document_ends.len());
-    assert_eq!(ends.last().map(|&end| end as usize), Some(ids.len()));
+    assert_eq!(ends.last().map(|&end| place(end)), Some(ids.len()));
 }
 
 fn arrow_rows(path: &Path) -> Vec<RecordBatch> {
@@ -163,7 +168,7 @@ fn the_packed_sequences_of_megatron_bridge_have_the_mask_by_the_input() {
             // What the loader does with it.
             let mut labels = vec![IGNORE_INDEX; ids.len()];
             for (start, end) in starts.iter().zip(&ends) {
-                let (start, end) = (*start as usize, *end as usize);
+                let (start, end) = (place(*start), place(*end));
                 assert_eq!(mask[end - 1], 0);
                 for column in start..end - 1 {
                     if mask[column] == 1 {
@@ -193,8 +198,11 @@ fn numbers(bytes: &[u8], width: usize) -> Vec<i64> {
     let number = |chunk: &[u8]| {
         let mut eight = [0; 8];
         eight[..width].copy_from_slice(chunk);
-        let number = i64::from_le_bytes(eight);
-        if width == 4 { i64::from(number as u32 as i32) } else { number }
+        // Of four bytes, the sign is that of the fourth.
+        if width == 4 && chunk[3] >= 0x80 {
+            eight[4..].fill(0xff);
+        }
+        i64::from_le_bytes(eight)
     };
     bytes.chunks(width).map(number).collect()
 }
@@ -233,29 +241,17 @@ fn cu_seqlens_are_in_npz_and_in_safetensors() {
     assert_eq!(row_sequences.len(), rows.len() + 1);
     let width = rows[0].labels.len();
     for (number, row) in rows.iter().enumerate() {
-        let (from, to) = (row_sequences[number] as usize, row_sequences[number + 1] as usize);
+        let (from, to) = (place(row_sequences[number]), place(row_sequences[number + 1]));
         let ends: Vec<i64> = row.document_ends.iter().map(|&end| end.into()).collect();
         let ours: Vec<i64> = std::iter::once(0).chain(ends.iter().copied()).collect();
         assert_eq!(cu_seqlens[from + number..=to + number], ours);
         let lengths: Vec<i64> = ours.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(seq_lengths[from..to], lengths);
-        let place = number * width..(number + 1) * width;
-        assert!(
-            labels[place.clone()].iter().eq(row
-                .labels
-                .iter()
-                .map(|&l| i64::from(l))
-                .collect::<Vec<_>>()
-                .iter())
-        );
-        assert!(
-            inputs[place].iter().eq(row
-                .inputs
-                .iter()
-                .map(|&l| i64::from(l))
-                .collect::<Vec<_>>()
-                .iter())
-        );
+        let columns = number * width..(number + 1) * width;
+        let ours: Vec<i64> = row.labels.iter().copied().map(i64::from).collect();
+        assert_eq!(labels[columns.clone()], ours);
+        let ours: Vec<i64> = row.inputs.iter().copied().map(i64::from).collect();
+        assert_eq!(inputs[columns], ours);
     }
     let pairs = only("npz/pairs");
     let names: Vec<String> = zip::ZipArchive::new(Cursor::new(pairs))

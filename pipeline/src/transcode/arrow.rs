@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use ratdata_schemas::{
     BinSet, Checksum, Row, RowSet, SplitRecord, TokenId, manifest_checksum, narrow,
 };
@@ -172,7 +172,7 @@ impl RowsWriter {
         let described = json!({ "info": { "features": features(columns) } }).to_string();
         let metadata = HashMap::from([("huggingface".to_owned(), described)]);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-        let stream = StreamWriter::try_new(Vec::new(), &schema).map_err(wrong)?;
+        let stream = StreamWriter::try_new(Vec::new(), &schema).map_err(|wrong| table(&wrong))?;
         let columns = std::array::from_fn(|_| Int32Lists::default());
         Ok(Self { file, stream, schema, columns, rows: 0, tokens: 0 })
     }
@@ -193,7 +193,7 @@ impl RowsWriter {
             let mut columns: Vec<_> = self.columns.iter_mut().map(Int32Lists::take).collect();
             columns.truncate(self.schema.fields().len());
             let batch = rows_of(&self.schema, columns)?;
-            self.stream.write(&batch).map_err(wrong)?;
+            self.stream.write(&batch).map_err(|wrong| table(&wrong))?;
             (self.rows, self.tokens) = (0, 0);
         }
         self.file.write(self.stream.get_ref())?;
@@ -203,12 +203,12 @@ impl RowsWriter {
 
     fn finish(mut self, files: &mut Vec<ExportedFile>) -> Result<(), TranscodeError> {
         self.write()?;
-        self.stream.finish().map_err(wrong)?;
+        self.stream.finish().map_err(|wrong| table(&wrong))?;
         self.file.write(self.stream.get_ref())?;
         self.file.commit(None, files)
     }
 }
 
-fn wrong(wrong: arrow_schema::ArrowError) -> TranscodeError {
+fn table(wrong: &ArrowError) -> TranscodeError {
     TranscodeError::Table { reason: wrong.to_string() }
 }

@@ -44,7 +44,7 @@ pub(super) fn export_megatron_sft(
     let failed = sink.failed.clone();
     let failed = |wrong: ParquetError| taken(&failed).unwrap_or_else(|| table(&wrong));
     let mut writer =
-        ArrowWriter::try_new(sink, schema.clone(), Some(properties)).map_err(failed.clone())?;
+        ArrowWriter::try_new(sink, schema.clone(), Some(properties)).map_err(failed)?;
     let (mut ids, mut mask) = (Int32Lists::default(), FlagLists::default());
     let mut starts = Int32Lists::default();
     let mut row = Row::default();
@@ -61,7 +61,7 @@ pub(super) fn export_megatron_sft(
         let is_last = number + 1 == rows.num_rows();
         if (number + 1) % GROUP as u64 == 0 || is_last {
             let batch = rows_of(&schema, vec![ids.take(), mask.take(), starts.take()])?;
-            writer.write(&batch).map_err(failed.clone())?;
+            writer.write(&batch).map_err(failed)?;
         }
     }
     let sink = writer.into_inner().map_err(failed)?;

@@ -11,7 +11,7 @@ use super::export_files::{ExportedFile, NewFile};
 use super::sink::{Failed, Sink, taken};
 
 /// From so many bytes on, an entry of a zip archive needs wider numbers.
-const LARGE: u64 = u32::MAX as u64 - (1 << 20);
+const LARGE: u64 = (1 << 32) - (1 << 20);
 
 /// An `.npz` file while it is written.
 pub(super) struct NpzFile {

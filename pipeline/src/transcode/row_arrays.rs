@@ -44,8 +44,14 @@ impl RowArray {
         }
     }
 
-    fn has_positions(self) -> bool {
-        matches!(self, Self::Labels | Self::Segments | Self::Inputs)
+    /// Returns all arrays, in the order in which a file of all of them has them.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
+
+    /// Returns the arrays with an element for each position.
+    pub(super) fn of_positions() -> impl Iterator<Item = Self> {
+        [Self::Labels, Self::Segments, Self::Inputs].into_iter()
     }
 }
 
@@ -68,16 +74,6 @@ impl<'a> RowArrays<'a> {
         })?;
         arrays.sequences = sequences;
         Ok(arrays)
-    }
-
-    /// Returns all arrays, in the order in which a file of all of them has them.
-    pub(super) fn all(&self) -> impl Iterator<Item = RowArray> + use<> {
-        RowArray::ALL.into_iter()
-    }
-
-    /// Returns the arrays with an element for each position.
-    pub(super) fn of_positions(&self) -> impl Iterator<Item = RowArray> + use<> {
-        RowArray::ALL.into_iter().filter(|array| array.has_positions())
     }
 
     /// Returns the type of an array's elements as `NumPy` and as safetensors call it.

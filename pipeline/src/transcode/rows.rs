@@ -15,7 +15,7 @@ use super::error::TranscodeError;
 use super::export_files::{Export, ExportedFile, NewFile};
 use super::export_job::{ExportJob, ExportLayout};
 use super::npz::NpzFile;
-use super::row_arrays::RowArrays;
+use super::row_arrays::{RowArray, RowArrays};
 use super::text::{Lines, decode, write_lines};
 
 /// Writes the pairs of one split: the same arrays, with headers that say their shapes.
@@ -108,7 +108,7 @@ pub(super) fn export_rows(
     let stem = format!("{}-{split}", job.manifest.name);
     match job.to {
         ExportLayout::Npy => {
-            for array in arrays.of_positions() {
+            for array in RowArray::of_positions() {
                 let mut file = export.create(split, &format!("{stem}-{}.npy", array.name()))?;
                 file.write(&npy::header(arrays.types(array).0, &arrays.shape(array)))?;
                 arrays.write(array, &mut |bytes| file.write(bytes))?;
@@ -118,7 +118,7 @@ pub(super) fn export_rows(
         }
         ExportLayout::Npz => {
             let mut npz = NpzFile::new(export.create(split, &format!("{stem}.npz"))?);
-            for array in arrays.all() {
+            for array in RowArray::all() {
                 let (descr, shape) = (arrays.types(array).0, arrays.shape(array));
                 npz.begin(array.name(), descr, &shape, arrays.bytes(array))?;
                 arrays.write(array, &mut |bytes| npz.write(bytes))?;
@@ -126,8 +126,7 @@ pub(super) fn export_rows(
             npz.finish(files)
         }
         ExportLayout::Safetensors => {
-            let tensors: Vec<Tensor> = arrays
-                .all()
+            let tensors: Vec<Tensor> = RowArray::all()
                 .map(|array| Tensor {
                     name: array.name(),
                     dtype: arrays.types(array).1,
@@ -137,7 +136,7 @@ pub(super) fn export_rows(
                 .collect();
             let mut file = export.create(split, &format!("{stem}.safetensors"))?;
             file.write(&safetensors::header(&tensors, &metadata(job, split)))?;
-            for array in arrays.all() {
+            for array in RowArray::all() {
                 arrays.write(array, &mut |bytes| file.write(bytes))?;
             }
             file.commit(None, files)

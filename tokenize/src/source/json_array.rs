@@ -164,8 +164,9 @@ fn step(at: At, byte: u8) -> Result<At, &'static str> {
     let blank = byte.is_ascii_whitespace();
     Ok(match (at, byte) {
         (At::Outside, b'[') => At::First,
-        (At::First, b']') | (At::Behind, b']') => At::End,
-        (At::Behind, b',') => At::Next,
+        // A number or a word ends where something else begins.
+        (At::First | At::Behind | At::Element(0), b']') => At::End,
+        (At::Behind | At::Element(0), b',') => At::Next,
         (At::First | At::Next, b'{' | b'[') => At::Element(1),
         (At::First | At::Next, b'"') => At::Text { depth: 0, escaped: false },
         (At::First | At::Next, byte) if !blank && !matches!(byte, b',' | b']' | b'}' | b':') => {
@@ -175,9 +176,6 @@ fn step(at: At, byte: u8) -> Result<At, &'static str> {
         (At::Element(depth), b'{' | b'[') if depth > 0 => At::Element(depth + 1),
         (At::Element(1), b'}' | b']') => At::Behind,
         (At::Element(depth), b'}' | b']') if depth > 1 => At::Element(depth - 1),
-        // A number or a word ends where something else begins.
-        (At::Element(0), b',') => At::Next,
-        (At::Element(0), b']') => At::End,
         (At::Element(0), _) if blank => At::Behind,
         (At::Element(depth), _) => At::Element(depth),
         (at, _) if blank => at,

@@ -3,7 +3,7 @@
 use arrow_ipc::RecordBatch;
 
 /// The most rows of a batch: Arrow's own tools write a few thousand.
-const MOST_ROWS: i64 = u32::MAX as i64;
+const MOST_ROWS: i64 = 0xffff_ffff;
 
 /// The most bytes that a compressed buffer may become.
 const MOST_BYTES: i64 = 1 << 34;
