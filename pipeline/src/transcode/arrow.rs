@@ -35,22 +35,19 @@ pub(super) fn export_arrow(
         matches!(job.manifest.splits.get(split), Some(SplitRecord::Pack(_) | SplitRecord::Rows(_)));
     let columns = if is_packed { &COLUMNS[..] } else { &COLUMNS[..3] };
     let mut writer = RowsWriter::create(export.create(split, DATA)?, columns)?;
-    match job.manifest.splits.get(split) {
-        Some(SplitRecord::Shards { .. }) => {
-            let bins = BinSet::from_manifest(job.root, job.manifest, split)?;
-            each_document(&bins, &mut |sequences| {
-                export.check_stop()?;
-                writer.push(sequences)
-            })?;
-        }
-        _ => {
-            let rows = RowSet::open(job.root, split)?;
-            let mut row = Row::default();
-            for number in 0..rows.num_rows() {
-                export.check_stop()?;
-                rows.read(number, &mut row);
-                writer.push(&sequences_of(&row, split, number)?)?;
-            }
+    if let Some(SplitRecord::Shards { .. }) = job.manifest.splits.get(split) {
+        let bins = BinSet::from_manifest(job.root, job.manifest, split)?;
+        each_document(&bins, &mut |sequences| {
+            export.check_stop()?;
+            writer.push(sequences)
+        })?;
+    } else {
+        let rows = RowSet::open(job.root, split)?;
+        let mut row = Row::default();
+        for number in 0..rows.num_rows() {
+            export.check_stop()?;
+            rows.read(number, &mut row);
+            writer.push(&sequences_of(&row, split, number)?)?;
         }
     }
     writer.finish(files)?;
