@@ -12,7 +12,7 @@ use std::path::{Component, Path};
 use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo, parse_ends};
 use ratdata_schemas::recipe::{Task, Template};
 use ratdata_schemas::{BinSet, Dtype, Manifest, Row, RowSet};
-use ratdata_tokenize::source::{Source, Undecodable, find_inputs};
+use ratdata_tokenize::source::{ArrowTable, InputKind, Source, Table, Undecodable, find_inputs};
 use ratdata_tokenize::tokenizer::{SpecialInText, Tokenizer};
 
 use artifacts::in_folder;
@@ -181,18 +181,40 @@ pub fn task(bytes: &[u8]) {
     in_folder(&[("task.toml", bytes)], |folder| drop(Task::read(&folder.join("task.toml"))));
 }
 
-/// Reads documents from JSON lines, plain and compressed, and from parquet.
+/// Reads documents from every kind of file that has them, plain and compressed, and whole rows as tables.
 pub fn records(bytes: &[u8]) {
-    for name in ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.parquet", "x.txt"] {
+    for name in [
+        "x.jsonl",
+        "x.jsonl.gz",
+        "x.jsonl.zst",
+        "x.json",
+        "x.parquet",
+        "x.arrow",
+        "x.arrow.zst",
+        "x.csv",
+        "x.tsv.gz",
+        "x.tar",
+        "x.tar.gz",
+        "x.txt",
+    ] {
         in_folder(&[(name, bytes)], |folder| {
             let path = folder.join(name).display().to_string();
             let Ok(files) = find_inputs(&[path]) else { return };
+            if let Ok(table) = Table::open(&files[0], &["text"]) {
+                drop(table.read(&mut |_| true));
+            }
+            if let InputKind::Arrow(compression) = files[0].kind
+                && let Ok(table) = ArrowTable::open(&files[0].path, compression)
+            {
+                drop(table.read(&|| false, &mut |_, _| true));
+            }
             let Ok(source) = Source::open(&files[0], "text") else { return };
             for part in 0..source.num_parts().min(8) {
                 drop(source.read_part(part, &|| false, &mut |rows| {
                     for cell in &rows.cells {
                         drop(source.text(cell, Undecodable::Refuse));
                         drop(source.text(cell, Undecodable::Replace));
+                        drop((source.object(cell), source.line(cell, Some("other"))));
                     }
                     true
                 }));

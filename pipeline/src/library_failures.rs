@@ -57,6 +57,8 @@ pub(crate) fn transcode_failure(wrong: &TranscodeError) -> Failure {
         TranscodeError::Interrupted => Kind::Interrupted,
         TranscodeError::ArtifactInput(ArtifactInputError::Mismatch { .. }) => Kind::Mismatch,
         TranscodeError::RowsInStreams { .. }
+        | TranscodeError::StreamsInRows { .. }
+        | TranscodeError::NotPacked { .. }
         | TranscodeError::NoEos { .. }
         | TranscodeError::NoDocuments { .. }
         | TranscodeError::InInput { .. }

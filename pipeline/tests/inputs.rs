@@ -105,10 +105,10 @@ fn a_folder_without_training_data_is_an_error() {
     workshop.write_parquet("held/test.parquet", &one, WriterProperties::default());
     workshop.write("held/dev/1.txt", b"two");
     workshop.write("none/README.md", b"# card");
-    workshop.write("none/a.csv", b"text\none\n");
+    workshop.write("none/a.xlsx", b"text\none\n");
     for (input, says, hint) in [
         ("held", "`held`: no file of it is taken as training data: found 2 files", "--split-files"),
-        ("none", "`none`: nothing here is data: found 1 file (`a.csv`), and 1 that stand", "name"),
+        ("none", "`none`: nothing here is data: found 1 file (`a.xlsx`), and 1 that stand", "name"),
     ] {
         let output = workshop.tokenize(&["--input", input, "--out", "out"]);
 
@@ -145,13 +145,13 @@ fn what_stands_beside_the_data_is_no_document() {
     ] {
         workshop.write(&format!("d/{name}"), b"no data");
     }
-    workshop.write("d/b.csv", b"text\n");
+    workshop.write("d/b.xlsx", b"text\n");
 
     let output = workshop.tokenize(&["--input", "d", "--val-fraction", "0", "--out", "out"]);
 
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(
-        stderr(&output).contains("unknown kind that are not read: 1 (`b.csv`)"),
+        stderr(&output).contains("unknown kind that are not read: 1 (`b.xlsx`)"),
         "{}",
         stderr(&output)
     );
@@ -303,8 +303,8 @@ fn what_is_no_data_is_named() {
     }
     workshop.write("page.parquet", b"<!DOCTYPE html>\n<html>");
     workshop.write("page.jsonl", b"\n<html>\n");
-    workshop.write("array.json", b"[\n  {\"text\": \"a\"}\n]\n");
-    workshop.write("array.jsonl", b"[{\"text\": \"a\"}]\n");
+    workshop.write("object.json", b"{\n  \"text\": \"a\"\n}\n");
+    workshop.write("array.jsonl", b"[{\"text\": \"a\"}, \n");
     let utf16: Vec<u8> =
         "\u{feff}{\"text\": \"a\"}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     workshop.write("utf16.jsonl", &utf16);
@@ -324,8 +324,8 @@ fn what_is_no_data_is_named() {
     let others = [
         ("page.parquet", "an HTML or XML page", "fetch the file again"),
         ("page.jsonl", "an HTML or XML page", "fetch the file again"),
-        ("array.json", "one JSON array", "jq"),
-        ("array.jsonl", "one JSON array", "jq"),
+        ("object.json", "one JSON object over several lines", "jq"),
+        ("array.jsonl", "row 1, line 2: the file ends before the `]`", "fetch or write it again"),
         ("utf16.jsonl", "text in UTF-16", "iconv"),
         ("utf16.txt", "the text is UTF-16", "--on-bad-row skip"),
         ("pipe.jsonl", "a pipe (FIFO), expected a file", "to a file first"),

@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_schema::DataType;
 use arrow_select::filter::filter_record_batch;
 use ratdata_schemas::recipe::OnBadRow;
-use ratdata_tokenize::source::{BadText, Cell, Rows, Source, object_of};
+use ratdata_tokenize::source::{BadText, Cell, Rows, Source, TextPlace};
 use serde_json::{Value as Json, json};
 
 use crate::decide::{Decide, RowSettings};
@@ -34,9 +34,9 @@ struct Judged<'a> {
 
 /// Where a row is, for messages and the log.
 #[derive(Clone, Copy)]
-struct Spot {
+struct Spot<'a> {
     row: u64,
-    line: Option<u64>,
+    place: Option<&'a TextPlace>,
 }
 
 /// What becomes of a row, after it was counted.
@@ -67,7 +67,11 @@ pub(crate) fn judge<D: Decide>(
     };
     match &task.part {
         Part::End => judged.piece.ends_file = true,
-        Part::Rows(rows) => judged.lines(decide, worker, &task.state, rows)?,
+        Part::Rows(rows) => judged.rows(decide, worker, &task.state, rows)?,
+        Part::Batch(batch) => {
+            judged.table(decide, worker, &task.state, &batch.rows, batch.first)?;
+            judged.piece.input_bytes = batch.input_bytes;
+        }
         Part::Group(group, first) => match decide.skips(&task.state, open, *group) {
             Some(reason) => judged.skip(&reason, *first, open.group_rows(*group)),
             None => judged.group(decide, worker, &task.state, *group, *first)?,
@@ -108,51 +112,69 @@ impl Judged<'_> {
         let mut row = first;
         for batch in self.open.read_group(group)? {
             let batch = batch.map_err(|reason| wrong(reason.to_string()))?;
-            let arrays = arrays_of(&batch, decide.columns());
-            let texts = arrays_of(&batch, std::slice::from_ref(&self.settings.text_column));
-            let texts = texts.first();
-            let mut kept = Vec::with_capacity(batch.num_rows());
-            let mut changed: Vec<(usize, String)> = Vec::new();
-            for at in 0..batch.num_rows() {
-                let spot = Spot { row: row + at as u64, line: None };
-                let text = texts.and_then(|texts| text_of(texts.as_ref(), at));
-                if text.is_none() && decide.needs_text() {
-                    kept.push(false);
-                    self.bad(spot, "the text is null")?;
-                    continue;
-                }
-                let columns = TableColumns { arrays: &arrays, row: at };
-                let text = text.unwrap_or_default();
-                let view = RowView { row: spot.row, text, columns: &columns };
-                let verdict = decide.decide(worker, state, &view);
-                match self.count(spot, text, verdict)? {
-                    Kept::No => kept.push(false),
-                    Kept::AsItIs => kept.push(true),
-                    Kept::With(text) => {
-                        kept.push(true);
-                        changed.push((at, text));
-                    }
-                }
-            }
+            self.table(decide, worker, state, &batch, row)?;
             row += batch.num_rows() as u64;
-            let batch = if changed.is_empty() {
-                batch
-            } else {
-                with_texts(&batch, &self.settings.text_column, &changed).map_err(wrong)?
-            };
-            if kept.iter().all(|&is| is) {
-                self.piece.tables.push(batch);
-            } else if kept.iter().any(|&is| is) {
-                let mask = BooleanArray::from(kept);
-                let kept = filter_record_batch(&batch, &mask);
-                self.piece.tables.push(kept.map_err(|reason| wrong(reason.to_string()))?);
-            }
         }
         self.piece.input_bytes = self.share(row - first);
         Ok(())
     }
 
-    fn lines<D: Decide>(
+    /// Judges rows of a table, of which the first is row `first` of the file.
+    fn table<D: Decide>(
+        &mut self,
+        decide: &D,
+        worker: &mut D::Worker,
+        state: &D::File,
+        batch: &RecordBatch,
+        first: u64,
+    ) -> Result<(), PrepareError> {
+        let wrong = |reason: String| PrepareError::Table {
+            path: self.open.file.path.clone(),
+            place: format!("row {first}"),
+            reason,
+        };
+        let arrays = arrays_of(batch, decide.columns());
+        let texts = arrays_of(batch, std::slice::from_ref(&self.settings.text_column));
+        let texts = texts.first();
+        let mut kept = Vec::with_capacity(batch.num_rows());
+        let mut changed: Vec<(usize, String)> = Vec::new();
+        for at in 0..batch.num_rows() {
+            let spot = Spot { row: first + at as u64, place: None };
+            let text = texts.and_then(|texts| text_of(texts.as_ref(), at));
+            if text.is_none() && decide.needs_text() {
+                kept.push(false);
+                self.bad(spot, "the text is null")?;
+                continue;
+            }
+            let columns = TableColumns { arrays: &arrays, row: at };
+            let text = text.unwrap_or_default();
+            let view = RowView { row: spot.row, text, columns: &columns };
+            let verdict = decide.decide(worker, state, &view);
+            match self.count(spot, text, verdict)? {
+                Kept::No => kept.push(false),
+                Kept::AsItIs => kept.push(true),
+                Kept::With(text) => {
+                    kept.push(true);
+                    changed.push((at, text));
+                }
+            }
+        }
+        let batch = if changed.is_empty() {
+            batch.clone()
+        } else {
+            with_texts(batch, &self.settings.text_column, &changed).map_err(wrong)?
+        };
+        if kept.iter().all(|&is| is) {
+            self.piece.tables.push(batch);
+        } else if kept.iter().any(|&is| is) {
+            let mask = BooleanArray::from(kept);
+            let kept = filter_record_batch(&batch, &mask);
+            self.piece.tables.push(kept.map_err(|reason| wrong(reason.to_string()))?);
+        }
+        Ok(())
+    }
+
+    fn rows<D: Decide>(
         &mut self,
         decide: &D,
         worker: &mut D::Worker,
@@ -162,11 +184,7 @@ impl Judged<'_> {
         let Some(source) = &self.open.source else { return Ok(()) };
         self.piece.input_bytes = rows.input_bytes;
         for (row, cell) in (rows.first..).zip(&rows.cells) {
-            let line = match cell {
-                Cell::Line(number, _) => Some(*number),
-                _ => None,
-            };
-            let spot = Spot { row, line };
+            let spot = Spot { row, place: cell.place() };
             let read = source.text(cell, self.settings.on_bad_row.into());
             let text = match read {
                 Ok(read) => read.text,
@@ -176,15 +194,14 @@ impl Judged<'_> {
                     continue;
                 }
             };
-            let object = match cell {
-                Cell::Line(_, line) if !decide.columns().is_empty() => match object_of(line) {
-                    Ok(object) => Some(object),
-                    Err(bad) => {
-                        self.bad(spot, &bad)?;
-                        continue;
-                    }
-                },
-                _ => None,
+            let wanted = !decide.columns().is_empty();
+            let object = match wanted.then(|| source.object(cell)).flatten() {
+                Some(Ok(object)) => Some(object),
+                Some(Err(bad)) => {
+                    self.bad(spot, &bad)?;
+                    continue;
+                }
+                None => None,
             };
             let of_text = TextColumn(&text);
             let of_json;
@@ -199,36 +216,39 @@ impl Judged<'_> {
             let verdict = decide.decide(worker, state, &view);
             match self.count(spot, &text, verdict)? {
                 Kept::No => {}
-                Kept::AsItIs => self.keep(cell, &text),
-                Kept::With(other) => match (source, cell) {
-                    (Source::Lines(lines), Cell::Line(_, line)) => {
-                        let line = lines.with_text(line, &other);
-                        let line = line.map_err(|bad| self.row_error(spot, &bad.to_string()))?;
-                        self.lines.extend_from_slice(line.trim_ascii_end());
-                        self.lines.push(b'\n');
-                    }
-                    _ => self.keep(&Cell::Null, &other),
-                },
+                Kept::AsItIs => self.keep(source, spot, cell, &text, None)?,
+                Kept::With(other) => self.keep(source, spot, cell, &text, Some(&other))?,
             }
         }
         Ok(())
     }
 
-    /// Writes a row as a line.
-    fn keep(&mut self, cell: &Cell, text: &str) {
-        if let Cell::Line(_, line) = cell {
-            self.lines.extend_from_slice(line.trim_ascii_end());
-        } else {
-            let line = json!({ self.settings.text_column.as_str(): text }).to_string();
-            self.lines.extend_from_slice(line.as_bytes());
+    /// Writes a row as a line, with another text where there is one.
+    fn keep(
+        &mut self,
+        source: &Source,
+        spot: Spot<'_>,
+        cell: &Cell,
+        text: &str,
+        other: Option<&str>,
+    ) -> Result<(), PrepareError> {
+        match source.line(cell, other) {
+            Some(Ok(line)) => self.lines.extend_from_slice(&line),
+            Some(Err(bad)) => return Err(self.row_error(spot, &bad.to_string())),
+            None => {
+                let text = other.unwrap_or(text);
+                let line = json!({ self.settings.text_column.as_str(): text }).to_string();
+                self.lines.extend_from_slice(line.as_bytes());
+            }
         }
         self.lines.push(b'\n');
+        Ok(())
     }
 
     /// Counts a row by what was decided of it.
     fn count(
         &mut self,
-        spot: Spot,
+        spot: Spot<'_>,
         text: &str,
         verdict: Result<Verdict, String>,
     ) -> Result<Kept, PrepareError> {
@@ -263,7 +283,7 @@ impl Judged<'_> {
     }
 
     /// Writes to the log what became of a row, and keeps the first rows of a reason as samples.
-    fn log_row(&mut self, spot: Spot, text: &str, reason: &Reason, rewritten: bool) {
+    fn log_row(&mut self, spot: Spot<'_>, text: &str, reason: &Reason, rewritten: bool) {
         let count = self.piece.counts.reasons.entry(reason.name.to_string()).or_default();
         *count += 1;
         if *count <= MOST_SAMPLES as u64 {
@@ -277,8 +297,11 @@ impl Judged<'_> {
         }
         let mut line = serde_json::Map::new();
         line.insert("row".into(), spot.row.into());
-        if let Some(number) = spot.line {
-            line.insert("line".into(), number.into());
+        if let Some(place) = spot.place {
+            line.insert("line".into(), place.line.into());
+            if let Some(member) = &place.member {
+                line.insert("member".into(), member.as_ref().into());
+            }
         }
         line.insert("reason".into(), reason.name.as_ref().into());
         if rewritten {
@@ -295,7 +318,7 @@ impl Judged<'_> {
         self.log.push(b'\n');
     }
 
-    fn bad_text(&mut self, spot: Spot, bad: &BadText) -> Result<(), PrepareError> {
+    fn bad_text(&mut self, spot: Spot<'_>, bad: &BadText) -> Result<(), PrepareError> {
         // A file without a byte is no document of any job.
         if bad.is_empty() {
             self.leave_out(spot, &bad.to_string());
@@ -305,7 +328,7 @@ impl Judged<'_> {
     }
 
     /// Leaves out a row that cannot be judged, or fails.
-    fn bad(&mut self, spot: Spot, reason: &str) -> Result<(), PrepareError> {
+    fn bad(&mut self, spot: Spot<'_>, reason: &str) -> Result<(), PrepareError> {
         if self.settings.on_bad_row != OnBadRow::Skip {
             return Err(self.row_error(spot, reason));
         }
@@ -313,14 +336,14 @@ impl Judged<'_> {
         Ok(())
     }
 
-    fn leave_out(&mut self, spot: Spot, reason: &str) {
+    fn leave_out(&mut self, spot: Spot<'_>, reason: &str) {
         self.piece.counts.rows += 1;
         self.log_row(spot, "", &Reason::with("bad_row", reason.into()), false);
     }
 
-    fn row_error(&self, spot: Spot, reason: &str) -> PrepareError {
-        let place = match spot.line {
-            Some(line) => format!("line {line}"),
+    fn row_error(&self, spot: Spot<'_>, reason: &str) -> PrepareError {
+        let place = match spot.place {
+            Some(place) => place.to_string(),
             None => format!("row {}", spot.row),
         };
         PrepareError::Row { path: self.open.file.path.clone(), place, reason: reason.to_owned() }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ratdata_tokenize::source::{InputKind, SourceFile};
+use ratdata_tokenize::source::{SourceFile, without_ending};
 
 use crate::rows::RowWriter;
 
@@ -26,7 +26,7 @@ pub(crate) fn stems(files: &[SourceFile]) -> Vec<String> {
 
 /// Returns the ending of the file that is written for an input.
 pub(crate) fn ending(file: &SourceFile) -> &'static str {
-    RowWriter::ending(file.kind == InputKind::Parquet)
+    RowWriter::ending(file.kind.is_table())
 }
 
 fn stem(file: &SourceFile) -> String {
@@ -35,23 +35,15 @@ fn stem(file: &SourceFile) -> String {
     let folder = name.rsplit_once('/').map(|(folder, _)| folder);
     // The stem may have a number before it; the name never has.
     let last = name.rsplit('/').next().unwrap_or(name);
-    let lower = last.to_ascii_lowercase();
-    let mut end = last.len();
-    for ending in [".gz", ".zst"] {
-        end -= if lower[..end].ends_with(ending) { ending.len() } else { 0 };
-    }
-    for ending in [".parquet", ".jsonl", ".ndjson", ".json", ".txt", ".md"] {
-        if lower[..end].ends_with(ending) {
-            end -= ending.len();
-            break;
-        }
-    }
-    let last = if end == 0 { last } else { &last[..end] };
+    let short = without_ending(last);
+    let last = if short.is_empty() { last } else { short };
     folder.map_or_else(|| last.to_owned(), |folder| format!("{folder}/{last}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use ratdata_tokenize::source::InputKind;
+
     use super::*;
 
     fn file(name: &str) -> SourceFile {
@@ -66,10 +58,16 @@ mod tests {
 
     #[test]
     fn a_name_keeps_its_folders_and_loses_its_ending() {
-        let files = ["en/train-00000-of-00001.parquet", "x.jsonl.gz", "data/a.b.json", "texts"];
+        let files = [
+            "en/train-00000-of-00001.parquet",
+            "x.jsonl.gz",
+            "data/a.b.json",
+            "y.tar.zst",
+            "texts",
+        ];
         let files: Vec<_> = files.map(file).into();
 
-        assert_eq!(stems(&files), ["en/train-00000-of-00001", "x", "a.b", "texts"]);
+        assert_eq!(stems(&files), ["en/train-00000-of-00001", "x", "a.b", "y", "texts"]);
     }
 
     #[test]

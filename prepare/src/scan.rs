@@ -18,7 +18,7 @@ use crate::job::Job;
 use crate::pool::in_order;
 use crate::prepared::PreparedFile;
 use crate::progress::Progress;
-use crate::rows::{OpenFile, Part, Task, tasks};
+use crate::rows::{Batch, OpenFile, Part, Task, arrays_of, tasks, text_of};
 
 /// Looks at texts, each by itself.
 pub(crate) trait Scan: Sync {
@@ -191,6 +191,9 @@ fn look<S: Scan>(
         Part::Rows(rows) => {
             look_at(scan, worker, source, &task.open, rows, settings, &mut looked)?;
         }
+        Part::Batch(batch) => {
+            look_at_batch(scan, worker, &task.open, batch, settings, &mut looked)?;
+        }
         Part::Group(group, _) => {
             let mut wrong = None;
             source.read_part(*group, &|| false, &mut |rows| {
@@ -226,6 +229,34 @@ fn look_at<S: Scan>(
                     path: open.file.path.clone(),
                     place: source.place(cell, row),
                     reason: bad.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the texts of a table that is read from its beginning to its end.
+fn look_at_batch<S: Scan>(
+    scan: &S,
+    worker: &mut S::Worker,
+    open: &OpenFile,
+    batch: &Batch,
+    settings: &RowSettings,
+    looked: &mut Looked<S::Found>,
+) -> Result<(), PrepareError> {
+    looked.input_bytes += batch.input_bytes;
+    let texts = arrays_of(&batch.rows, std::slice::from_ref(&settings.text_column));
+    for (row, at) in (batch.first..).zip(0..batch.rows.num_rows()) {
+        looked.rows += 1;
+        match texts.first().and_then(|texts| text_of(texts.as_ref(), at)) {
+            Some(text) => scan.look(worker, row, text, &mut looked.found),
+            None if settings.on_bad_row == OnBadRow::Skip => {}
+            None => {
+                return Err(PrepareError::Row {
+                    path: open.file.path.clone(),
+                    place: format!("row {row}"),
+                    reason: "the text is null".to_owned(),
                 });
             }
         }

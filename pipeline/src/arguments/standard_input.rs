@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
+use ratdata_tokenize::source::ending_of;
 use tempfile::TempDir;
 
 use crate::failure::{Failure, Kind};
@@ -52,7 +53,7 @@ fn keep(from: &mut dyn Read, folder: &TempDir) -> Result<String, Failure> {
     if held == 0 {
         return Err(Failure::message(Kind::Failed, "`-`: standard input has no byte"));
     }
-    let path = folder.path().join(format!("stdin.{}", ending(&buffer[..held])));
+    let path = folder.path().join(format!("stdin.{}", ending_of(&buffer[..held])));
     let mut file = File::create_new(&path).map_err(|wrong| unkept(&wrong))?;
     while held > 0 {
         interrupt::check()?;
@@ -79,13 +80,6 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Failure> {
     Ok(held)
 }
 
-/// Returns how the name of a file ends that begins so: JSON lines, unless it is something else.
-fn ending(beginning: &[u8]) -> &'static str {
-    const KINDS: [(&[u8], &str); 3] =
-        [(b"PAR1", "parquet"), (b"\x1f\x8b", "jsonl.gz"), (b"\x28\xb5\x2f\xfd", "jsonl.zst")];
-    KINDS.iter().find(|(mark, _)| beginning.starts_with(mark)).map_or("jsonl", |(_, kind)| kind)
-}
-
 fn unkept(wrong: &io::Error) -> Failure {
     Failure::message(
         Kind::Failed,
@@ -105,6 +99,8 @@ mod tests {
             (b"PAR1...", "stdin.parquet"),
             (b"\x1f\x8b\x08", "stdin.jsonl.gz"),
             (b"\x28\xb5\x2f\xfd", "stdin.jsonl.zst"),
+            (b"ARROW1\0\0", "stdin.arrow"),
+            (b"id,text\n1,a\n", "stdin.csv"),
         ] {
             let folder = TempDir::new().unwrap();
 

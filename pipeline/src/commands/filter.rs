@@ -20,7 +20,7 @@ use crate::ui::Ui;
 /// A predicate compares columns (nested ones with dots) with numbers, texts in quotes, `true`, `false`
 /// and each other: `== != < <= > >=`, `and or not`, `+ - * / %`, `in [...]`, `is null`. Its functions
 /// are `len` (characters), `bytes`, `words`, `lines`, `lower`, `contains`, `starts_with`, `ends_with`,
-/// `matches` (a regular expression), `abs` and `lang` (ISO 639-3, as `eng`).
+/// `matches` (a regular expression), `abs`, `lang` (ISO 639-3, as `eng`) and `number` (of a text, as CSV has).
 ///
 /// Rules are those of Gopher, C4 and FineWeb, each with the decisions of datatrove and thresholds that
 /// `--set` changes. C4's take lines out of the text. `docs/preparing.md` has all of it.

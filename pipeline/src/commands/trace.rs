@@ -87,6 +87,9 @@ struct Traced {
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<usize>,
     row: Option<u64>,
+    /// The file of an archive that has the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<String>,
     url: Option<String>,
     /// The bytes of the document's text that the token stands for.
     span: Option<(usize, usize)>,
@@ -320,7 +323,7 @@ fn read_source(
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     let source = Source::open(file, &config.text_column).map_err(|wrong| failed(&wrong))?;
     let mut kept = 0;
-    let mut found: Option<(u64, String)> = None;
+    let mut found: Option<(u64, Option<String>, String)> = None;
     for part in 0..source.num_parts() {
         let read = source.read_part(part, &interrupt::asked, &mut |rows| {
             for (row, cell) in (rows.first..).zip(&rows.cells) {
@@ -330,7 +333,8 @@ fn read_source(
                     continue;
                 }
                 if kept == document {
-                    found = Some((row, text.into_owned()));
+                    let member = cell.place().and_then(|place| place.member.as_deref());
+                    found = Some((row, member.map(ToOwned::to_owned), text.into_owned()));
                     return false;
                 }
                 kept += 1;
@@ -351,10 +355,10 @@ fn read_source(
         )
         .hinted(Some("name the file as it was then with `--input`, or tokenize it again"))
     };
-    let Some((row, text)) = found else {
+    let Some((row, member, text)) = found else {
         return Err(another(format!("it has no document {document}")));
     };
-    traced.row = Some(row);
+    (traced.row, traced.member) = (Some(row), member);
     traced.url = url_of(file, row);
     if let Some(tokenizer) = tokenizer {
         let specials = config.special_in_text;
@@ -426,6 +430,9 @@ impl fmt::Display for Traced {
         }
         if let Some(row) = self.row {
             write!(f, ", row {row}")?;
+        }
+        if let Some(member) = &self.member {
+            write!(f, " in `{member}`")?;
         }
         if let Some(answer) = self.answer.filter(|&answer| answer > 0) {
             write!(f, ", answer {answer}")?;

@@ -44,6 +44,10 @@ pub(super) fn export_bins(
             ExportLayout::Npy => part.npy(export, files),
             ExportLayout::Safetensors => part.safetensors(export, files),
             ExportLayout::Jsonl => export_text(export, split, &part.stem, shard, files),
+            ExportLayout::Npz | ExportLayout::Arrow | ExportLayout::MegatronSft => {
+                let (split, layout) = (split.to_owned(), job.to.name());
+                Err(TranscodeError::StreamsInRows { split, layout })
+            }
         })?;
     }
     Ok(())

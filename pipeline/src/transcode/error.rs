@@ -49,6 +49,17 @@ pub(crate) enum TranscodeError {
     EosWidth { id: TokenId, dtype: Dtype },
     #[error("split `{split}` holds rows, and `{layout}` holds streams of tokens")]
     RowsInStreams { split: String, layout: &'static str },
+    #[error("split `{split}` holds streams of tokens, and `{layout}` holds rows")]
+    StreamsInRows { split: String, layout: &'static str },
+    #[error("split `{split}` holds one example a row, and `{layout}` holds packed rows")]
+    NotPacked { split: String, layout: &'static str },
+    #[error(
+        "split `{split}`, row {row}, column {column}: the label is {label} and not the next token, as this layout has \
+         it"
+    )]
+    OtherLabel { split: String, row: u64, column: usize, label: i32 },
+    #[error("the rows cannot be written: {reason}")]
+    Table { reason: String },
     #[error("`{layout}` parts documents by an EOS id, and the artifact's tokenizer has none")]
     NoEos { layout: &'static str },
     #[error("`{layout}` holds ids below {most}, the vocabulary has {vocab_size}")]
@@ -112,8 +123,13 @@ impl TranscodeError {
             Self::Exists { .. } | Self::OtherBegun { .. } => {
                 Some("choose another `--out`, or replace it with `--force`")
             }
-            Self::RowsInStreams { .. } => {
-                Some("rows are exported with `--to npy`, `safetensors` or `jsonl`")
+            Self::RowsInStreams { .. } => Some(
+                "rows are exported with `--to npy`, `npz`, `safetensors`, `arrow`, `megatron-sft` or `jsonl`",
+            ),
+            Self::StreamsInRows { .. } => Some("make rows of them with `ratdata pack`"),
+            Self::NotPacked { .. } => Some("make the rows with `ratdata sft --packing best-fit`"),
+            Self::OtherLabel { .. } => {
+                Some("`--to npy`, `npz` and `safetensors` have the labels as they are")
             }
             Self::NoEos { .. } => Some("say which id it is with `--eos ID`"),
             Self::NoDocuments { .. } => Some(
@@ -126,7 +142,10 @@ impl TranscodeError {
             Self::Tokenizers { .. } => Some("ids of different tokenizers mean different pieces"),
             Self::NoMask { .. } => Some("merge those with masks and those without apart"),
             Self::TooLarge { .. } => Some("is it the right tokenizer, and the right `--dtype`?"),
-            Self::Io { .. } | Self::Vocabulary { .. } | Self::NoFiles { .. } => None,
+            Self::Io { .. }
+            | Self::Table { .. }
+            | Self::Vocabulary { .. }
+            | Self::NoFiles { .. } => None,
         }
     }
 }

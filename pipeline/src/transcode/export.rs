@@ -2,10 +2,12 @@
 
 use ratdata_schemas::{DirLock, SplitRecord};
 
+use super::arrow::{export_arrow, export_splits};
 use super::bins::export_bins;
 use super::error::TranscodeError;
 use super::export_files::{Export, ExportedFile};
-use super::export_job::ExportJob;
+use super::export_job::{ExportJob, ExportLayout};
+use super::megatron_sft::export_megatron_sft;
 use super::note::JobNote;
 use super::rows::{export_pairs, export_rows};
 
@@ -42,7 +44,15 @@ pub(crate) fn export(job: &ExportJob<'_>, splits: &[String]) -> Result<Exported,
     let note = JobNote::open(job.out, &described, job.force)?;
     let mut files = Vec::new();
     let export = Export { job, note: &note };
-    let written = splits.iter().try_for_each(|split| export_split(&export, split, &mut files));
+    let written =
+        splits.iter().try_for_each(|split| export_split(&export, split, &mut files)).and_then(
+            |()| match job.to {
+                // The list of the splits comes last: without it, the folder is no data set.
+                ExportLayout::Arrow => export
+                    .part("all splits", &mut files, |files| export_splits(&export, splits, files)),
+                _ => Ok(()),
+            },
+        );
     match written {
         Ok(()) => Ok(Exported { files, note, _lock: lock }),
         Err(wrong) => {
@@ -58,7 +68,22 @@ fn export_split(
     split: &str,
     files: &mut Vec<ExportedFile>,
 ) -> Result<(), TranscodeError> {
+    let to = export.job.to;
     match export.job.manifest.splits.get(split) {
+        Some(_) if to == ExportLayout::Arrow => {
+            export.part(split, files, |files| export_arrow(export, split, files))
+        }
+        Some(SplitRecord::Pack(_) | SplitRecord::Rows(_)) if to == ExportLayout::MegatronSft => {
+            export.part(split, files, |files| export_megatron_sft(export, split, files))
+        }
+        Some(SplitRecord::Pairs(_)) if to == ExportLayout::MegatronSft => {
+            Err(TranscodeError::NotPacked { split: split.into(), layout: to.name() })
+        }
+        Some(SplitRecord::Shards { .. })
+            if matches!(to, ExportLayout::MegatronSft | ExportLayout::Npz) =>
+        {
+            Err(TranscodeError::StreamsInRows { split: split.into(), layout: to.name() })
+        }
         Some(SplitRecord::Pairs(pairs)) => {
             export.part(split, files, |files| export_pairs(export, split, pairs, files))
         }

@@ -78,6 +78,15 @@ impl Export<'_> {
         Ok(NewFile { path, file })
     }
 
+    /// Creates a file of all splits, in the folder that has theirs.
+    pub(super) fn create_at_root(&self, name: &str) -> Result<NewFile, TranscodeError> {
+        let name = RelativePath::new(name)
+            .map_err(|_| TranscodeError::NotUtf8 { path: self.job.out.join(name) })?;
+        let path = self.note.begin(name, self.job.force)?;
+        let file = PayloadFile::create(&path)?.unless(interrupt::asked);
+        Ok(NewFile { path, file })
+    }
+
     /// Gives a whole file of the artifact its place in the export.
     pub(super) fn carry(
         &self,

@@ -15,7 +15,7 @@ pub(super) const LABEL_MASKS: &str = "label_mask";
 
 /// The layouts that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum ExportLayout {
     /// Megatron-LM: `.bin` with an `MMIDIDX` `.idx`
     Megatron,
@@ -27,8 +27,14 @@ pub(crate) enum ExportLayout {
     Olmo,
     /// `NumPy`: `.npy` that `np.load` reads
     Npy,
+    /// `NumPy`: one `.npz` of rows, with `cu_seqlens` and `seq_lengths`
+    Npz,
     /// safetensors: tokens, document ends and mask in one file
     Safetensors,
+    /// Hugging Face `datasets`: `input_ids`, `labels`, `position_ids`, for `load_from_disk`
+    Arrow,
+    /// Megatron-Bridge and `NeMo`: packed sequences as `.idx.parquet`
+    MegatronSft,
     /// JSON lines: the text again, decoded
     Jsonl,
 }
@@ -42,7 +48,10 @@ impl ExportLayout {
             Self::Datatrove => "datatrove",
             Self::Olmo => "olmo",
             Self::Npy => "npy",
+            Self::Npz => "npz",
             Self::Safetensors => "safetensors",
+            Self::Arrow => "arrow",
+            Self::MegatronSft => "megatron-sft",
             Self::Jsonl => "jsonl",
         }
     }

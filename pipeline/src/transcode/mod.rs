@@ -4,6 +4,7 @@
 //! The layouts themselves are read and written by `ratdata_schemas::layouts`; here files are found,
 //! carried and named. Payloads that are the same in both are linked, or copied by the system.
 
+mod arrow;
 mod bins;
 mod error;
 mod export;
@@ -11,9 +12,15 @@ mod export_files;
 mod export_job;
 mod foreign_file;
 mod import;
+mod lists;
+mod megatron_sft;
 mod merge;
 mod note;
+mod npz;
+mod row_arrays;
 mod rows;
+mod sequences;
+mod sink;
 mod text;
 
 pub(crate) use error::TranscodeError;

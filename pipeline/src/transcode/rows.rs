@@ -1,16 +1,21 @@
-//! Exports rows: pairs as stored, packs as `inputs`, `labels` and `segments`.
+//! Exports rows: pairs as stored, packs as arrays of inputs, labels and sequences.
+
+use std::io;
 
 use ratdata_schemas::layouts::npy;
 use ratdata_schemas::layouts::safetensors::{self, Tensor};
 use ratdata_schemas::{
-    Carried, Dtype, FileRecord, IGNORE_INDEX, PairsRecord, Row, RowSet, TokenId, Tokens, narrow,
+    Carried, FileRecord, IGNORE_INDEX, PairsRecord, Row, RowSet, TokenId, Tokens, narrow,
+    open_regular,
 };
 use serde::Serialize;
 
-use super::bins::{descr, metadata};
+use super::bins::metadata;
 use super::error::TranscodeError;
 use super::export_files::{Export, ExportedFile, NewFile};
 use super::export_job::{ExportJob, ExportLayout};
+use super::npz::NpzFile;
+use super::row_arrays::{RowArray, RowArrays};
 use super::text::{Lines, decode, write_lines};
 
 /// Writes the pairs of one split: the same arrays, with headers that say their shapes.
@@ -54,6 +59,16 @@ pub(super) fn export_pairs(
             }
             file.commit(Some(Carried::Copied), files)
         }
+        ExportLayout::Npz => {
+            let mut npz = NpzFile::new(export.create(split, &format!("{stem}.npz"))?);
+            for array in &arrays {
+                npz.begin(array.name, array.types.0, &array.shape, array.file.bytes)?;
+                let path = array.file.resolve(job.root)?;
+                let mut file = open_regular(&path).map_err(TranscodeError::io(&path))?;
+                npz.write_with(|zip| io::copy(&mut file, zip).map(drop))?;
+            }
+            npz.finish(files)
+        }
         ExportLayout::Jsonl => export_row_text(export, split, files),
         other => Err(TranscodeError::RowsInStreams { split: split.into(), layout: other.name() }),
     }
@@ -78,7 +93,7 @@ impl Array<'_> {
     }
 }
 
-/// Writes the rows of a pack: inputs, labels already shifted, and each column's document.
+/// Writes the rows of a pack: inputs, labels already shifted, and the sequences of each row.
 pub(super) fn export_rows(
     export: &Export<'_>,
     split: &str,
@@ -89,111 +104,45 @@ pub(super) fn export_rows(
         return export_row_text(export, split, files);
     }
     let rows = RowSet::open(job.root, split)?;
-    let shape = [rows.num_rows(), rows.seq_len() as u64];
-    let cells = shape[0] * shape[1];
+    let arrays = RowArrays::of(export, &rows)?;
     let stem = format!("{}-{split}", job.manifest.name);
-    let dtype = job.manifest.dtype;
     match job.to {
         ExportLayout::Npy => {
-            for field in Field::ALL {
-                let mut file = export.create(split, &format!("{stem}-{}.npy", field.name()))?;
-                file.write(&npy::header(field.types(dtype).0, &shape))?;
-                field.write(export, &rows, &mut file)?;
+            for array in RowArray::of_positions() {
+                let mut file = export.create(split, &format!("{stem}-{}.npy", array.name()))?;
+                file.write(&npy::header(arrays.types(array).0, &arrays.shape(array)))?;
+                arrays.write(array, &mut |bytes| file.write(bytes))?;
                 file.commit(None, files)?;
             }
             Ok(())
         }
+        ExportLayout::Npz => {
+            let mut npz = NpzFile::new(export.create(split, &format!("{stem}.npz"))?);
+            for array in RowArray::all() {
+                let (descr, shape) = (arrays.types(array).0, arrays.shape(array));
+                npz.begin(array.name(), descr, &shape, arrays.bytes(array))?;
+                arrays.write(array, &mut |bytes| npz.write(bytes))?;
+            }
+            npz.finish(files)
+        }
         ExportLayout::Safetensors => {
-            let tensors = Field::ALL.map(|field| Tensor {
-                name: field.name(),
-                dtype: field.types(dtype).1,
-                shape: shape.to_vec(),
-                bytes: cells * field.width(dtype),
-            });
+            let tensors: Vec<Tensor> = RowArray::all()
+                .map(|array| Tensor {
+                    name: array.name(),
+                    dtype: arrays.types(array).1,
+                    shape: arrays.shape(array),
+                    bytes: arrays.bytes(array),
+                })
+                .collect();
             let mut file = export.create(split, &format!("{stem}.safetensors"))?;
             file.write(&safetensors::header(&tensors, &metadata(job, split)))?;
-            for field in Field::ALL {
-                field.write(export, &rows, &mut file)?;
+            for array in RowArray::all() {
+                arrays.write(array, &mut |bytes| file.write(bytes))?;
             }
             file.commit(None, files)
         }
         other => Err(TranscodeError::RowsInStreams { split: split.into(), layout: other.name() }),
     }
-}
-
-/// The arrays of a pack's export; the wider ones first, so that each is aligned.
-#[derive(Clone, Copy)]
-enum Field {
-    Labels,
-    Segments,
-    Inputs,
-}
-
-impl Field {
-    const ALL: [Self; 3] = [Self::Labels, Self::Segments, Self::Inputs];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Labels => "labels",
-            Self::Segments => "segments",
-            Self::Inputs => "inputs",
-        }
-    }
-
-    fn types(self, dtype: Dtype) -> (&'static str, &'static str) {
-        match (self, dtype) {
-            (Self::Labels, _) => ("<i4", "I32"),
-            (Self::Segments, _) | (Self::Inputs, Dtype::U32) => ("<u4", "U32"),
-            (Self::Inputs, Dtype::U16) => (descr(Dtype::U16), "U16"),
-        }
-    }
-
-    fn width(self, dtype: Dtype) -> u64 {
-        match self {
-            Self::Labels | Self::Segments => 4,
-            Self::Inputs => dtype.width() as u64,
-        }
-    }
-
-    fn write(
-        self,
-        export: &Export<'_>,
-        rows: &RowSet,
-        file: &mut NewFile,
-    ) -> Result<(), TranscodeError> {
-        let mut row = Row::default();
-        let mut bytes = Vec::new();
-        let width = export.job.manifest.dtype.width();
-        for number in 0..rows.num_rows() {
-            export.check_stop()?;
-            rows.read(number, &mut row);
-            bytes.clear();
-            match self {
-                Self::Labels => bytes.extend(row.labels.iter().flat_map(|id| id.to_le_bytes())),
-                Self::Inputs => {
-                    for id in &row.inputs {
-                        bytes.extend_from_slice(&id.to_le_bytes()[..width]);
-                    }
-                }
-                Self::Segments => {
-                    bytes.extend(segments(&row).flat_map(u32::to_le_bytes));
-                }
-            }
-            file.write(&bytes)?;
-        }
-        Ok(())
-    }
-}
-
-/// Numbers the documents of a row from 1; padding is 0.
-fn segments(row: &Row) -> impl Iterator<Item = u32> + '_ {
-    let (mut number, mut ends) = (1, row.document_ends.iter().peekable());
-    (0..row.inputs.len()).map(move |column| {
-        while ends.next_if(|&&end| end as usize <= column).is_some() {
-            number += 1;
-        }
-        if ends.peek().is_some() { number } else { 0 }
-    })
 }
 
 /// A row as a line.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::Checksum;
-use ratdata_tokenize::source::{InputKind, Source, SourceFile, Table, checksum_of, object_of};
+use ratdata_tokenize::source::{Source, SourceFile, Table, Undecodable, checksum_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -211,7 +211,7 @@ fn each_text(
     let path: &PathBuf = &file.path;
     let row_error =
         |place: String, reason: String| PrepareError::Row { path: path.clone(), place, reason };
-    if file.kind == InputKind::Parquet {
+    if file.kind.is_table() {
         let open = OpenFile::open(file, "", false)?;
         let names: Vec<String> = match fields {
             [] => open.top_columns(),
@@ -229,19 +229,19 @@ fn each_text(
         return Ok(());
     }
 
-    let source = Source::open(file, "text")?;
+    let source = Source::open_without_text(file)?;
     let mut wrong = None;
     source.read_part(0, &|| false, &mut |rows| {
         for (number, cell) in (rows.first..).zip(&rows.cells) {
             let place = source.place(cell, number);
-            let row = match cell {
-                ratdata_tokenize::source::Cell::Line(_, line) => object_of(line),
-                cell => match source.text(cell, ratdata_tokenize::source::Undecodable::Replace) {
+            let row = source.object(cell).unwrap_or_else(|| {
+                match source.text(cell, Undecodable::Replace) {
                     Ok(read) => Ok(json!({"text": read.text})),
-                    Err(bad) if bad.is_empty() => continue,
+                    // A file without a byte is no passage.
+                    Err(bad) if bad.is_empty() => Ok(Value::Null),
                     Err(bad) => Err(bad.to_string()),
-                },
-            };
+                }
+            });
             match row {
                 Ok(row) => row_texts(place, &row),
                 Err(reason) => {

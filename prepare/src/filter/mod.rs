@@ -2,7 +2,7 @@
 
 mod rules;
 
-use ratdata_tokenize::source::{Cell, Source, object_of};
+use ratdata_tokenize::source::Source;
 
 use crate::decide::Decide;
 use crate::error::PrepareError;
@@ -70,8 +70,7 @@ impl Filter {
         let mut objects = 0;
         source.read_part(0, &|| false, &mut |rows| {
             for cell in rows.cells.iter().take(LOOKED_AT) {
-                let Cell::Line(_, line) = cell else { continue };
-                let Ok(object) = object_of(line) else { continue };
+                let Some(Ok(object)) = source.object(cell) else { continue };
                 objects += 1;
                 for (name, found) in predicate.columns().iter().zip(&mut found) {
                     *found |= object.get(name).is_some()
@@ -105,9 +104,11 @@ impl Decide for Filter {
 
     fn open(&self, _: usize, file: &OpenFile) -> Result<(), PrepareError> {
         let Some(predicate) = &self.predicate else { return Ok(()) };
-        match (&file.source, file.num_groups()) {
+        match (&file.source, file.schema()) {
             (_, Some(_)) => Self::check_table(predicate, file),
-            (Some(source @ Source::Lines(_)), None) => Self::check_lines(predicate, file, source),
+            (Some(source @ (Source::Lines(_) | Source::Csv(_) | Source::Tar(_))), None) => {
+                Self::check_lines(predicate, file, source)
+            }
             _ => match predicate.columns().iter().position(|name| name != "text") {
                 // Plain texts have their text alone.
                 Some(other) => {

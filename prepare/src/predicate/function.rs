@@ -26,11 +26,13 @@ pub(super) enum Function {
     /// Whether a regular expression finds something.
     Matches(Option<Regex>),
     Abs,
+    /// The number that a text is, as separated values have numbers.
+    Number,
     /// The language of a text, as ISO 639-3 has it.
     Lang,
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "len",
     "bytes",
     "words",
@@ -41,6 +43,7 @@ const NAMES: [&str; 11] = [
     "ends_with",
     "matches",
     "abs",
+    "number",
     "lang",
 ];
 
@@ -58,6 +61,7 @@ impl Function {
             "ends_with" => Self::EndsWith,
             "matches" => Self::Matches(None),
             "abs" => Self::Abs,
+            "number" => Self::Number,
             "lang" => Self::Lang,
             _ => {
                 let wrong = PredicateError::new(text, at, format!("no function `{name}`"));
@@ -77,6 +81,7 @@ impl Function {
                 &[Type::Text]
             }
             Self::Abs => &[Type::Number],
+            Self::Number => &[Type::Any],
             Self::Contains | Self::StartsWith | Self::EndsWith | Self::Matches(_) => {
                 &[Type::Text, Type::Text]
             }
@@ -86,7 +91,9 @@ impl Function {
     /// Returns what it gives.
     pub(super) fn result(&self) -> Type {
         match self {
-            Self::Len | Self::Bytes | Self::Words | Self::Lines | Self::Abs => Type::Number,
+            Self::Len | Self::Bytes | Self::Words | Self::Lines | Self::Abs | Self::Number => {
+                Type::Number
+            }
             Self::Lower | Self::Lang => Type::Text,
             Self::Contains | Self::StartsWith | Self::EndsWith | Self::Matches(_) => Type::Bool,
         }
@@ -148,6 +155,8 @@ impl Function {
                 number.checked_abs().map_or(Value::Float((*number as f64).abs()), Value::Int)
             }
             (Self::Abs, [Value::Float(number)]) => Value::Float(number.abs()),
+            (Self::Number, [number @ (Value::Int(_) | Value::Float(_))]) => number.clone(),
+            (Self::Number, [Value::Text(text)]) => number_of(text.trim()),
             (Self::Contains, [Value::Text(text), Value::Text(part)]) => {
                 Value::Bool(text.contains(part.as_ref()))
             }
@@ -163,6 +172,15 @@ impl Function {
             _ => Value::Null,
         }
     }
+}
+
+/// Returns the number that a text is; null where it is none.
+fn number_of<'a>(text: &str) -> Value<'a> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Value::Int(whole);
+    }
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.map_or(Value::Null, Value::Float)
 }
 
 /// How much of a text says its language.

@@ -50,6 +50,8 @@ fn a_row_is_kept_where_the_predicate_is_true() {
         ("not not true", true),
         ("score is not null and other is null", true),
         ("1_000 == 1e3", true),
+        ("number(' 7 ') == 7 and number('-1.5e2') == -150 and number(score) == 3.5", true),
+        ("number('x') is null and number('') is null and number('inf') is null", true),
     ] {
         assert_eq!(holds(predicate, &row), Some(is), "{predicate}");
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! SourceFile -> OpenFile   open.rs      a table of all columns, or lines
-//!            -> Task       tasks.rs     a row group, or a batch of lines
+//!            -> Task       tasks.rs     a row group, or a batch of rows
 //!            -> RowView    view.rs      what a decision sees of a row
 //!            -> Piece      piece.rs     the rows that are kept, and why others are not (../judge.rs)
 //!            -> RowWriter  writer.rs    parquet, or compressed lines
@@ -17,7 +17,7 @@ mod writer;
 pub use open::OpenFile;
 pub use piece::{DroppedSample, Reason, Verdict};
 pub(crate) use piece::{MOST_SAMPLES, Piece, PieceCounts};
-pub(crate) use tasks::{Part, Task, tasks};
+pub(crate) use tasks::{Batch, Part, Task, tasks};
 pub use view::RowView;
 pub(crate) use view::{JsonColumns, TableColumns, TextColumn, arrays_of, text_of};
 pub(crate) use writer::{LogWriter, RowWriter, frame_of};

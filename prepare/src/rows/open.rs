@@ -8,7 +8,9 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::statistics::Statistics;
-use ratdata_tokenize::source::{InputFile, InputKind, ReadAt, Source, SourceError, SourceFile};
+use ratdata_tokenize::source::{
+    ArrowTable, InputFile, InputKind, ReadAt, Source, SourceError, SourceFile,
+};
 
 use crate::error::PrepareError;
 use crate::predicate::{ColumnRange, Type, Value};
@@ -25,9 +27,16 @@ pub struct OpenFile {
     table: Option<OpenTable>,
 }
 
-/// A table that is open, for all threads: what is fetched of an object is shared by them.
+/// A table that is open, for all threads.
 #[derive(Debug)]
-struct OpenTable {
+enum OpenTable {
+    Parquet(OpenParquet),
+    Arrow(ArrowTable),
+}
+
+/// A parquet file that is open: what is fetched of an object is shared by all threads.
+#[derive(Debug)]
+struct OpenParquet {
     metadata: ArrowReaderMetadata,
     bytes: ReadAt,
 }
@@ -45,15 +54,20 @@ impl OpenFile {
     ) -> Result<Self, PrepareError> {
         let source = match Source::open(file, text_column) {
             Ok(source) => Some(source),
-            Err(SourceError::NoColumn { .. } | SourceError::ColumnType { .. })
-                if !needs_text && file.kind == InputKind::Parquet =>
-            {
-                None
+            Err(SourceError::NoColumn { .. } | SourceError::ColumnType { .. }) if !needs_text => {
+                if file.kind.is_table() {
+                    None
+                } else {
+                    Some(Source::open_without_text(file)?)
+                }
             }
             Err(wrong) => return Err(wrong.into()),
         };
         let table = match file.kind {
-            InputKind::Parquet => Some(table_of(&file.path)?),
+            InputKind::Parquet => Some(OpenTable::Parquet(parquet_of(&file.path)?)),
+            InputKind::Arrow(compression) => {
+                Some(OpenTable::Arrow(ArrowTable::open(&file.path, compression)?))
+            }
             _ => None,
         };
         Ok(Self { file: file.clone(), source, table })
@@ -64,26 +78,44 @@ impl OpenFile {
         &self.file.path
     }
 
-    /// Returns how many row groups it has; none where it is no table.
+    fn parquet(&self) -> Option<&OpenParquet> {
+        match &self.table {
+            Some(OpenTable::Parquet(parquet)) => Some(parquet),
+            _ => None,
+        }
+    }
+
+    /// Returns how many row groups it has, which are read each by itself; none where it is no parquet file.
     pub fn num_groups(&self) -> Option<usize> {
-        self.table.as_ref().map(|table| table.metadata.metadata().num_row_groups())
+        self.parquet().map(|parquet| parquet.metadata.metadata().num_row_groups())
+    }
+
+    /// Returns the file where it is a table that is read from its beginning to its end.
+    pub(crate) fn batches(&self) -> Option<&ArrowTable> {
+        match &self.table {
+            Some(OpenTable::Arrow(arrow)) => Some(arrow),
+            _ => None,
+        }
     }
 
     /// Returns how many rows a row group has.
     pub(crate) fn group_rows(&self, group: usize) -> u64 {
-        let table = self.table.as_ref().map(|table| table.metadata.metadata());
-        let rows = table.map(|table| table.row_group(group).num_rows());
+        let parquet = self.parquet().map(|parquet| parquet.metadata.metadata());
+        let rows = parquet.map(|parquet| parquet.row_group(group).num_rows());
         rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0)
     }
 
-    /// Returns how many rows a table has.
+    /// Returns how many rows a parquet file has.
     pub(crate) fn num_rows(&self) -> u64 {
         (0..self.num_groups().unwrap_or(0)).map(|group| self.group_rows(group)).sum()
     }
 
     /// Returns the columns of a table; none where it is no table.
     pub(crate) fn schema(&self) -> Option<&SchemaRef> {
-        self.table.as_ref().map(|table| table.metadata.schema())
+        match self.table.as_ref()? {
+            OpenTable::Parquet(parquet) => Some(parquet.metadata.schema()),
+            OpenTable::Arrow(arrow) => Some(arrow.schema()),
+        }
     }
 
     /// Reads a row group with all its columns.
@@ -96,8 +128,10 @@ impl OpenFile {
             place: format!("row group {group}"),
             reason,
         };
-        let Some(table) = &self.table else { return Err(wrong("it is no table".into())) };
-        let (bytes, metadata) = (table.bytes.clone(), table.metadata.clone());
+        let Some(parquet) = self.parquet() else {
+            return Err(wrong("it is no parquet file".into()));
+        };
+        let (bytes, metadata) = (parquet.bytes.clone(), parquet.metadata.clone());
         ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
             .with_row_groups(vec![group])
             .with_batch_size(BATCH_ROWS)
@@ -132,8 +166,8 @@ impl OpenFile {
 
     /// Returns what the footer says of a column's values in a row group.
     pub(crate) fn range(&self, group: usize, column: &str) -> ColumnRange {
-        let Some(table) = &self.table else { return ColumnRange::default() };
-        let chunks = table.metadata.metadata().row_group(group).columns();
+        let Some(parquet) = self.parquet() else { return ColumnRange::default() };
+        let chunks = parquet.metadata.metadata().row_group(group).columns();
         let Some(chunk) = chunks.iter().find(|chunk| chunk.column_path().string() == column) else {
             return ColumnRange::default();
         };
@@ -157,7 +191,7 @@ impl OpenFile {
     }
 }
 
-fn table_of(path: &Path) -> Result<OpenTable, PrepareError> {
+fn parquet_of(path: &Path) -> Result<OpenParquet, PrepareError> {
     let bytes = InputFile::find(path)?.at_any_place()?;
     let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new());
     let metadata = metadata.map_err(|wrong| PrepareError::Table {
@@ -165,7 +199,7 @@ fn table_of(path: &Path) -> Result<OpenTable, PrepareError> {
         place: "its footer".into(),
         reason: wrong.to_string(),
     })?;
-    Ok(OpenTable { metadata, bytes })
+    Ok(OpenParquet { metadata, bytes })
 }
 
 /// Returns what a predicate can do with a column of a kind.

@@ -1,4 +1,4 @@
-//! The parts of files in their order: row groups, which a worker reads itself, and batches of lines,
+//! The parts of files in their order: row groups, which a worker reads itself, and batches of rows,
 //! which a thread reads ahead.
 
 use std::sync::Arc;
@@ -6,13 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
+use arrow_array::RecordBatch;
 use ratdata_tokenize::source::{Rows, SourceError};
 
 use super::open::OpenFile;
 use crate::error::PrepareError;
 
-/// How many batches of lines are read ahead.
+/// How many batches are read ahead.
 const AHEAD: usize = 4;
+
+/// How many rows of a table a worker gets at a time.
+const BATCH_ROWS: usize = 512;
 
 /// What a worker gets.
 #[derive(Debug)]
@@ -32,11 +36,22 @@ pub(crate) enum Part {
     Group(usize, u64),
     /// Rows that were read.
     Rows(Rows),
+    /// Rows of a table that were read.
+    Batch(Batch),
     /// The file ends here.
     End,
 }
 
-/// Returns the tasks of a file; lines are read by a thread of `scope`.
+/// Rows of a table that is read from its beginning to its end.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The number of the first row.
+    pub(crate) first: u64,
+    pub(crate) rows: RecordBatch,
+    pub(crate) input_bytes: u64,
+}
+
+/// Returns the tasks of a file; batches are read by a thread of `scope`.
 pub(crate) fn tasks<'scope, 'env, F: Send + Sync + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     file: usize,
@@ -59,12 +74,12 @@ pub(crate) fn tasks<'scope, 'env, F: Send + Sync + 'scope>(
         return Box::new(groups.chain(end));
     }
     let read = ReadAhead::start(scope, open, stop);
-    Box::new(read.map(move |rows| rows.map(|rows| task(Part::Rows(rows)))).chain(end))
+    Box::new(read.map(move |part| part.map(&task)).chain(end))
 }
 
-/// Rows that a thread reads ahead.
+/// Parts that a thread reads ahead.
 struct ReadAhead {
-    rows: Receiver<Result<Rows, PrepareError>>,
+    parts: Receiver<Result<Part, PrepareError>>,
 }
 
 impl ReadAhead {
@@ -73,12 +88,23 @@ impl ReadAhead {
         open: Arc<OpenFile>,
         stop: &'env AtomicBool,
     ) -> Self {
-        let (sender, rows) = sync_channel(AHEAD);
+        let (sender, parts) = sync_channel(AHEAD);
         let failed = sender.clone();
         let read = move || {
-            let Some(source) = &open.source else { return };
             let stopped = || stop.load(Ordering::Relaxed);
-            let sent = source.read_part(0, &stopped, &mut |rows| sender.send(Ok(rows)).is_ok());
+            let mut send = |part| sender.send(Ok(part)).is_ok();
+            let sent = match (open.batches(), &open.source) {
+                (Some(table), _) => {
+                    let mut first = 0;
+                    table.read(&stopped, &mut |batch, bytes| {
+                        send_batch(&batch, &mut first, bytes, &mut send)
+                    })
+                }
+                (None, Some(source)) => {
+                    source.read_part(0, &stopped, &mut |rows| send(Part::Rows(rows)))
+                }
+                (None, None) => return,
+            };
             match sent {
                 Ok(()) | Err(SourceError::Stopped) => {}
                 // Nobody waits for it where the job has ended already.
@@ -88,14 +114,35 @@ impl ReadAhead {
         if let Err(source) = std::thread::Builder::new().spawn_scoped(scope, read) {
             drop(failed.send(Err(PrepareError::Thread { source })));
         }
-        Self { rows }
+        Self { parts }
     }
 }
 
+/// Sends the rows of a batch that begins at row `first`, a few at a time; returns whether to continue.
+fn send_batch(
+    batch: &RecordBatch,
+    first: &mut u64,
+    bytes: u64,
+    send: &mut dyn FnMut(Part) -> bool,
+) -> bool {
+    let all = batch.num_rows();
+    (0..all).step_by(BATCH_ROWS).all(|start| {
+        let rows = batch.slice(start, BATCH_ROWS.min(all - start));
+        let count = rows.num_rows() as u64;
+        let input_bytes = ratdata_schemas::narrow(
+            u128::from(bytes) * (start as u128 + u128::from(count)) / all as u128
+                - u128::from(bytes) * start as u128 / all as u128,
+        );
+        let part = Part::Batch(Batch { first: *first, rows, input_bytes });
+        *first += count;
+        send(part)
+    })
+}
+
 impl Iterator for ReadAhead {
-    type Item = Result<Rows, PrepareError>;
+    type Item = Result<Part, PrepareError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.rows.recv().ok()
+        self.parts.recv().ok()
     }
 }

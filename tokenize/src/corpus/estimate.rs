@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::error::JobError;
 use crate::source::{
-    Cell, LinesSource, ParquetSource, Rows, SampleFile, Source, SourceError, SourceFile, Stopped,
+    Cell, Compression, LinesSource, ParquetSource, Rows, SampleFile, Source, SourceError,
+    SourceFile, Stopped,
 };
 use crate::tokenizer::{Encoder, Tokenizer};
 use ratdata_schemas::narrow;
@@ -85,7 +86,12 @@ pub fn estimate(
         let source = Source::open(file, &config.text_column)?;
         let mut of_file = match &source {
             Source::Parquet(parquet) => sampler.parquet(file, &source, parquet)?,
-            Source::Lines(lines) => sampler.lines(file, &source, lines)?,
+            Source::Lines(lines) if !lines.is_sequential() => {
+                sampler.lines(file, &source, lines)?
+            }
+            Source::Arrow(_) | Source::Lines(_) | Source::Csv(_) | Source::Tar(_) => {
+                sampler.beginning(file, &source)?
+            }
             Source::Texts(_) => sampler.texts(file, &source)?,
         };
         of_file.scale(sample.bytes as f64 / file.bytes.max(1) as f64);
@@ -216,25 +222,15 @@ impl Sampler<'_> {
         Ok(total)
     }
 
-    /// Reads a file of lines whole, or its beginning where it is compressed and too large, or
-    /// stretches that lie evenly in it.
+    /// Reads a file of lines whole, or stretches that lie evenly in it where it is too large.
     fn lines(
         &mut self,
         file: &SourceFile,
         source: &Source,
         lines: &LinesSource,
     ) -> Result<Totals, JobError> {
-        let stretches =
-            if lines.is_compressed() || file.bytes <= self.read_budget { 1 } else { STRATA };
-        // Text that compresses well grows fourfold; the guess gives way to what is seen.
-        let growth = if lines.is_compressed() { 4.0 } else { 1.0 };
-        let mut drawn = Drawn {
-            budget: self.encode_budget as f64,
-            expected: file.bytes as f64 * growth,
-            whole: file.bytes as f64,
-            planned: file.bytes.min(self.read_budget) as f64,
-            ..Drawn::default()
-        };
+        let stretches = if file.bytes <= self.read_budget { 1 } else { STRATA };
+        let mut drawn = self.drawn(file, 1.0);
         for stretch in 0..stretches {
             let start = stretch * (file.bytes / stretches);
             let most = drawn.passed + (self.read_budget / stretches) as f64;
@@ -243,11 +239,7 @@ impl Sampler<'_> {
                 source,
                 &mut drawn,
                 &mut |drawn, rows| {
-                    if lines.is_compressed() {
-                        drawn.passed += rows.input_bytes as f64;
-                    } else {
-                        drawn.passed += rows.cells.iter().map(Cell::bytes).sum::<usize>() as f64;
-                    }
+                    drawn.passed += rows.cells.iter().map(Cell::bytes).sum::<usize>() as f64;
                     drawn.passed < most
                 },
                 &mut |stopped, each| lines.read_from(start, stopped, each),
@@ -260,21 +252,49 @@ impl Sampler<'_> {
             })?;
         }
         if stretches == 1 && (drawn.passed < self.read_budget as f64) {
-            // The end was reached: blank lines and what is read ahead are no error of the count.
+            // The end was reached: blank lines are no error of the count.
             drawn.whole = drawn.passed;
         }
         Ok(drawn.totals(self.framed))
     }
 
-    /// Reads all texts, for each is small.
-    fn texts(&mut self, file: &SourceFile, source: &Source) -> Result<Totals, JobError> {
-        let mut drawn = Drawn {
+    /// Reads the beginning of a file that is read from there alone, or all of it where it is small.
+    fn beginning(&mut self, file: &SourceFile, source: &Source) -> Result<Totals, JobError> {
+        // Text that compresses well grows fourfold; the guess gives way to what is seen.
+        let growth = if source.compression() == Compression::None { 1.0 } else { 4.0 };
+        let mut drawn = self.drawn(file, growth);
+        let most = self.read_budget as f64;
+        self.draw(
+            file,
+            source,
+            &mut drawn,
+            &mut |drawn, rows| {
+                drawn.passed += rows.input_bytes as f64;
+                drawn.passed < most
+            },
+            &mut |stopped, each| source.read_part(0, stopped, each),
+        )?;
+        if drawn.passed < most {
+            // The end was reached: what is read ahead, or is no row, is no error of the count.
+            drawn.whole = drawn.passed;
+        }
+        Ok(drawn.totals(self.framed))
+    }
+
+    /// Returns what is drawn of a file, of which nothing was read yet.
+    fn drawn(&self, file: &SourceFile, growth: f64) -> Drawn {
+        Drawn {
             budget: self.encode_budget as f64,
-            expected: file.bytes as f64,
+            expected: file.bytes as f64 * growth,
             whole: file.bytes as f64,
             planned: file.bytes.min(self.read_budget) as f64,
             ..Drawn::default()
-        };
+        }
+    }
+
+    /// Reads all texts, for each is small.
+    fn texts(&mut self, file: &SourceFile, source: &Source) -> Result<Totals, JobError> {
+        let mut drawn = self.drawn(file, 1.0);
         let most = self.read_budget as f64;
         self.draw(
             file,

@@ -59,18 +59,23 @@ impl Address {
     }
 
     /// Fetches a file, and names it as a file below a local folder would be.
-    pub(super) fn fetch(&self, hub: &Hub<'_>, entry: &Entry) -> Result<FoundFile, HubError> {
+    pub(super) fn fetch(
+        &self,
+        hub: &Hub<'_>,
+        entry: &Entry,
+        take: SplitFiles,
+    ) -> Result<FoundFile, HubError> {
         let path = hub.fetch_entry(self.repo(), entry)?;
         if let Some(inner) = &self.inner {
             let path = archive::member(&path, inner)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Ok(FoundFile { name, path });
+            return Ok(FoundFile::new(name, path, take));
         }
         let name = name_below(&self.path, &entry.path);
         if name.is_empty() {
             return Err(HubError::Address { address: self.input.clone() });
         }
-        Ok(FoundFile { name, path })
+        Ok(FoundFile::new(name, path, take))
     }
 }
 

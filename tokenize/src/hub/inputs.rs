@@ -29,6 +29,7 @@ struct Listed<'a> {
     hub: Hub<'a>,
     address: Address,
     listing: Listing,
+    take: SplitFiles,
 }
 
 impl Listed<'_> {
@@ -39,7 +40,7 @@ impl Listed<'_> {
 
     /// Fetches one file, or takes it from the cache.
     fn fetch(&self, entry: &Entry) -> Result<FoundFile, HubError> {
-        self.address.fetch(&self.hub, entry)
+        self.address.fetch(&self.hub, entry, self.take)
     }
 
     /// Records the listing, once all its files were fetched.
@@ -67,7 +68,7 @@ fn each_input(
         let hub = Hub::new(progress)?;
         let mut listing = address.list(&hub, take)?;
         let left = std::mem::take(&mut listing.left);
-        each(Named::Listed(Box::new(Listed { hub, address, listing })))?;
+        each(Named::Listed(Box::new(Listed { hub, address, listing, take })))?;
         left_out.add(left);
     }
     Ok(left_out)

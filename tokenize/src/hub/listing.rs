@@ -172,13 +172,14 @@ mod tests {
 
     #[test]
     fn the_files_of_an_address_are_sifted_as_those_of_a_folder() {
-        let files = ["README.md", "data/a.txt", "data/test-0.jsonl", "data/train-0.jsonl", "x.csv"];
+        let files =
+            ["README.md", "data/a.txt", "data/test-0.jsonl", "data/train-0.jsonl", "x.xlsx"];
 
         let train = sifted("", &files, SplitFiles::Train).unwrap();
 
         assert_eq!(paths(&train), ["data/train-0.jsonl", "data/a.txt"]);
         assert_eq!(train.left.other_splits, ["data/test-0.jsonl"]);
-        assert_eq!(train.left.unknown, ["x.csv"]);
+        assert_eq!(train.left.unknown, ["x.xlsx"]);
         assert_eq!(train.all, ["data/train-0.jsonl", "data/a.txt", "data/test-0.jsonl"]);
         let test = sifted("", &files, SplitFiles::Test).unwrap();
         assert_eq!(paths(&test), ["data/test-0.jsonl"]);

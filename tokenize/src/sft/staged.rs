@@ -307,7 +307,7 @@ fn encode_file(
                 .map(|(_, row)| row)
                 .collect();
             let made = encode_batch(reading, &ours);
-            for (place, made) in ours.iter().map(|row| row.place).zip(made) {
+            for (place, made) in ours.iter().map(|row| row.place.clone()).zip(made) {
                 let path = || file.path.clone();
                 match made {
                     Ok(made) => each(Ok(made))?,

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use super::csv::Separator;
 use super::streams::Compression;
 
 /// How a file is read.
@@ -13,8 +14,14 @@ use super::streams::Compression;
 pub(crate) enum Format {
     /// Apache Parquet.
     Parquet,
-    /// One JSON object a line.
+    /// Arrow's IPC format.
+    Arrow(Compression),
+    /// One JSON object a line, or one array of objects.
     Lines(Compression),
+    /// Separated values.
+    Csv(Compression, Separator),
+    /// An archive of files of lines.
+    Tar(Compression),
     /// One plain text.
     Text(Compression),
 }
@@ -33,23 +40,24 @@ pub(crate) enum Role {
 /// The ending of a name, how such a file is read, and whether it is data in a folder.
 type Ending = (&'static str, Format, bool);
 
-const ENDINGS: [Ending; 14] = [
-    (".parquet", Format::Parquet, true),
+/// The endings without those of compression, which only parquet does without.
+const KINDS: [Ending; 10] = [
+    (".arrow", Format::Arrow(Compression::None), true),
+    (".arrows", Format::Arrow(Compression::None), true),
     (".jsonl", Format::Lines(Compression::None), true),
     (".ndjson", Format::Lines(Compression::None), true),
-    (".jsonl.gz", Format::Lines(Compression::Gzip), true),
-    (".ndjson.gz", Format::Lines(Compression::Gzip), true),
-    (".json.gz", Format::Lines(Compression::Gzip), true),
-    (".jsonl.zst", Format::Lines(Compression::Zstd), true),
-    (".ndjson.zst", Format::Lines(Compression::Zstd), true),
-    (".json.zst", Format::Lines(Compression::Zstd), true),
+    (".csv", Format::Csv(Compression::None, Separator::Comma), true),
+    (".tsv", Format::Csv(Compression::None, Separator::Tab), true),
+    (".tar", Format::Tar(Compression::None), true),
     (".txt", Format::Text(Compression::None), true),
-    (".txt.gz", Format::Text(Compression::Gzip), true),
-    (".txt.zst", Format::Text(Compression::Zstd), true),
     // In a folder the one is a card, and the other mostly settings.
     (".md", Format::Text(Compression::None), false),
     (".json", Format::Lines(Compression::None), false),
 ];
+
+/// The endings of compression; in a folder, what is compressed is no card and no settings.
+const COMPRESSED: [(&str, Compression); 2] =
+    [(".gz", Compression::Gzip), (".zst", Compression::Zstd)];
 
 /// Folders that programs keep for themselves; hidden ones are, too.
 const OWN_FOLDERS: [&str; 4] = ["__MACOSX", "__pycache__", "_delta_log", "_temporary"];
@@ -120,6 +128,13 @@ pub(crate) fn is_own_folder(name: &str) -> bool {
     is_hidden(name) || OWN_FOLDERS.contains(&name)
 }
 
+/// Returns whether a file is what `datasets` keeps next to a data set: results of functions, and choices of rows.
+fn is_cache_of_datasets(name: &str) -> bool {
+    name.strip_suffix(".arrow").is_some_and(|stem| {
+        stem.starts_with("cache-") || stem == "indices" || stem.ends_with("-indices")
+    })
+}
+
 fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
@@ -129,6 +144,7 @@ fn is_about(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let is = |names: &[&str]| names.contains(&lower.as_str());
     if is(&OWN_FILES)
+        || is_cache_of_datasets(&lower)
         || OWN_BEGINNINGS.iter().any(|beginning| lower.starts_with(beginning))
         || ABOUT_ENDINGS.iter().any(|ending| lower.ends_with(ending))
     {
@@ -139,25 +155,56 @@ fn is_about(name: &str) -> bool {
         |about: &&str| stem.strip_prefix(about).is_some_and(|rest| rest.starts_with(['-', '_']));
     let is_about = ABOUT.contains(&stem) || ABOUT[..3].iter().any(has_suffix);
     // Licences in a table are data.
-    is_about && !matches!(ending(name), Some((_, Format::Parquet | Format::Lines(_), true)))
+    is_about && matches!(ending(name), None | Some((_, Format::Text(_), _) | (_, _, false)))
 }
 
-fn ending(name: &str) -> Option<Ending> {
+/// Returns the length of a name's ending, how such a file is read, and whether it is data in a folder.
+fn ending(name: &str) -> Option<(usize, Format, bool)> {
     let lower = name.to_ascii_lowercase();
-    let known = ENDINGS.iter().filter(|(ending, _, _)| lower.ends_with(ending));
-    known.max_by_key(|(ending, _, _)| ending.len()).copied()
+    if let Some(short) = lower.strip_suffix(".tgz") {
+        return Some((name.len() - short.len(), Format::Tar(Compression::Gzip), true));
+    }
+    if let Some(short) = lower.strip_suffix(".parquet") {
+        return Some((name.len() - short.len(), Format::Parquet, true));
+    }
+    let packed =
+        COMPRESSED.iter().find_map(|(ending, how)| Some((lower.strip_suffix(ending)?, how)));
+    let (plain, compression) = packed.unwrap_or((lower.as_str(), &Compression::None));
+    let (short, kind, is_data) = KINDS
+        .iter()
+        .find_map(|(ending, kind, is_data)| Some((plain.strip_suffix(ending)?, kind, is_data)))?;
+    let (is_packed, compression) = (packed.is_some(), *compression);
+    let format = match kind {
+        Format::Parquet => Format::Parquet,
+        Format::Arrow(_) => Format::Arrow(compression),
+        Format::Lines(_) => Format::Lines(compression),
+        Format::Csv(_, separator) => Format::Csv(compression, *separator),
+        Format::Tar(_) => Format::Tar(compression),
+        // A card is never compressed.
+        Format::Text(_) if is_packed && !is_data => return None,
+        Format::Text(_) => Format::Text(compression),
+    };
+    Some((name.len() - short.len(), format, is_packed || *is_data))
 }
 
 /// Returns how a file of this name is read, where it is named by itself, and its name without the
 /// ending.
 pub(crate) fn format_of(name: &str) -> Option<(Format, &str)> {
-    let (ending, format, _) = ending(name)?;
-    Some((format, &name[..name.len() - ending.len()]))
+    let (len, format, _) = ending(name)?;
+    Some((format, &name[..name.len() - len]))
+}
+
+/// Returns the name of a file without the ending that says how it is read.
+pub fn without_ending(name: &str) -> &str {
+    format_of(name).map_or(name, |(_, stem)| stem)
 }
 
 /// Returns whether a pattern names this file's kind by its ending, as `*.md` does.
 pub(crate) fn names_ending(pattern: &str, name: &str) -> bool {
-    ending(name).is_some_and(|(ending, _, _)| pattern.to_ascii_lowercase().ends_with(ending))
+    ending(name).is_some_and(|(len, _, _)| {
+        let ending = &name[name.len() - len..];
+        pattern.to_ascii_lowercase().ends_with(&ending.to_ascii_lowercase())
+    })
 }
 
 /// Returns whether a file of this name is a plain text.
@@ -197,6 +244,14 @@ mod tests {
                 "b/c.d/a.txt.zst",
                 "license-texts.jsonl",
                 "readme.parquet",
+                "license.csv",
+                "a.csv",
+                "a.TSV.gz",
+                "train/data-00000-of-00002.arrow",
+                "a.arrows",
+                "a.tar",
+                "a.tar.zst",
+                "a.tgz",
                 "noticeboard.txt",
                 "_data.jsonl",
             ],
@@ -233,6 +288,8 @@ mod tests {
                 "dataset_dict.json",
                 "train/state.json",
                 "loader.py",
+                "train/cache-9d1f1a7a1b2c3d4e.arrow",
+                "indices.arrow",
                 "a.idx",
                 "manifest.json",
                 "checksums.txt",
@@ -245,7 +302,10 @@ mod tests {
 
     #[test]
     fn other_kinds_are_unknown() {
-        are(Role::Unknown, &["a.csv", "a.json", "a.arrow", "a.gz", "a", "a.bin", "jsonl"]);
+        are(
+            Role::Unknown,
+            &["a.xlsx", "a.json", "a.parquet.gz", "a.gz", "a", "a.bin", "jsonl", "a.md.gz"],
+        );
     }
 
     #[test]
@@ -253,7 +313,13 @@ mod tests {
         assert_eq!(format_of("README.md"), Some((Format::Text(Compression::None), "README")));
         assert_eq!(format_of("a.json"), Some((Format::Lines(Compression::None), "a")));
         assert_eq!(format_of("a.b.jsonl.gz"), Some((Format::Lines(Compression::Gzip), "a.b")));
-        assert_eq!(format_of("a.csv"), None);
+        assert_eq!(format_of("a.tgz"), Some((Format::Tar(Compression::Gzip), "a")));
+        assert_eq!(
+            format_of("a.tsv.zst"),
+            Some((Format::Csv(Compression::Zstd, Separator::Tab), "a"))
+        );
+        assert_eq!(format_of("a.xlsx"), None);
+        assert_eq!(without_ending("x.y.json.gz"), "x.y");
         assert!(names_ending("d/*.md", "README.md") && !names_ending("d/*", "README.md"));
     }
 }

@@ -36,7 +36,7 @@ pub enum SourceError {
     },
     /// Nothing is there by that name.
     #[error(
-        "`{pattern}`: no input matched; expected a file, a folder or a pattern of parquet, JSON lines or text files"
+        "`{pattern}`: no input matched; expected a file, a folder or a pattern of tables, JSON lines or text files"
     )]
     NoInput {
         /// What was given.
@@ -98,10 +98,44 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
-    /// A file of lines that is one array.
-    #[error("{}: one JSON array, expected JSON lines: an object a line", .path.display())]
-    Array {
+    /// A file of lines that is one object.
+    #[error("{}: one JSON object over several lines, expected an object a line or one array of objects", .path.display())]
+    OneObject {
         /// The file.
+        path: PathBuf,
+    },
+    /// An archive with a member that is not read.
+    #[error("{}: member `{member}`: {found}, expected .jsonl or .ndjson (plain, .gz or .zst)", .path.display())]
+    Member {
+        /// The archive.
+        path: PathBuf,
+        /// The name of the member.
+        member: String,
+        /// What it is.
+        found: &'static str,
+    },
+    /// An archive that is read as training data and has a held-out file in it.
+    #[error("{}: member `{member}` is {split} data by its name, and the archive is read as training data", .path.display())]
+    HeldOutMember {
+        /// The archive.
+        path: PathBuf,
+        /// The name of the member.
+        member: String,
+        /// The split that its name says.
+        split: &'static str,
+    },
+    /// A data set that `datasets` saved, of which a file is not there.
+    #[error("{}: names `{missing}`, which is not there", .path.display())]
+    NotWhole {
+        /// The file that lists the others.
+        path: PathBuf,
+        /// What it lists.
+        missing: String,
+    },
+    /// A data set that `datasets` saved, of which some rows were chosen.
+    #[error("{}: the data set is a choice of rows of its files (`_indices_data_files`), which is not read", .path.display())]
+    Chosen {
+        /// The file that says so.
         path: PathBuf,
     },
     /// A file of lines in another encoding.
@@ -184,7 +218,8 @@ pub enum SourceError {
 }
 
 /// The kinds of files that are data.
-const DATA: &str = ".parquet, .jsonl or .ndjson (plain, .gz or .zst), or .txt (plain, .gz or .zst)";
+const DATA: &str =
+    ".parquet, or (each plain, .gz or .zst) .arrow, .jsonl, .ndjson, .csv, .tsv, .txt or .tar";
 
 impl From<AddressError> for SourceError {
     fn from(wrong: AddressError) -> Self {
@@ -252,7 +287,17 @@ impl SourceError {
             Self::Page { .. } => {
                 Some("open it to see what the server said, and fetch the file again")
             }
-            Self::Array { .. } => Some("`jq -c '.[]' FILE > FILE.jsonl` writes an object a line"),
+            Self::OneObject { .. } => Some(
+                "`jq -c '.data[]' FILE > FILE.jsonl` writes the objects of its field `data`, one a line",
+            ),
+            Self::Member { .. } => Some("pack the archive without it, or unpack it into a folder"),
+            Self::HeldOutMember { .. } => Some(
+                "pack the archive without it, or read all that is in it with `--split-files all`",
+            ),
+            Self::NotWhole { .. } => Some("fetch the folder again, or save the data set again"),
+            Self::Chosen { .. } => Some(
+                "`load_from_disk(FOLDER).flatten_indices().save_to_disk(OTHER)` writes the rows",
+            ),
             Self::Encoding { .. } => Some("`iconv -f UTF-16 -t UTF-8 FILE` writes it in UTF-8"),
             Self::Window { .. } => {
                 Some("compress it again with `zstd --long=31` or less, or free some memory")

@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use ratdata_objects::{Address, Object};
 use ratdata_schemas::recipe::SplitFiles;
 
+use super::csv::Separator;
 use super::data_files::{Format, format};
 use super::error::SourceError;
 use super::foreign::{check, check_kind};
 use super::found::{FoundFile, placed};
 use super::input_file::InputFile;
 use super::objects::find_objects;
+use super::saved_dataset::of_saved;
 use super::sift::{Found, LeftOut, Sifted};
 use super::streams::Compression;
+use super::tar::Members;
 use super::walk::{FilePattern, below, utf8};
 
 /// One file of documents, found but not opened.
@@ -65,10 +68,23 @@ impl From<SourceFile> for SampleFile {
 pub enum InputKind {
     /// Apache Parquet.
     Parquet,
-    /// One JSON object a line.
+    /// Arrow's IPC format, a file or a stream.
+    Arrow(Compression),
+    /// One JSON object a line, or one array of objects.
     Lines(Compression),
+    /// Separated values.
+    Csv(Compression, Separator),
+    /// An archive of files of lines.
+    Tar(Compression, Members),
     /// Plain texts, one document each, read as one source so that a split has something to split.
     Texts(Vec<PathBuf>),
+}
+
+impl InputKind {
+    /// Returns whether the file is a table, whose columns have types.
+    pub fn is_table(&self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow(_))
+    }
 }
 
 /// Finds the files that `inputs` name, in the order of their names, whatever split they are of.
@@ -90,16 +106,21 @@ pub fn find_inputs(inputs: &[String]) -> Result<Vec<SourceFile>, SourceError> {
 /// Makes a list in one fixed order of the files that were found, each once, however many inputs
 /// name it.
 pub(crate) fn gather(mut found: Vec<FoundFile>) -> Result<Vec<SourceFile>, SourceError> {
-    found.sort();
+    found.sort_by(|one, other| (&one.name, &one.path).cmp(&(&other.name, &other.path)));
     let mut seen = HashSet::new();
     found.retain(|file| seen.insert(place_of(&file.path)));
     let mut files = Vec::new();
     let mut texts = Vec::new();
-    for FoundFile { name, path } in found {
+    for FoundFile { name, path, members } in found {
         let bytes = bytes_of(&path)?;
         let kind = match format(&path) {
             Some((Format::Parquet, _)) => InputKind::Parquet,
+            Some((Format::Arrow(compression), _)) => InputKind::Arrow(compression),
             Some((Format::Lines(compression), _)) => InputKind::Lines(compression),
+            Some((Format::Csv(compression, separator), _)) => {
+                InputKind::Csv(compression, separator)
+            }
+            Some((Format::Tar(compression), _)) => InputKind::Tar(compression, members),
             Some((Format::Text(_), _)) => {
                 texts.push((path, bytes));
                 continue;
@@ -161,13 +182,14 @@ pub(crate) fn find_files(input: &str, take: SplitFiles) -> Result<Found<FoundFil
     let path = Path::new(input);
     let none = || SourceError::NoInput { pattern: input.to_owned() };
     if path.is_dir() {
-        let sifted = Sifted::folder(below(path, None)?, take).checked(input, take)?;
-        return Ok(placed(sifted));
+        let files = of_saved(below(path, None)?)?;
+        let sifted = Sifted::folder(files, take).checked(input, take)?;
+        return Ok(placed(sifted, take));
     }
     if path.exists() || !input.contains(['*', '?', '[']) {
         let last = path.file_name().filter(|_| path.exists()).ok_or_else(none)?;
         let name = utf8(path, Path::new(last))?;
-        let files = vec![FoundFile { name, path: path.to_owned() }];
+        let files = vec![FoundFile::new(name, path.to_owned(), take)];
         return Ok(Found { files, left: LeftOut::default() });
     }
     let pattern = FilePattern::new(input)?;
@@ -182,7 +204,7 @@ pub(crate) fn find_files(input: &str, take: SplitFiles) -> Result<Found<FoundFil
         let unknown = sifted.left().unknown.first().map(|name| root.join(name));
         return Err(unknown.map_or_else(none, |path| SourceError::UnknownKind { path }));
     }
-    Ok(placed(sifted))
+    Ok(placed(sifted, take))
 }
 
 /// Names each file's shards by its stem, or by its whole relative name where stems repeat.
@@ -325,9 +347,9 @@ mod tests {
 
         assert!(refused(SplitFiles::Train).contains("found no file; expected .parquet"));
         touch(folder.path(), "README.md");
-        touch(folder.path(), "a.csv");
+        touch(folder.path(), "a.xlsx");
         let told = refused(SplitFiles::Train);
-        assert!(told.contains("found 1 file (`a.csv`), and 1 that stand next to data"), "{told}");
+        assert!(told.contains("found 1 file (`a.xlsx`), and 1 that stand next to data"), "{told}");
         touch(folder.path(), "test.jsonl");
         let told = refused(SplitFiles::Train);
         assert!(told.contains("is taken as training data: found 1 file (`test.jsonl`)"), "{told}");
@@ -338,7 +360,7 @@ mod tests {
     #[test]
     fn a_pattern_takes_data_and_what_it_names_by_its_ending() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a.txt", "README.md", "b.csv", "test.json", ".c.md"] {
+        for name in ["a.txt", "README.md", "b.xlsx", "test.json", ".c.md"] {
             touch(folder.path(), name);
         }
         let find = |pattern: &str| {
@@ -350,7 +372,7 @@ mod tests {
         assert_eq!((named(&all), all.left.unknown.len()), (vec!["a.txt"], 2));
         assert_eq!(named(&find("*.md").unwrap()), ["README.md"]);
         assert_eq!(named(&find("*.json").unwrap()), ["test.json"]);
-        assert!(matches!(find("*.csv"), Err(SourceError::UnknownKind { .. })));
+        assert!(matches!(find("*.xlsx"), Err(SourceError::UnknownKind { .. })));
         assert!(matches!(find("*.gz"), Err(SourceError::NoInput { .. })));
     }
 

@@ -1,24 +1,30 @@
-//! Reads JSON lines, plain or compressed, one object a line.
+//! Reads JSON lines, plain or compressed, one object a line; and files that hold one array of objects.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::{BufRead, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use super::error::SourceError;
 use super::foreign::{self, BOM, other_encoding};
 use super::input_file::InputFile;
+use super::json_array::ArrayReader;
 use super::json_text::{range_of, text_of};
 use super::row_text::{BadText, RowText, Undecodable};
-use super::rows::{BATCH_BYTES, BATCH_ROWS, Cell, Rows, Stopped};
+use super::rows::{Batches, Cell, Rows, Stopped, TextPlace};
 use super::streams::{self, Compression};
 
-/// A file of JSON lines with its text field.
+/// How much of a file says whether it is one array.
+const LOOKED_AT: u64 = 4096;
+
+/// A file of objects of JSON with its text field.
 #[derive(Debug)]
 pub struct LinesSource {
     file: InputFile,
     compression: Compression,
     field: String,
+    /// Whether the file is one array, which no line of it is a part of by itself.
+    is_array: bool,
 }
 
 impl LinesSource {
@@ -30,13 +36,28 @@ impl LinesSource {
     pub fn open(path: &Path, compression: Compression, field: &str) -> Result<Self, SourceError> {
         let file = InputFile::find(path)?;
         foreign::check(&file)?;
-        let source = Self { file, compression, field: field.to_owned() };
+        // A compressed file is read from its beginning in any case.
+        let is_array = compression == Compression::None && {
+            let beginning = file.beginning(LOOKED_AT)?;
+            begins_array(beginning.strip_prefix(BOM).unwrap_or(&beginning))
+        };
+        let source = Self { file, compression, field: field.to_owned(), is_array };
         source.reader(0, &Arc::default()).map(|_| source)
     }
 
-    /// Returns whether the file is compressed, so that it is read from its beginning alone.
-    pub fn is_compressed(&self) -> bool {
-        self.compression != Compression::None
+    /// Returns whether the file is read from its beginning alone: it is compressed, or one array.
+    pub fn is_sequential(&self) -> bool {
+        self.compression != Compression::None || self.is_array
+    }
+
+    /// Returns how the file is compressed.
+    pub(crate) fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Returns the name of the text field.
+    pub(super) fn field(&self) -> &str {
+        &self.field
     }
 
     fn reader(&self, start: u64, read: &Arc<AtomicU64>) -> Result<Box<dyn BufRead>, SourceError> {
@@ -47,8 +68,8 @@ impl LinesSource {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, its compression is cut or damaged, it is no UTF-8 or one array by
-    /// its beginning, or `stopped` said so within a line.
+    /// The file cannot be read, its compression is cut or damaged, it is no UTF-8 by its beginning,
+    /// it is an array that is cut or damaged, or `stopped` said so within a line.
     pub fn read(
         &self,
         stopped: Stopped<'_>,
@@ -58,7 +79,7 @@ impl LinesSource {
     }
 
     /// Reads the file from the first line that begins at byte `start` or later; lines and rows are
-    /// counted from there. A compressed file is read from its beginning, whatever `start` is.
+    /// counted from there. A file that is read from its beginning alone is, whatever `start` is.
     ///
     /// # Errors
     ///
@@ -69,77 +90,24 @@ impl LinesSource {
         stopped: Stopped<'_>,
         each: &mut dyn FnMut(Rows) -> bool,
     ) -> Result<(), SourceError> {
-        let start = if self.is_compressed() { 0 } else { start };
+        let start = if self.is_sequential() { 0 } else { start };
         let taken = Arc::new(AtomicU64::new(0));
         // One byte earlier, so that a line which begins at `start` is not taken for a rest.
         let mut reader = self.reader(start.saturating_sub(1), &taken)?;
-        let mut line_number = 0_u64;
-        if start > 0 {
-            self.read_line(&mut reader, 0, stopped)?;
+        let mut batches = Batches::new(&taken, each);
+        let path = self.file.path();
+        let reader = reader.as_mut();
+        let continues = if start > 0 {
+            let before = TextPlace::line(0);
+            read_line(path, reader, &before, stopped)?;
+            read_lines(path, reader, before, stopped, &mut batches)?
+        } else {
+            read_objects(path, reader, None, stopped, &mut batches)?
+        };
+        if continues {
+            batches.hand_on();
         }
-        let mut cells = Vec::with_capacity(BATCH_ROWS);
-        let (mut first, mut held, mut reported) = (0, 0, 0);
-        loop {
-            let mut line = self.read_line(&mut reader, line_number, stopped)?;
-            let read = line.len();
-            line_number += u64::from(read > 0);
-            held += read;
-            if line_number == 1 && start == 0 {
-                without_mark(self.file.path(), &mut line)?;
-            }
-            if !line.trim_ascii().is_empty() {
-                if first == 0 && cells.is_empty() && start == 0 && begins_array(&line) {
-                    return Err(SourceError::Array { path: self.file.path().to_owned() });
-                }
-                cells.push(Cell::Line(line_number, line));
-            }
-            let full = cells.len() == BATCH_ROWS || held >= BATCH_BYTES || read == 0;
-            if full && !cells.is_empty() {
-                let batch = std::mem::replace(&mut cells, Vec::with_capacity(BATCH_ROWS));
-                let rows = batch.len() as u64;
-                let taken = taken.load(Ordering::Relaxed);
-                if !each(Rows { first, cells: batch, input_bytes: taken - reported }) {
-                    return Ok(());
-                }
-                first += rows;
-                reported = taken;
-                held = 0;
-            }
-            if read == 0 {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Reads a line with its end, or what is left; `before` lines were read.
-    fn read_line(
-        &self,
-        reader: &mut dyn BufRead,
-        before: u64,
-        stopped: Stopped<'_>,
-    ) -> Result<Vec<u8>, SourceError> {
-        let mut line = Vec::new();
-        loop {
-            let held = match reader.fill_buf() {
-                Err(wrong) if wrong.kind() == ErrorKind::Interrupted => continue,
-                Err(wrong) => {
-                    let place = format!("line {}", before + 1);
-                    return Err(streams::failure(self.file.path(), place, &wrong));
-                }
-                Ok(held) => held,
-            };
-            let end = memchr::memchr(b'\n', held);
-            let len = end.map_or(held.len(), |end| end + 1);
-            line.extend_from_slice(&held[..len]);
-            reader.consume(len);
-            if end.is_some() || len == 0 {
-                return Ok(line);
-            }
-            // The line continues beyond what is held, maybe for gigabytes.
-            if stopped() {
-                return Err(SourceError::Stopped);
-            }
-        }
+        Ok(())
     }
 
     /// Returns the text of one line.
@@ -154,22 +122,104 @@ impl LinesSource {
     ) -> Result<RowText<'a>, BadText> {
         text_of(line, &self.field, undecodable)
     }
+}
 
-    /// Returns a line with another text in its text field, and everything else as it was.
-    ///
-    /// # Errors
-    ///
-    /// The line has no such field, or is no UTF-8.
-    pub fn with_text(&self, line: &[u8], text: &str) -> Result<Vec<u8>, BadText> {
-        let read = std::str::from_utf8(line).map_err(|wrong| BadText::from(wrong.to_string()))?;
-        let range = range_of(read, &self.field)?;
-        let text = serde_json::to_vec(text).map_err(|wrong| BadText::from(wrong.to_string()))?;
-        Ok([&line[..range.start], &text, &line[range.end..]].concat())
+/// Returns a line with another text in its text field, and everything else as it was.
+pub(super) fn with_text(line: &[u8], field: &str, text: &str) -> Result<Vec<u8>, BadText> {
+    let read = std::str::from_utf8(line).map_err(|wrong| BadText::from(wrong.to_string()))?;
+    let range = range_of(read, field)?;
+    let text = serde_json::to_vec(text).map_err(|wrong| BadText::from(wrong.to_string()))?;
+    Ok([&line[..range.start], &text, &line[range.end..]].concat())
+}
+
+/// Reads what a file holds from its beginning: lines, or one array. Returns whether to continue.
+///
+/// # Errors
+///
+/// As [`LinesSource::read`].
+pub(super) fn read_objects(
+    path: &Path,
+    reader: &mut dyn BufRead,
+    member: Option<&Arc<str>>,
+    stopped: Stopped<'_>,
+    batches: &mut Batches<'_>,
+) -> Result<bool, SourceError> {
+    let mut place = TextPlace { member: member.cloned(), row: None, line: 1 };
+    let mut line = read_line(path, reader, &place, stopped)?;
+    without_mark(path, &mut line)?;
+    while !line.is_empty() && line.trim_ascii().is_empty() {
+        place.line += 1;
+        line = read_line(path, reader, &place, stopped)?;
+    }
+    if begins_array(&line) {
+        let rest = Cursor::new(line).chain(reader);
+        return ArrayReader::new(path, rest, place).read(stopped, batches);
+    }
+    if begins_one_object(&line) {
+        return Err(SourceError::OneObject { path: path.to_owned() });
+    }
+    if line.is_empty() {
+        return Ok(true);
+    }
+    let bytes = line.len();
+    if !batches.push(Cell::Json(place.clone(), line), bytes) {
+        return Ok(false);
+    }
+    read_lines(path, reader, place, stopped, batches)
+}
+
+/// Reads the lines behind one at a place to the end; returns whether to continue.
+fn read_lines(
+    path: &Path,
+    reader: &mut dyn BufRead,
+    mut place: TextPlace,
+    stopped: Stopped<'_>,
+    batches: &mut Batches<'_>,
+) -> Result<bool, SourceError> {
+    loop {
+        place.line += 1;
+        let line = read_line(path, reader, &place, stopped)?;
+        let read = line.len();
+        if read == 0 {
+            return Ok(true);
+        }
+        let blank = line.trim_ascii().is_empty();
+        if !blank && !batches.push(Cell::Json(place.clone(), line), read) {
+            return Ok(false);
+        }
     }
 }
 
-/// Takes the mark of UTF-8 from the first line of a file, and refuses those of other encodings.
-fn without_mark(path: &Path, line: &mut Vec<u8>) -> Result<(), SourceError> {
+/// Reads the line at a place with its end, or what is left.
+fn read_line(
+    path: &Path,
+    reader: &mut dyn BufRead,
+    place: &TextPlace,
+    stopped: Stopped<'_>,
+) -> Result<Vec<u8>, SourceError> {
+    let mut line = Vec::new();
+    loop {
+        let held = match reader.fill_buf() {
+            Err(wrong) if wrong.kind() == ErrorKind::Interrupted => continue,
+            Err(wrong) => return Err(streams::failure(path, place.to_string(), &wrong)),
+            Ok(held) => held,
+        };
+        let end = memchr::memchr(b'\n', held);
+        let len = end.map_or(held.len(), |end| end + 1);
+        line.extend_from_slice(&held[..len]);
+        reader.consume(len);
+        if end.is_some() || len == 0 {
+            return Ok(line);
+        }
+        // The line continues beyond what is held, maybe for gigabytes.
+        if stopped() {
+            return Err(SourceError::Stopped);
+        }
+    }
+}
+
+/// Takes the mark of UTF-8 from the first bytes of a file, and refuses those of other encodings.
+pub(super) fn without_mark(path: &Path, line: &mut Vec<u8>) -> Result<(), SourceError> {
     if let Some(found) = other_encoding(line) {
         return Err(SourceError::Encoding { path: path.to_owned(), found });
     }
@@ -179,11 +229,16 @@ fn without_mark(path: &Path, line: &mut Vec<u8>) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// Returns whether the first line of a file begins an array of objects: all of them are then one
+/// Returns whether what a file begins with begins an array of objects: all of them are then one
 /// value, which no line holds by itself.
-fn begins_array(line: &[u8]) -> bool {
-    let inside = line.trim_ascii_start().strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
-    inside.is_some_and(|inside| inside.is_empty() || inside.starts_with(b"{"))
+fn begins_array(beginning: &[u8]) -> bool {
+    let inside = beginning.trim_ascii_start().strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
+    inside.is_some_and(|inside| matches!(inside.first(), None | Some(b'{' | b']')))
+}
+
+/// Returns whether the first line of a file opens an object and holds nothing of it.
+fn begins_one_object(line: &[u8]) -> bool {
+    line.trim_ascii() == b"{"
 }
 
 #[cfg(test)]
@@ -192,21 +247,25 @@ mod tests {
 
     use super::*;
 
-    /// Writes a file and returns its texts, each with its line.
-    fn read(content: &[u8]) -> Result<Vec<(u64, String)>, SourceError> {
+    /// Writes a file and returns its texts, each with its place.
+    fn read(content: &[u8]) -> Result<Vec<(String, String)>, SourceError> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
         let source = LinesSource::open(file.path(), Compression::None, "text")?;
         let mut read = Vec::new();
         source.read(&|| false, &mut |rows| {
             for cell in rows.cells {
-                let Cell::Line(number, line) = cell else { unreachable!() };
+                let Cell::Json(place, line) = cell else { unreachable!() };
                 let text = source.text(&line, Undecodable::Refuse).unwrap();
-                read.push((number, text.text.into_owned()));
+                read.push((place.to_string(), text.text.into_owned()));
             }
             true
         })?;
         Ok(read)
+    }
+
+    fn rows<const N: usize>(rows: [(&str, &str); N]) -> Vec<(String, String)> {
+        rows.map(|(place, text)| (place.to_owned(), text.to_owned())).to_vec()
     }
 
     #[test]
@@ -215,9 +274,21 @@ mod tests {
         let alone = b"\xef\xbb\xbf\r\n{\"text\": \"\xef\xbb\xbfa\"}\n";
 
         let texts = read(marked).unwrap();
-        assert_eq!(texts, [(1, "a".into()), (4, "b\r\n".into()), (5, "c".into())]);
-        assert_eq!(read(alone).unwrap(), [(2, "\u{feff}a".into())]);
+        assert_eq!(texts, rows([("line 1", "a"), ("line 4", "b\r\n"), ("line 5", "c")]));
+        assert_eq!(read(alone).unwrap(), rows([("line 2", "\u{feff}a")]));
         assert_eq!(read(b"\xef\xbb\xbf").unwrap(), []);
+    }
+
+    #[test]
+    fn an_array_is_read_by_its_objects() {
+        let read_rows = rows([("row 0, line 2", "a"), ("row 1, line 3", "b")]);
+        for array in [
+            &b"[\n{\"text\": \"a\"},\n{\"text\": \"b\"}\n]"[..],
+            b"\xef\xbb\xbf[ \n {\"text\": \"a\"}\n, {\n\"text\": \"b\"}]\n\n",
+        ] {
+            assert_eq!(read(array).unwrap(), read_rows, "{}", array.escape_ascii());
+        }
+        assert_eq!(read(b"\n[]").unwrap(), []);
     }
 
     #[test]
@@ -226,9 +297,8 @@ mod tests {
 
         let told = read(&utf16).unwrap_err().to_string();
         assert!(told.contains("UTF-16"), "{told}");
-        for array in [&b"[\n{\"text\": \"a\"}\n]"[..], b"\n [ {\"text\": \"a\"}, {}]\n"] {
-            assert!(matches!(read(array), Err(SourceError::Array { .. })), "{array:?}");
-        }
+        let object = read(b"\n{\n  \"data\": []\n}\n");
+        assert!(matches!(object, Err(SourceError::OneObject { .. })));
         let page = read(b"<!DOCTYPE html>\n<p>404</p>\n");
         assert!(matches!(page, Err(SourceError::Page { .. })));
     }

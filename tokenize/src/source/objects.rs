@@ -9,6 +9,7 @@ use ratdata_schemas::recipe::SplitFiles;
 
 use super::error::SourceError;
 use super::found::{FoundFile, placed};
+use super::saved_dataset::of_saved;
 use super::sift::{Found, LeftOut, Sifted};
 use super::walk::FilePattern;
 
@@ -23,12 +24,12 @@ pub(super) fn find_objects(
     take: SplitFiles,
 ) -> Result<Found<FoundFile>, SourceError> {
     if address.key().contains(['*', '?', '[']) {
-        return find_pattern(input);
+        return find_pattern(input, take);
     }
     if !address.key().is_empty() && !input.ends_with('/') {
         match Object::look(address) {
             Ok(_) => {
-                let file = FoundFile { name: address.name().to_owned(), path: address.path() };
+                let file = FoundFile::new(address.name().to_owned(), address.path(), take);
                 return Ok(Found { files: vec![file], left: LeftOut::default() });
             }
             Err(ObjectError::NotFound { .. }) if address.scheme().is_store() => {}
@@ -39,10 +40,11 @@ pub(super) fn find_objects(
     if below.is_empty() {
         return Err(ObjectError::NotFound { address: address.clone() }.into());
     }
-    Ok(placed(Sifted::folder(below, take).checked(input, take)?))
+    let below = of_saved(below)?;
+    Ok(placed(Sifted::folder(below, take).checked(input, take)?, take))
 }
 
-fn find_pattern(input: &str) -> Result<Found<FoundFile>, SourceError> {
+fn find_pattern(input: &str, take: SplitFiles) -> Result<Found<FoundFile>, SourceError> {
     let none = || SourceError::NoInput { pattern: input.to_owned() };
     let pattern = FilePattern::new(input)?;
     let root = pattern.root.to_string_lossy();
@@ -54,7 +56,7 @@ fn find_pattern(input: &str) -> Result<Found<FoundFile>, SourceError> {
         let unknown = sifted.left().unknown.first().map(|name| root.join(name).path());
         return Err(unknown.map_or_else(none, |path| SourceError::UnknownKind { path }));
     }
-    Ok(placed(sifted))
+    Ok(placed(sifted, take))
 }
 
 /// Returns all objects below an address, each with its name there.
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn splits_are_told_by_names_and_what_is_not_there_by_its_address() {
-        let root = bucket("splits", &["d/train.jsonl", "d/test.jsonl", "n/x.csv"]);
+        let root = bucket("splits", &["d/train.jsonl", "d/test.jsonl", "n/x.xlsx"]);
 
         let found = find_files(&format!("{root}/d"), SplitFiles::Train).unwrap();
         let none = find_files(&format!("{root}/e"), SplitFiles::Train).unwrap_err();

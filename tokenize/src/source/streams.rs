@@ -43,15 +43,25 @@ pub(super) fn open(
     start: u64,
     read: &Arc<AtomicU64>,
 ) -> Result<Box<dyn BufRead>, SourceError> {
-    let io = SourceError::reading(file.path());
-    let file = Counted { file: file.stream(start)?, read: read.clone() };
-    let stream: Box<dyn Read> = match compression {
-        Compression::None => Box::new(file),
-        Compression::Gzip => Box::new(Members::new(BufReader::with_capacity(TAKEN, file))),
+    let counted = Counted { file: file.stream(start)?, read: read.clone() };
+    if compression == Compression::None {
+        return Ok(Box::new(BufReader::with_capacity(HANDED, counted)));
+    }
+    decompressed(BufReader::with_capacity(TAKEN, counted), compression)
+        .map_err(SourceError::reading(file.path()))
+}
+
+/// Decompresses a stream.
+pub(super) fn decompressed<'a>(
+    stream: impl BufRead + 'a,
+    compression: Compression,
+) -> io::Result<Box<dyn BufRead + 'a>> {
+    let stream: Box<dyn Read + 'a> = match compression {
+        Compression::None => return Ok(Box::new(stream)),
+        Compression::Gzip => Box::new(Members::new(stream)),
         Compression::Zstd => {
-            let file = BufReader::with_capacity(TAKEN, file);
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(&io)?;
-            decoder.window_log_max(WINDOW_LOG).map_err(&io)?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(stream)?;
+            decoder.window_log_max(WINDOW_LOG)?;
             Box::new(decoder)
         }
     };

@@ -1,0 +1,279 @@
+//! Instruction data in the layouts of trainers: what is read back has the tokens, labels and sequences of the rows.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::{self, File};
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, Int32Type};
+use arrow_ipc::reader::StreamReader;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ratdata_schemas::layouts::npy::NpyHeader;
+use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
+use ratdata_tests::program::{run, stderr};
+use ratdata_tests::workshop::Workshop;
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+/// Questions and answers as rows: one a row in `pairs`, several in `packed`, and each by itself in `packed`'s base.
+fn workshop() -> Workshop {
+    let workshop = Workshop::new();
+    let line = |row: usize| {
+        let answer = "because ".repeat(1 + row % 9);
+        format!("{{\"q\": \"why is {row}?\", \"a\": \"{answer}\"}}\n")
+    };
+    workshop.write("data/x.jsonl", (0..60).map(line).collect::<String>());
+    let task =
+        "prompt = \"Q: {q}\\nA:\"\n[splits.train]\nsource = \"data/*.jsonl\"\nanswers = [\"a\"]\n";
+    workshop.write("task.toml", task);
+    for (out, more) in
+        [("pairs", &["--packing", "none"][..]), ("packed", &["--packing", "best-fit"])]
+    {
+        let words = ["sft", "--task-file", "task.toml", "--tokenizer", "demo/tokenizer"];
+        let words = [&words[..], &["--max-length", "64", "--out", out, "--quiet"], more].concat();
+        let output = workshop.run(&words);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    workshop
+}
+
+fn export(workshop: &Workshop, artifact: &str, to: &str) {
+    let output = workshop.run(&[
+        "export",
+        artifact,
+        "--to",
+        to,
+        "--out",
+        &format!("{to}/{artifact}"),
+        "--quiet",
+    ]);
+    assert!(output.status.success(), "{to} of {artifact}: {}", stderr(&output));
+}
+
+fn rows_of(root: &Path) -> Vec<Row> {
+    let set = RowSet::open(root, "train").unwrap();
+    let read = |number| {
+        let mut row = Row::default();
+        set.read(number, &mut row);
+        row
+    };
+    (0..set.num_rows()).map(read).collect()
+}
+
+fn list(batch: &RecordBatch, column: &str, row: usize) -> Vec<i32> {
+    let lists = batch.column_by_name(column).unwrap().as_list::<i32>();
+    lists.value(row).as_primitive::<Int32Type>().values().to_vec()
+}
+
+/// Returns a number as a place in a list.
+fn place(number: impl TryInto<usize, Error: std::fmt::Debug>) -> usize {
+    number.try_into().unwrap()
+}
+
+/// Checks a row with labels at their tokens against a row whose labels are shifted: as many terms of the loss, each
+/// of the same token after the same tokens of its sequence.
+fn assert_same_terms(ids: &[i32], labels: &[i32], ends: &[i32], row: &Row) {
+    let text: Vec<i32> = row.text().iter().map(|id| id.cast_signed()).collect();
+    assert_eq!(ids[..text.len()], text[..]);
+    assert!(ids.len() <= text.len() + 1);
+    let ours: Vec<(usize, i32)> = row
+        .labels
+        .iter()
+        .enumerate()
+        .filter(|(_, label)| **label != IGNORE_INDEX)
+        .map(|(column, &label)| (column, label))
+        .collect();
+    let theirs: Vec<(usize, i32)> = labels
+        .iter()
+        .enumerate()
+        .filter(|(_, label)| **label != IGNORE_INDEX)
+        .map(|(column, &label)| (column - 1, label))
+        .collect();
+    assert_eq!(theirs, ours);
+    assert!(labels.iter().zip(ids).all(|(label, id)| *label == IGNORE_INDEX || label == id));
+    assert_eq!(ends.len(), row.document_ends.len());
+    assert_eq!(ends.last().map(|&end| place(end)), Some(ids.len()));
+}
+
+fn arrow_rows(path: &Path) -> Vec<RecordBatch> {
+    StreamReader::try_new(File::open(path).unwrap(), None).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_data_set_has_labels_at_their_tokens() {
+    let workshop = workshop();
+    for artifact in ["pairs", "packed"] {
+        export(&workshop, artifact, "arrow");
+        let rows = rows_of(&workshop.path(artifact));
+        let folder = workshop.path(&format!("arrow/{artifact}"));
+        let mut number = 0;
+        for batch in arrow_rows(&folder.join("train/data-00000-of-00001.arrow")) {
+            for at in 0..batch.num_rows() {
+                let (ids, labels) = (list(&batch, "input_ids", at), list(&batch, "labels", at));
+                let lengths = match artifact {
+                    "pairs" => vec![i32::try_from(ids.len()).unwrap()],
+                    _ => list(&batch, "seq_lengths", at),
+                };
+                let mut ends = Vec::new();
+                let mut positions = Vec::new();
+                for length in &lengths {
+                    ends.push(ends.last().unwrap_or(&0) + length);
+                    positions.extend(0..*length);
+                }
+                assert_eq!(list(&batch, "position_ids", at), positions);
+                assert_same_terms(&ids, &labels, &ends, &rows[number]);
+                number += 1;
+            }
+            assert_eq!(batch.column_by_name("seq_lengths").is_some(), artifact != "pairs");
+        }
+        assert_eq!(number, rows.len());
+        let read = |name: &str| -> Value {
+            serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap()
+        };
+        assert_eq!(read("dataset_dict.json")["splits"], serde_json::json!(["train"]));
+        assert_eq!(
+            read("train/state.json")["_data_files"][0]["filename"],
+            "data-00000-of-00001.arrow"
+        );
+        assert!(read("train/dataset_info.json")["features"]["labels"].is_object());
+    }
+    // Documents, each by itself.
+    export(&workshop, "packed/tokens", "arrow");
+    let data = workshop.path("arrow/packed/tokens/train/data-00000-of-00001.arrow");
+    assert_eq!(arrow_rows(&data).iter().map(RecordBatch::num_rows).sum::<usize>(), 60);
+}
+
+#[test]
+fn the_packed_sequences_of_megatron_bridge_have_the_mask_by_the_input() {
+    let workshop = workshop();
+    export(&workshop, "packed", "megatron-sft");
+    let rows = rows_of(&workshop.path("packed"));
+    let folder = workshop.path("megatron-sft/packed/train");
+    let name = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert!(name.to_string_lossy().ends_with("-train.idx.parquet"), "{}", name.display());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(name).unwrap()).unwrap();
+    let mut number = 0;
+    for batch in reader.build().unwrap() {
+        let batch = batch.unwrap();
+        for at in 0..batch.num_rows() {
+            let ids = list(&batch, "input_ids", at);
+            let masks = batch.column_by_name("loss_mask").unwrap().as_list::<i32>().value(at);
+            let mask = masks.as_primitive::<Int8Type>().values().to_vec();
+            let starts = list(&batch, "seq_start_id", at);
+            assert_eq!((mask.len(), starts[0]), (ids.len(), 0));
+            let mut ends: Vec<i32> = starts[1..].to_vec();
+            ends.push(i32::try_from(ids.len()).unwrap());
+            // What the loader does with it.
+            let mut labels = vec![IGNORE_INDEX; ids.len()];
+            for (start, end) in starts.iter().zip(&ends) {
+                let (start, end) = (place(*start), place(*end));
+                assert_eq!(mask[end - 1], 0);
+                for column in start..end - 1 {
+                    if mask[column] == 1 {
+                        labels[column + 1] = ids[column + 1];
+                    }
+                }
+            }
+            assert_same_terms(&ids, &labels, &ends, &rows[number]);
+            number += 1;
+        }
+    }
+    assert_eq!(number, rows.len());
+
+    for (artifact, says) in [
+        ("packed/tokens", "holds streams of tokens, and `megatron-sft` holds rows"),
+        ("pairs", "holds one example a row, and `megatron-sft` holds packed rows"),
+    ] {
+        let refused =
+            run(&workshop.path(""), &["export", artifact, "--to", "megatron-sft", "--out", "no"]);
+        assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(says), "{}", stderr(&refused));
+    }
+}
+
+/// Returns the shape and the numbers of an array with numbers of so many bytes.
+fn numbers(bytes: &[u8], width: usize) -> Vec<i64> {
+    let number = |chunk: &[u8]| {
+        let mut eight = [0; 8];
+        eight[..width].copy_from_slice(chunk);
+        // Of four bytes, the sign is that of the fourth.
+        if width == 4 && chunk[3] >= 0x80 {
+            eight[4..].fill(0xff);
+        }
+        i64::from_le_bytes(eight)
+    };
+    bytes.chunks(width).map(number).collect()
+}
+
+#[test]
+fn cu_seqlens_are_in_npz_and_in_safetensors() {
+    let workshop = workshop();
+    export(&workshop, "packed", "npz");
+    export(&workshop, "packed", "safetensors");
+    export(&workshop, "pairs", "npz");
+    let rows = rows_of(&workshop.path("packed"));
+    let only = |folder: &str| {
+        let folder = workshop.path(&format!("{folder}/train"));
+        fs::read(fs::read_dir(folder).unwrap().next().unwrap().unwrap().path()).unwrap()
+    };
+    let npz = only("npz/packed");
+    let mut zip = zip::ZipArchive::new(Cursor::new(&npz)).unwrap();
+    let safetensors = only("safetensors/packed");
+    let tensors = SafeTensors::deserialize(&safetensors).unwrap();
+    let mut array = |name: &str, width: usize| {
+        let mut bytes = Vec::new();
+        zip.by_name(&format!("{name}.npy")).unwrap().read_to_end(&mut bytes).unwrap();
+        let header = NpyHeader::parse(&bytes).unwrap();
+        let content = &bytes[header.data_offset..];
+        let tensor = tensors.tensor(name).unwrap();
+        assert_eq!(tensor.data(), content, "{name}");
+        let shape: Vec<u64> = tensor.shape().iter().map(|&len| len as u64).collect();
+        assert_eq!(shape, header.shape, "{name}");
+        numbers(content, width)
+    };
+
+    let row_sequences = array("row_sequences", 8);
+    let (cu_seqlens, seq_lengths) = (array("cu_seqlens", 4), array("seq_lengths", 4));
+    let labels = array("labels", 4);
+    let inputs = array("inputs", 2);
+    assert_eq!(row_sequences.len(), rows.len() + 1);
+    let width = rows[0].labels.len();
+    for (number, row) in rows.iter().enumerate() {
+        let (from, to) = (place(row_sequences[number]), place(row_sequences[number + 1]));
+        let ends: Vec<i64> = row.document_ends.iter().map(|&end| end.into()).collect();
+        let ours: Vec<i64> = std::iter::once(0).chain(ends.iter().copied()).collect();
+        assert_eq!(cu_seqlens[from + number..=to + number], ours);
+        let lengths: Vec<i64> = ours.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(seq_lengths[from..to], lengths);
+        let columns = number * width..(number + 1) * width;
+        let ours: Vec<i64> = row.labels.iter().copied().map(i64::from).collect();
+        assert_eq!(labels[columns.clone()], ours);
+        let ours: Vec<i64> = row.inputs.iter().copied().map(i64::from).collect();
+        assert_eq!(inputs[columns], ours);
+    }
+    let pairs = only("npz/pairs");
+    let names: Vec<String> = zip::ZipArchive::new(Cursor::new(pairs))
+        .unwrap()
+        .file_names()
+        .map(|name| name.unwrap().into_owned())
+        .collect();
+    assert_eq!(names, ["inputs.npy", "labels.npy", "lengths.npy"]);
+    // The same rows give the same bytes, at any time.
+    export_again(&workshop, "packed");
+    assert!(only("again/packed") == npz);
+}
+
+fn export_again(workshop: &Workshop, artifact: &str) {
+    let output = workshop.run(&[
+        "export",
+        artifact,
+        "--to",
+        "npz",
+        "--out",
+        &format!("again/{artifact}"),
+        "--quiet",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
