@@ -371,6 +371,10 @@ const TOKENIZE: Facts = Facts {
         Key::option("dtype", Role::Setting),
         Key::option("limit_docs", Role::Limit),
         Key::option("on_bad_row", Role::Setting),
+        Key::option("fim_rate", Role::Setting),
+        Key::option("fim_spm_rate", Role::Setting),
+        Key::option("fim_seed", Role::Setting),
+        Key::option("fim_tokens", Role::Setting),
     ],
 };
 

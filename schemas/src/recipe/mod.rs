@@ -1,7 +1,7 @@
 //! Recipes: which step made an artifact, with all settings that decide its bytes.
 //!
 //! ```text
-//! Recipe -> Tokenize   tokenize.rs
+//! Recipe -> Tokenize   tokenize.rs   with Fim (fim.rs), if documents are parted
 //!        -> Sft        sft.rs        with its Task (task.rs): prompts (template.rs), conversations (chat.rs) or
 //!                                    preference pairs (preference.rs)
 //!        -> Pack       pack.rs
@@ -16,6 +16,7 @@
 mod amount;
 mod chat;
 mod date;
+mod fim;
 mod format_1;
 mod import;
 mod loss;
@@ -38,6 +39,7 @@ use crate::plain_name::PlainName;
 pub use amount::{Amount, AmountError, MOST_EPOCHS, Take, count};
 pub use chat::Chat;
 pub use date::Date;
+pub use fim::{Fim, FimTokens, FimTokensError};
 pub(crate) use format_1::recipe_of_format_1;
 pub use import::{Import, ImportLayout};
 pub use loss::{LossOn, LossOnError, LossWithout};
