@@ -325,7 +325,7 @@ const SCORE: Facts = Facts {
 
 const SFT: Facts = Facts {
     name: "sft",
-    version: 4,
+    version: 5,
     resumes: true,
     sharing: Sharing::TaskRows,
     keys: &[

@@ -440,7 +440,7 @@ mod tests {
             {"role": "tool", "content": "42"}, {"role": "assistant", "content": "it is 42"}
         ]);
         let cases = [
-            (&plain, None, "chatml deepseek gemma llama-3 llama-3.1 phi-4 qwen2.5 qwen3"),
+            (&plain, None, "chatml deepseek gemma llama-3 llama-3.1 mistral phi-4 qwen2.5 qwen3"),
             (&thoughts, None, "chatml gemma llama-3 phi-4 qwen2.5 qwen3"),
             (&called, Some(&tools), "llama-3.1 qwen2.5 qwen3"),
         ];
