@@ -9,7 +9,7 @@
 Both are rendered as `transformers` does, with the settings of `render_chats.py`, on conversations with
 system turns, tools, results, thoughts and several turns. Where the texts are the same, `ratdata sft`
 takes the family's marks; where they differ, it searches for the turns. A conversation that both refuse
-is the same, too. Exits with status 1 if a model's template writes no conversation as its family does.
+is the same, too, and one that only the family writes is no difference: it is more tolerant of null. Exits with status 1 if a model's template writes no conversation as its family does.
 """
 import argparse
 import json
@@ -30,8 +30,11 @@ MODELS = {
     "chatml": ["NousResearch/Hermes-2-Pro-Mistral-7B", "HuggingFaceTB/SmolLM-135M-Instruct"],
     "deepseek": ["deepseek-ai/DeepSeek-R1", "deepseek-ai/DeepSeek-V3"],
     "gemma": ["unsloth/gemma-2-2b-it"],
+    "glm-4.5": ["zai-org/GLM-4.5", "zai-org/GLM-4.6"],
+    "gpt-oss": ["openai/gpt-oss-20b"],
     "llama-3": ["NousResearch/Meta-Llama-3-8B-Instruct"],
     "llama-3.1": ["NousResearch/Meta-Llama-3.1-8B-Instruct"],
+    "mistral": ["unsloth/Mistral-Small-3.1-24B-Instruct-2503"],
     "phi-3": ["microsoft/Phi-3.5-mini-instruct"],
     "phi-4": ["microsoft/phi-4"],
     "qwen2.5": ["Qwen/Qwen2.5-0.5B-Instruct"],
@@ -52,6 +55,31 @@ TOOLS = [
             "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
         },
     }
+]
+TEXT_CALL = {
+    "id": "abcdefghi",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"city": "Oslo"}'},
+}
+MORE_TOOLS = TOOLS + [
+    {
+        "type": "function",
+        "function": {
+            "name": "search",
+            "description": "Look for \u201cwords\u201d",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "words": {"type": "array", "items": {"type": "string"}, "description": "What for"},
+                    "most": {"type": "integer", "default": 3},
+                    "near": {"type": "boolean"},
+                    "order": {"type": "string", "enum": ["new", "old"], "default": "new"},
+                },
+                "required": ["words"],
+            },
+        },
+    },
+    {"type": "function", "function": {"name": "now", "description": "The time"}},
 ]
 THOUGHT = "<think>\n{}\n</think>\n\n{}"
 
@@ -79,6 +107,46 @@ TALKS = {
             {"role": "assistant", "content": "It rains."},
         ],
         "tools": TOOLS,
+    },
+    # DeepSeek's and gpt-oss' templates want other forms of calls and thoughts.
+    "calls as text": {
+        "messages": say("The weather of Oslo and Rome?")
+        + [
+            {"role": "assistant", "content": None, "tool_calls": [TEXT_CALL, TEXT_CALL]},
+            {"role": "tool", "content": "rain", "tool_call_id": "abcdefghi"},
+            {"role": "tool", "content": "sun", "tool_call_id": "abcdefghi"},
+            {"role": "assistant", "content": "It rains there, and not here."},
+            {"role": "user", "content": "And now?"},
+            {"role": "assistant", "content": "I see.", "tool_calls": [TEXT_CALL]},
+            {"role": "tool", "content": "snow", "tool_call_id": "abcdefghi"},
+            {"role": "assistant", "content": "It snows."},
+        ],
+    },
+    "thinking": {
+        "messages": SYSTEM
+        + say("2+2?", "4", "3+3?")
+        + [{"role": "assistant", "content": "6", "thinking": "add", "reasoning_content": "add"}],
+    },
+    "open call": {
+        "messages": say("The weather of Oslo?")
+        + [
+            {"role": "assistant", "content": "", "thinking": "ask", "tool_calls": [CALL]},
+            {"role": "tool", "content": "rain", "tool_call_id": "abcdefghi"},
+        ],
+        "tools": MORE_TOOLS,
+    },
+    "results": {
+        "messages": SYSTEM
+        + say("The weather of Oslo and Rome?")
+        + [
+            {"role": "assistant", "content": "", "tool_calls": [CALL, CALL]},
+            {"role": "tool", "content": "rain", "tool_call_id": "abcdefghi"},
+            {"role": "tool", "content": "sun", "tool_call_id": "abcdefghi"},
+            {"role": "assistant", "content": "It rains there."},
+            {"role": "user", "content": "Thanks"},
+            {"role": "assistant", "content": "Bye"},
+        ],
+        "tools": MORE_TOOLS,
     },
 }
 
@@ -132,8 +200,9 @@ def compare(family, place):
         one, other = (rendered(template, talk, bos, eos) for template in (theirs, ours))
         equal = one == other
         same += equal and one is not None
-        print(f"{family:10} {place:44} {name:10} {'same' if equal else 'differs'}")
-        if not equal:
+        told = "same" if equal else "refused by the model's" if one is None else "differs"
+        print(f"{family:10} {place:44} {name:13} {told}")
+        if not equal and one is not None:
             print(f"  model:  {one!r}\n  family: {other!r}")
     return same > 0
 

@@ -38,6 +38,10 @@ fn workshop() -> tempfile::TempDir {
         writeln!(lines, "{{\"s\": \"{story}\", \"q\": \"what is {n}?\", \"a\": \"it is {n}\"}}")
             .unwrap();
     }
+    write(
+        &root.join("preference.toml"),
+        "prompt = \"{s}\"\n[preference]\nchosen = \"a\"\nrejected = \"q\"\n[splits.train]\nsource = \"data/x.jsonl\"\nshuffle = 7\n",
+    );
     write(&root.join("data/x.jsonl"), &lines);
     let split = "source = \"data/x.jsonl\"\nanswers = [\"a\"]\nshuffle = 7\n";
     write(
@@ -94,6 +98,12 @@ const SFT: [&str; 7] =
 #[test]
 fn pairs_that_were_killed_end_with_the_same_bytes() {
     kill_often(&SFT);
+}
+
+#[test]
+fn preference_pairs_that_were_killed_end_with_the_same_bytes() {
+    let job = ["sft", "--task-file", "preference.toml", "--tokenizer", "demo/tokenizer"];
+    kill_often(&[&job[..], &["--max-length", "128"]].concat());
 }
 
 #[test]

@@ -57,6 +57,10 @@ def folder(tmp_path_factory, program):
     with open(folder / "questions.jsonl", "w", encoding="utf-8") as file:
         for number in range(60):
             file.write(json.dumps({"q": f"the text {number}?", "a": "world " * (1 + number % 5)}) + "\n")
+    with open(folder / "pairs.jsonl", "w", encoding="utf-8") as file:
+        for number in range(60):
+            pair = {"prompt": f"the text {number}?", "chosen": " world" * (1 + number % 5), "rejected": " the text"}
+            file.write(json.dumps(pair) + "\n")
     (folder / "task.toml").write_text(TASK)
     shared = ["--tokenizer", "tokenizer.json"]
     task = ["sft", "--task-file", "task.toml", *shared, "--max-length", "96"]
@@ -66,6 +70,7 @@ def folder(tmp_path_factory, program):
         ["pack", "--input", "tokens", "--out", "rows", "--seq-len", "64", "--materialize"],
         [*task, "--out", "pairs"],
         [*task, "--out", "masked", "--packing", "best-fit"],
+        ["sft", "--task", "preference", "--input", "pairs.jsonl", "--out", "preferences", *shared, "--max-length", "96"],
     ]:
         done = subprocess.run([program, *arguments, "--quiet"], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, f"ratdata {' '.join(arguments)}: {done.stderr}"

@@ -8,7 +8,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-MODULES = ["_artifact", "_documents", "_feed", "_sequences", "_tokenizer"]
+MODULES = ["_artifact", "_documents", "_feed", "_preference", "_sequences", "_tokenizer"]
 PAGES = [HERE.parent / "README.md", HERE.parent.parent / "docs" / "python.md"]
 
 

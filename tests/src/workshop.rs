@@ -78,6 +78,22 @@ impl Workshop {
         writer.close().expect("a parquet file is written");
     }
 
+    /// Writes a parquet file of several columns of texts.
+    ///
+    /// # Panics
+    ///
+    /// The file cannot be written.
+    pub fn write_texts(&self, name: &str, columns: &[&str], texts: &[Vec<String>]) {
+        let array =
+            |texts: &Vec<String>| -> ArrayRef { Arc::new(StringArray::from_iter_values(texts)) };
+        let columns = columns.iter().copied().zip(texts.iter().map(array));
+        let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let file = fs::File::create(self.path(name)).expect("a parquet file is written");
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("it is begun");
+        writer.write(&batch).expect("a parquet file is written");
+        writer.close().expect("a parquet file is written");
+    }
+
     /// Returns the command that runs the program here.
     pub fn command(&self, arguments: &[&str]) -> Command {
         program::command(self.folder.path(), arguments)

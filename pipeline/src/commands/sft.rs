@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use ratdata_console::{grouped, sized};
-use ratdata_schemas::recipe::{Algorithm, Form, LossOn, LossWithout, Task, Truncate};
+use ratdata_schemas::recipe::{Algorithm, Chat, Form, LossOn, LossWithout, Task, Truncate};
 use ratdata_schemas::{Manifest, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::hub::{HubError, fetch_tokenizer_config};
@@ -23,7 +23,7 @@ use crate::interrupt;
 use crate::library_failures::{hub_failure, pack_failure};
 use crate::number::{thread_count, threads_of};
 use crate::progress::{FetchBars, RowProgress};
-use crate::summary::PackSummary;
+use crate::summary::{PackSummary, PreferenceSummary, SftEstimateSummary};
 use crate::ui::Ui;
 
 /// Turn instruction data into rows with loss masks
@@ -31,10 +31,14 @@ use crate::ui::Ui;
 /// Prompts with answers, or conversations, become rows of one length with shifted labels. The
 /// default is the reference's int16 pairs of inputs and labels; `--packing` gives packed rows with
 /// a loss mask. Each distinct story is encoded once, even if many questions share it.
+///
+/// Preference pairs become two splits, such as `train-chosen` and `train-rejected`: document i of one
+/// belongs to document i of the other, and both begin with the same prompt.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SftArgs {
-    /// A task by name: `narrativeqa_summary`, `narrativeqa_text`, `narrativeqa_full`, `qmsum` or `wikisum`
+    /// A task by name: `narrativeqa_summary`, `narrativeqa_text`, `narrativeqa_full`, `qmsum` or `wikisum`; or
+    /// `preference` for files with the columns `prompt`, `chosen` and `rejected`
     #[arg(long, value_name = "NAME", required_unless_present = "task_file")]
     task: Option<String>,
 
@@ -42,7 +46,8 @@ pub(crate) struct SftArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "task")]
     task_file: Option<PathBuf>,
 
-    /// A folder that holds the task's files, such as `narrativeqa/train.parquet` [default: the hub]
+    /// A folder that holds the task's files, such as `narrativeqa/train.parquet`, or the file of one split
+    /// [default: the hub]
     #[arg(long, value_name = "DIR")]
     input: Option<PathBuf>,
 
@@ -95,6 +100,10 @@ pub(crate) struct SftArgs {
     #[command(flatten)]
     pack: PackingArgs,
 
+    /// Predict rows, tokens, bytes and time from a sample, and write nothing
+    #[arg(long)]
+    estimate: bool,
+
     /// Encode share I of N (from 0) of the rows; a run without this option writes the artifact
     /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
     #[arg(long, value_name = "I/N", conflicts_with = "force")]
@@ -108,7 +117,8 @@ pub(crate) struct SftArgs {
 const EXAMPLES: &str = "\
 Examples:
   ratdata sft --task narrativeqa_summary --split train,validation
-  ratdata sft --task-file my_task.toml --packing best-fit --out data/my-task";
+  ratdata sft --task-file my_task.toml --packing best-fit --out data/my-task
+  ratdata sft --task preference --input pairs.jsonl --chat-template qwen2.5 --tokenizer Qwen/Qwen2.5-0.5B";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum OnUnusableRow {
@@ -166,10 +176,20 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     };
     let mut task = task.map_err(|wrong| sft_failure(&wrong.into()))?;
     choose_loss(args, &mut task)?;
+    let is_preference = task.preference.is_some();
+    if is_preference && packed {
+        let message = "`--packing` puts several examples into a row, and the two of a preference pair are documents with one number in two splits";
+        return Err(Failure::message(Kind::Usage, message).hinted(Some("leave `--packing` out")));
+    }
     let bars = FetchBars::new(ui);
     let found = tokenizer::resolve(&args.tokenizer, &bars)?;
-    if task.chat.as_ref().is_some_and(|chat| chat.template.is_none()) {
-        fetch_tokenizer_config(&args.tokenizer, &bars).map_err(|wrong| hub_failure(&wrong))?;
+    let has_own = task.chat.as_ref().map(|chat| chat.template.is_some());
+    if has_own.map_or(is_preference, |has_own| !has_own) {
+        match fetch_tokenizer_config(&args.tokenizer, &bars) {
+            // The pairs may be texts, which need no template.
+            Err(HubError::NotFound { .. }) if task.chat.is_none() => {}
+            fetched => fetched.map_err(|wrong| hub_failure(&wrong))?,
+        }
     }
     let tokenizer = tokenizer::load(&found)?;
     tokenizer::tell_oracle(ui, &tokenizer, SpecialInText::Parse);
@@ -182,13 +202,18 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
         task,
         input: args.input.clone(),
         max_length: args.max_length,
-        form: if packed { Form::Documents } else { Form::Pairs },
+        form: if packed || is_preference { Form::Documents } else { Form::Pairs },
         skip_bad: args.on_bad_row == OnUnusableRow::Skip,
         threads: threads_of(args.num_proc),
         out: if packed { out.join("tokens") } else { out.clone() },
         force: args.force,
         share: args.shard,
     };
+    if args.estimate {
+        interrupt::end_promptly(ui, sft_failure(&SftError::Interrupted));
+        let estimate = job.estimate(&tokenizer, &bars, interrupt::flag());
+        return ui.emit(&SftEstimateSummary(estimate.map_err(|wrong| sft_failure(&wrong))?));
+    }
     let progress = SftProgress::default();
     interrupt::end_promptly(ui, sft_failure(&SftError::Interrupted));
     let outcome = RowProgress::new(ui, &progress)
@@ -204,6 +229,11 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     }
     let Some(packing) = packing else {
         let seconds = begun.elapsed().as_secs_f64();
+        if is_preference {
+            let slow_paths = tokenizer.slow_paths();
+            let summary = PreferenceSummary::of(&out, &outcome.manifest, seconds, slow_paths);
+            return ui.emit(&summary);
+        }
         return ui.emit(&SftReport::of(&out, &outcome.manifest, seconds, tokenizer.slow_paths()));
     };
     let pack = PackJob {
@@ -220,12 +250,16 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
 
 /// Lets the options say what of a conversation is trained on.
 fn choose_loss(args: &SftArgs, task: &mut Task) -> Result<(), Failure> {
+    let given = [
+        ("--chat-template", args.chat_template.is_some()),
+        ("--loss-on", args.loss_on.is_some()),
+        ("--loss-without", !args.loss_without.is_empty()),
+    ];
+    // The values of preference pairs say whether they are texts or conversations.
+    if task.preference.is_some() && given.iter().any(|(_, given)| *given) {
+        task.chat.get_or_insert_with(Chat::default);
+    }
     let Some(chat) = &mut task.chat else {
-        let given = [
-            ("--chat-template", args.chat_template.is_some()),
-            ("--loss-on", args.loss_on.is_some()),
-            ("--loss-without", !args.loss_without.is_empty()),
-        ];
         return given.iter().find(|(_, given)| *given).map_or(Ok(()), |(option, _)| {
             let message = format!("`{option}` is about conversations, and the task has prompts");
             Err(Failure::message(Kind::Usage, message))

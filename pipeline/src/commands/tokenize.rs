@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use ratdata_console::grouped;
+use ratdata_schemas::recipe::{Fim, FimTokens};
 use ratdata_schemas::{Manifest, PlainName, SplitRecord};
 use ratdata_tokenize::Share;
 use ratdata_tokenize::corpus::{
-    self, DtypeChoice, Edge, Job, JobError, OnBadRow, Order, Outcome, Progress, RowCounter,
-    SpecialInText, Tokenize, count_documents,
+    self, DtypeChoice, Edge, FimPlan, Job, JobError, OnBadRow, Order, Outcome, Progress,
+    RowCounter, SpecialInText, Tokenize, count_documents, fim_tokens,
 };
 use ratdata_tokenize::hub::{resolve_sample, resolve_splits, resolve_until};
 use ratdata_tokenize::source::{SourceFile, SplitFiles};
@@ -110,6 +111,24 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, value_enum, default_value_t = OnBadRow::Fail)]
     on_bad_row: OnBadRow,
 
+    /// The share of documents that are parted to fill in the middle: prefix, suffix, then middle (PSM), or
+    /// suffix, prefix, then middle (SPM), for models of code
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", value_parser = share)]
+    fim_rate: Option<f64>,
+
+    /// The share of these documents that are in the form SPM
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, value_name = "SHARE", value_parser = share, requires = "fim_rate")]
+    fim_spm_rate: f64,
+
+    /// The seed of the choice, and of the places where documents are parted
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = whole, requires = "fim_rate")]
+    fim_seed: u64,
+
+    /// The tokens before the three parts [default: the vocabulary's own, such as
+    /// `<fim_prefix>,<fim_middle>,<fim_suffix>`]
+    #[arg(long, value_name = "PREFIX,MIDDLE,SUFFIX", requires = "fim_rate")]
+    fim_tokens: Option<FimTokens>,
+
     /// Predict tokens, bytes and time from a sample, and write nothing
     #[arg(long)]
     estimate: bool,
@@ -150,8 +169,8 @@ fn edge(text: &str) -> Result<Edge, String> {
 }
 
 impl TokenizeArgs {
-    fn config(&self, name: PlainName) -> Tokenize {
-        Tokenize {
+    fn config(&self, name: PlainName, tokenizer: &Tokenizer) -> Result<Tokenize, JobError> {
+        Ok(Tokenize {
             name,
             text_column: self.text_column.clone(),
             val_fraction: self.val_fraction,
@@ -165,7 +184,19 @@ impl TokenizeArgs {
             limit_docs: self.limit_docs.map(NonZeroU64::get),
             on_bad_row: self.on_bad_row,
             split_files: self.split_files,
-        }
+            fim: self.fim(tokenizer)?,
+        })
+    }
+
+    /// Returns how documents are parted to fill in the middle, if any are.
+    fn fim(&self, tokenizer: &Tokenizer) -> Result<Option<Fim>, JobError> {
+        let Some(rate) = self.fim_rate.filter(|&rate| rate > 0.0) else { return Ok(None) };
+        let tokens = match &self.fim_tokens {
+            Some(tokens) => tokens.clone(),
+            None => fim_tokens(tokenizer)?,
+        };
+        let (spm_rate, seed) = (self.fim_spm_rate, self.fim_seed);
+        Ok(Some(Fim { rate, spm_rate, seed, tokens }))
     }
 }
 
@@ -180,7 +211,12 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     tokenizer::tell_notes(ui, &tokenizer);
     tell_eos(ui, args, &tokenizer);
     let name = args.name.clone().unwrap_or_else(|| PlainName::near(called));
-    let config = args.config(name);
+    let config = args.config(name, &tokenizer).map_err(|wrong| job_failure(&wrong))?;
+    let fim = FimPlan::of(&config, &tokenizer).map_err(|wrong| job_failure(&wrong))?;
+    if let Some(fim) = &config.fim {
+        let FimTokens { prefix, middle, suffix } = &fim.tokens;
+        ui.note(&format!("documents are parted with `{prefix}`, `{suffix}` and `{middle}`"));
+    }
     let threads = threads_of(args.num_proc);
     let take = config.split_files;
     let input = Inputs::take(ui, &args.input)?;
@@ -196,7 +232,8 @@ pub(crate) fn tokenize(ui: &Ui, args: &TokenizeArgs) -> Result<(), Failure> {
     let inputs = match config.limit_docs {
         None => resolve_splits(&input.named, take, &bars),
         Some(limit) => {
-            let count = |file: &SourceFile, most| count_documents(&config, &tokenizer, file, most);
+            let with = (&tokenizer, fim.as_ref());
+            let count = |file: &SourceFile, most| count_documents(&config, with, file, most);
             resolve_until(&input.named, take, limit, &count, &bars)
         }
     };
@@ -299,6 +336,8 @@ fn job_failure(wrong: &JobError) -> Failure {
         JobError::Width { .. }
         | JobError::NoSpecial { .. }
         | JobError::UnknownToken { .. }
+        | JobError::NoFimTokens { .. }
+        | JobError::FimToken { .. }
         | JobError::InputInside { .. } => Kind::Usage,
         _ => Kind::Failed,
     };

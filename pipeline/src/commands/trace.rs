@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord, narrow};
-use ratdata_tokenize::corpus::{Tokenize, is_document};
+use ratdata_schemas::{BinSet, Manifest, PairsRecord, Row, RowSet, SplitRecord, TokenId, narrow};
+use ratdata_tokenize::corpus::{FimPiece, FimPlan, Tokenize, is_document};
 use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{RowText, Source, SourceFile, Table, Undecodable, text_at};
 use ratdata_tokenize::tokenizer::Tokenizer;
@@ -322,6 +322,8 @@ fn read_source(
 ) -> Result<(), Failure> {
     let failed = |wrong: &dyn std::error::Error| Failure::new(Kind::Failed, wrong);
     let source = Source::open(file, &config.text_column).map_err(|wrong| failed(&wrong))?;
+    let fim = tokenizer.map(|tokenizer| FimPlan::of(config, tokenizer)).transpose();
+    let fim = fim.map_err(|wrong| failed(&wrong))?.flatten();
     let mut kept = 0;
     let mut found: Option<(u64, Option<String>, String)> = None;
     for part in 0..source.num_parts() {
@@ -329,7 +331,8 @@ fn read_source(
             for (row, cell) in (rows.first..).zip(&rows.cells) {
                 let undecodable = Undecodable::from(config.on_bad_row);
                 let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
-                if tokenizer.is_some_and(|tokenizer| !is_document(config, tokenizer, &text)) {
+                let checked = tokenizer.map(|tokenizer| (tokenizer, fim.as_ref()));
+                if checked.is_some_and(|with| !is_document(config, with, &text)) {
                     continue;
                 }
                 if kept == document {
@@ -361,17 +364,26 @@ fn read_source(
     (traced.row, traced.member) = (Some(row), member);
     traced.url = url_of(file, row);
     if let Some(tokenizer) = tokenizer {
-        let specials = config.special_in_text;
-        let ids = tokenizer.oracle().encode(&text, specials).map_err(|wrong| failed(&wrong))?;
+        let pieces = match &fim {
+            Some(fim) => fim.encode_slowly((fim.key(&file.name), row), &text),
+            None => tokenizer
+                .oracle()
+                .encode(&text, config.special_in_text)
+                .map(|ids| vec![(FimPiece::Text(0..text.len(), false), ids)]),
+        };
+        let pieces = pieces.map_err(|wrong| failed(&wrong))?;
         let skipped = usize::from(config.bos.is_on());
         let place = usize::try_from(traced.position).ok().and_then(|p| p.checked_sub(skipped));
-        if let Some(id) = place.and_then(|place| ids.get(place)).filter(|id| **id != traced.id) {
+        let found = place.and_then(|place| piece_at(&pieces, place));
+        let Some((piece, ids, place)) = found else { return Ok(()) };
+        if let Some(id) = ids.get(place).filter(|id| **id != traced.id) {
             return Err(another(format!("row {row} gives id {id} here, found {}", traced.id)));
         }
-        let spans = tokenizer.align(&text, &ids);
-        if let (Some(place), Some(spans)) = (place, spans)
-            && let Some(span) = spans.get(place)
-        {
+        // A token between the parts of a document stands for no text.
+        let FimPiece::Text(part, _) = piece else { return Ok(()) };
+        let spans = tokenizer.align(&text[part.clone()], ids);
+        if let Some(span) = spans.as_ref().and_then(|spans| spans.get(place)) {
+            let span = part.start + span.start..part.start + span.end;
             traced.span = Some((span.start, span.end));
             let from = text.floor_char_boundary(span.start.saturating_sub(60));
             let to = text.ceil_char_boundary((span.end + 60).min(text.len()));
@@ -382,6 +394,20 @@ fn read_source(
         }
     }
     Ok(())
+}
+
+/// Returns the piece that has a token of a document, its ids, and the token's place among them.
+fn piece_at<'a>(
+    pieces: &'a [(FimPiece, Vec<TokenId>)],
+    mut place: usize,
+) -> Option<(&'a FimPiece, &'a [TokenId], usize)> {
+    for (piece, ids) in pieces {
+        if place < ids.len() {
+            return Some((piece, ids, place));
+        }
+        place -= ids.len();
+    }
+    None
 }
 
 /// Returns what the row's `url` column holds, where it has one.

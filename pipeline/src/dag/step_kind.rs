@@ -325,7 +325,7 @@ const SCORE: Facts = Facts {
 
 const SFT: Facts = Facts {
     name: "sft",
-    version: 4,
+    version: 5,
     resumes: true,
     sharing: Sharing::TaskRows,
     keys: &[
@@ -371,6 +371,10 @@ const TOKENIZE: Facts = Facts {
         Key::option("dtype", Role::Setting),
         Key::option("limit_docs", Role::Limit),
         Key::option("on_bad_row", Role::Setting),
+        Key::option("fim_rate", Role::Setting),
+        Key::option("fim_spm_rate", Role::Setting),
+        Key::option("fim_seed", Role::Setting),
+        Key::option("fim_tokens", Role::Setting),
     ],
 };
 

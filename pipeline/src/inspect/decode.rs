@@ -9,7 +9,7 @@ use crate::plain::plain;
 use crate::ui::Painted;
 
 /// How many tokens of a document are shown.
-const SHOWN: usize = 160;
+pub(super) const SHOWN: usize = 160;
 
 /// Some tokens as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +46,7 @@ impl Painted for Shown {
 }
 
 impl Shown {
-    fn of(
+    pub(super) fn of(
         place: String,
         tokenizer: &Tokenizer,
         ids: &[TokenId],

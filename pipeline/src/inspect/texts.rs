@@ -4,6 +4,7 @@ use ratdata_tokenize::tokenizer::Tokenizer;
 
 use super::decode::{Shown, show_documents, show_rows};
 use super::find::{find_in_bins, find_in_rows};
+use super::preference::{preference_splits, show_pairs};
 use super::subject::{SplitTokens, Subject};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -30,10 +31,16 @@ pub(crate) fn texts(
 ) -> Result<Vec<Shown>, Failure> {
     let Asked { count, seed, find } = asked;
     let mut shown = Vec::new();
+    let pairs = subject.manifest().map(preference_splits).unwrap_or_default();
+    for names in &pairs {
+        shown.extend(show_pairs(subject, names, tokenizer, (count, seed))?);
+    }
     for name in subject.parts() {
         match subject.open(&name)? {
             SplitTokens::Bins(set) => {
-                shown.extend(show_documents(&set, &name, tokenizer, count, seed));
+                if !pairs.as_flattened().contains(&name) {
+                    shown.extend(show_documents(&set, &name, tokenizer, count, seed));
+                }
                 if let Some(wanted) = find {
                     shown.extend(find_in_bins(&set, &name, tokenizer, wanted)?);
                 }

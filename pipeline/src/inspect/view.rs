@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::documents::{Contents, DocumentCounts, Marks};
 use super::lengths::Lengths;
+use super::preference::preference_splits;
 use super::rows::{RowsScan, RowsView, scan_rows, share};
 use super::scan::{Scan, scan};
 use super::subject::{SplitTokens, Subject};
@@ -179,7 +180,7 @@ pub(crate) fn inspect(
         inspection.splits.push(view);
         seen.push((name, contents));
     }
-    inspection.warn_of_leaks(&seen);
+    inspection.warn_of_leaks(&seen, &manifest.map(preference_splits).unwrap_or_default());
     let ratio = manifest.and_then(|manifest| {
         bytes_per_token(subject.path(), manifest, inspection.splits.iter().map(|s| s.tokens).sum())
     });

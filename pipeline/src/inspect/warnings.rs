@@ -18,10 +18,14 @@ impl Inspection {
         self.warnings.extend(warnings.map(|text| format!("{}: {text}", view.name)));
     }
 
-    /// Adds the warnings about documents that are in two splits.
-    pub(super) fn warn_of_leaks(&mut self, seen: &[(String, Contents)]) {
+    /// Adds the warnings about documents that are in two splits, unless these are the two sides of
+    /// preference pairs.
+    pub(super) fn warn_of_leaks(&mut self, seen: &[(String, Contents)], pairs: &[[String; 2]]) {
         for (at, (left, first)) in seen.iter().enumerate() {
             for (right, second) in &seen[at + 1..] {
+                if pairs.iter().any(|pair| pair.contains(left) && pair.contains(right)) {
+                    continue;
+                }
                 let shared = first.documents.shared_with(&second.documents);
                 let sampled = first.documents.is_sampled() || second.documents.is_sampled();
                 if shared > 0 {

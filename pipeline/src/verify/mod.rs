@@ -9,6 +9,7 @@ mod counts;
 mod files;
 mod finding;
 mod portions;
+mod preference;
 mod retokenize;
 mod seen;
 mod values;
@@ -24,6 +25,7 @@ use counts::check_counts;
 use files::{check_files, check_structure};
 pub(crate) use finding::{Cause, Ended, Finding, Offence};
 pub(crate) use portions::{Portion, Portions};
+use preference::check_preference;
 pub(crate) use retokenize::{Compared, Retokenize, retokenize};
 pub(crate) use seen::state_of;
 use values::check_values;
@@ -95,5 +97,8 @@ fn prove_one(
     proof.ids += check_values(root, manifest, share).map_err(of(3))?;
     proof.files += files;
     proof.bytes += bytes;
-    base_of(root, manifest, share).map_err(of(4))
+    if share.has(0) {
+        check_preference(root, manifest).map_err(of(4))?;
+    }
+    base_of(root, manifest, share).map_err(of(5))
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::{BinSet, Known, Manifest, PlainName, SourceRecord, TokenId, narrow};
 use ratdata_tokenize::Share;
-use ratdata_tokenize::corpus::{Tokenize, is_document};
+use ratdata_tokenize::corpus::{FimKey, FimPlan, Tokenize, is_document};
 use ratdata_tokenize::provenance::SplitProvenance;
 use ratdata_tokenize::source::{
     Recorded, RowText, Source, SourceError, SourceFile, Undecodable, changed, sampled,
 };
-use ratdata_tokenize::tokenizer::Tokenizer;
+use ratdata_tokenize::tokenizer::{EncodeError, Tokenizer};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +172,9 @@ fn compare_source(
         }
     }
     let source = Source::open(file, &config.text_column).map_err(|wrong| failed(&wrong))?;
+    let fim = FimPlan::of(config, check.tokenizer).map_err(|wrong| failed(&wrong))?;
+    let fim = fim.as_ref().map(|plan| (plan, plan.key(&file.name)));
+    let plan = fim.map(|(plan, _)| plan);
     let mut kept = 0_usize;
     let mut all = Compared::default();
     let mut wrong: Option<Ended> = None;
@@ -184,7 +187,7 @@ fn compare_source(
                     // A row without text was left out, so it is not a document.
                     let undecodable = Undecodable::from(config.on_bad_row);
                     let Ok(RowText { text, .. }) = source.text(cell, undecodable) else { continue };
-                    if !is_document(config, check.tokenizer, &text) {
+                    if !is_document(config, (check.tokenizer, plan), &text) {
                         continue;
                     }
                     if let Some(place) = wanted.get(kept).copied().flatten() {
@@ -194,7 +197,11 @@ fn compare_source(
                 }
                 let judged: Vec<Judged> = drawn
                     .par_iter()
-                    .map(|(_, place, text)| compare(check, config, set, *place, text))
+                    .map(|(row, place, text)| {
+                        let encoding =
+                            Encoding { tokenizer: check.tokenizer, config, fim, row: *row };
+                        compare(check, &encoding, set, *place, text)
+                    })
                     .collect();
                 for ((row, place, _), judged) in drawn.iter().zip(judged) {
                     let here = format!("row {row}, document {place} of `{}`", part.split);
@@ -237,27 +244,52 @@ enum Judged {
     Differs(String),
 }
 
+/// How the text of one row is encoded.
+struct Encoding<'a> {
+    tokenizer: &'a Tokenizer,
+    config: &'a Tokenize,
+    /// How documents are parted to fill in the middle, if they are.
+    fim: Option<(&'a FimPlan, FimKey)>,
+    row: u64,
+}
+
+impl Encoding<'_> {
+    fn by_oracle(&self, text: &str) -> Result<Vec<TokenId>, EncodeError> {
+        let Some((plan, key)) = self.fim else {
+            return self.tokenizer.oracle().encode(text, self.config.special_in_text);
+        };
+        let pieces = plan.encode_slowly((key, self.row), text)?;
+        Ok(pieces.into_iter().flat_map(|(_, ids)| ids).collect())
+    }
+
+    fn by_engine(&self, text: &str) -> Result<Vec<TokenId>, EncodeError> {
+        let mut encoder = self.tokenizer.encoder(self.config.special_in_text);
+        let mut ids = Vec::new();
+        match self.fim {
+            Some((plan, key)) => plan.encode((key, self.row), text, &mut encoder, &mut ids)?,
+            None => encoder.encode_into(text, &mut ids)?,
+        }
+        Ok(ids)
+    }
+}
+
 /// Compares a document with the oracle's ids of its text.
 fn compare(
     check: &Retokenize<'_>,
-    config: &Tokenize,
+    encoding: &Encoding<'_>,
     set: &BinSet,
     document: u64,
     text: &str,
 ) -> Judged {
-    let specials = config.special_in_text;
     let record = &check.manifest.tokenizer;
-    let (ids, refusal) = match check.tokenizer.oracle().encode(text, specials) {
+    let config = encoding.config;
+    let (ids, refusal) = match encoding.by_oracle(text) {
         Ok(ids) => (ids, None),
-        Err(refusal) => {
-            // What the engine encodes may be too much for the oracle, such as `(a+)+$` for a long text.
-            let mut ids = Vec::new();
-            let encoded = check.tokenizer.encoder(specials).encode_into(text, &mut ids);
-            match encoded {
-                Ok(()) => (ids, Some(refusal)),
-                Err(also) => return Judged::Differs(format!("has no ids: {also}")),
-            }
-        }
+        // What the engine encodes may be too much for the oracle, such as `(a+)+$` for a long text.
+        Err(refusal) => match encoding.by_engine(text) {
+            Ok(ids) => (ids, Some(refusal)),
+            Err(also) => return Judged::Differs(format!("has no ids: {also}")),
+        },
     };
     let mut expected: Vec<TokenId> = Vec::new();
     expected.extend(record.bos.filter(|_| config.bos.is_on()));

@@ -68,6 +68,7 @@ impl From<OldSft> for Sft {
             name,
             // Where the inputs are in another form, they differ from those of any job.
             inputs: Vec::<MadeFrom>::deserialize(inputs).unwrap_or_default(),
+            preference: None,
         };
         Self {
             task: old.task,

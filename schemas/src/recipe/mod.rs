@@ -1,8 +1,9 @@
 //! Recipes: which step made an artifact, with all settings that decide its bytes.
 //!
 //! ```text
-//! Recipe -> Tokenize   tokenize.rs
-//!        -> Sft        sft.rs        with its Task (task.rs), whose prompts are Templates (template.rs)
+//! Recipe -> Tokenize   tokenize.rs   with Fim (fim.rs), if documents are parted
+//!        -> Sft        sft.rs        with its Task (task.rs): prompts (template.rs), conversations (chat.rs) or
+//!                                    preference pairs (preference.rs)
 //!        -> Pack       pack.rs
 //!        -> Merge      here          with the recipes of its inputs
 //!        -> Mix        here          with the recipes of its sources, and Amounts (amount.rs)
@@ -13,11 +14,14 @@
 //! A manifest stores its recipe under `recipe`, tagged by `kind`. A path in a recipe is never absolute.
 
 mod amount;
+mod chat;
 mod date;
+mod fim;
 mod format_1;
 mod import;
 mod loss;
 mod pack;
+mod preference;
 mod sft;
 mod task;
 mod template;
@@ -33,13 +37,16 @@ use crate::checksum::Checksum;
 use crate::plain_name::PlainName;
 
 pub use amount::{Amount, AmountError, MOST_EPOCHS, Take, count};
+pub use chat::Chat;
 pub use date::Date;
+pub use fim::{Fim, FimTokens, FimTokensError};
 pub(crate) use format_1::recipe_of_format_1;
 pub use import::{Import, ImportLayout};
 pub use loss::{LossOn, LossOnError, LossWithout};
 pub use pack::{Algorithm, Long, Pack, PackConfig};
+pub use preference::{Preference, PreferenceCounts, Side};
 pub use sft::{Form, MadeFrom, MadeSplit, Sft};
-pub use task::{Chat, Sample, Split, TASKS, Task, TaskError, Truncate, artifact_split};
+pub use task::{Sample, Split, TASKS, Task, TaskError, Truncate, artifact_split};
 pub use template::{Template, TemplateError, TemplatePart};
 pub use tokenize::{DtypeChoice, Edge, OnBadRow, Order, SpecialInText, SplitFiles, Tokenize};
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::preference::PreferenceCounts;
 use super::task::{Task, Truncate};
 use crate::checksum::Checksum;
 
@@ -45,6 +46,9 @@ pub struct MadeSplit {
     pub name: String,
     /// Its files.
     pub inputs: Vec<MadeFrom>,
+    /// What became of its preference pairs, if the task has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<PreferenceCounts>,
 }
 
 /// A file that a split was made from.

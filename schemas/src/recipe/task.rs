@@ -10,20 +10,23 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::chat::Chat;
 use super::date::Date;
 use super::loss::{LossOn, LossWithout};
+use super::preference::{Preference, Side};
 use super::template::Template;
 use crate::layered::{LayerError, Layered, nearest};
 use crate::plain_name::PlainName;
 use crate::toml_place::TomlPlace;
 
 /// The tasks that are compiled in, by name.
-pub const TASKS: [(&str, &str); 5] = [
+pub const TASKS: [(&str, &str); 6] = [
     ("narrativeqa_summary", include_str!("../../../configs/sft/narrativeqa_summary.toml")),
     ("narrativeqa_text", include_str!("../../../configs/sft/narrativeqa_text.toml")),
     ("narrativeqa_full", include_str!("../../../configs/sft/narrativeqa_full.toml")),
     ("qmsum", include_str!("../../../configs/sft/qmsum.toml")),
     ("wikisum", include_str!("../../../configs/sft/wikisum.toml")),
+    ("preference", include_str!("../../../configs/sft/preference.toml")),
 ];
 
 /// A task: everything that decides its rows but the tokenizer and the row's length.
@@ -36,6 +39,9 @@ pub struct Task {
     /// Conversations instead of prompts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<Chat>,
+    /// Preference pairs; `chat` then says how their conversations are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<Preference>,
     /// How many tokens a model may answer with; room for them is left in test rows.
     #[serde(default = "default_new_tokens")]
     pub max_new_tokens: u32,
@@ -48,34 +54,6 @@ pub struct Task {
 
 fn default_new_tokens() -> u32 {
     256
-}
-
-/// A column of conversations and the template that writes them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Chat {
-    /// The column with a list of `{role, content}`.
-    #[serde(default = "default_messages")]
-    pub messages: String,
-    /// The column with the tools that the template may show.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tools: Option<String>,
-    /// The Jinja template; without one, that of the tokenizer's `tokenizer_config.json`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
-    /// What the template is told by `strftime_now`; no clock is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub date: Option<Date>,
-    /// Whose turns are trained on; without it, all turns of the assistant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_on: Option<LossOn>,
-    /// The parts of these turns that are not trained on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub loss_without: Vec<LossWithout>,
-}
-
-fn default_messages() -> String {
-    "messages".into()
 }
 
 /// What becomes of an example that is longer than its row.
@@ -224,10 +202,21 @@ impl Task {
             (Some(_), Some(_)) => {
                 return Err(written.wrong(&["chat"], "has both `prompt` and `chat`".into()));
             }
-            (None, None) if task.splits.values().any(|split| split.prompt.is_none()) => {
+            (None, None)
+                if task.preference.is_none()
+                    && task.splits.values().any(|split| split.prompt.is_none()) =>
+            {
                 return Err(written.wrong(&[], "has neither `prompt` nor `chat`".into()));
             }
             _ => {}
+        }
+        if let Some(preference) = &task.preference {
+            let has_template =
+                task.prompt.is_some() || task.splits.values().any(|split| split.prompt.is_some());
+            if has_template && preference.prompt.is_some() {
+                let reason = "has both `prompt` and `preference.prompt`";
+                return Err(written.wrong(&["preference", "prompt"], reason.into()));
+            }
         }
         if task.splits.contains_key("val") && task.splits.contains_key("validation") {
             return Err(written.wrong(
@@ -238,6 +227,14 @@ impl Task {
         for (name, split) in &task.splits {
             let wrong = |reason: String| Err(written.wrong(&["splits", name.as_str()], reason));
             let answered = [!split.answers.is_empty(), split.references.is_some()];
+            if task.preference.is_some() {
+                if answered == [false, false] {
+                    continue;
+                }
+                return wrong(format!(
+                    "splits.{name}: the answers of preference pairs are `preference.chosen` and `preference.rejected`; remove `answers` and `references`"
+                ));
+            }
             match (&task.chat, answered) {
                 (Some(_), [false, false]) | (None, [true, false] | [false, true]) => {}
                 (Some(_), _) => {
@@ -253,6 +250,16 @@ impl Task {
             }
         }
         Ok(task)
+    }
+
+    /// Returns the names of a split's parts in an artifact: its own, or one for each side of its
+    /// preference pairs.
+    pub fn artifact_splits(&self, split: &str) -> Vec<String> {
+        let name = artifact_split(split);
+        match self.preference {
+            Some(_) => Side::ALL.map(|side| side.split(name)).to_vec(),
+            None => vec![name.to_owned()],
+        }
     }
 
     /// Returns the part named `split`.
@@ -288,7 +295,8 @@ impl Split {
 }
 
 /// The keys of a task file, table by table.
-const OF_TASK: [&str; 5] = ["chat", "max_new_tokens", "prompt", "splits", "truncate"];
+const OF_TASK: [&str; 6] = ["chat", "max_new_tokens", "preference", "prompt", "splits", "truncate"];
+const OF_PREFERENCE: [&str; 3] = ["chosen", "prompt", "rejected"];
 const OF_CHAT: [&str; 6] = ["date", "loss_on", "loss_without", "messages", "template", "tools"];
 const OF_SPLIT: [&str; 8] =
     ["answers", "local", "prompt", "prompt_limit", "references", "sample", "shuffle", "source"];
@@ -313,6 +321,16 @@ impl Written<'_> {
             self.value::<Date>(chat, &["chat", "date"])?;
             self.value::<LossOn>(chat, &["chat", "loss_on"])?;
             self.value::<Vec<LossWithout>>(chat, &["chat", "loss_without"])?;
+        }
+        if let Some(preference) = self.table(table, &["preference"])? {
+            self.known(&["preference"], preference, &OF_PREFERENCE)?;
+            for key in OF_PREFERENCE {
+                self.value::<String>(preference, &["preference", key])?;
+            }
+            if table.get("chat").is_some_and(|chat| chat.get("messages").is_some()) {
+                let reason = "`chat.messages` is not read: the conversations of preference pairs are in `preference.prompt`, `preference.chosen` and `preference.rejected`";
+                return Err(self.wrong(&["chat", "messages"], reason.into()));
+            }
         }
         let Some(splits) = self.table(table, &["splits"])? else {
             return Err(self.wrong(&[], "has no `splits`, expected `[splits.train]`".into()));
@@ -411,6 +429,9 @@ mod tests {
     fn the_tasks_of_the_reference_are_whole() {
         for (name, _) in TASKS {
             let task = Task::named(name).unwrap();
+            if task.preference.is_some() {
+                continue;
+            }
 
             assert_eq!(task.splits.len(), 3, "{name}");
             assert!(task.splits["test"].limit(4096, task.max_new_tokens) < 4096, "{name}");

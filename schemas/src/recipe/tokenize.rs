@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::fim::Fim;
 use crate::plain_name::PlainName;
 use crate::records::TokenizerRecord;
 use crate::token::Dtype;
@@ -38,6 +39,9 @@ pub struct Tokenize {
     /// Which files of folders are the input, where those are not the training data.
     #[serde(default, skip_serializing_if = "SplitFiles::is_default")]
     pub split_files: SplitFiles,
+    /// How documents are parted to fill in the middle, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fim: Option<Fim>,
 }
 
 impl Default for Tokenize {
@@ -57,6 +61,7 @@ impl Default for Tokenize {
             limit_docs: None,
             on_bad_row: OnBadRow::Fail,
             split_files: SplitFiles::Train,
+            fim: None,
         }
     }
 }

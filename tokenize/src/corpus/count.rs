@@ -1,6 +1,7 @@
 //! Tells which rows are documents, and counts those of a file, so that no more files are fetched
 //! than a limit needs.
 
+use super::fim::FimPlan;
 use crate::source::{Cell, Source, SourceError, SourceFile};
 use crate::tokenizer::Tokenizer;
 use ratdata_schemas::recipe::{OnBadRow, Tokenize};
@@ -12,7 +13,7 @@ use ratdata_schemas::recipe::{OnBadRow, Tokenize};
 /// The file cannot be read or is damaged.
 pub fn count_documents(
     config: &Tokenize,
-    tokenizer: &Tokenizer,
+    (tokenizer, fim): (&Tokenizer, Option<&FimPlan>),
     file: &SourceFile,
     most: u64,
 ) -> Result<u64, SourceError> {
@@ -24,7 +25,7 @@ pub fn count_documents(
         return Ok(rows.min(most));
     }
     let taken = |cell: &Cell| match source.text(cell, config.on_bad_row.into()) {
-        Ok(read) => is_document(config, tokenizer, &read.text),
+        Ok(read) => is_document(config, (tokenizer, fim), &read.text),
         // The job will fail at it, wherever it is counted.
         Err(bad) => !skips && !bad.is_empty(),
     };
@@ -44,8 +45,15 @@ pub fn count_documents(
 }
 
 /// Returns whether a job makes a document of a row's text: not where it leaves bad rows out and the
-/// text is refused, as for a special token in it.
-pub fn is_document(config: &Tokenize, tokenizer: &Tokenizer, text: &str) -> bool {
-    config.on_bad_row != OnBadRow::Skip
-        || !tokenizer.check(text, config.special_in_text).is_err_and(|wrong| wrong.is_of_row())
+/// text is refused, as for a special token in it; `fim` is how the job parts documents, if it does.
+pub fn is_document(
+    config: &Tokenize,
+    (tokenizer, fim): (&Tokenizer, Option<&FimPlan>),
+    text: &str,
+) -> bool {
+    let checked = || match fim {
+        Some(fim) => fim.check(text),
+        None => tokenizer.check(text, config.special_in_text),
+    };
+    config.on_bad_row != OnBadRow::Skip || !checked().is_err_and(|wrong| wrong.is_of_row())
 }

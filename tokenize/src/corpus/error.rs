@@ -72,6 +72,20 @@ pub enum JobError {
         /// Its special tokens, the first of them.
         specials: Vec<String>,
     },
+    /// The vocabulary has the tokens of fill in the middle of no family that is known.
+    #[error("the vocabulary has no tokens of fill in the middle that are known, such as `<fim_prefix>`{}", among(.specials))]
+    NoFimTokens {
+        /// Its special tokens, the first of them.
+        specials: Vec<String>,
+    },
+    /// A token of fill in the middle is none.
+    #[error("fill in the middle: {} `{token}`", if *.is_piece { "the vocabulary has as a piece of text, and not as a token of its own," } else { "the vocabulary has no token" })]
+    FimToken {
+        /// The token.
+        token: String,
+        /// Whether it is a piece, which text may be encoded to.
+        is_piece: bool,
+    },
     /// The folder holds something else.
     #[error(transparent)]
     OtherJob(#[from] OtherJob),
@@ -149,6 +163,12 @@ impl JobError {
             }
             Self::UnknownToken { .. } => Some(
                 "write the token as the vocabulary does; quote it, so that the shell leaves it alone",
+            ),
+            Self::NoFimTokens { .. } => Some(
+                "name them with `--fim-tokens PREFIX,MIDDLE,SUFFIX`, or choose another tokenizer",
+            ),
+            Self::FimToken { .. } => Some(
+                "name added tokens of the vocabulary with `--fim-tokens PREFIX,MIDDLE,SUFFIX`, as it writes them",
             ),
             Self::OtherJob(wrong) => Some(wrong.hint()),
             Self::InputInside { .. } => {

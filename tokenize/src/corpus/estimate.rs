@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::error::JobError;
+use super::fim::FimPlan;
 use crate::source::{
     Cell, Compression, LinesSource, ParquetSource, Rows, SampleFile, Source, SourceError,
     SourceFile, Stopped,
@@ -73,6 +74,7 @@ pub fn estimate(
     let mut sampler = Sampler {
         config,
         encoder: tokenizer.encoder(config.special_in_text),
+        fim: FimPlan::of(config, tokenizer)?,
         framed: u64::from(config.bos.is_on()) + u64::from(config.eos.is_on()),
         interrupted,
         encode_budget: SAMPLE_BYTES / count,
@@ -171,6 +173,7 @@ type RowReader<'a> =
 struct Sampler<'a> {
     config: &'a Tokenize,
     encoder: Encoder,
+    fim: Option<FimPlan>,
     framed: u64,
     interrupted: &'a AtomicBool,
     encode_budget: u64,
@@ -371,7 +374,11 @@ impl Sampler<'_> {
             }
         };
         let mut ids: Vec<u32> = Vec::new();
-        match self.encoder.encode_into(&text, &mut ids) {
+        let encoded = match &self.fim {
+            Some(fim) => fim.encode((fim.key(&file.name), row), &text, &mut self.encoder, &mut ids),
+            None => self.encoder.encode_into(&text, &mut ids),
+        };
+        match encoded {
             Ok(()) => Ok(Some(ids.len() as u64)),
             Err(wrong) if skips && wrong.is_of_row() => Ok(None),
             Err(wrong) => Err(JobError::Encode {

@@ -16,6 +16,7 @@ use super::context::JobContext;
 use super::delivery::Delivery;
 use super::document_edge::edge;
 use super::error::JobError;
+use super::fim::{FimFiles, FimPlan};
 use super::inputs::Inputs;
 use super::merge::{absorbed_shards, merge_split};
 use super::opened::OpenedFiles;
@@ -137,6 +138,7 @@ impl Job {
             .ok_or(JobError::Width { vocab_size: record.vocab_size })?;
         record.eos = edge(&config.eos, record.eos, &tokenizer, ("EOS", "eos"))?;
         record.bos = edge(&config.bos, record.bos, &tokenizer, ("BOS", "bos"))?;
+        FimPlan::of(&config, &tokenizer)?;
         let delivery = Delivery::to(out)?;
         let folder = delivery.as_ref().map_or(out, Delivery::folder).to_owned();
         let workspace = Workspace::lock(&folder)?;
@@ -304,6 +306,7 @@ impl Job {
             bos: self.record.bos.filter(|_| self.context.config.bos.is_on()),
             eos: self.record.eos.filter(|_| self.context.config.eos.is_on()),
             on_bad_row: self.context.config.on_bad_row,
+            fim: FimFiles::of(&self.context.config, &self.tokenizer, self.files())?,
         };
         let encoder = self.tokenizer.encoder(self.context.config.special_in_text);
         let encoders = vec![encoder; threads.max(1)];

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! files -> parts -> rows -> ids            pool.rs      many threads, in any order
+//!                     (pieces -> ids)      fim.rs       of documents that are parted to fill in the middle
 //!                            -> staging    writer.rs    one file's documents, in file order
 //!                            -> split      split.rs     the reference's permutation
 //!                            -> shards     finish.rs    one train and one val shard a file
@@ -16,6 +17,8 @@ mod delivery;
 mod document_edge;
 mod error;
 mod estimate;
+mod fim;
+mod fim_tokens;
 mod finish;
 mod inputs;
 mod job;
@@ -31,6 +34,8 @@ mod writer;
 pub use count::{count_documents, is_document};
 pub use error::JobError;
 pub use estimate::{Estimate, estimate};
+pub use fim::{FimKey, FimPiece, FimPlan};
+pub use fim_tokens::fim_tokens;
 pub use inputs::Inputs;
 pub use job::{Job, Outcome};
 pub use progress::{Progress, RowCounter};

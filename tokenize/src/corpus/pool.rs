@@ -18,6 +18,7 @@ use ratdata_schemas::narrow;
 
 use super::block::EncodedBatch;
 use super::error::JobError;
+use super::fim::FimFiles;
 use super::progress::Progress;
 use crate::source::{Cell, RowText, Rows, Source, SourceError};
 use crate::tokenizer::{Encoder, IdWidth};
@@ -63,11 +64,13 @@ pub(crate) struct FilePart {
 }
 
 /// What is put around each document.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) bos: Option<TokenId>,
     pub(crate) eos: Option<TokenId>,
     pub(crate) on_bad_row: OnBadRow,
+    /// How documents are parted to fill in the middle, if they are.
+    pub(super) fim: Option<FimFiles>,
 }
 
 struct Shared<'a, I> {
@@ -353,7 +356,7 @@ fn encode<W: IdWidth, I>(
     encoder: &mut Encoder,
     batch: &RowBatch,
 ) -> Result<EncodedBatch<W>, JobError> {
-    let frame = shared.frame;
+    let frame = &shared.frame;
     let bytes: usize = batch.rows.cells.iter().map(Cell::bytes).sum();
     let mut block = EncodedBatch {
         // An id of most texts stands for three bytes or more; a vector that grows is copied.
@@ -382,7 +385,11 @@ fn encode<W: IdWidth, I>(
         };
         let before = block.ids.len();
         block.ids.extend(frame.bos.map(W::of));
-        match encoder.encode_into(&text, &mut block.ids) {
+        let encoded = match &frame.fim {
+            Some(fim) => fim.encode((batch.file, row), &text, encoder, &mut block.ids),
+            None => encoder.encode_into(&text, &mut block.ids),
+        };
+        match encoded {
             Ok(()) => {}
             Err(wrong) if frame.on_bad_row == OnBadRow::Skip && wrong.is_of_row() => {
                 block.ids.truncate(before);
@@ -506,7 +513,7 @@ mod tests {
         run::<u16>(
             vec![encoder()],
             std::iter::once(Ok(part)),
-            Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail },
+            Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail, fim: None },
             &progress,
             &AtomicBool::new(false),
             |_| {
@@ -525,7 +532,7 @@ mod tests {
     #[test]
     fn a_worker_that_panics_is_an_error_of_the_job() {
         let encoder = encoder();
-        let frame = Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail };
+        let frame = Frame { bos: None, eos: None, on_bad_row: OnBadRow::Fail, fim: None };
         let parts = std::iter::from_fn(|| -> Option<Result<FilePart, JobError>> {
             unreachable!("what a defect does to a worker")
         });

@@ -109,7 +109,7 @@ impl Engine {
     }
 
     /// Returns whether a `▁` is put before this piece of text.
-    fn is_prefixed(&self, piece: &str, at_start: bool) -> bool {
+    pub(crate) fn is_prefixed(&self, piece: &str, at_start: bool) -> bool {
         let spaced = piece.starts_with([' ', '▁']);
         !piece.is_empty()
             && match self.prefix {

@@ -296,7 +296,7 @@ impl SplitProvenance {
             RunOrder::Examples(examples) => {
                 let found = examples.locate(within)?;
                 let source = sources + found.source;
-                Some(Provenance { source, document: found.row, answer: Some(found.answer) })
+                Some(Provenance { source, document: found.row, answer: found.answer })
             }
             RunOrder::Mixed(mixed) => {
                 let (files, part, row) = mixed.find(within)?;

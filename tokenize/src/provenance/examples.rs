@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ratdata_schemas::SourceRecord;
-use ratdata_schemas::recipe::{Sft, Truncate, artifact_split};
+use ratdata_schemas::recipe::{Sft, Truncate};
 
 use crate::order::{permutation, sample};
 
@@ -14,8 +14,8 @@ pub(super) struct ExampleProvenance {
     pub(super) source: usize,
     /// Its row among those of that file that were not left out.
     pub(super) row: u32,
-    /// Which of the task's answer columns it was made with.
-    pub(super) answer: usize,
+    /// Which of the task's answer columns it was made with; none of a preference pair, whose split says it.
+    pub(super) answer: Option<usize>,
 }
 
 /// The examples of one split, by where they came from.
@@ -27,6 +27,7 @@ pub(super) struct Examples {
     firsts: Vec<(u64, usize)>,
     rows: u64,
     answers: u64,
+    is_preference: bool,
 }
 
 /// The most examples whose order is drawn again: a gigabyte of it, whatever a manifest says.
@@ -51,12 +52,12 @@ impl Examples {
         for made in &sft.splits {
             let range = before..before + made.inputs.len();
             before = range.end;
-            if artifact_split(&made.name) == split {
-                own = Some((&made.name, range));
+            if sft.task.artifact_splits(&made.name).iter().any(|name| name == split) {
+                own = Some((made, range));
             }
         }
-        let (name, range) = own.ok_or_else(|| format!("its configuration has no `{split}`"))?;
-        let task = sft.task.split(name).map_err(|wrong| wrong.to_string())?;
+        let (made, range) = own.ok_or_else(|| format!("its configuration has no `{split}`"))?;
+        let task = sft.task.split(&made.name).map_err(|wrong| wrong.to_string())?;
         let mut firsts = Vec::new();
         let mut rows = 0_u64;
         for place in range {
@@ -67,9 +68,12 @@ impl Examples {
         let answers = task.answers.len().max(1) as u64;
         let all = rows.saturating_mul(answers);
         let dropped = || "examples were left out for their length, and which ones is not recorded";
-        if (task.sample.is_none() && all != found)
-            || (task.sample.is_some() && sft.truncate == Truncate::Drop)
-        {
+        // Of preference pairs it is counted; of other examples, only a draw hides how many there were.
+        let may_be_dropped = match made.preference {
+            Some(counts) => counts.left_out() > 0,
+            None => sft.truncate == Truncate::Drop,
+        };
+        if (task.sample.is_none() && all != found) || (task.sample.is_some() && may_be_dropped) {
             return Err(dropped().into());
         }
         let drawn = task.shuffle.is_some() || task.sample.is_some();
@@ -88,7 +92,8 @@ impl Examples {
                 Some(order) => drawn.into_iter().map(|place| order[place as usize]).collect(),
             });
         }
-        Ok(Self { order, firsts, rows, answers })
+        let is_preference = made.preference.is_some();
+        Ok(Self { order, firsts, rows, answers, is_preference })
     }
 
     /// Returns where example `number` of the split came from; none past the last.
@@ -104,7 +109,8 @@ impl Examples {
         }
         let after = self.firsts.partition_point(|&(first, _)| first <= row);
         let (first, source) = *self.firsts.get(after.checked_sub(1)?)?;
-        let (row, answer) = (u32::try_from(row - first).ok()?, usize::try_from(answer).ok()?);
+        let row = u32::try_from(row - first).ok()?;
+        let answer = if self.is_preference { None } else { Some(usize::try_from(answer).ok()?) };
         Some(ExampleProvenance { source, row, answer })
     }
 
@@ -122,9 +128,11 @@ mod tests {
     #[test]
     fn an_example_is_found_by_its_answer_column_and_row() {
         let order = Some(vec![5, 0, 3]);
-        let examples = Examples { order, firsts: vec![(0, 4), (2, 7)], rows: 3, answers: 2 };
+        let firsts = vec![(0, 4), (2, 7)];
+        let examples = Examples { order, firsts, rows: 3, answers: 2, is_preference: false };
 
-        let found = |source, row, answer| Some(ExampleProvenance { source, row, answer });
+        let found =
+            |source, row, answer| Some(ExampleProvenance { source, row, answer: Some(answer) });
         assert_eq!(examples.locate(0), found(7, 0, 1));
         assert_eq!(examples.locate(1), found(4, 0, 0));
         assert_eq!(examples.locate(2), found(4, 0, 1));

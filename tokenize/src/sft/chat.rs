@@ -41,14 +41,16 @@ impl ChatTemplate {
         messages: &[Value],
         tools: Option<&Value>,
     ) -> Result<Rendered, RenderError> {
-        self.render_watched(messages, tools, &Watch::default())
+        self.render_watched(messages, tools, 0, &Watch::default())
     }
 
-    /// Writes a conversation as [`ChatTemplate::render`] does, where another thread looks on.
+    /// Writes a conversation as [`ChatTemplate::render`] does, where another thread looks on; nothing of the
+    /// first `read_only` messages is trained on.
     pub(super) fn render_watched(
         &self,
         messages: &[Value],
         tools: Option<&Value>,
+        read_only: usize,
         watch: &Watch,
     ) -> Result<Rendered, RenderError> {
         let refused = |reason: String| RenderError::Conversation(reason);
@@ -63,7 +65,7 @@ impl ChatTemplate {
             let reason = "the conversation holds a character of the last private plane";
             return Err(refused(reason.into()));
         }
-        let wanted = trained_turns(messages, on).map_err(refused)?;
+        let wanted = trained_turns(messages, on, read_only).map_err(refused)?;
         let conversation = Conversation::new(messages, tools, watch);
         let text = self.write(&conversation, false)?;
         if self.jinja.marks_generation() {
@@ -113,7 +115,7 @@ fn generated(
     if spans.len() != wanted.len() {
         return if wanted.contains(&false) {
             Err(format!(
-                "a turn has `weight` 0 or `train` false, and the template marks {} stretches for {} turns, so which are its own cannot be told",
+                "not each turn is trained on, and the template marks {} stretches for {} turns, so which are its own cannot be told",
                 spans.len(),
                 wanted.len()
             ))
@@ -438,7 +440,7 @@ mod tests {
             {"role": "tool", "content": "42"}, {"role": "assistant", "content": "it is 42"}
         ]);
         let cases = [
-            (&plain, None, "chatml deepseek gemma llama-3 llama-3.1 phi-4 qwen2.5 qwen3"),
+            (&plain, None, "chatml deepseek gemma llama-3 llama-3.1 mistral phi-4 qwen2.5 qwen3"),
             (&thoughts, None, "chatml gemma llama-3 phi-4 qwen2.5 qwen3"),
             (&called, Some(&tools), "llama-3.1 qwen2.5 qwen3"),
         ];

@@ -40,6 +40,12 @@ impl Clip {
         self.total += other.total;
     }
 
+    /// Returns the first and the last tokens of the sequence, as many as are asked for and were kept.
+    pub(super) fn ends(&self, first: usize, last: usize) -> Vec<TokenId> {
+        let positions = (0..first).chain(self.total.saturating_sub(last)..self.total);
+        positions.filter_map(|position| self.get(position)).collect()
+    }
+
     /// Returns the token at a position of the whole sequence; none where it was not kept.
     fn get(&self, position: usize) -> Option<TokenId> {
         self.head.get(position).copied().or_else(|| {

@@ -9,17 +9,17 @@ use super::error::SftError;
 use super::staged::Staged;
 use crate::tokenizer::IdWidth;
 
-/// Writes the examples in their order, each with the id that its last token predicts.
+/// Writes examples in this order, each with the id that its last token predicts.
 ///
 /// The token behind a cut is not trained on: the reference's one wrong label there is mended.
 pub(crate) fn write_documents<W: IdWidth>(
     out: &Path,
     stem: &str,
-    staged: &Staged<W>,
+    (staged, order): (&Staged<W>, &[u32]),
     interrupted: &AtomicBool,
 ) -> Result<ShardRecord, SftError> {
     let mut writer = ShardWriter::create_masked(ShardFiles { root: out, stem })?;
-    for &number in &staged.order {
+    for &number in order {
         if interrupted.load(Ordering::Relaxed) {
             return Err(SftError::Interrupted);
         }

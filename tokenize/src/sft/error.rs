@@ -233,7 +233,7 @@ impl SftError {
                 "the template refuses any conversation so, so leaving rows out cannot help; give another as `chat.template` in the task file".into(),
             ),
             Self::ChatTemplate { .. } => Some(
-                "give one as `chat.template` in the task file; `{% generation %}` around an assistant turn says exactly what is trained on".into(),
+                "give one with `--chat-template NAME`, or as `chat.template` in the task file; `{% generation %}` around an assistant turn says exactly what is trained on".into(),
             ),
             Self::Sample { .. } => Some("is the file whole? a task file can ask for fewer".into()),
             Self::Nothing { .. } => Some("a larger `--max-length` leaves more room".into()),

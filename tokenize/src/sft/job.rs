@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::recipe::{
-    Form, MadeFrom, MadeSplit, Recipe, Sft, Split, Task, Truncate, artifact_split,
+    Form, MadeFrom, MadeSplit, PreferenceCounts, Recipe, Sft, Side, Split, Task, Truncate,
 };
 use ratdata_schemas::{
     Checksum, Dtype, FORMAT_VERSION, Finished, Manifest, PlainName, SourceRecord, SplitRecord,
@@ -73,13 +73,7 @@ impl SftJob {
         interrupted: &AtomicBool,
     ) -> Result<Finished, SftError> {
         let record = tokenizer.record(name);
-        let eos = record.eos.ok_or(SftError::NoEos)?;
-        if self.form == Form::Pairs && record.vocab_size > MOST_IDS {
-            return Err(SftError::PairsWidth { vocab_size: record.vocab_size });
-        }
-        for split in &self.splits {
-            self.check(split)?;
-        }
+        let eos = self.check_all(tokenizer)?;
         let out = &self.out;
         let workspace = Workspace::lock(out)?;
         let known = workspace.known();
@@ -87,12 +81,7 @@ impl SftJob {
         let encoder = tokenizer.encoder(SpecialInText::Parse);
         let encoders: Vec<_> =
             (0..self.threads.max(1)).map(|_| Mutex::new(encoder.clone())).collect();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(encoders.len()).build().map_err(
-            |wrong| {
-                let source = std::io::Error::other(wrong);
-                SftError::Staging { folder: out.clone(), source }
-            },
-        )?;
+        let pool = self.pool(encoders.len())?;
         let portions = Portions::of(out, described(&recipe, &record))?;
         let mut made = false;
         for SplitFiles { name, split, files, left_out, .. } in self.files(fetch)? {
@@ -125,7 +114,7 @@ impl SftJob {
             }
             let look = |file| Input::of(file, known, interrupted);
             let inputs = files.iter().map(look).collect::<Result<Vec<_>, SourceError>>()?;
-            let (record, sources) = match (self.form, manifest.dtype) {
+            let made_rows = match (self.form, manifest.dtype) {
                 (Form::Pairs, _) => self.pairs(&reading, &inputs, manifest.name.as_str(), eos)?,
                 (Form::Documents, Dtype::U16) => {
                     self.documents::<u16>(&reading, &inputs, manifest.name.as_str())?
@@ -135,9 +124,12 @@ impl SftJob {
                 }
             };
             inputs.iter().try_for_each(Input::check)?;
-            manifest.splits.insert(PlainName::near(artifact_split(name)), record);
+            let MadeRows { records, sources, preference } = made_rows;
+            let names = self.task.artifact_splits(name);
+            manifest.splits.extend(names.iter().map(|name| PlainName::near(name)).zip(records));
             manifest.sources.extend(sources);
-            recipe.splits.push(MadeSplit { name: name.to_owned(), inputs: made_from(&inputs) });
+            let (name, inputs) = (name.to_owned(), made_from(&inputs));
+            recipe.splits.push(MadeSplit { name, inputs, preference });
             manifest.recipe = Recipe::Sft(recipe.clone());
             workspace.keep_known();
             workspace.finish(&manifest)?;
@@ -178,14 +170,34 @@ impl SftJob {
                 return Err(other(format!("`{}`: {what}", file.name)));
             }
         }
-        let records = manifest.splits.get(artifact_split(name)).map(SplitRecord::files);
-        match records.iter().flatten().find(|record| !record.is_whole(&self.out)) {
+        let names = self.task.artifact_splits(name);
+        let records = names.iter().filter_map(|name| manifest.splits.get(name.as_str()));
+        match records.flat_map(SplitRecord::files).find(|record| !record.is_whole(&self.out)) {
             Some(lost) => Err(SftError::Lost { path: lost.place(&self.out) }),
             None => Ok(()),
         }
     }
 
-    fn limit(&self, split: &Split) -> u32 {
+    /// Checks what can be wrong before anything is read, and returns the id that ends texts.
+    pub(super) fn check_all(&self, tokenizer: &Tokenizer) -> Result<TokenId, SftError> {
+        let eos = tokenizer.eos().ok_or(SftError::NoEos)?;
+        let vocab_size = tokenizer.vocab_size();
+        if self.form == Form::Pairs && vocab_size > MOST_IDS {
+            return Err(SftError::PairsWidth { vocab_size });
+        }
+        self.splits.iter().try_for_each(|split| self.check(split))?;
+        Ok(eos)
+    }
+
+    /// Makes the threads that encode.
+    pub(super) fn pool(&self, threads: usize) -> Result<rayon::ThreadPool, SftError> {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|wrong| {
+            let source = std::io::Error::other(wrong);
+            SftError::Staging { folder: self.out.clone(), source }
+        })
+    }
+
+    pub(super) fn limit(&self, split: &Split) -> u32 {
         split.limit(self.max_length, self.task.max_new_tokens)
     }
 
@@ -211,6 +223,9 @@ impl SftJob {
                 "`prompt_limit` leaves prompts {limit} tokens, expected at most the row's {}",
                 self.max_length
             )));
+        }
+        if self.task.preference.is_some() && self.form == Form::Pairs {
+            return Err(wrong("preference pairs are documents with a loss mask".into()));
         }
         if split.references.is_some() && self.form == Form::Documents {
             return Err(wrong(
@@ -273,7 +288,11 @@ impl SftJob {
     /// Returns the checksum of the chat template in the folder of the tokenizer, where the task takes that: it
     /// decides the rows, and is no part of the tokenizer's fingerprint.
     fn template_beside(&self, tokenizer: &Path) -> Option<Checksum> {
-        self.task.chat.as_ref().filter(|chat| chat.template.is_none())?;
+        let has_own = self.task.chat.as_ref().map(|chat| chat.template.is_some());
+        let reads = has_own.map_or(self.task.preference.is_some(), |has_own| !has_own);
+        if !reads {
+            return None;
+        }
         // An error in the file is reported where the template is compiled.
         let text = std::fs::read(tokenizer.with_file_name("tokenizer_config.json")).ok()?;
         let config: Value = serde_json::from_slice(&text).ok()?;
@@ -282,7 +301,7 @@ impl SftJob {
     }
 
     /// Finds the files of each split, and checks that no two read the same.
-    fn files(&self, fetch: &dyn FetchProgress) -> Result<Vec<SplitFiles<'_>>, SftError> {
+    pub(super) fn files(&self, fetch: &dyn FetchProgress) -> Result<Vec<SplitFiles<'_>>, SftError> {
         if let (Some(path), [_, _, ..]) = (&self.input, self.splits.as_slice())
             && path.is_file()
         {
@@ -307,7 +326,7 @@ impl SftJob {
         inputs: &[Input<'_>],
         name: &str,
         eos: TokenId,
-    ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
+    ) -> Result<MadeRows, SftError> {
         let staged = Staged::<u16>::read(reading, inputs)?;
         let (out, split) = (self.out.as_path(), reading.split_name);
         let pairs = PairFiles {
@@ -318,7 +337,8 @@ impl SftJob {
             fill: eos,
             interrupted: reading.interrupted,
         };
-        Ok((SplitRecord::Pairs(write_pairs(&pairs, &staged)?), staged.sources))
+        let records = vec![SplitRecord::Pairs(write_pairs(&pairs, &staged)?)];
+        Ok(MadeRows { records, sources: staged.sources, preference: None })
     }
 
     fn documents<W: IdWidth>(
@@ -326,12 +346,30 @@ impl SftJob {
         reading: &SplitReading<'_>,
         inputs: &[Input<'_>],
         name: &str,
-    ) -> Result<(SplitRecord, Vec<SourceRecord>), SftError> {
+    ) -> Result<MadeRows, SftError> {
         let staged = Staged::<W>::read(reading, inputs)?;
         let stem = format!("{name}-{}", reading.split_name);
-        let shard = write_documents(&self.out, &stem, &staged, reading.interrupted)?;
-        Ok((SplitRecord::Shards { shards: vec![shard] }, staged.sources))
+        let write = |stem: &str, order: &[u32]| -> Result<SplitRecord, SftError> {
+            let shard = write_documents(&self.out, stem, (&staged, order), reading.interrupted)?;
+            Ok(SplitRecord::Shards { shards: vec![shard] })
+        };
+        let records = if staged.preference.is_some() {
+            let side = |side: Side| write(&side.split(&stem), &staged.side(side));
+            Side::ALL.into_iter().map(side).collect::<Result<_, _>>()?
+        } else {
+            vec![write(&stem, &staged.order)?]
+        };
+        Ok(MadeRows { records, sources: staged.sources, preference: staged.preference })
     }
+}
+
+/// What was made of a split.
+struct MadeRows {
+    /// The parts of the artifact, in the order of [`Task::artifact_splits`].
+    records: Vec<SplitRecord>,
+    sources: Vec<SourceRecord>,
+    /// What became of preference pairs, if the task has them.
+    preference: Option<PreferenceCounts>,
 }
 
 /// Returns how many shares of a split made from these files could have rows.

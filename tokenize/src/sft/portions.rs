@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::clip::{Cut, Example};
 use super::error::SftError;
+use super::preference_cut::PreferenceFate;
 use super::rows::RowExamples;
 use crate::Share;
 use crate::source::SourceFile;
@@ -28,7 +29,7 @@ use crate::source::SourceFile;
 pub(crate) const BLOCK: u64 = 256;
 
 /// Raised when the same rows would be written otherwise.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What became of a row: its examples, or its place and why it was left out.
 pub(crate) type RowResult = Result<RowExamples, String>;
@@ -214,6 +215,10 @@ fn write_row(bytes: &mut Vec<u8>, row: &RowResult) {
             if let Some(references) = &made.references {
                 put_text(bytes, references);
             }
+            put(bytes, if made.preference.is_some() { SOME } else { NONE });
+            if let Some(fate) = made.preference {
+                put(bytes, fate.number());
+            }
         }
     }
 }
@@ -243,6 +248,10 @@ fn read_row(from: &mut impl Read) -> io::Result<RowResult> {
         made.examples.push(example);
     }
     made.references = if take(from)? == SOME { Some(take_text(from)?) } else { None };
+    if take(from)? == SOME {
+        let unknown = || io::Error::other("an unknown fate of a preference pair");
+        made.preference = Some(PreferenceFate::of(take(from)?).ok_or_else(unknown)?);
+    }
     Ok(Ok(made))
 }
 
@@ -313,8 +322,11 @@ mod tests {
 
     fn row() -> impl Strategy<Value = RowResult> {
         let examples = proptest::collection::vec(proptest::option::of(example()), 0..3);
-        let made = (examples, proptest::option::of(".{0,9}"))
-            .prop_map(|(examples, references)| RowExamples { examples, references });
+        let references = proptest::option::of(".{0,9}");
+        let fate = proptest::option::of((0..6_u32).prop_map(|n| PreferenceFate::of(n).unwrap()));
+        let made = (examples, references, fate).prop_map(|(examples, references, preference)| {
+            RowExamples { examples, references, preference }
+        });
         prop_oneof![made.prop_map(Ok), ".{0,9}".prop_map(Err)]
     }
 
@@ -333,6 +345,7 @@ mod tests {
                 (Ok(row), Ok(back)) => {
                     prop_assert_eq!(row.examples, back.examples);
                     prop_assert_eq!(row.references, back.references);
+                    prop_assert_eq!(row.preference, back.preference);
                 }
                 _ => prop_assert!(false, "another kind of row"),
             }
@@ -364,7 +377,8 @@ mod tests {
             let mut writer = portions.create(share).unwrap();
             for row in (0..rows).filter(|&row| has_row(share, row)) {
                 let example = one(u32::try_from(row).unwrap());
-                let made = RowExamples { examples: vec![Some(example)], references: None };
+                let examples = vec![Some(example)];
+                let made = RowExamples { examples, ..RowExamples::default() };
                 writer.push(&Ok(made)).unwrap();
             }
             assert!(!portions.has(share));

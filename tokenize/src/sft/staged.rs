@@ -11,13 +11,14 @@ use rayon::prelude::*;
 use super::clip::{Cut, Example};
 use super::error::SftError;
 use super::portions::{FilePortions, Portions, RowResult, has_row};
-use super::rows::{RowEncoder, RowError, RowExamples};
+use super::row_error::RowError;
+use super::rows::{RowEncoder, RowExamples};
 use crate::Share;
 use crate::order::{permutation, sample};
-use crate::source::{Seen, SourceError, SourceFile, Table, TableRow};
+use crate::source::{Seen, SourceError, SourceFile, TableRow};
 use crate::staging::Staging;
 use crate::tokenizer::{Encoder, IdWidth};
-use ratdata_schemas::recipe::Split;
+use ratdata_schemas::recipe::{PreferenceCounts, Side, Split};
 
 /// What a job counts while it works; read it from any thread.
 #[derive(Debug, Default)]
@@ -47,8 +48,10 @@ pub(crate) struct Staged<W> {
     ids: Staging<W>,
     facts: Vec<Facts>,
     references: Vec<String>,
-    /// The examples in their order in the artifact.
+    /// The examples in their order in the artifact; of preference pairs, those of the chosen answers.
     pub(crate) order: Vec<u32>,
+    /// What became of preference pairs, if the task has them.
+    pub(crate) preference: Option<PreferenceCounts>,
     /// The files they came from.
     pub(crate) sources: Vec<SourceRecord>,
     folder: PathBuf,
@@ -122,6 +125,7 @@ impl<W: IdWidth> Staged<W> {
             facts: Vec::new(),
             references: Vec::new(),
             order: Vec::new(),
+            preference: reading.rows.is_preference().then(PreferenceCounts::default),
             sources: Vec::new(),
             folder: reading.folder.to_owned(),
         };
@@ -131,7 +135,11 @@ impl<W: IdWidth> Staged<W> {
             let record = staged.read_file(reading, input, &mut columns)?;
             staged.sources.push(record);
         }
-        let examples: Vec<u32> = columns.concat();
+        let examples = match staged.preference {
+            // The two examples of a pair stay together: they follow each other.
+            Some(_) => columns.swap_remove(0),
+            None => columns.concat(),
+        };
         staged.order = draw(reading, examples)?;
         let rows = staged.sources.iter().map(|source| source.rows).sum();
         let nothing =
@@ -193,6 +201,9 @@ impl<W: IdWidth> Staged<W> {
         columns: &mut [Vec<u32>],
     ) -> Result<(), SftError> {
         let progress = reading.progress;
+        if let (Some(counts), Some(fate)) = (&mut self.preference, made.preference) {
+            fate.count(counts);
+        }
         for (example, column) in made.examples.into_iter().zip(columns) {
             let Some(example) = example else {
                 progress.dropped.fetch_add(1, Ordering::Relaxed);
@@ -232,6 +243,15 @@ impl<W: IdWidth> Staged<W> {
             cut: facts.cut.map(|(position, label)| Cut { position: position as usize, label }),
             last_label: facts.last_label,
         })
+    }
+
+    /// Returns the examples of one side of the preference pairs, in their order.
+    pub(crate) fn side(&self, side: Side) -> Vec<u32> {
+        let after = match side {
+            Side::Chosen => 0,
+            Side::Rejected => 1,
+        };
+        self.order.iter().map(|number| number + after).collect()
     }
 
     /// Returns the line of references of an example, where it is to be scored.
@@ -286,7 +306,7 @@ fn encode_file(
     share: Share,
     each: &mut dyn FnMut(RowResult) -> Result<(), SftError>,
 ) -> Result<u64, SftError> {
-    let table = Table::open(file, &reading.rows.columns())?;
+    let table = reading.rows.open(file)?;
     std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel::<(u64, Vec<TableRow>)>(2);
         let read = move || {
@@ -308,25 +328,12 @@ fn encode_file(
                 .collect();
             let made = encode_batch(reading, &ours);
             for (place, made) in ours.iter().map(|row| row.place.clone()).zip(made) {
-                let path = || file.path.clone();
                 match made {
                     Ok(made) => each(Ok(made))?,
                     Err(RowError::Bad(reason) | RowError::Refused(reason)) if reading.skip_bad => {
                         each(Err(format!("{place}: {reason}")))?;
                     }
-                    Err(RowError::Bad(reason)) => {
-                        return Err(SftError::Row { path: path(), place, reason });
-                    }
-                    Err(RowError::Refused(reason)) => {
-                        return Err(SftError::RefusedRow { path: path(), place, reason });
-                    }
-                    Err(RowError::Interrupted) => return Err(SftError::Interrupted),
-                    Err(RowError::Template(reason)) => {
-                        return Err(SftError::ChatTemplate { reason });
-                    }
-                    Err(RowError::Encode(source)) => {
-                        return Err(SftError::Encode { path: path(), place, source });
-                    }
+                    Err(wrong) => return Err(wrong.of(file, place)),
                 }
             }
             reading.progress.rows.fetch_add(ours.len() as u64, Ordering::Relaxed);

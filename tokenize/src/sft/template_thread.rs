@@ -48,9 +48,13 @@ struct Writer {
     watch: Arc<Watch>,
 }
 
-struct Talk {
-    messages: Vec<Value>,
-    tools: Option<Value>,
+/// A conversation to be written.
+#[derive(Debug)]
+pub(super) struct Talk {
+    pub(super) messages: Vec<Value>,
+    pub(super) tools: Option<Value>,
+    /// How many messages at the beginning are only read: nothing of them is trained on.
+    pub(super) read_only: usize,
 }
 
 /// What became of a conversation.
@@ -81,19 +85,15 @@ impl ThreadedTemplate {
     ///
     /// As [`ChatTemplate::render`], and where it takes too long or too much memory; no other
     /// conversation should be written then, since that continues until the program ends.
-    pub(super) fn render(
-        &self,
-        messages: Vec<Value>,
-        tools: Option<Value>,
-        interrupted: &AtomicBool,
-    ) -> Written {
-        let bytes: usize = messages.iter().chain(&tools).map(|value| value.to_string().len()).sum();
+    pub(super) fn render(&self, talk: Talk, interrupted: &AtomicBool) -> Written {
+        let values = talk.messages.iter().chain(&talk.tools);
+        let bytes: usize = values.map(|value| value.to_string().len()).sum();
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let writer = match idle {
             Some(writer) => writer,
             None => Writer::start(self.template.clone())?,
         };
-        let written = writer.write(Talk { messages, tools }, bytes as u64, interrupted)?;
+        let written = writer.write(talk, bytes as u64, interrupted)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(writer);
         written
     }
@@ -106,8 +106,9 @@ impl Writer {
         let watch = Arc::new(Watch::default());
         let watched = watch.clone();
         let work = move || {
-            for Talk { messages, tools } in given {
-                let made = template.render_watched(&messages, tools.as_ref(), &watched);
+            for Talk { messages, tools, read_only } in given {
+                let tools = tools.as_ref();
+                let made = template.render_watched(&messages, tools, read_only, &watched);
                 let made = made.map_err(|wrong| {
                     let any = matches!(&wrong, RenderError::Conversation(reason) if template.refuses_all(reason));
                     Refusal { wrong, any }
@@ -187,9 +188,9 @@ mod tests {
         ThreadedTemplate::new(ChatTemplate::compile(source, "", "</s>", Date::default()).unwrap())
     }
 
-    fn talk(turns: usize) -> Vec<Value> {
+    fn talk(turns: usize) -> Talk {
         let turn = ["user", "assistant"].map(|role| json!({"role": role, "content": "x"}));
-        vec![turn; turns].concat()
+        Talk { messages: vec![turn; turns].concat(), tools: None, read_only: 0 }
     }
 
     const PLAIN: &str =
@@ -201,9 +202,9 @@ mod tests {
         let never = AtomicBool::new(false);
 
         for turns in 1..4 {
-            let written = watched.render(talk(turns), None, &never).unwrap();
+            let written = watched.render(talk(turns), &never).unwrap();
 
-            assert_eq!(written, watched.template.render(&talk(turns), None).unwrap());
+            assert_eq!(written, watched.template.render(&talk(turns).messages, None).unwrap());
         }
         assert_eq!(watched.idle.lock().unwrap().len(), 1);
     }
@@ -212,7 +213,7 @@ mod tests {
     fn who_asks_to_stop_is_answered_within_one_conversation() {
         let begun = std::time::Instant::now();
 
-        let refused = watched(PLAIN).render(talk(8000), None, &AtomicBool::new(true)).unwrap_err();
+        let refused = watched(PLAIN).render(talk(8000), &AtomicBool::new(true)).unwrap_err();
 
         assert_eq!(refused.wrong, RenderError::Interrupted);
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());

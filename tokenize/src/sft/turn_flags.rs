@@ -21,19 +21,24 @@ pub(super) fn unread_flag(message: &Value) -> Option<&str> {
     fields.iter().find(is_flag).map(|(key, _)| key.as_str())
 }
 
-/// Returns for each turn of the roles that are trained on, in order, whether it is.
+/// Returns for each turn of the roles that are trained on, in order, whether it is: no turn of the first
+/// `read_only` messages is.
 ///
 /// # Errors
 ///
 /// A flag has another type or value, two contradict each other, one asks for a turn of another role, or
 /// no turn is left.
-pub(super) fn trained_turns(messages: &[Value], on: &LossOn) -> Result<Vec<bool>, String> {
+pub(super) fn trained_turns(
+    messages: &[Value],
+    on: &LossOn,
+    read_only: usize,
+) -> Result<Vec<bool>, String> {
     let mut turns = Vec::new();
-    for (message, number) in messages.iter().zip(1..) {
+    for (message, number) in messages.iter().zip(1_usize..) {
         let wrong = |reason: String| format!("message {number} of {}: {reason}", messages.len());
         let flag = flag_of(message).map_err(wrong)?;
         if is_turn(message, on) {
-            turns.push(flag.unwrap_or(true));
+            turns.push(number > read_only && flag.unwrap_or(true));
         } else if flag == Some(true) {
             let role = message["role"].as_str().unwrap_or("none");
             let whose = match on {
@@ -105,7 +110,7 @@ mod tests {
             }
             messages.push(message);
         }
-        trained_turns(&messages, &LossOn::All)
+        trained_turns(&messages, &LossOn::All, 0)
     }
 
     #[test]
@@ -130,14 +135,16 @@ mod tests {
             json!({"role": "tool", "content": "t"}),
             json!({"role": "assistant", "content": "b"}),
         ];
-        let turns = |on: &str| trained_turns(&talk, &on.parse().unwrap());
+        let turns = |on: &str| trained_turns(&talk, &on.parse().unwrap(), 0);
 
         assert_eq!(turns("last"), Ok(vec![false, true]));
         assert_eq!(turns("assistant,tool"), Ok(vec![true, true, true]));
         assert_eq!(turns("user"), Ok(vec![true]));
+        assert_eq!(trained_turns(&talk, &LossOn::All, 2), Ok(vec![false, true]));
+        assert!(trained_turns(&talk, &LossOn::All, 4).is_err());
         let mut flagged = talk.clone();
         flagged[3]["train"] = false.into();
-        let refused = trained_turns(&flagged, &LossOn::Last).unwrap_err();
+        let refused = trained_turns(&flagged, &LossOn::Last, 0).unwrap_err();
         assert!(refused.starts_with("the last assistant turn has"), "{refused}");
     }
 
@@ -167,7 +174,9 @@ mod tests {
             assert!(refused.contains(says), "{refused}");
         }
         let asked = [json!({"role": "user", "content": "u", "train": true})];
-        assert!(trained_turns(&asked, &LossOn::All).unwrap_err().contains("a turn of role `user`"));
+        assert!(
+            trained_turns(&asked, &LossOn::All, 0).unwrap_err().contains("a turn of role `user`")
+        );
         assert!(turns(&[json!({"weight": 0})]).unwrap_err().contains("nothing is trained on"));
     }
 }

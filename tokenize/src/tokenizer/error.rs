@@ -152,6 +152,14 @@ pub enum EncodeError {
         /// The token.
         token: String,
     },
+    /// A token of fill in the middle stands in a document.
+    #[error("byte {at}: the text has `{token}`, a token of fill in the middle")]
+    Sentinel {
+        /// Where in the text.
+        at: usize,
+        /// The token.
+        token: String,
+    },
     /// The text is too long.
     #[error("the text has {bytes} bytes, at most {most} can be encoded as one document")]
     TooLong {
@@ -197,7 +205,7 @@ pub enum EncodeError {
 impl EncodeError {
     /// Returns whether the text is at fault, and others of the same input may be right.
     pub fn is_of_row(&self) -> bool {
-        matches!(self, Self::Special { .. } | Self::TooLong { .. })
+        matches!(self, Self::Special { .. } | Self::Sentinel { .. } | Self::TooLong { .. })
     }
 
     /// Returns what the user can do about it, where there is something to do.
@@ -206,6 +214,9 @@ impl EncodeError {
             Self::Special { .. } => {
                 Some("`--special-in-text parse` makes it its id, `plain` reads it as plain text")
             }
+            Self::Sentinel { .. } => Some(
+                "`--special-in-text plain` reads it as plain text, `--on-bad-row skip` leaves such rows out and counts them",
+            ),
             Self::Width { .. } => Some("leave `--dtype` at `auto`, or choose `u32`"),
             Self::Bound { .. } => Some(
                 "the tokenizer file asks for this; use one whose patterns and replacements are bounded",

@@ -166,6 +166,20 @@ impl Tokenizer {
         self.loaded.vocabulary.added.split(text, specials, |_| {})
     }
 
+    /// Returns the first of these added tokens in a text, and the byte where it begins, as an encoder finds them.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Encoder::encode_into`], where the text itself is at fault.
+    pub fn first_of(
+        &self,
+        text: &str,
+        specials: SpecialInText,
+        wanted: &[TokenId],
+    ) -> Result<Option<(usize, TokenId)>, EncodeError> {
+        self.loaded.vocabulary.added.first_of(text, specials, wanted)
+    }
+
     /// Returns whether a text may be encoded in two parts, cut between these characters, with the
     /// same ids; false where that is not known.
     ///
@@ -254,6 +268,16 @@ impl Tokenizer {
     /// Returns the id of a piece or added token, by its text.
     pub fn id_of(&self, piece: &str) -> Option<TokenId> {
         self.loaded.vocabulary.id_of(piece)
+    }
+
+    /// Returns the id of an added token, by its text.
+    pub fn added_id(&self, text: &str) -> Option<TokenId> {
+        self.loaded
+            .vocabulary
+            .added
+            .iter()
+            .find(|token| token.content == text)
+            .map(|token| token.id)
     }
 
     /// Returns the piece of an id as the vocabulary writes it, such as `▁the` or `<0x0A>`.

@@ -76,6 +76,31 @@ impl AddedTokens {
         })
     }
 
+    /// Returns the first of these tokens in a text, and the byte where it begins.
+    ///
+    /// # Errors
+    ///
+    /// As of [`AddedTokens::split`].
+    pub(crate) fn first_of(
+        &self,
+        text: &str,
+        specials: SpecialInText,
+        wanted: &[TokenId],
+    ) -> Result<Option<(usize, TokenId)>, EncodeError> {
+        self.split(text, specials, |_| {})?;
+        let mut found = None;
+        if specials != SpecialInText::Plain {
+            self.finder.each(text, |range, token| {
+                let id = token.map(|place| self.tokens[place].id);
+                if let Some(id) = id.filter(|id| wanted.contains(id)) {
+                    found.get_or_insert((range.start, id));
+                }
+                Ok::<(), EncodeError>(())
+            })?;
+        }
+        Ok(found)
+    }
+
     /// Calls `each` for every stretch of text and every added token in it, in order.
     ///
     /// # Errors
