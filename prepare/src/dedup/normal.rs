@@ -79,17 +79,7 @@ pub(crate) fn normalize(text: &str, with: Normalize, out: &mut String) -> usize 
             out.push_str(text);
             text.split_whitespace().count()
         }
-        Normalize::Space => {
-            let mut words = 0;
-            for word in text.split_whitespace() {
-                if words > 0 {
-                    out.push(' ');
-                }
-                out.push_str(word);
-                words += 1;
-            }
-            words
-        }
+        Normalize::Space => join_words(text, out),
         Normalize::Words => {
             let mut words = 0;
             let mut inside = false;
@@ -116,8 +106,61 @@ pub(crate) fn normalize(text: &str, with: Normalize, out: &mut String) -> usize 
     }
 }
 
+/// For each byte, whether a character of white space may begin with it.
+const MAY_BE_SPACE: [bool; 256] = {
+    let mut may_be = [false; 256];
+    // Unicode's white space is U+0009 to U+000D, U+0020, U+0085, U+00A0, U+1680, some from U+2000 to U+205F, U+3000.
+    let first_bytes = [9, 10, 11, 12, 13, b' ', 0xc2, 0xe1, 0xe2, 0xe3];
+    let mut at = 0;
+    while at < first_bytes.len() {
+        may_be[first_bytes[at] as usize] = true;
+        at += 1;
+    }
+    may_be
+};
+
+/// Writes the words of a text with one space between two, and returns how many there are.
+///
+/// Single spaces stay where they are, so that most of a text is copied at once.
+fn join_words(text: &str, out: &mut String) -> usize {
+    let bytes = text.as_bytes();
+    let word_after = |at: usize| text.len() - text[at..].trim_start().len();
+    let mut words = 0;
+    // A word begins at `copied`, and all before it is written.
+    let mut copied = word_after(0);
+    let mut at = copied;
+    while copied < text.len() {
+        let Some(found) = bytes[at..].iter().position(|&byte| MAY_BE_SPACE[usize::from(byte)])
+        else {
+            out.push_str(&text[copied..]);
+            return words + 1;
+        };
+        at += found;
+        let sign = text[at..].chars().next().unwrap_or(' ');
+        if !sign.is_whitespace() {
+            at += sign.len_utf8();
+            continue;
+        }
+        words += 1;
+        let is_single = bytes.get(at + 1).is_some_and(|&next| !MAY_BE_SPACE[usize::from(next)]);
+        if sign == ' ' && is_single {
+            at += 1;
+            continue;
+        }
+        out.push_str(&text[copied..at]);
+        at = word_after(at);
+        if at < text.len() {
+            out.push(' ');
+        }
+        copied = at;
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -131,6 +174,34 @@ mod tests {
         assert_eq!(normal(Normalize::None), (text.to_owned(), 5));
         assert_eq!(normal(Normalize::Space), ("The Rat's tail, ÉTÉ 7.5".into(), 5));
         assert_eq!(normal(Normalize::Words), ("the rat s tail été 7 5".into(), 7));
+    }
+
+    /// The slow twin of [`join_words`].
+    fn joined(text: &str) -> (String, usize) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        (words.join(" "), words.len())
+    }
+
+    #[test]
+    fn every_character_of_white_space_parts_words() {
+        for sign in ('\0'..=char::MAX).filter(|sign| sign.is_whitespace() || *sign < '\u{3100}') {
+            for text in [format!("a{sign}b"), format!("{sign}a {sign}"), format!("{sign}")] {
+                let mut out = String::new();
+                let words = join_words(&text, &mut out);
+                assert_eq!((out, words), joined(&text), "{text:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_joined_as_by_the_standard_library(
+            text in "([ \t\n\u{a0}\u{85}\u{2003}\u{3000}\u{1680}]{0,3}[a-c£ß€ａ\u{200b}]{0,4}){0,12}"
+        ) {
+            let mut out = String::new();
+            let words = join_words(&text, &mut out);
+            prop_assert_eq!((out, words), joined(&text));
+        }
     }
 
     #[test]
