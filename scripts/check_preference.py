@@ -6,8 +6,9 @@ usage: check_preference.py --program target/debug/ratdata [--venv DIR]
 Pairs of texts and of conversations, with a prompt of their own and without one, are encoded by both, with two tokenizers and
 the chat templates of several families. trl's part is what its DPOTrainer does with a row: `extract_prompt` where no column
 has the prompt, then the ids of the prompt, and of the prompt with each answer, parted where they begin to differ. The ids of
-prompt and answers must be the same. What is trained on differs in one thing, which the check expects: trl trains on all that
-follows the prompt, and ratdata not on the white space that a template writes behind an answer.
+prompt and answers must be the same. What is trained on differs, as the check expects: trl trains on all that follows the
+prompt, and ratdata neither on the white space or the EOS that a template writes behind the end of an answer (as Phi-3's does),
+nor on the user's turns within an answer.
 
 Without `--venv` a venv is made in the program's folder. Where that cannot be done, one line says so, and the exit status is 0.
 """
@@ -110,7 +111,7 @@ def check(python, program, folder, rows, name, family):
     pieces.update({token["id"]: token["content"] for token in file["added_tokens"]})
     template = (ROOT / f"configs/chat/{family}.jinja").read_text() if family else None
     asked = {"tokenizer": str(plain), "template": template, "rows": rows}
-    asked.update(eos=pieces[record["eos"]], bos=pieces.get(record["bos"]) or pieces[record["eos"]])
+    asked.update(eos=pieces[record["eos"]], bos=pieces.get(record["bos"]))
     done = subprocess.run([python, "-c", THEIRS], input=json.dumps(asked), capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -122,9 +123,9 @@ def check(python, program, folder, rows, name, family):
             # Of several turns, those of the user are not trained on.
             single = not isinstance(row["chosen"], list) or sum(one["role"] == "assistant" for one in row["chosen"]) == 1
             behind = ids[len(ids) - trained[::-1].index(True) :]
-            blank = all(pieces[id].strip("▁Ċ\nĠ ") == "" or pieces[id] == "<0x0A>" for id in behind)
+            blank = all(id == record["eos"] or pieces[id].strip("▁Ċ\nĠ ") == "" or pieces[id] == "<0x0A>" for id in behind)
             masked = asked == len(prompt) and blank and (not single or all(trained[asked : len(ids) - len(behind)]))
-            if not (same and masked):
+            if not (same and masked) and good:
                 good = False
                 print(f"{name} {family or 'texts'}: differs: {row}\n  ratdata: {ids}\n           trained from {asked}")
                 print(f"  trl:     {prompt} + {answer}")

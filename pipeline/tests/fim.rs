@@ -23,7 +23,9 @@ fn documents(count: usize) -> Vec<String> {
 }
 
 fn lines(documents: &[String]) -> String {
-    documents.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect()
+    let lines: Vec<String> =
+        documents.iter().map(|text| json!({ "text": text }).to_string()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// Writes a tokenizer with these added tokens.
@@ -38,7 +40,7 @@ fn write_tokenizer(workshop: &Workshop, name: &str, mut file: Value, tokens: &[&
     workshop.write(&format!("{name}/tokenizer.json"), file.to_string());
 }
 
-/// A folder with `code.jsonl`, and the tokenizer `star` with StarCoder's tokens.
+/// A folder with `code.jsonl`, and the tokenizer `star` with the tokens of `StarCoder`.
 fn workshop(count: usize) -> Workshop {
     let workshop = Workshop::empty();
     workshop.write("code.jsonl", lines(&documents(count)));

@@ -17,7 +17,8 @@ const NAMED: [&str; 4] = ["--task", "preference", "--input", "pairs.jsonl"];
 const CHATML: [&str; 4] = ["--chat-template", "chatml", "--max-length", "256"];
 
 fn lines(rows: &[Value]) -> String {
-    rows.iter().map(|row| format!("{row}\n")).collect()
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 /// A folder with the sample, and `pairs.jsonl` of these rows.
@@ -140,7 +141,7 @@ fn texts_become_two_splits_of_which_row_i_has_the_same_prompt() {
 fn each_form_of_a_conversation_gives_the_same_rows() {
     let asked = [user("one two"), assistant("three"), user("and then?")];
     let (good, bad) = (assistant("four five"), assistant("six"));
-    let with = |answer: &Value| [&asked[..], &[answer.clone()]].concat();
+    let with = |answer: &Value| [&asked[..], std::slice::from_ref(answer)].concat();
     let forms = [
         json!({"prompt": asked, "chosen": [good], "rejected": [bad]}),
         json!({"chosen": with(&good), "rejected": with(&bad)}),

@@ -156,25 +156,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     let packing = args.packing.algorithm();
     let packed = packing.is_some();
     check_packing(args)?;
-    let (name, task) = match (&args.task, &args.task_file) {
-        (Some(name), _) => (name.clone(), Task::named(name)),
-        (None, Some(file)) => {
-            let stem = file.file_stem().and_then(std::ffi::OsStr::to_str);
-            if stem.is_none() && args.out.is_none() {
-                let message = format!(
-                    "{}: the name is not UTF-8, and the folder would have it",
-                    file.display()
-                );
-                let hint = "say where the rows go with `--out`";
-                return Err(Failure::message(Kind::Usage, message).hinted(Some(hint)));
-            }
-            (stem.unwrap_or_default().to_owned(), Task::read(file))
-        }
-        (None, None) => {
-            return Err(Failure::message(Kind::Usage, "neither a task nor a task file"));
-        }
-    };
-    let mut task = task.map_err(|wrong| sft_failure(&wrong.into()))?;
+    let (name, mut task) = named_task(args)?;
     choose_loss(args, &mut task)?;
     let is_preference = task.preference.is_some();
     if is_preference && packed {
@@ -183,14 +165,7 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     }
     let bars = FetchBars::new(ui);
     let found = tokenizer::resolve(&args.tokenizer, &bars)?;
-    let has_own = task.chat.as_ref().map(|chat| chat.template.is_some());
-    if has_own.map_or(is_preference, |has_own| !has_own) {
-        match fetch_tokenizer_config(&args.tokenizer, &bars) {
-            // The pairs may be texts, which need no template.
-            Err(HubError::NotFound { .. }) if task.chat.is_none() => {}
-            fetched => fetched.map_err(|wrong| hub_failure(&wrong))?,
-        }
-    }
+    fetch_template(args, &task, &bars)?;
     let tokenizer = tokenizer::load(&found)?;
     tokenizer::tell_oracle(ui, &tokenizer, SpecialInText::Parse);
     tokenizer::tell_notes(ui, &tokenizer);
@@ -246,6 +221,42 @@ pub(crate) fn sft(ui: &Ui, args: &SftArgs) -> Result<(), Failure> {
     };
     let packed = pack.run(interrupt::flag()).map_err(|wrong| pack_failure(&wrong))?;
     ui.emit(&PackSummary::of(&out, &packed.manifest).with_slow_paths(tokenizer.slow_paths()))
+}
+
+/// Returns the task that is asked for, and what it is called.
+fn named_task(args: &SftArgs) -> Result<(String, Task), Failure> {
+    let (name, task) = match (&args.task, &args.task_file) {
+        (Some(name), _) => (name.clone(), Task::named(name)),
+        (None, Some(file)) => {
+            let stem = file.file_stem().and_then(std::ffi::OsStr::to_str);
+            if stem.is_none() && args.out.is_none() {
+                let message = format!(
+                    "{}: the name is not UTF-8, and the folder would have it",
+                    file.display()
+                );
+                let hint = "say where the rows go with `--out`";
+                return Err(Failure::message(Kind::Usage, message).hinted(Some(hint)));
+            }
+            (stem.unwrap_or_default().to_owned(), Task::read(file))
+        }
+        (None, None) => {
+            return Err(Failure::message(Kind::Usage, "neither a task nor a task file"));
+        }
+    };
+    Ok((name, task.map_err(|wrong| sft_failure(&wrong.into()))?))
+}
+
+/// Fetches the chat template of the tokenizer, where the task may use it.
+fn fetch_template(args: &SftArgs, task: &Task, bars: &FetchBars<'_>) -> Result<(), Failure> {
+    let has_own = task.chat.as_ref().map(|chat| chat.template.is_some());
+    if has_own.map_or(task.preference.is_none(), |has_own| has_own) {
+        return Ok(());
+    }
+    match fetch_tokenizer_config(&args.tokenizer, bars) {
+        // The pairs may be texts, which need no template.
+        Err(HubError::NotFound { .. }) if task.chat.is_none() => Ok(()),
+        fetched => fetched.map_err(|wrong| hub_failure(&wrong)),
+    }
 }
 
 /// Lets the options say what of a conversation is trained on.

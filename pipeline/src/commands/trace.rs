@@ -397,10 +397,10 @@ fn read_source(
 }
 
 /// Returns the piece that has a token of a document, its ids, and the token's place among them.
-fn piece_at<'a>(
-    pieces: &'a [(FimPiece, Vec<TokenId>)],
+fn piece_at(
+    pieces: &[(FimPiece, Vec<TokenId>)],
     mut place: usize,
-) -> Option<(&'a FimPiece, &'a [TokenId], usize)> {
+) -> Option<(&FimPiece, &[TokenId], usize)> {
     for (piece, ids) in pieces {
         if place < ids.len() {
             return Some((piece, ids, place));

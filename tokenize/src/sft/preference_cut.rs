@@ -165,9 +165,10 @@ mod tests {
                 prop_assert!(fate == PreferenceFate::CutAnswer || said == answer.ids.as_slice());
                 prop_assert!(!example.trained[..example.prompt_len].contains(&true));
                 prop_assert!(!example.trained[example.prompt_len..].contains(&false));
-                match fate {
-                    PreferenceFate::CutPrompt => prop_assert_eq!(kept.len(), most - longest),
-                    _ => prop_assert_eq!(kept, prompt.as_slice()),
+                if fate == PreferenceFate::CutPrompt {
+                    prop_assert_eq!(kept.len(), most - longest);
+                } else {
+                    prop_assert_eq!(kept, prompt.as_slice());
                 }
                 if truncate == Truncate::Left {
                     prop_assert!(prompt.ends_with(kept));
