@@ -30,14 +30,15 @@ fn rows() -> Vec<Value> {
 }
 
 fn lines_of(rows: &[Value]) -> Vec<u8> {
-    rows.iter().map(|row| format!("{row}\n")).collect::<String>().into_bytes()
+    let lines = rows.iter().flat_map(|row| [row.to_string(), "\n".to_owned()]);
+    lines.collect::<String>().into_bytes()
 }
 
 fn arrow_of(rows: &[Value]) -> Vec<u8> {
     let texts = |name: &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter(rows.iter().map(|row| row[name].as_str())))
+        Arc::new(rows.iter().map(|row| row[name].as_str()).collect::<StringArray>())
     };
-    let ids: ArrayRef = Arc::new(Int64Array::from_iter(rows.iter().map(|row| row["id"].as_i64())));
+    let ids: ArrayRef = Arc::new(rows.iter().map(|row| row["id"].as_i64()).collect::<Int64Array>());
     let columns = [("id", ids), ("q", texts("q")), ("text", texts("text"))];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
@@ -195,10 +196,8 @@ fn prepared_rows_are_those_of_lines() {
             assert_eq!(found.1, expected.1, "{job} of {place}");
         }
     }
-    let names: Vec<PathBuf> = content(&workshop.path("p/filter/arrow/a.arrow"))
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let names: Vec<PathBuf> =
+        content(&workshop.path("p/filter/arrow/a.arrow")).into_keys().collect();
     assert!(names.contains(&PathBuf::from("data/a.parquet")), "{names:?}");
 }
 

@@ -195,6 +195,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::{ArrayRef, RecordBatch, StringArray};
+    use arrow_ipc::writer::StreamWriter;
     use parquet::arrow::ArrowWriter;
     use parquet::basic::Compression;
     use parquet::file::properties::WriterProperties;
@@ -220,6 +221,26 @@ mod tests {
             ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         writer.into_inner().unwrap()
+    }
+
+    fn objects(texts: &[String]) -> Vec<serde_json::Value> {
+        texts.iter().map(|text| serde_json::json!({"text": text})).collect()
+    }
+
+    fn stream(texts: &[String]) -> Vec<u8> {
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+        let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();
+        let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    fn archive(lines: &[u8]) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(lines.len() as u64);
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, "x.jsonl", lines).unwrap();
+        archive.into_inner().unwrap()
     }
 
     fn read(file: &SourceFile) -> Vec<String> {
@@ -249,7 +270,11 @@ mod tests {
             ("a.parquet", table(&texts)),
             ("b.jsonl", lines.clone().into_bytes()),
             ("c.jsonl.zst", zstd::encode_all(lines.as_bytes(), 1).unwrap()),
-            ("d.txt", texts.concat().into_bytes()),
+            ("d.json", serde_json::to_vec(&objects(&texts)).unwrap()),
+            ("e.csv", format!("text\n\"{}\"\n", texts.join("\"\n\"")).into_bytes()),
+            ("f.arrow", stream(&texts)),
+            ("g.tar", archive(lines.as_bytes())),
+            ("h.txt", texts.concat().into_bytes()),
         ];
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in &files {
@@ -259,15 +284,17 @@ mod tests {
             put(&place.join(name), content.clone()).unwrap();
         }
 
-        let on_disk = find_inputs(&[folder.path().display().to_string()]).unwrap();
-        let stored = find_inputs(&["memory://input-file".into()]).unwrap();
+        // An array is read where its ending is named.
+        let named = |root: &str| find_inputs(&[root.to_owned(), format!("{root}/d.json")]).unwrap();
+        let on_disk = named(&folder.path().display().to_string());
+        let stored = named("memory://input-file");
 
-        assert_eq!(on_disk.len(), 4);
+        assert_eq!(on_disk.len(), 8);
         for (one, other) in on_disk.iter().zip(&stored) {
             assert_eq!((&one.name, one.bytes), (&other.name, other.bytes));
             assert!(read(one) == read(other), "{}", one.name);
         }
-        assert!(read(&stored[0]) == texts && read(&stored[1]) == texts);
+        assert!(stored[..7].iter().all(|file| read(file) == texts));
         let mut rows = 0;
         Table::open(&stored[0], &["blob"])
             .unwrap()
