@@ -47,9 +47,8 @@ impl JobContext {
         let Some(store) = self.delivery.as_ref().filter(|_| !self.config.merge) else {
             return Ok(());
         };
-        for record in receipt.shards.values().flat_map(|shard| [&shard.bin, &shard.idx]) {
-            store.deliver(record)?;
-        }
+        let records = receipt.shards.values().flat_map(|shard| [&shard.bin, &shard.idx]);
+        store.deliver_all(&records.collect::<Vec<_>>())?;
         store.note(&self.state.receipt_path(stem))
     }
 

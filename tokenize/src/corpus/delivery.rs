@@ -14,7 +14,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 
 use ratdata_objects::{Address, Object, ObjectError, list, put, remove, upload};
 use ratdata_schemas::{
@@ -27,6 +29,9 @@ use crate::hub::cache_folder;
 
 /// The folder, within the cache, of artifacts that are on their way to a store.
 const OUTGOING: &str = "outgoing";
+
+/// How many objects are written or removed at once.
+const AT_ONCE: usize = 8;
 
 /// An artifact in an object store, and the folder in which it is made.
 #[derive(Debug)]
@@ -111,6 +116,15 @@ impl Delivery {
         Ok(record.remove(&self.folder)?)
     }
 
+    /// Delivers files that are whole, several at once.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Delivery::deliver`].
+    pub(super) fn deliver_all(&self, records: &[&FileRecord]) -> Result<(), JobError> {
+        at_once(records, |record| self.deliver(record))
+    }
+
     /// Delivers a note of the job: what it is, or a receipt.
     ///
     /// # Errors
@@ -153,9 +167,7 @@ impl Delivery {
     /// The store refuses.
     pub(super) fn clear(&self, files: &[FileRecord]) -> Result<(), JobError> {
         self.withdraw()?;
-        for record in files {
-            self.remove(record.path.as_str())?;
-        }
+        at_once(files, |record| self.remove(record.path.as_str()))?;
         self.remove_notes()
     }
 
@@ -165,16 +177,14 @@ impl Delivery {
     ///
     /// The store refuses.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), JobError> {
-        for record in manifest.files() {
-            self.deliver(record)?;
-        }
+        self.deliver_all(&manifest.files())?;
         self.note(&self.folder.join(MANIFEST_FILE))?;
         self.remove_notes()
     }
 
     fn remove_notes(&self) -> Result<(), JobError> {
         let notes: Vec<String> = self.lock().keys().filter(|name| is_note(name)).cloned().collect();
-        notes.iter().try_for_each(|name| self.remove(name))
+        at_once(&notes, |name| self.remove(name))
     }
 
     fn remove(&self, name: &str) -> Result<(), JobError> {
@@ -192,6 +202,30 @@ impl Delivery {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
         self.there.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does the same with many things, several at once: each waits for the store, and for no other.
+fn at_once<T: Sync>(
+    things: &[T],
+    work: impl Fn(&T) -> Result<(), JobError> + Sync,
+) -> Result<(), JobError> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(thing) = things.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(thing)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        // Where no thread can be started, this one does all.
+        let others = (1..AT_ONCE.min(things.len()))
+            .filter_map(|_| Builder::new().spawn_scoped(scope, worker).ok());
+        let others: Vec<_> = others.collect();
+        let own = worker();
+        others
+            .into_iter()
+            .fold(own, |done, other| done.and(other.join().unwrap_or(Err(JobError::Panicked))))
+    })
 }
 
 /// Returns whether an object is a note of a job that is not finished.
@@ -249,6 +283,25 @@ mod tests {
         let (second, _two) = delivery("delivery-manifest");
 
         assert!(second.folder.join(MANIFEST_FILE).exists());
+    }
+
+    #[test]
+    fn all_things_are_done_once_and_a_failure_is_reported() {
+        let done = Mutex::new(Vec::new());
+        let numbers: Vec<usize> = (0..100).collect();
+        let work = |&number: &usize| {
+            done.lock().unwrap().push(number);
+            if number == 70 { Err(JobError::Interrupted) } else { Ok(()) }
+        };
+
+        at_once(&numbers[..70], work).unwrap();
+        let mut all = std::mem::take(&mut *done.lock().unwrap());
+        let failed = at_once(&numbers, work);
+
+        all.sort_unstable();
+        assert_eq!(all, numbers[..70]);
+        assert!(matches!(failed, Err(JobError::Interrupted)));
+        at_once(&[], work).unwrap();
     }
 
     #[test]
