@@ -5,7 +5,7 @@
 //! moment on any compiler; `cargo fuzz` runs one for as long as it is let.
 
 mod artifacts;
-mod records;
+mod input_files;
 mod vocabularies;
 
 use std::path::{Component, Path};
@@ -37,7 +37,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "tokenizer_json", run: tokenizer_json, seeds: vocabularies::tokenizer_files },
     Target { name: "sentencepiece", run: sentencepiece, seeds: vocabularies::models },
     Target { name: "task", run: task, seeds: vocabularies::tasks },
-    Target { name: "records", run: records, seeds: records::files },
+    Target { name: "records", run: records, seeds: input_files::records },
     Target { name: "engine", run: engine, seeds: vocabularies::texts },
 ];
 

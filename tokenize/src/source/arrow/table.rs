@@ -186,7 +186,9 @@ mod tests {
             let file = File::create(&path).unwrap();
             let schema = batches[0].schema();
             let mut writer = FileWriter::try_new_with_options(file, &schema, options()).unwrap();
-            batches.iter().for_each(|batch| writer.write(batch).unwrap());
+            for batch in &batches {
+                writer.write(batch).unwrap();
+            }
             writer.finish().unwrap();
             assert_eq!(texts(&path, "text").unwrap(), expected(), "file, {compression:?}");
         }

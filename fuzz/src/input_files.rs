@@ -1,4 +1,4 @@
-//! Files of documents in each format.
+//! Well-formed files of documents, one of each format.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::ArrowError;
 
 /// Returns files of documents.
-pub(crate) fn files() -> Vec<Vec<u8>> {
+pub(crate) fn records() -> Vec<Vec<u8>> {
     let lines = b"{\"text\": \"one\", \"n\": 1}\n{\"text\": \"tw\\u00f6\"}\n\n{\"text\": null}\n";
     let array = b"[\n  {\"text\": \"one ]}\\\"\", \"n\": [1, {}]},\n  {\"text\": null}, 7\n]\n";
     let table = b"n,text\r\n1,\"one, \"\"two\"\"\nthree\"\r\n\r\n2,four\n";
