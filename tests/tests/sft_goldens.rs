@@ -54,7 +54,8 @@ fn every_recorded_pair_is_reproduced() {
     let golden = fs::read(shared.join("golden/sft.json")).unwrap();
     let golden: Value = serde_json::from_slice(&golden).unwrap();
     let mut compared = 0;
-    for (task, _) in TASKS {
+    let recorded = |task: &str| golden.get(format!("{task}/train/4096")).is_some();
+    for (task, _) in TASKS.iter().filter(|(task, _)| recorded(task)) {
         let folder = tempfile::tempdir().unwrap();
         run(&shared, task, folder.path(), 4);
         for split in ["train", "validation", "test"] {

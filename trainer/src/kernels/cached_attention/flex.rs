@@ -198,7 +198,7 @@ fn powers<S: Simd>(scores: &mut [f32]) -> f32 {
     let mut total = all::<S>(0.0);
     for scores in vectors.chunks_exact_mut(lanes) {
         let power = exp_of_negative::<S>(load::<S>(scores) - all::<S>(highest));
-        total = total + power;
+        total += power;
         store::<S>(scores, power);
     }
     let mut sum = total.reduce_add();
