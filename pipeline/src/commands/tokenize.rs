@@ -124,8 +124,8 @@ pub(crate) struct TokenizeArgs {
     #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_name = "SEED", value_parser = whole, requires = "fim_rate")]
     fim_seed: u64,
 
-    /// The tokens before the three parts [default: the vocabulary's own, such as
-    /// `<fim_prefix>,<fim_middle>,<fim_suffix>`]
+    /// The tokens before the three parts, such as `<fim_prefix>,<fim_middle>,<fim_suffix>`
+    /// [default: the vocabulary's own]
     #[arg(long, value_name = "PREFIX,MIDDLE,SUFFIX", requires = "fim_rate")]
     fim_tokens: Option<FimTokens>,
 
