@@ -2,6 +2,8 @@
 
 use cubecl::prelude::*;
 
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
 
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -102,13 +104,11 @@ pub fn update(client: &Client, grad: Operand, parameter: Parameter, numbers: Num
 
 /// Returns the kernel of this file as it is compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
     let b = || on.buffer();
-    let (settings, properties, target) = on.parts();
-    let update = update_kernel::UpdateKernel::new(
-        settings,
-        properties,
-        target,
+    let update = compiled!(
+        on,
+        update_kernel::UpdateKernel,
         b(),
         b(),
         b(),
@@ -120,7 +120,7 @@ pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kerne
         (),
         (),
         (),
-        (),
+        ()
     );
     vec![("adamw", Box::new(update))]
 }

@@ -3,6 +3,8 @@
 
 use cubecl::prelude::*;
 
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::Operand;
 use crate::rows::{UNITS, cubes, highest_of_units, sum_of_units};
 
@@ -105,21 +107,19 @@ pub fn loss(
 
 /// Returns the kernels of this file as they are compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
     let elements = [on.element, ElemType::Int(cubecl::ir::IntKind::I32)];
     let compiled = |slopes: bool| {
-        let (settings, properties, target) = on.parts();
-        loss_kernel::LossKernel::new(
-            settings,
-            properties,
-            target,
+        compiled!(
+            on,
+            loss_kernel::LossKernel,
             on.buffer(),
             on.buffer(),
             on.buffer(),
             (),
             -100,
             slopes,
-            elements,
+            elements
         )
     };
     vec![

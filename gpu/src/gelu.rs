@@ -4,6 +4,8 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 use cubecl::prelude::*;
 
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
 
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -75,25 +77,10 @@ pub fn backward(client: &Client, x: Operand, grad: Operand, by_x: Operand) {
 
 /// Returns the kernels of this file as they are compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
-    let (b, (settings, properties, target)) = (on.buffer(), on.parts());
-    let forward = forward_kernel::ForwardKernel::new(
-        settings,
-        properties,
-        target,
-        b.clone(),
-        b.clone(),
-        on.element,
-    );
-    let (settings, properties, target) = on.parts();
-    let backward = backward_kernel::BackwardKernel::new(
-        settings,
-        properties,
-        target,
-        b.clone(),
-        b.clone(),
-        b,
-        on.element,
-    );
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
+    let b = on.buffer();
+    let forward = compiled!(on, forward_kernel::ForwardKernel, b.clone(), b.clone(), on.element);
+    let backward =
+        compiled!(on, backward_kernel::BackwardKernel, b.clone(), b.clone(), b, on.element);
     vec![("gelu_forward", Box::new(forward)), ("gelu_backward", Box::new(backward))]
 }

@@ -9,6 +9,16 @@ use cubecl::profile::TimingMethod;
 /// A kernel and its name.
 pub(crate) type Kernel = (&'static str, Box<dyn CubeKernel>);
 
+/// Makes a kernel from its type and arguments, as it is compiled for a machine.
+macro_rules! compiled {
+    ($on:expr, $kernel:path, $($argument:expr),+ $(,)?) => {{
+        let (settings, properties, target) = $on.parts();
+        <$kernel>::new(settings, properties, target, $($argument),+)
+    }};
+}
+
+pub(crate) use compiled;
+
 /// How many units a cube has: `CubeDim::new` gives eight planes to a large tensor.
 const UNITS: u32 = 256;
 

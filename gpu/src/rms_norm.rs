@@ -3,6 +3,8 @@
 
 use cubecl::prelude::*;
 
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
 use crate::rows::{UNITS, cubes, sum_of_units};
 
@@ -217,48 +219,24 @@ pub fn backward(client: &Client, saved: Saved, eps: f32, slopes: Slopes) {
 
 /// Returns the kernels of this file as they are compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
     let b = || on.buffer();
-    let (settings, properties, target) = on.parts();
-    let forward = forward_kernel::ForwardKernel::new(
-        settings,
-        properties,
-        target,
+    let forward =
+        compiled!(on, forward_kernel::ForwardKernel, b(), b(), b(), (), (), (), on.element);
+    let backward = compiled!(
+        on,
+        backward_kernel::BackwardKernel,
+        b(),
+        b(),
         b(),
         b(),
         b(),
         (),
         (),
         (),
-        on.element,
+        on.element
     );
-    let (settings, properties, target) = on.parts();
-    let backward = backward_kernel::BackwardKernel::new(
-        settings,
-        properties,
-        target,
-        b(),
-        b(),
-        b(),
-        b(),
-        b(),
-        (),
-        (),
-        (),
-        on.element,
-    );
-    let (settings, properties, target) = on.parts();
-    let gain = gain_kernel::GainKernel::new(
-        settings,
-        properties,
-        target,
-        b(),
-        b(),
-        b(),
-        b(),
-        (),
-        on.element,
-    );
+    let gain = compiled!(on, gain_kernel::GainKernel, b(), b(), b(), b(), (), on.element);
     vec![
         ("rms_norm_forward", Box::new(forward)),
         ("rms_norm_backward", Box::new(backward)),

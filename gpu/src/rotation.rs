@@ -2,6 +2,8 @@
 
 use cubecl::prelude::*;
 
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
 
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -82,23 +84,9 @@ pub fn turn(client: &Client, x: Operand, angles: Angles, back: bool, y: Operand)
 
 /// Returns the kernel of this file as it is compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
     let b = || on.buffer();
-    let (settings, properties, target) = on.parts();
-    let turn = turn_kernel::TurnKernel::new(
-        settings,
-        properties,
-        target,
-        b(),
-        b(),
-        b(),
-        b(),
-        (),
-        (),
-        (),
-        (),
-        (),
-        on.element,
-    );
+    let turn =
+        compiled!(on, turn_kernel::TurnKernel, b(), b(), b(), b(), (), (), (), (), (), on.element);
     vec![("rotation", Box::new(turn))]
 }

@@ -3,6 +3,8 @@
 
 use cubecl::prelude::*;
 
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
 use crate::rows::{UNITS, cubes, highest_of_units, sum_of_units};
 
@@ -216,30 +218,15 @@ pub fn slopes(
 
 /// Returns the kernels of this file as they are compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
     let b = || on.buffer();
     // A mark of Burn is a byte on CUDA.
     let elements = [on.element, ElemType::UInt(cubecl::ir::UIntKind::U8)];
-    let (settings, properties, target) = on.parts();
-    let weights = weights_kernel::WeightsKernel::new(
-        settings,
-        properties,
-        target,
-        b(),
-        b(),
-        b(),
-        b(),
-        (),
-        (),
-        (),
-        (),
-        elements,
-    );
-    let (settings, properties, target) = on.parts();
-    let slopes = slopes_kernel::SlopesKernel::new(
-        settings,
-        properties,
-        target,
+    let weights =
+        compiled!(on, weights_kernel::WeightsKernel, b(), b(), b(), b(), (), (), (), (), elements);
+    let slopes = compiled!(
+        on,
+        slopes_kernel::SlopesKernel,
         b(),
         b(),
         b(),
@@ -251,7 +238,7 @@ pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kerne
         (),
         (),
         (),
-        elements,
+        elements
     );
     vec![("softmax_weights", Box::new(weights)), ("softmax_slopes", Box::new(slopes))]
 }

@@ -7,6 +7,8 @@ use cubecl::prelude::*;
 
 pub use self::saved::Saved;
 use self::segments::{SEGMENT, Sizes};
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
 
 /// How many threads keep a GPU at work: with so many rows and channels, segments gain nothing.
@@ -132,23 +134,13 @@ pub fn backward(client: &Client, saved: Saved, by_gate: Operand, by_x: Operand) 
 
 /// Returns the kernels of this file as they are compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
-    let (b, (settings, properties, target)) = (on.buffer(), on.parts());
-    let forward = forward_kernel::ForwardKernel::new(
-        settings,
-        properties,
-        target,
-        b.clone(),
-        b.clone(),
-        b.clone(),
-        (),
-        (),
-    );
-    let (settings, properties, target) = on.parts();
-    let backward = backward_kernel::BackwardKernel::new(
-        settings,
-        properties,
-        target,
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
+    let b = on.buffer();
+    let forward =
+        compiled!(on, forward_kernel::ForwardKernel, b.clone(), b.clone(), b.clone(), (), ());
+    let backward = compiled!(
+        on,
+        backward_kernel::BackwardKernel,
         b.clone(),
         b.clone(),
         b.clone(),
@@ -156,7 +148,7 @@ pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kerne
         b.clone(),
         b,
         (),
-        (),
+        ()
     );
     let mut kernels = segments::kernels(on);
     kernels.push(("scan_forward", Box::new(forward)));

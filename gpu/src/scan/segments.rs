@@ -7,6 +7,8 @@
 use cubecl::prelude::*;
 
 use super::saved::Saved;
+#[cfg(feature = "cuda-source")]
+use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, threads};
 
 /// How many time steps a segment has.
@@ -306,36 +308,15 @@ fn join(client: &Client, sizes: Sizes, factors: Operand, values: Operand, back: 
 
 /// Returns the kernels of this file as they are compiled for a machine.
 #[cfg(feature = "cuda-source")]
-pub(crate) fn kernels(on: &crate::machine::Machine) -> Vec<crate::machine::Kernel> {
+pub(crate) fn kernels(on: &Machine) -> Vec<Kernel> {
     let b = || on.buffer();
-    let (settings, properties, target) = on.parts();
-    let ends =
-        ends_kernel::EndsKernel::new(settings, properties, target, b(), b(), b(), b(), (), ());
-    let (settings, properties, target) = on.parts();
-    let heads =
-        heads_kernel::HeadsKernel::new(settings, properties, target, b(), b(), b(), b(), (), ());
-    let (settings, properties, target) = on.parts();
-    let forth = join_kernel::JoinKernel::new(settings, properties, target, b(), b(), (), (), false);
-    let (settings, properties, target) = on.parts();
-    let back = join_kernel::JoinKernel::new(settings, properties, target, b(), b(), (), (), true);
-    let (settings, properties, target) = on.parts();
-    let states =
-        states_kernel::StatesKernel::new(settings, properties, target, b(), b(), b(), b(), (), ());
-    let (settings, properties, target) = on.parts();
-    let slopes = slopes_kernel::SlopesKernel::new(
-        settings,
-        properties,
-        target,
-        b(),
-        b(),
-        b(),
-        b(),
-        b(),
-        b(),
-        b(),
-        (),
-        (),
-    );
+    let ends = compiled!(on, ends_kernel::EndsKernel, b(), b(), b(), b(), (), ());
+    let heads = compiled!(on, heads_kernel::HeadsKernel, b(), b(), b(), b(), (), ());
+    let forth = compiled!(on, join_kernel::JoinKernel, b(), b(), (), (), false);
+    let back = compiled!(on, join_kernel::JoinKernel, b(), b(), (), (), true);
+    let states = compiled!(on, states_kernel::StatesKernel, b(), b(), b(), b(), (), ());
+    let slopes =
+        compiled!(on, slopes_kernel::SlopesKernel, b(), b(), b(), b(), b(), b(), b(), (), ());
     vec![
         ("scan_segments_ends", Box::new(ends)),
         ("scan_segments_heads", Box::new(heads)),
