@@ -106,18 +106,40 @@ pub(crate) fn normalize(text: &str, with: Normalize, out: &mut String) -> usize 
     }
 }
 
-/// For each byte, whether a character of white space may begin with it.
-const MAY_BE_SPACE: [bool; 256] = {
-    let mut may_be = [false; 256];
-    // Unicode's white space is U+0009 to U+000D, U+0020, U+0085, U+00A0, U+1680, some from U+2000 to U+205F, U+3000.
-    let first_bytes = [9, 10, 11, 12, 13, b' ', 0xc2, 0xe1, 0xe2, 0xe3];
-    let mut at = 0;
-    while at < first_bytes.len() {
-        may_be[first_bytes[at] as usize] = true;
-        at += 1;
+/// Returns whether a byte begins a character that may be white space, other than a space.
+///
+/// Unicode's white space is U+0009 to U+000D, U+0020, U+0085, U+00A0, U+1680, some from U+2000 to U+205F, U+3000.
+fn may_be_other_space(byte: u8) -> bool {
+    (byte.wrapping_sub(b'\t') < 5) | (byte == 0xc2) | (byte.wrapping_sub(0xe1) < 3)
+}
+
+fn may_be_space(byte: u8) -> bool {
+    (byte == b' ') | may_be_other_space(byte)
+}
+
+/// How many bytes are looked at together.
+const BLOCK: usize = 32;
+
+/// Returns how many bytes from the beginning are of whole blocks without other white space than single spaces, and
+/// how many spaces these have.
+fn plain_blocks(bytes: &[u8]) -> (usize, usize) {
+    let (mut at, mut spaces) = (0, 0);
+    while let Some(block) = bytes[at..].first_chunk::<{ BLOCK + 1 }>() {
+        // Without a branch inside, so that the compiler takes many bytes at a time.
+        let (mut odd, mut here) = (false, 0);
+        for (byte, next) in block.iter().zip(&block[1..]) {
+            let is_space = *byte == b' ';
+            odd |= may_be_other_space(*byte) | (is_space & may_be_space(*next));
+            here += u8::from(is_space);
+        }
+        if odd {
+            break;
+        }
+        spaces += usize::from(here);
+        at += BLOCK;
     }
-    may_be
-};
+    (at, spaces)
+}
 
 /// Writes the words of a text with one space between two, and returns how many there are.
 ///
@@ -130,8 +152,10 @@ fn join_words(text: &str, out: &mut String) -> usize {
     let mut copied = word_after(0);
     let mut at = copied;
     while copied < text.len() {
-        let Some(found) = bytes[at..].iter().position(|&byte| MAY_BE_SPACE[usize::from(byte)])
-        else {
+        let (plain, spaces) = plain_blocks(&bytes[at..]);
+        at += plain;
+        words += spaces;
+        let Some(found) = bytes[at..].iter().position(|&byte| may_be_space(byte)) else {
             out.push_str(&text[copied..]);
             return words + 1;
         };
@@ -142,7 +166,7 @@ fn join_words(text: &str, out: &mut String) -> usize {
             continue;
         }
         words += 1;
-        let is_single = bytes.get(at + 1).is_some_and(|&next| !MAY_BE_SPACE[usize::from(next)]);
+        let is_single = bytes.get(at + 1).is_some_and(|&next| !may_be_space(next));
         if sign == ' ' && is_single {
             at += 1;
             continue;
