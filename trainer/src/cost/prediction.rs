@@ -72,9 +72,10 @@ const SCORES_AT_A_TIME: f64 = 268_435_456.0;
 const LOGITS_AT_A_TIME: f64 = 268_435_456.0;
 /// Time steps in a segment of a scan that goes by segments.
 const SEGMENT: f64 = 128.0;
-/// Seconds between two launches of a kernel, and the launches of a block forward and backward, about.
+/// Seconds between two launches of a kernel, about, and the launches of a block forward and backward, as
+/// `examples/launches.rs` counts them: 86 to 118.
 const LAUNCH_SECONDS: f64 = 5e-6;
-const LAUNCHES_OF_BLOCK: f64 = 210.0;
+const LAUNCHES_OF_BLOCK: f64 = 100.0;
 /// Seconds until a value arrives from memory, and the bytes that a thread of the scan has under way.
 const LATENCY: f64 = 0.7e-6;
 const BYTES_UNDER_WAY: f64 = 32.0;
@@ -129,7 +130,8 @@ impl Prediction {
         let sums = 12.0 * parameters * (count - 1.0).max(0.0) / gpu.bytes_per_second();
         parts.push(PartCost { part: Part::Sums, seconds: sums });
         let busy: f64 = parts.iter().map(|part| part.seconds).sum();
-        let launching = LAUNCH_SECONDS * LAUNCHES_OF_BLOCK * model.layers.get() as f64 * count;
+        let launches = (0..model.layers.get()).map(|layer| launches(model.mixer(layer)));
+        let launching = LAUNCH_SECONDS * launches.sum::<f64>() * count;
         parts.push(PartCost { part: Part::Launches, seconds: (launching - busy).max(0.0) });
         parts.retain(|part| part.seconds > 0.0);
         parts.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
@@ -138,6 +140,16 @@ impl Prediction {
         let flops = model.flops_per_token() as f64 * tokens_per_second;
         let mfu = flops / gpu.peak_flops(precision);
         Self { gpu, tokens_per_second, mfu, iteration_seconds, parts }
+    }
+}
+
+/// Returns the launches of a block for a micro-batch, forward and backward, as `examples/launches.rs` counts them.
+fn launches(kind: MixerKind) -> f64 {
+    match kind {
+        MixerKind::Attention => 86.0,
+        MixerKind::LocalAttention => 90.0,
+        MixerKind::Rnn => 95.0,
+        MixerKind::Rat => 166.0,
     }
 }
 
