@@ -106,15 +106,17 @@ pub(crate) fn normalize(text: &str, with: Normalize, out: &mut String) -> usize 
     }
 }
 
-/// Returns whether a byte begins a character that may be white space, other than a space.
+/// Returns 1 for a byte that begins a character that may be white space, other than a space.
 ///
 /// Unicode's white space is U+0009 to U+000D, U+0020, U+0085, U+00A0, U+1680, some from U+2000 to U+205F, U+3000.
-fn may_be_other_space(byte: u8) -> bool {
-    (byte.wrapping_sub(b'\t') < 5) | (byte == 0xc2) | (byte.wrapping_sub(0xe1) < 3)
+fn other_space(byte: u8) -> u8 {
+    u8::from(byte.wrapping_sub(b'\t') < 5)
+        | u8::from(byte == 0xc2)
+        | u8::from(byte.wrapping_sub(0xe1) < 3)
 }
 
 fn may_be_space(byte: u8) -> bool {
-    (byte == b' ') | may_be_other_space(byte)
+    byte == b' ' || other_space(byte) == 1
 }
 
 /// How many bytes are looked at together.
@@ -125,14 +127,14 @@ const BLOCK: usize = 32;
 fn plain_blocks(bytes: &[u8]) -> (usize, usize) {
     let (mut at, mut spaces) = (0, 0);
     while let Some(block) = bytes[at..].first_chunk::<{ BLOCK + 1 }>() {
-        // Without a branch inside, so that the compiler takes many bytes at a time.
-        let (mut odd, mut here) = (false, 0);
+        // Without branches, so that the compiler takes many bytes at a time.
+        let (mut odd, mut here) = (0, 0);
         for (byte, next) in block.iter().zip(&block[1..]) {
-            let is_space = *byte == b' ';
-            odd |= may_be_other_space(*byte) | (is_space & may_be_space(*next));
-            here += u8::from(is_space);
+            let space = u8::from(*byte == b' ');
+            odd |= other_space(*byte) | (space & (other_space(*next) | u8::from(*next == b' ')));
+            here += space;
         }
-        if odd {
+        if odd != 0 {
             break;
         }
         spaces += usize::from(here);

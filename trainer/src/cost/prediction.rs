@@ -72,10 +72,8 @@ const SCORES_AT_A_TIME: f64 = 268_435_456.0;
 const LOGITS_AT_A_TIME: f64 = 268_435_456.0;
 /// Time steps in a segment of a scan that goes by segments.
 const SEGMENT: f64 = 128.0;
-/// Seconds between two launches of a kernel, about, and the launches of a block forward and backward, as
-/// `examples/launches.rs` counts them: 86 to 118.
+/// Seconds between two launches of a kernel, about.
 const LAUNCH_SECONDS: f64 = 5e-6;
-const LAUNCHES_OF_BLOCK: f64 = 100.0;
 /// Seconds until a value arrives from memory, and the bytes that a thread of the scan has under way.
 const LATENCY: f64 = 0.7e-6;
 const BYTES_UNDER_WAY: f64 = 32.0;
