@@ -19,7 +19,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import pathlib
 import random
 import subprocess
@@ -27,7 +26,7 @@ import sys
 import tarfile
 import tempfile
 
-from venv_of_check import Skipped, venv_python
+from venv_of_check import Skipped, enter_venv, venv_options
 
 PACKAGES = ["datasets", "numpy", "safetensors", "pyarrow"]
 TASK = """
@@ -216,16 +215,13 @@ def check_exports(program, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--program", type=lambda text: pathlib.Path(text).absolute(), required=True)
-    parser.add_argument("--venv", type=lambda text: pathlib.Path(text).absolute())
-    parser.add_argument("--in-venv", action="store_true", help=argparse.SUPPRESS)
+    venv_options(parser)
     args = parser.parse_args()
-    if not args.in_venv:
-        try:
-            python = venv_python(args, "datasets-venv", "datasets, numpy, safetensors, pyarrow", PACKAGES)
-        except Skipped as skipped:
-            say(f"skipped: {skipped}")
-            return
-        os.execv(python, [python, __file__, "--in-venv", *sys.argv[1:]])
+    try:
+        enter_venv(args, "datasets-venv", "datasets, numpy, safetensors, pyarrow", PACKAGES)
+    except Skipped as skipped:
+        say(f"skipped: {skipped}")
+        return
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder).resolve()
         run(args.program, folder, "sample", "--out", "demo")

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-from venv_of_check import Skipped, venv_python
+from venv_of_check import Skipped, enter_venv, venv_options
 
 PACKAGES = ["kubernetes-validate", "pyyaml"]
 PIPELINE = """
@@ -132,16 +132,13 @@ def check(program, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--program", type=lambda text: pathlib.Path(text).absolute(), required=True)
-    parser.add_argument("--venv", type=lambda text: pathlib.Path(text).absolute())
-    parser.add_argument("--in-venv", action="store_true", help=argparse.SUPPRESS)
+    venv_options(parser)
     args = parser.parse_args()
-    if not args.in_venv:
-        try:
-            python = venv_python(args, "kubernetes-venv", "kubernetes_validate, yaml", PACKAGES)
-        except Skipped as skipped:
-            say(f"skipped: {skipped}")
-            return
-        os.execv(python, [python, __file__, "--in-venv", *sys.argv[1:]])
+    try:
+        enter_venv(args, "kubernetes-venv", "kubernetes_validate, yaml", PACKAGES)
+    except Skipped as skipped:
+        say(f"skipped: {skipped}")
+        return
     with tempfile.TemporaryDirectory() as folder:
         check(args.program, pathlib.Path(folder).resolve())
 

@@ -34,7 +34,7 @@ import tempfile
 import time
 
 from object_stores.servers import Azurite, FakeGcs, Moto, NoServer
-from venv_of_check import Skipped, venv_python
+from venv_of_check import Skipped, enter_venv, venv_options
 
 PACKAGES = ["moto[server]==5.2.5", "pyarrow"]
 # Of one server each.
@@ -327,18 +327,15 @@ def check_time(stores, corpus, proxy):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--program", type=lambda text: pathlib.Path(text).absolute(), required=True)
-    parser.add_argument("--venv", type=lambda text: pathlib.Path(text).absolute())
+    venv_options(parser)
     parser.add_argument("--only", default="s3,gs,az", help="the servers, by the schemes of their addresses, with commas")
     parser.add_argument("--time", action="store_true", help="with more data, and the times alone")
-    parser.add_argument("--in-venv", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if not args.in_venv:
-        try:
-            python = venv_python(args, "object-stores-venv", "moto.server, boto3, pyarrow", PACKAGES)
-        except Skipped as skipped:
-            say(f"skipped: {skipped}")
-            return
-        os.execv(python, [python, __file__, "--in-venv", *sys.argv[1:]])
+    try:
+        enter_venv(args, "object-stores-venv", "moto.server, boto3, pyarrow", PACKAGES)
+    except Skipped as skipped:
+        say(f"skipped: {skipped}")
+        return
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)

@@ -27,7 +27,7 @@ import tempfile
 import time
 import urllib.request
 
-from venv_of_check import Skipped, venv_python
+from venv_of_check import Skipped, enter_venv, venv_options
 
 PACKAGES = ["ray[default]"]
 # How long a node, a job or a command may take.
@@ -293,13 +293,10 @@ def check_failures(check):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--program", type=lambda text: pathlib.Path(text).absolute(), required=True)
-    parser.add_argument("--venv", type=lambda text: pathlib.Path(text).absolute())
-    parser.add_argument("--in-venv", action="store_true", help=argparse.SUPPRESS)
+    venv_options(parser)
     args = parser.parse_args()
     try:
-        if not args.in_venv:
-            python = venv_python(args, "ray-venv", "ray.dashboard.modules.job.job_head", PACKAGES, seconds=900)
-            os.execv(python, [python, __file__, "--in-venv", *sys.argv[1:]])
+        enter_venv(args, "ray-venv", "ray.dashboard.modules.job.job_head", PACKAGES, seconds=900)
         begun = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             work = pathlib.Path(folder).resolve()

@@ -1,5 +1,8 @@
 """The venv that a check's packages are in: made where it is missing, and left out where it cannot be made."""
 
+import argparse
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -26,3 +29,16 @@ def venv_python(args, name, probe, packages, seconds=300):
     except (OSError, subprocess.SubprocessError) as wrong:
         raise Skipped(f"no venv with {packages[0]} can be made: {wrong}") from wrong
     return python
+
+
+def venv_options(parser):
+    """Adds the options of a check that runs in a venv."""
+    parser.add_argument("--venv", type=lambda text: pathlib.Path(text).absolute())
+    parser.add_argument("--in-venv", action="store_true", help=argparse.SUPPRESS)
+
+
+def enter_venv(args, name, probe, packages, seconds=300):
+    """Runs the check again by the Python of its venv, as `venv_python` finds it; does nothing where that runs it."""
+    if not args.in_venv:
+        python = venv_python(args, name, probe, packages, seconds)
+        os.execv(python, [python, sys.argv[0], "--in-venv", *sys.argv[1:]])
