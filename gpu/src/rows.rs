@@ -12,27 +12,18 @@ const HALVINGS: usize = UNITS.trailing_zeros() as usize;
 /// Returns the sum of a value of each unit, to all of them.
 #[cube]
 pub(crate) fn sum_of_units(value: f32) -> f32 {
-    let mut values = Shared::<[f32]>::new_slice(UNITS);
-    let unit = UNIT_POS as usize;
-    values[unit] = value;
-    sync_cube();
-    #[unroll]
-    for halving in 0..HALVINGS {
-        let span = comptime!(UNITS >> (halving + 1));
-        if unit < span {
-            values[unit] = values[unit] + values[unit + span];
-        }
-        sync_cube();
-    }
-    let sum = values[0];
-    // The next sum may use the same memory.
-    sync_cube();
-    sum
+    over_units(value, false)
 }
 
 /// Returns the highest of the values of all units, to all of them.
 #[cube]
 pub(crate) fn highest_of_units(value: f32) -> f32 {
+    over_units(value, true)
+}
+
+/// Joins the values of all units by halves: by their maximum, or by their sum.
+#[cube]
+fn over_units(value: f32, #[comptime] by_maximum: bool) -> f32 {
     let mut values = Shared::<[f32]>::new_slice(UNITS);
     let unit = UNIT_POS as usize;
     values[unit] = value;
@@ -41,13 +32,19 @@ pub(crate) fn highest_of_units(value: f32) -> f32 {
     for halving in 0..HALVINGS {
         let span = comptime!(UNITS >> (halving + 1));
         if unit < span {
-            values[unit] = max(values[unit], values[unit + span]);
+            let (one, other) = (values[unit], values[unit + span]);
+            if comptime!(by_maximum) {
+                values[unit] = max(one, other);
+            } else {
+                values[unit] = one + other;
+            }
         }
         sync_cube();
     }
-    let highest = values[0];
+    let joined = values[0];
+    // The next call may use the same memory.
     sync_cube();
-    highest
+    joined
 }
 
 /// Returns how many cubes of how many units make a cube for each row, or a few more.
