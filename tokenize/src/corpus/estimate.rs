@@ -16,6 +16,7 @@ use crate::source::{
     SourceFile, Stopped,
 };
 use crate::tokenizer::{Encoder, Tokenizer};
+use ratdata_schemas::draw::mix;
 use ratdata_schemas::narrow;
 use ratdata_schemas::recipe::{OnBadRow, Tokenize};
 
@@ -463,11 +464,8 @@ impl Drawn {
 
 /// Returns a number from 0 to 1 that looks random and is the same for the same row on any day.
 fn uniform(row: u64) -> f64 {
-    // The finalizer of SplitMix64, so that no pattern of rows is met by one of draws.
-    let mut mixed = row.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
+    // Mixed, so that no pattern of rows is met by one of draws.
+    mix(row) as f64 / u64::MAX as f64
 }
 
 #[expect(
