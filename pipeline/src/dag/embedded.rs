@@ -3,7 +3,7 @@
 /// The pipelines that are compiled in.
 const EMBEDDED: [(&str, &str); 6] = [
     ("fineweb_edu", include_str!("../../../configs/pipeline/fineweb_edu.toml")),
-    ("fineweb_edu_prepared", include_str!("../../../configs/pipeline/fineweb_edu_prepared.toml")),
+    ("fineweb_edu_paper", include_str!("../../../configs/pipeline/fineweb_edu_paper.toml")),
     ("rat", include_str!("../../../configs/pipeline/rat.toml")),
     ("sft_narrativeqa", include_str!("../../../configs/pipeline/sft_narrativeqa.toml")),
     ("tiny", include_str!("../../../configs/pipeline/tiny.toml")),
