@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
-use ratdata_schemas::draw::RowOrder;
+use ratdata_schemas::draw::{Draw, RowOrder};
 
 use crate::failure::Failure;
 use crate::sequences::{Arrays, Filled, Sequences};
@@ -74,10 +74,12 @@ impl Feed {
         documents: bool,
     ) -> PyResult<Arrays<'py>> {
         let filled = py.detach(|| -> Result<Filled, Failure> {
+            let draws = self.draws_from(first, count);
+            let prefetch = |draw: &Draw| self.sources[draw.source].get().prefetch(draw.row);
+            draws.iter().take(1).for_each(prefetch);
             let mut filled = Filled::new(count, self.seq_len, documents);
-            let mut order = self.locked();
-            for sample in (first..).take(count) {
-                let draw = order.at(sample);
+            for (at, draw) in draws.iter().enumerate() {
+                draws.iter().skip(at + 1).take(1).for_each(prefetch);
                 self.sources[draw.source].get().read_into(draw.row, &mut filled)?;
             }
             Ok(filled)
@@ -88,15 +90,20 @@ impl Feed {
     /// Returns which source and row `count` samples from `first` on are, without reading them.
     fn draws<'py>(&self, py: Python<'py>, first: u64, count: usize) -> Draws<'py> {
         let (sources, rows): (Vec<u64>, Vec<u64>) = py.detach(|| {
-            let mut order = self.locked();
-            let drawn = (first..).take(count).map(|sample| order.at(sample));
-            drawn.map(|draw| (draw.source as u64, draw.row)).unzip()
+            let draws = self.draws_from(first, count);
+            draws.iter().map(|draw| (draw.source as u64, draw.row)).unzip()
         });
         (sources.into_pyarray(py), rows.into_pyarray(py))
     }
 }
 
 impl Feed {
+    /// Draws `count` samples at once: the processor then computes several at a time.
+    fn draws_from(&self, first: u64, count: usize) -> Vec<Draw> {
+        let mut order = self.locked();
+        (first..).take(count).map(|sample| order.at(sample)).collect()
+    }
+
     fn locked(&self) -> std::sync::MutexGuard<'_, RowOrder> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }

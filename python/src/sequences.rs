@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use ratdata_schemas::{
     BinSet, Dtype, IGNORE_INDEX, Manifest, Row, RowSet, SplitRecord, TokenId, Tokens, narrow,
 };
+use ratdata_tokenize::next_tokens::{prefetch_ids, push_next_tokens};
 
 use crate::columns::Columns;
 use crate::failure::Failure;
@@ -133,6 +134,17 @@ impl Sequences {
         &self.place
     }
 
+    /// Asks the processor to fetch a sequence of token bins that is read soon. It cannot guess the next one of a
+    /// shuffled order.
+    pub(crate) fn prefetch(&self, number: u64) {
+        let Store::Stream { bins, .. } = &self.store else { return };
+        match in_place(bins, number * self.seq_len as u64, self.seq_len + 1) {
+            Some(Tokens::U16(ids)) => prefetch_ids(ids),
+            Some(Tokens::U32(ids)) => prefetch_ids(ids),
+            None => {}
+        }
+    }
+
     /// Appends a sequence.
     pub(crate) fn read_into(&self, number: u64, filled: &mut Filled) -> Result<(), Failure> {
         let highest = match &self.store {
@@ -195,21 +207,20 @@ impl Filled {
     /// Appends a sequence of a stream, and returns its highest id.
     fn push_stream(&mut self, bins: &BinSet, first: u64, eos: Option<TokenId>) -> TokenId {
         let count = self.seq_len + 1;
-        let in_place = bins.locate(first).and_then(|(shard, from)| {
-            bins.shards()[shard].bin().tokens().slice(from..from + count)
-        });
-        match in_place {
+        match in_place(bins, first, count) {
             Some(Tokens::U16(ids)) => {
                 // An EOS that the width does not hold ends no document.
                 let eos = eos.and_then(|eos| u16::try_from(eos).ok());
-                push_ids(ids, eos, &mut self.inputs, &mut self.labels).into()
+                push_next_tokens(ids, eos, &mut self.inputs, &mut self.labels).into()
             }
-            Some(Tokens::U32(ids)) => push_ids(ids, eos, &mut self.inputs, &mut self.labels),
+            Some(Tokens::U32(ids)) => {
+                push_next_tokens(ids, eos, &mut self.inputs, &mut self.labels)
+            }
             None => {
                 self.tokens.resize(count, 0);
                 let there = bins.copy_tokens(first, &mut self.tokens);
                 debug_assert!(there, "the sequences were counted from the length of the stream");
-                push_ids(&self.tokens, eos, &mut self.inputs, &mut self.labels)
+                push_next_tokens(&self.tokens, eos, &mut self.inputs, &mut self.labels)
             }
         }
     }
@@ -248,28 +259,10 @@ impl Filled {
     }
 }
 
-/// Appends the inputs and labels of ids, and returns the highest. The label after an EOS is ignored:
-/// nothing predicts the first token of a document.
-fn push_ids<Id: Copy + Into<i64> + Ord + Default>(
-    ids: &[Id],
-    eos: Option<Id>,
-    inputs: &mut Vec<i64>,
-    labels: &mut Vec<i64>,
-) -> Id {
-    let before = &ids[..ids.len() - 1];
-    inputs.extend(before.iter().map(|&id| id.into()));
-    let following = before.iter().zip(&ids[1..]);
-    match eos {
-        Some(eos) => labels.extend(
-            following.map(
-                |(&id, &next)| {
-                    if id == eos { i64::from(IGNORE_INDEX) } else { next.into() }
-                },
-            ),
-        ),
-        None => labels.extend(following.map(|(_, &next)| next.into())),
-    }
-    ids.iter().copied().max().unwrap_or_default()
+/// Returns tokens of a stream where they lie in one file, and `None` where they are in several.
+fn in_place(bins: &BinSet, first: u64, count: usize) -> Option<Tokens<'_>> {
+    let (shard, from) = bins.locate(first)?;
+    bins.shards()[shard].bin().tokens().slice(from..from + count)
 }
 
 /// Returns the columns that each document of a sequence has, by the indexes of the bins.

@@ -111,6 +111,7 @@
 //! - [`sft`]: instruction data, from tasks and conversations to rows with a loss mask.
 //! - [`pack`]: documents of token bins as rows of one length.
 //! - [`mix`]: documents of several artifacts as one, by budgets.
+//! - [`next_tokens`]: ids of bins as inputs and labels of a training loop.
 
 mod bounds;
 pub mod corpus;
@@ -118,6 +119,7 @@ mod engine;
 mod git_lfs;
 pub mod hub;
 pub mod mix;
+pub mod next_tokens;
 pub mod order;
 pub mod pack;
 pub mod provenance;

@@ -51,6 +51,9 @@ class Feed:
     sources, and the last batch may be smaller; ``drop_last`` leaves it out.
     """
 
+    #: What an array of a batch becomes.
+    _convert = staticmethod(np.asarray)
+
     def __init__(
         self,
         data: Sources,
@@ -93,6 +96,7 @@ class Feed:
     def _open(self) -> None:
         inner = [source.inner for source in self.sources]
         self._inner = _ratdata.Feed(inner, self.weights, self.seed, self.shuffle)
+        self._end = None if self.epochs is None else self.epochs * self.num_rows
 
     @property
     def samples(self) -> int:
@@ -118,7 +122,7 @@ class Feed:
     @property
     def end(self) -> Optional[int]:
         """The number of samples after which the stream ends; none where it does not."""
-        return None if self.epochs is None else self.epochs * self.num_rows
+        return self._end
 
     def __len__(self) -> int:
         """Returns how many batches are left for this rank."""
@@ -135,24 +139,29 @@ class Feed:
 
     def batches(self, worker: int, workers: int) -> Iterator[Batch]:
         """Yields every ``workers``-th batch of this rank, from batch ``worker`` on; the position stays."""
-        step = self.batch_size * self.world_size
-        first = self._samples + worker * step + self.rank * self.batch_size
-        while True:
-            count = self.batch_size
-            if self.end is not None:
-                whole = first - self.rank * self.batch_size + step <= self.end
-                if not whole and self.drop_last:
-                    return
-                count = min(count, self.end - first)
-                if count <= 0:
-                    return
-            yield as_batch(self._inner.batch(first, count, self.documents))
-            first += workers * step
+        # A batch takes a few microseconds, so the loop looks up and computes what it can before.
+        read, convert = self._inner.batch, self._convert
+        size, documents, end = self.batch_size, self.documents, self.end
+        step = size * self.world_size
+        first = self._samples + worker * step + self.rank * size
+        stride = workers * step
+        if end is None:
+            while True:
+                yield as_batch(read(first, size, documents), convert)
+                first += stride
+        # With `drop_last` the batch is whole for all ranks, otherwise for this one.
+        last = end - step + self.rank * size if self.drop_last else end - size
+        while first <= last:
+            yield as_batch(read(first, size, documents), convert)
+            first += stride
+        if first < end and not self.drop_last:
+            yield as_batch(read(first, end - first, documents), convert)
 
     def advance(self, batches: int = 1) -> None:
         """Counts batches as drawn, by all ranks."""
-        samples = self._samples + batches * self.batch_size * self.world_size
-        self._samples = samples if self.end is None else min(samples, self.end)
+        self._samples += batches * self.batch_size * self.world_size
+        if self._end is not None and self._samples > self._end:
+            self._samples = self._end
 
     def draws(self, count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
         """Returns the sources and rows of the next ``count`` samples of all ranks, without reading them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -15,12 +15,12 @@ Path = Union[str, "os.PathLike[str]"]
 Batch = dict[str, npt.NDArray[np.int64]]
 
 
-def as_batch(arrays: _ratdata.Arrays) -> Batch:
-    """Names the arrays of a batch as Hugging Face's models name their arguments."""
+def as_batch(arrays: _ratdata.Arrays, convert: Callable[[npt.NDArray[np.int64]], Any] = np.asarray) -> dict[str, Any]:
+    """Names the arrays of a batch as Hugging Face's models name their arguments, and converts each."""
     inputs, labels, documents = arrays
-    batch = {"input_ids": inputs, "labels": labels}
+    batch = {"input_ids": convert(inputs), "labels": convert(labels)}
     if documents is not None:
-        batch["document_ids"], batch["position_ids"] = documents
+        batch["document_ids"], batch["position_ids"] = map(convert, documents)
     return batch
 
 

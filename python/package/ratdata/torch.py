@@ -59,6 +59,8 @@ class IterableDataset(Feed, torch.utils.data.IterableDataset[Tensors]):
     The position is counted where the batches are drawn: with worker processes, :class:`DataLoader` counts.
     """
 
+    _convert = staticmethod(torch.from_numpy)
+
     def __init__(
         self,
         data: Sources,
@@ -80,11 +82,8 @@ class IterableDataset(Feed, torch.utils.data.IterableDataset[Tensors]):
     def __iter__(self) -> Iterator[Tensors]:  # type: ignore[override]
         info = torch.utils.data.get_worker_info()
         if info is None:
-            for batch in super().__iter__():
-                yield _tensors(batch)
-        else:
-            for batch in self.batches(info.id, info.num_workers):
-                yield _tensors(batch)
+            return super().__iter__()
+        return self.batches(info.id, info.num_workers)
 
 
 class DataLoader(torch.utils.data.DataLoader[Tensors]):
@@ -102,11 +101,13 @@ class DataLoader(torch.utils.data.DataLoader[Tensors]):
         super().__init__(dataset, **options)
 
     def __iter__(self) -> Iterator[Tensors]:  # type: ignore[override]
-        feed: IterableDataset = self.dataset  # type: ignore[assignment]
         if self.num_workers == 0 and not self.pin_memory:
             # PyTorch's iterator would look at every tensor and change none.
-            yield from feed
-            return
+            return iter(self.dataset)
+        return self._through_pytorch()
+
+    def _through_pytorch(self) -> Iterator[Tensors]:
+        feed: IterableDataset = self.dataset  # type: ignore[assignment]
         for batch in super().__iter__():
             if self.num_workers > 0:
                 feed.advance()

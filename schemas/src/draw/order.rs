@@ -70,9 +70,11 @@ impl RowOrder {
         if !self.shuffled {
             return Draw { source, row: within };
         }
-        let known = epoch.take().filter(|(epoch, _)| *epoch == number);
-        let (_, order) = epoch
-            .insert(known.unwrap_or_else(|| (number, Permutation::new(*rows, self.seed, number))));
+        if !matches!(epoch, Some((known, _)) if *known == number) {
+            *epoch = None;
+        }
+        let (_, order) =
+            epoch.get_or_insert_with(|| (number, Permutation::new(*rows, self.seed, number)));
         Draw { source, row: order.at(within) }
     }
 }

@@ -29,4 +29,6 @@ pub(crate) use cache::shared_long_units::LongHash;
 pub(crate) use cache::shared_units::MAX_IDS;
 pub(crate) use counter::Counter;
 pub(crate) use encode::{Engine, Worker};
-pub(crate) use simd::{Level, VARIABLE as LEVEL_VARIABLE, class_masks, prefetch};
+pub(crate) use simd::{
+    Kernel, Level, VARIABLE as LEVEL_VARIABLE, class_masks, prefetch, run as at_level,
+};
