@@ -28,6 +28,7 @@ import json
 import os
 import pathlib
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -300,26 +301,29 @@ def check_readers(stores):
     say("inspect, verify, trace and export: as of the folder; a flipped bit in the store is found")
 
 
-def check_time(stores, corpus, proxy):
-    """Compares with a copy, by ten connections, and then a run, and then a copy back."""
+def check_time(stores, corpus, proxy, rounds=3):
+    """Compares with a copy, by ten connections, and then a run, and then a copy back, which take turns."""
     import boto3
 
-    begun = time.monotonic()
-    stores.tokenize("s3://corpora/web", "s3://results/timed", home="timed", url=proxy.url)
-    direct = time.monotonic() - begun
     s3 = boto3.client("s3", endpoint_url=proxy.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-    copy, out = stores.work / "copy", stores.work / "copied-out"
-    (copy / "lines").mkdir(parents=True)
-    begun = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        names = list(stores.server.objects("corpora", "web"))
-        list(pool.map(lambda name: s3.download_file("corpora", f"web/{name}", str(copy / name)), names))
-        stores.tokenize(copy, out)
-        paths = [path for path in out.rglob("*.*") if path.is_file()]
-        list(pool.map(lambda path: s3.upload_file(str(path), "results", f"copied/{path.relative_to(out)}"), paths))
-    copied = time.monotonic() - begun
-    say(f"{sum(path.stat().st_size for path in corpus.rglob('*.*')) / 1e6:.0f} MB: {direct:.1f} s from store to store, "
-        f"{copied:.1f} s by copies of both ({direct / copied:.2f})")
+    direct, copied = [], []
+    for number in range(rounds):
+        begun = time.monotonic()
+        stores.tokenize("s3://corpora/web", f"s3://results/timed-{number}", home=f"timed-{number}", url=proxy.url)
+        direct.append(time.monotonic() - begun)
+        copy, out = stores.work / f"copy-{number}", stores.work / f"copied-out-{number}"
+        (copy / "lines").mkdir(parents=True)
+        begun = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            names = list(stores.server.objects("corpora", "web"))
+            list(pool.map(lambda name: s3.download_file("corpora", f"web/{name}", str(copy / name)), names))
+            stores.tokenize(copy, out)
+            paths = [path for path in out.rglob("*.*") if path.is_file()]
+            list(pool.map(lambda path: s3.upload_file(str(path), "results", f"copied-{number}/{path.relative_to(out)}"), paths))
+        copied.append(time.monotonic() - begun)
+    size = sum(path.stat().st_size for path in corpus.rglob("*.*")) / 1e6
+    direct, copied = statistics.median(direct), statistics.median(copied)
+    say(f"{size:.0f} MB: {direct:.1f} s from store to store, {copied:.1f} s by copies of both ({direct / copied:.2f}; medians of {rounds})")
     if direct > SLACK * copied:
         fail("a run from the store is slower than a copy and a run")
 

@@ -7,20 +7,27 @@ use std::path::Path;
 
 use bytes::Bytes;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::Address;
 use crate::error::ObjectError;
 use crate::object::{forget, key_of, put, writable};
 use crate::runtime::{Pending, wait_for};
 
-/// How many bytes a part has, at least; a file that is no larger is sent as it is.
+/// How many bytes a part has, at most, unless there would be too many; a file that is no larger is sent as it is.
 const PART: u64 = 8 << 20;
+
+/// How many bytes a part has, at least: S3 takes no smaller ones, but the last.
+const SMALLEST_PART: u64 = 5 << 20;
 
 /// How many parts an object may have: a little less than S3 allows.
 const MOST_PARTS: u64 = 9_000;
 
-/// How many parts are under way at once.
-const AT_ONCE: usize = 4;
+/// How many parts of one file are under way at once.
+const AT_ONCE: usize = 8;
+
+/// How many parts of all files are under way at once: as many are in memory.
+static UNDER_WAY: Semaphore = Semaphore::const_new(16);
 
 /// Writes a file as an object.
 ///
@@ -74,24 +81,25 @@ fn send(
     upload: Box<dyn MultipartUpload>,
 ) -> Result<Sent, ObjectError> {
     let mut parts = Parts { to, upload, under_way: VecDeque::new() };
-    let size = PART.max(length.div_ceil(MOST_PARTS));
+    let size = part_size(length);
     let mut reader = match File::open(file).map_err(unread(file)) {
         Ok(reader) => reader,
         Err(wrong) => return parts.end(Err(wrong)),
     };
-    let sent = loop {
+    let sent = (0..length.div_ceil(size)).try_for_each(|_| {
+        let place = parts.place()?;
         let mut part = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        match reader.by_ref().take(size).read_to_end(&mut part) {
-            Ok(0) => break parts.wait_down_to(0),
-            Ok(_) => {
-                if let Err(wrong) = parts.send(part.into()) {
-                    break Err(wrong);
-                }
-            }
-            Err(wrong) => break Err(unread(file)(wrong)),
-        }
-    };
+        reader.by_ref().take(size).read_to_end(&mut part).map_err(unread(file))?;
+        parts.send(part.into(), place)
+    });
+    let sent = sent.and_then(|()| parts.wait_down_to(0));
     parts.end(sent)
+}
+
+/// Returns the size of a file's parts: as many at once as are allowed, since each is sent at a connection's rate.
+fn part_size(length: u64) -> u64 {
+    let several = length.div_ceil(AT_ONCE as u64).clamp(SMALLEST_PART, PART);
+    several.max(length.div_ceil(MOST_PARTS))
 }
 
 fn unread(file: &Path) -> impl Fn(io::Error) -> ObjectError + '_ {
@@ -106,15 +114,24 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Sends a part, once few enough are under way.
-    fn send(&mut self, part: Bytes) -> Result<(), ObjectError> {
+    /// Waits until few enough parts are under way that one more may be read.
+    fn place(&mut self) -> Result<SemaphorePermit<'static>, ObjectError> {
         self.wait_down_to(AT_ONCE - 1)?;
+        wait_for(async {
+            let place = UNDER_WAY.acquire().await;
+            place.map_err(|closed| ObjectError::Runtime { reason: closed.to_string() })
+        })
+    }
+
+    /// Sends a part, whose place is free again when it has arrived.
+    fn send(&mut self, part: Bytes, place: SemaphorePermit<'static>) -> Result<(), ObjectError> {
         let sending = self.upload.put_part(PutPayload::from(part));
         let to = self.to.clone();
-        let pending =
-            Pending::begin(
-                async move { sending.await.map_err(|wrong| ObjectError::of(&to, &wrong)) },
-            )?;
+        let pending = Pending::begin(async move {
+            let sent = sending.await.map_err(|wrong| ObjectError::of(&to, &wrong));
+            drop(place);
+            sent
+        })?;
         self.under_way.push_back(pending);
         Ok(())
     }
@@ -216,7 +233,8 @@ mod tests {
             let sent = sent.lock().unwrap().clone();
             (ended, sent)
         };
-        let parts = [usize::try_from(PART).unwrap(), 5];
+        let parts =
+            [SMALLEST_PART, PART + 5 - SMALLEST_PART].map(|part| usize::try_from(part).unwrap());
 
         let (ended, sent) = upload(&[false, true]);
         let (failed, _) = upload(&[false, false]);
@@ -246,6 +264,17 @@ mod tests {
             assert_eq!(object.state().bytes, length as u64);
             assert!(object.read().unwrap() == content, "{length}");
         }
+    }
+
+    #[test]
+    fn parts_are_large_enough_and_not_too_many() {
+        let mega = 1 << 20;
+        let sizes = [9 * mega, 48 * mega, 64 * mega, 1000 * mega, 100_000 * mega].map(part_size);
+
+        assert_eq!(
+            sizes,
+            [5 * mega, 6 * mega, 8 * mega, 8 * mega, 100_000 * mega / MOST_PARTS + 1]
+        );
     }
 
     #[test]

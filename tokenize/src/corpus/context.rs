@@ -7,6 +7,7 @@ use ratdata_schemas::FileRecord;
 use super::delivery::Delivery;
 use super::error::JobError;
 use super::inputs::Inputs;
+use super::room::Rooms;
 use super::state::{JobState, Receipt};
 use crate::source::SourceFile;
 use ratdata_schemas::recipe::Tokenize;
@@ -18,6 +19,8 @@ pub(super) struct JobContext {
     pub(super) out: PathBuf,
     /// Where it is delivered to, if that is an object store.
     pub(super) delivery: Option<Delivery>,
+    /// Room for the files that are being finished.
+    pub(super) rooms: Rooms,
     /// The settings.
     pub(super) config: Tokenize,
     /// The input files, as they are and as they were.
@@ -27,6 +30,17 @@ pub(super) struct JobContext {
 }
 
 impl JobContext {
+    /// Puts together what a job has.
+    pub(super) fn new(
+        out: PathBuf,
+        delivery: Option<Delivery>,
+        config: Tokenize,
+        inputs: Inputs,
+        state: JobState,
+    ) -> Self {
+        Self { out, delivery, rooms: Rooms::default(), config, inputs, state }
+    }
+
     /// Returns the input files, in the order of the artifact.
     pub(super) fn files(&self) -> &[SourceFile] {
         self.inputs.files()

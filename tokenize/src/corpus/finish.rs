@@ -67,7 +67,6 @@ pub(crate) fn finish<W: IdWidth>(
     };
     let receipt = Receipt { source, shards, documents: documents.into(), known };
     job.state.record(&file.stem, &receipt)?;
-    job.deliver(&receipt, &file.stem)?;
     Ok(receipt)
 }
 

@@ -148,7 +148,7 @@ impl Job {
             return Err(JobError::InputInside { path, out: out.to_owned() });
         }
         let inputs = Inputs::new(files, &workspace.known().facts());
-        let context = JobContext { out: folder, delivery, config, inputs, state };
+        let context = JobContext::new(folder, delivery, config, inputs, state);
         let compared = Compared { context: &context, record: &record, interrupted };
         let has = |file: &FileRecord| context.has(file);
         let mut workspace = match workspace.look_where(&compared, force, &has)? {

@@ -27,6 +27,7 @@ mod opened;
 mod own_files;
 mod pool;
 mod progress;
+mod room;
 mod split;
 mod state;
 mod writer;

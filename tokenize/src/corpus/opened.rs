@@ -1,5 +1,5 @@
 //! Opens a job's files one after the other, and those of an object store before their turn comes: the wait for a
-//! store's first answer is then over when the file is read.
+//! store's first answer is then over when the file is read, and its first blocks are on their way.
 
 use std::collections::VecDeque;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -13,6 +13,9 @@ use crate::source::{Source, SourceError};
 /// How many files are opened at once.
 const AHEAD: usize = 16;
 
+/// How many files have their first blocks fetched while the one before them is read.
+const FETCHED: usize = 2;
+
 /// The files of a job that are to be read, each when it is opened.
 pub(super) struct OpenedFiles<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
@@ -21,10 +24,18 @@ pub(super) struct OpenedFiles<'scope, 'env> {
     opening: VecDeque<(usize, Opening<'scope>)>,
 }
 
-/// A file that is being opened by another thread, or was found to need none.
+/// A file that is being opened by another thread, is open, or was found to need no thread.
 enum Opening<'scope> {
     Begun(ScopedJoinHandle<'scope, Result<Source, SourceError>>),
+    Done(Result<Source, JobError>),
     Waits,
+}
+
+impl Opening<'_> {
+    /// Returns whether a thread has opened the file, or has failed to.
+    fn is_ready(&self) -> bool {
+        matches!(self, Self::Begun(thread) if thread.is_finished())
+    }
 }
 
 impl<'scope, 'env> OpenedFiles<'scope, 'env> {
@@ -46,6 +57,18 @@ impl<'scope, 'env> OpenedFiles<'scope, 'env> {
         // Where no thread can be started, the file is opened when its turn comes.
         Builder::new().spawn_scoped(self.scope, open).map_or(Opening::Waits, Opening::Begun)
     }
+
+    /// Returns a file once it is open, and has its first blocks fetched.
+    fn open(&self, number: usize, opening: Opening<'scope>) -> Result<Source, JobError> {
+        let opened = match opening {
+            Opening::Begun(thread) => thread.join().map_err(|_| JobError::Panicked)?,
+            Opening::Done(opened) => return opened,
+            Opening::Waits => self.job.inputs.open(number, &self.job.config.text_column),
+        };
+        let source = opened?;
+        source.begin_reading()?;
+        Ok(source)
+    }
 }
 
 impl Iterator for OpenedFiles<'_, '_> {
@@ -59,16 +82,14 @@ impl Iterator for OpenedFiles<'_, '_> {
             self.opening.push_back((number, opening));
         }
         let (number, opening) = self.opening.pop_front()?;
-        let opened = match opening {
-            Opening::Begun(thread) => match thread.join() {
-                Ok(opened) => opened.map_err(JobError::from),
-                Err(_) => Err(JobError::Panicked),
-            },
-            Opening::Waits => {
-                let opened = self.job.inputs.open(number, &self.job.config.text_column);
-                opened.map_err(JobError::from)
+        let opened = self.open(number, opening);
+        for next in 0..FETCHED.min(self.opening.len()) {
+            let (number, opening) = &mut self.opening[next];
+            if opening.is_ready() {
+                let (number, ready) = (*number, std::mem::replace(opening, Opening::Waits));
+                self.opening[next].1 = Opening::Done(self.open(number, ready));
             }
-        };
+        }
         Some((number, opened))
     }
 }

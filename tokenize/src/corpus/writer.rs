@@ -2,7 +2,8 @@
 //! on a thread of its own while the next are encoded.
 //!
 //! Small files spend their time waiting for the disk to say that they are durable, so several of
-//! them are finished at once: the system then gathers what it makes durable.
+//! them are finished at once: the system then gathers what it makes durable. Files that go to an object store
+//! wait for it; their ids are on disk then, and leave the memory to others.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,14 +24,8 @@ use crate::tokenizer::IdWidth;
 /// How many files are finished at once, at most.
 const MOST_FINISHING: usize = 32;
 
-/// How many ids are held by the files that are being finished, at most; one file may have more.
-const MOST_HELD: usize = 4 << 20;
-
-/// A file that is being finished, and how many ids it holds.
-struct Finishing<'scope> {
-    held: usize,
-    handle: ScopedJoinHandle<'scope, Result<(), JobError>>,
-}
+/// The thread of a file that is being finished.
+type Finishing<'scope> = ScopedJoinHandle<'scope, Result<(), JobError>>;
 
 /// Takes a job's blocks in the order of the input.
 pub(crate) struct Writer<'scope, 'env, W> {
@@ -97,27 +92,36 @@ impl<'scope, 'env, W: IdWidth> Writer<'scope, 'env, W> {
     fn finish_file(&mut self, number: usize) -> Result<(), JobError> {
         let staged =
             self.current.take().map_or_else(|| staged_source(number), |(_, staged)| staged);
-        let held = staged.staging.ids();
-        while self.is_full(held) {
+        let ids = staged.staging.ids();
+        let undelivered = self
+            .job
+            .delivery
+            .is_some()
+            .then(|| self.job.rooms.undelivered.take(ids * size_of::<W>()));
+        let held = self.job.rooms.ids.take(ids);
+        // What has failed by now ends the job.
+        while self.finishing.len() >= MOST_FINISHING
+            || self.finishing.front().is_some_and(ScopedJoinHandle::is_finished)
+        {
             let Some(first) = self.finishing.pop_front() else { break };
             self.join(first)?;
         }
         let (job, interrupted) = (self.job, self.interrupted);
-        let finish = move || finish(job, staged, interrupted).map(drop);
-        let handle = std::thread::Builder::new().spawn_scoped(self.scope, finish);
-        let handle = handle.map_err(|source| JobError::Thread { source })?;
-        self.finishing.push_back(Finishing { held, handle });
+        let stem = &job.files()[staged.number].stem;
+        let work = move || {
+            let receipt = finish(job, staged, interrupted)?;
+            drop(held);
+            job.deliver(&receipt, stem)?;
+            drop(undelivered);
+            Ok(())
+        };
+        let handle = std::thread::Builder::new().spawn_scoped(self.scope, work);
+        self.finishing.push_back(handle.map_err(|source| JobError::Thread { source })?);
         Ok(())
     }
 
-    /// Returns whether a file of `more` ids has to wait for one that is being finished.
-    fn is_full(&self, more: usize) -> bool {
-        let held: usize = self.finishing.iter().map(|finishing| finishing.held).sum();
-        self.finishing.len() >= MOST_FINISHING || held.saturating_add(more) > MOST_HELD
-    }
-
     fn join(&self, finishing: Finishing<'scope>) -> Result<(), JobError> {
-        finishing.handle.join().unwrap_or(Err(JobError::Panicked))?;
+        finishing.join().unwrap_or(Err(JobError::Panicked))?;
         self.progress.files_done.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -108,6 +108,11 @@ impl CsvSource {
         })
     }
 
+    /// Returns the file.
+    pub(crate) fn file(&self) -> &InputFile {
+        &self.file
+    }
+
     /// Returns how the file is compressed.
     pub(crate) fn compression(&self) -> Compression {
         self.compression

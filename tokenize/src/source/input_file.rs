@@ -53,7 +53,34 @@ impl InputFile {
     pub(crate) fn begin(&self) -> Result<(), SourceError> {
         match &self.place {
             Place::Disk => Ok(()),
-            Place::Store(blocks) => Ok(blocks.begin()?),
+            Place::Store(blocks) => Ok(blocks.begin_at(0)?),
+        }
+    }
+
+    /// Has the first and the last bytes fetched, for one who opens a table: its footer is at the end.
+    ///
+    /// # Errors
+    ///
+    /// No connection can be made.
+    pub(crate) fn begin_at_ends(&self) -> Result<(), SourceError> {
+        match &self.place {
+            Place::Disk => Ok(()),
+            Place::Store(blocks) => {
+                blocks.begin_at(0)?;
+                Ok(blocks.begin_at(blocks.len().saturating_sub(1))?)
+            }
+        }
+    }
+
+    /// Has the bytes fetched that are read first, for a reader that comes soon.
+    ///
+    /// # Errors
+    ///
+    /// No connection can be made.
+    pub(crate) fn begin_reading(&self) -> Result<(), SourceError> {
+        match &self.place {
+            Place::Disk => Ok(()),
+            Place::Store(blocks) => Ok(blocks.begin_reading()?),
         }
     }
 

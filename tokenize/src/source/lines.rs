@@ -50,6 +50,11 @@ impl LinesSource {
         self.compression != Compression::None || self.is_array
     }
 
+    /// Returns the file.
+    pub(crate) fn file(&self) -> &InputFile {
+        &self.file
+    }
+
     /// Returns how the file is compressed.
     pub(crate) fn compression(&self) -> Compression {
         self.compression

@@ -148,6 +148,23 @@ impl Source {
         }
     }
 
+    /// Has the bytes fetched that are read first, where the file is in an object store.
+    ///
+    /// # Errors
+    ///
+    /// No connection can be made.
+    pub(crate) fn begin_reading(&self) -> Result<(), SourceError> {
+        match self {
+            Self::Parquet(parquet) => parquet.file().begin_reading(),
+            Self::Arrow(arrow) => arrow.file().begin_reading(),
+            Self::Lines(lines) => lines.file().begin_reading(),
+            Self::Csv(csv) => csv.file().begin_reading(),
+            Self::Tar(tar) => tar.file().begin_reading(),
+            // They are found when they are read, several at a time.
+            Self::Texts(_) => Ok(()),
+        }
+    }
+
     /// Reads one part and gives its rows, batch by batch, to `each` until that returns `false`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! strings, views and dictionaries are one thing, and UTF-8 is checked row by row, which lets a bad
 //! row be named and skipped.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parquet::basic::Type;
 use parquet::column::reader::ColumnReader;
@@ -22,7 +22,7 @@ use super::rows::{BATCH_BYTES, BATCH_ROWS, Cell, Rows};
 
 /// A parquet file with its text column.
 pub struct ParquetSource {
-    path: PathBuf,
+    file: InputFile,
     reader: SerializedFileReader<ReadAt>,
     column: usize,
     first_rows: Vec<u64>,
@@ -32,7 +32,7 @@ pub struct ParquetSource {
 
 impl std::fmt::Debug for ParquetSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ParquetSource").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("ParquetSource").field("path", &self.file.path()).finish_non_exhaustive()
     }
 }
 
@@ -49,6 +49,7 @@ impl ParquetSource {
         if len == 0 {
             return Err(SourceError::Empty { path: path.to_owned() });
         }
+        input.begin_at_ends()?;
         foreign::check(&input)?;
         let reader = SerializedFileReader::new(file.clone())
             .map_err(|wrong| damaged(path, "its footer".into(), &wrong))?;
@@ -99,7 +100,12 @@ impl ParquetSource {
                 }
             })?;
         }
-        Ok(Self { path: path.to_owned(), reader, column: place, first_rows, rows, bytes: len })
+        Ok(Self { file: input, reader, column: place, first_rows, rows, bytes: len })
+    }
+
+    /// Returns the file.
+    pub(crate) fn file(&self) -> &InputFile {
+        &self.file
     }
 
     /// Returns how many row groups the file has.
@@ -138,7 +144,8 @@ impl ParquetSource {
         if group >= self.num_row_groups() {
             return Ok(());
         }
-        let wrong = |wrong: ParquetError| damaged(&self.path, format!("row group {group}"), &wrong);
+        let wrong =
+            |wrong: ParquetError| damaged(self.file.path(), format!("row group {group}"), &wrong);
         let reader = self.reader.get_row_group(group).map_err(wrong)?;
         let expected = self.num_group_rows(group);
         let ColumnReader::ByteArrayColumnReader(mut column) =

@@ -247,6 +247,7 @@ fn read_rows(
 
 fn open_parquet(path: &Path, paths: &[&str]) -> Result<TableKind, SourceError> {
     let input = InputFile::find(path)?;
+    input.begin_at_ends()?;
     foreign::check(&input)?;
     let file = input.at_any_place()?;
     let metadata =

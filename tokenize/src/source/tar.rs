@@ -63,6 +63,11 @@ impl TarSource {
         streams::open(&source.file, compression, 0, &Arc::default()).map(|_| source)
     }
 
+    /// Returns the file.
+    pub(crate) fn file(&self) -> &InputFile {
+        &self.file
+    }
+
     /// Returns how the archive is compressed.
     pub(crate) fn compression(&self) -> Compression {
         self.compression

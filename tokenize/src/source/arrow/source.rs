@@ -63,6 +63,11 @@ impl ArrowSource {
         Ok(Self { file, compression, column, schema, root: root.unwrap_or(0) })
     }
 
+    /// Returns the file.
+    pub(crate) fn file(&self) -> &InputFile {
+        &self.file
+    }
+
     /// Returns how the file is compressed as a whole.
     pub(crate) fn compression(&self) -> Compression {
         self.compression
