@@ -131,6 +131,8 @@ const DECONTAMINATE: Facts = Facts {
     keys: &[
         Key::option("against", Role::Input),
         Key::option("against_fields", Role::Setting),
+        Key::option("ngram_unit", Role::Setting),
+        Key::option("tokenizer", Role::Tokenizer),
         Key::option("ngram", Role::Setting),
         Key::option("shortest", Role::Setting),
         Key::option("threshold", Role::Setting),
