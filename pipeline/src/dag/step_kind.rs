@@ -47,6 +47,8 @@ pub(crate) enum Sharing {
     Nothing,
     /// The input files.
     InputFiles,
+    /// The files of the result.
+    OutputFiles,
     /// The rows of the splits of instruction data.
     TaskRows,
     /// The parts of an artifact that is verified.
@@ -277,7 +279,7 @@ const MIX: Facts = Facts {
     name: "mix",
     version: 1,
     resumes: true,
-    sharing: Sharing::Nothing,
+    sharing: Sharing::OutputFiles,
     keys: &[
         Key::option(key::INPUT, Role::Input),
         Key::option("take", Role::Setting),
