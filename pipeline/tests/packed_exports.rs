@@ -392,6 +392,43 @@ fn what_holds_no_packed_rows_is_told() {
     }
 }
 
+/// Each damage is told in one error, or changes numbers alone; nothing panics.
+#[test]
+fn rows_that_are_cut_or_flipped_are_told() {
+    let workshop = workshop();
+    let mut refused = 0;
+    for layout in ["arrow", "npz", "safetensors", "megatron-sft"] {
+        export(&workshop, "packed", layout);
+        let folder = fs::read_dir(workshop.path(&format!("{layout}/packed/train"))).unwrap();
+        let paths = folder.map(|entry| entry.unwrap().path());
+        let path = paths.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+        let whole = fs::read(path).unwrap();
+        let cuts = [2, 50, 98].map(|share| whole[..whole.len() * share / 100].to_vec());
+        let flips = [0, 20, 60, 99].map(|share| {
+            let mut bytes = whole.clone();
+            bytes[whole.len() * share / 100] ^= 0x90;
+            bytes
+        });
+        for (number, bytes) in cuts.into_iter().chain(flips).enumerate() {
+            let name = format!("damaged-{number}.{layout}");
+            workshop.write(&name, bytes);
+            let output =
+                workshop.run(&["import", &name, "--from", layout, "--out", "no", "--force"]);
+
+            let told = stderr(&output);
+            let status = output.status.code();
+            assert!(!told.contains("panicked"), "{name}: {told}");
+            assert!(
+                matches!(status, Some(0 | 1)) && (number > 2 || status == Some(1)),
+                "{name}: {told}"
+            );
+            assert_eq!(told.matches("error: ").count(), usize::from(status == Some(1)), "{told}");
+            refused += usize::from(status == Some(1));
+        }
+    }
+    assert!(refused >= 4 * 3, "{refused}");
+}
+
 fn export_again(workshop: &Workshop, artifact: &str) {
     let output = workshop.run(&[
         "export",
