@@ -187,17 +187,7 @@ pub(super) fn open(
             }
         }
         ImportLayout::Datatrove => open_datatrove(path, wanted, plain)?,
-        ImportLayout::Olmo => {
-            let found = plain(wanted.unwrap_or(Dtype::U16))?;
-            let csv = path.with_file_name(format!("{}.csv.gz", found.stem));
-            let text = inflate(&csv, most_csv_bytes(found.tokens))?;
-            let wrong = TranscodeError::layout(&csv);
-            let ends = olmo::parse_ends(&text).map_err(&wrong)?;
-            ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
-            let mask = path.with_file_name(format!("label_mask/{name}"));
-            let mask = mask_file(mask, found.tokens)?;
-            ForeignFile { ends: Some(ends), mask, ..found }
-        }
+        ImportLayout::Olmo => open_olmo(path, wanted, plain)?,
         ImportLayout::Npy => open_npy(path, bytes, (name, stem))?,
         ImportLayout::Npz => {
             let rows = RowFile::open(path, StoredArray::in_npz)?;
@@ -214,6 +204,22 @@ pub(super) fn open(
         }
         _ => Ok(found),
     }
+}
+
+fn open_olmo(
+    path: &Path,
+    wanted: Option<Dtype>,
+    plain: impl Fn(Dtype) -> Result<ForeignFile, TranscodeError>,
+) -> Result<ForeignFile, TranscodeError> {
+    let found = plain(wanted.unwrap_or(Dtype::U16))?;
+    let csv = path.with_file_name(format!("{}.csv.gz", found.stem));
+    let text = inflate(&csv, most_csv_bytes(found.tokens))?;
+    let wrong = TranscodeError::layout(&csv);
+    let ends = olmo::parse_ends(&text).map_err(&wrong)?;
+    ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
+    let mask = path.with_file_name(format!("label_mask/{}", found.name));
+    let mask = mask_file(mask, found.tokens)?;
+    Ok(ForeignFile { ends: Some(ends), mask, ..found })
 }
 
 fn open_datatrove(
