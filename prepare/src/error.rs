@@ -15,7 +15,7 @@ use crate::predicate::PredicateError;
 pub enum PrepareError {
     /// The input cannot be read.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// The output cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -106,6 +106,12 @@ pub enum PrepareError {
     /// The user stopped the job.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<SourceError> for PrepareError {
+    fn from(wrong: SourceError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
+    }
 }
 
 fn among(too_short: usize, fields: &str) -> String {
