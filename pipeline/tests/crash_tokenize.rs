@@ -1,7 +1,6 @@
 //! `tokenize`, killed and interrupted at random points, merged or not: the next run ends with the same bytes.
 //!
 //! The points are drawn from a seed, which is printed; `RATDATA_SEED` gives it again.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Instant;
 
