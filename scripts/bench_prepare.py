@@ -6,8 +6,8 @@
 
 The input is the shared FineWeb-Edu sample, repeated to `--megabytes` for ratdata and to `--theirs` for datatrove,
 whose rate does not depend on the size. Copies differ in one word, so that exact deduplication has work to do.
-For each job the rates, their ratio and the peak memory of all processes are printed. The ratio by processor time
-holds on a busy machine, too.
+For each job the rates, their ratio and the peak memory of all processes are printed. The rates by processor time
+hold on a busy machine, too. `--side ours` or `theirs` runs one program alone, where both would take too long at once.
 """
 
 import argparse
@@ -123,14 +123,15 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=1000)
     parser.add_argument("--theirs", type=float, default=12)
     parser.add_argument("--jobs", default="filter,exact,minhash,decontaminate")
+    parser.add_argument("--side", choices=["both", "ours", "theirs"], default="both")
     arguments = parser.parse_args()
     texts = []
     for path in sorted((arguments.shared / "data/fineweb_edu").glob("*.parquet")):
         texts += pyarrow.parquet.read_table(path, columns=["text"])["text"].to_pylist()
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
-        ours = write(root / "ours", texts, arguments.megabytes)
-        theirs = write(root / "theirs", texts, arguments.theirs)
+        ours = write(root / "ours", texts, arguments.megabytes if arguments.side != "theirs" else 0)
+        theirs = write(root / "theirs", texts, arguments.theirs if arguments.side != "ours" else 0)
         (root / "bench.jsonl").write_text(json.dumps({"question": QUESTION}) + "\n")
         (root / "bench.txt").write_text(QUESTION)
         (root / "theirs.py").write_text(THEIRS)
@@ -143,18 +144,26 @@ def main() -> None:
         }
         print(f"{ours / 1e6:.0f} MB for ratdata, {theirs / 1e6:.0f} MB for datatrove; two threads, two processes")
         for job in arguments.jobs.split(","):
-            command = [arguments.program, *jobs[job], "--num-proc", "2", "--quiet", "--out", str(root / "o")]
-            seconds, worked, memory = timed(command)
-            shutil.rmtree(root / "o")
-            their_seconds, their_worked, their_memory = timed([sys.executable, str(root / "theirs.py"), job, str(root / "theirs"), str(root / "t")])
-            shutil.rmtree(root / "t")
-            rate, their_rate = ours / 1e6 / seconds, theirs / 1e6 / their_seconds
-            by_work = (ours / worked) / (theirs / their_worked)
-            print(
-                f"{job:14} ratdata {rate:8.1f} MB/s, {memory:6.0f} MB   datatrove {their_rate:6.2f} MB/s, "
-                f"{their_memory:6.0f} MB   {rate / their_rate:6.1f} times; {by_work:6.1f} times by processor time",
-                flush=True,
-            )
+            sides = {
+                "ours": (ours, [arguments.program, *jobs[job], "--num-proc", "2", "--quiet", "--out", str(root / "o")]),
+                "theirs": (theirs, [sys.executable, str(root / "theirs.py"), job, str(root / "theirs"), str(root / "t")]),
+            }
+            rates = []
+            for side, (size, command) in sides.items():
+                if arguments.side in (side, "both"):
+                    seconds, worked, memory = timed(command)
+                    shutil.rmtree(command[-1])
+                    rate, by_work = size / 1e6 / seconds, size / 1e6 / worked
+                    rates.append((rate, by_work))
+                    program = {"ours": "ratdata", "theirs": "datatrove"}[side]
+                    print(
+                        f"{job:14} {program:10} {rate:8.2f} MB/s, {by_work:8.2f} MB a second of a processor, "
+                        f"{seconds:7.1f} s, {memory:6.0f} MB of memory",
+                        flush=True,
+                    )
+            if len(rates) == 2:
+                (rate, by_work), (their_rate, their_by_work) = rates
+                print(f"{job:14} {rate / their_rate:.1f} times, {by_work / their_by_work:.1f} times by processor time", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ Exports: packed instruction data as `arrow` is read by `load_from_disk`, as `npz
 reader, and as `megatron-sft` by pyarrow, with what Megatron-Bridge's collation does to it. All of them must have the same
 terms of the loss: the same labels after the same tokens of the same sequences.
 
+Imports: the same rows, written again by those libraries, become the bins and masks that our own exports become.
+
 Without `--venv` a venv is made in the program's folder. Where that cannot be done, one line says so, and the exit status is 0.
 """
 
@@ -210,6 +212,37 @@ def check_exports(program, folder):
     if found != expected:
         fail("`megatron-sft` has other terms of the loss than `npz`")
     say(f"arrow, npz, safetensors and megatron-sft have the same {count} terms of the loss in {len(expected)} rows")
+    check_imports(program, folder, data, npz)
+
+
+def check_imports(program, folder, data, npz):
+    import datasets
+    import numpy
+    import pyarrow.parquet
+    import safetensors.numpy
+
+    wide = datasets.Features({name: datasets.Sequence(datasets.Value("int64")) for name in data.column_names})
+    written = {"arrow": folder / "theirs/arrow", "npz": folder / "theirs/npz", "safetensors": folder / "theirs/st", "megatron-sft": folder / "theirs/sft"}
+    for place in written.values():
+        place.mkdir(parents=True)
+    # Without their lengths, sequences are those that `position_ids` say.
+    data.cast(wide).remove_columns("seq_lengths").save_to_disk(written["arrow"])
+    numpy.savez(written["npz"] / "x.npz", **npz)
+    safetensors.numpy.save_file(npz, written["safetensors"] / "x.safetensors", metadata={"by": "others"})
+    table = pyarrow.parquet.read_table(next((folder / "megatron-sft/train").glob("*.idx.parquet")))
+    pyarrow.parquet.write_table(table, written["megatron-sft"] / "x.idx.parquet", compression="snappy", row_group_size=7)
+    ours = {layout: folder / layout / "train" for layout in ["npz", "safetensors", "megatron-sft"]} | {"arrow": folder / "arrow/packed/train"}
+    expected = None
+    for layout, place in [*ours.items(), *written.items()]:
+        out = f"imported/{place.relative_to(folder)}"
+        run(program, folder, "import", str(place), "--from", layout, "--tokenizer", "demo/tokenizer", "--out", out)
+        found = {path.suffix: path.read_bytes() for path in (folder / out / "shards").iterdir()}
+        if sorted(found) != [".bin", ".idx", ".mask"]:
+            fail(f"{out}: {sorted(found)}")
+        expected = expected or found
+        if found != expected:
+            fail(f"{place}: other documents than those of {next(iter(ours))}")
+    say(f"{len(ours)} layouts, written by us and by the real libraries, come back as the same documents")
 
 
 def main():

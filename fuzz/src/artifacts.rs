@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo};
+use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo, safetensors};
 use ratdata_schemas::{DirLock, Dtype, PlainName};
 use ratdata_tokenize::corpus::{Job, Outcome, Progress, Tokenize};
 use ratdata_tokenize::pack::{Algorithm, Long, PackConfig, PackJob};
@@ -120,6 +120,10 @@ pub(crate) fn layouts() -> Vec<Vec<u8>> {
         datatrove::DatatroveMetadata { tokenizer: "x".into(), dtype: Dtype::U16, tokens: 9 };
     let header = llmc::LlmcHeader { dtype: Dtype::U16, tokens: 2 }.to_bytes();
     let mut seeds = vec![npy::header("<u2", &[9]), rows.into_bytes(), metadata.to_text().into()];
+    let tensor = safetensors::Tensor { name: "tokens", dtype: "U16", shape: vec![9], bytes: 18 };
+    let mut tensors = safetensors::header(&[tensor], &BTreeMap::new());
+    tensors.extend([0; 18]);
+    seeds.push(tensors);
     seeds.extend(written.is_ok().then_some(index));
     seeds.extend(header.ok());
     seeds

@@ -10,7 +10,7 @@ mod vocabularies;
 
 use std::path::{Component, Path};
 
-use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo, parse_ends};
+use ratdata_schemas::layouts::{datatrove, llmc, megatron, npy, olmo, parse_ends, safetensors};
 use ratdata_schemas::recipe::{Task, Template};
 use ratdata_schemas::{BinSet, Dtype, Manifest, Row, RowSet};
 use ratdata_tokenize::source::{ArrowTable, InputKind, Source, Table, Undecodable, find_inputs};
@@ -136,6 +136,10 @@ pub fn layouts(bytes: &[u8]) {
     drop(datatrove::DatatroveMetadata::parse(bytes));
     drop(olmo::parse_ends(bytes));
     drop(parse_ends(bytes, len));
+    if let Some((first, header)) = bytes.split_at_checked(8) {
+        drop(safetensors::header_len(first, len));
+        drop(safetensors::find(header, "tokens", len));
+    }
 }
 
 /// Loads a `tokenizer.json`, and encodes with it what it can.

@@ -16,8 +16,14 @@ use ratdata_tests::program::{run, succeed, write_sample_with_bins};
 use tempfile::TempDir;
 
 /// The layouts that are both written and read, and whether they hold loss masks.
-const BOTH_WAYS: [(&str, bool); 5] =
-    [("megatron", false), ("llmc", false), ("datatrove", true), ("olmo", true), ("npy", true)];
+const BOTH_WAYS: [(&str, bool); 6] = [
+    ("megatron", false),
+    ("llmc", false),
+    ("datatrove", true),
+    ("olmo", true),
+    ("npy", true),
+    ("safetensors", true),
+];
 
 fn write(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

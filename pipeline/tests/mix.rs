@@ -192,6 +192,40 @@ fn the_same_bytes_come_from_any_number_of_threads_and_the_seed_decides_them() {
 }
 
 #[test]
+fn shares_join_to_the_bytes_of_one_run_and_write_nothing_twice() {
+    let workshop = workshop();
+    let arguments = [&THREE[..], &["--shard-tokens", "1500"]].concat();
+    mixed(&workshop, &[&arguments[..], &["--out", "whole"]].concat());
+    let share = |shard: &str| {
+        let made =
+            mix(&workshop, &[&arguments[..], &["--out", "shared", "--shard", shard]].concat());
+        assert!(made.status.success(), "{}", stderr(&made));
+        assert!(stderr(&made).contains(&format!("share {shard} is done")), "{}", stderr(&made));
+        assert!(!workshop.path("shared/manifest.json").exists());
+    };
+    let bins = || {
+        let times = fs::read_dir(workshop.path("shared/shards")).unwrap().map(Result::unwrap);
+        let time =
+            |entry: fs::DirEntry| (entry.path(), entry.metadata().unwrap().modified().unwrap());
+        times.map(time).collect::<BTreeMap<_, _>>()
+    };
+
+    share("2/3");
+    let (first, all) = (bins(), content(&workshop.path("whole/shards")).len());
+    assert!(!first.is_empty() && first.len() < all / 2, "{first:?} of {all}");
+    share("0/3");
+    share("1/3");
+    let shared = bins();
+    assert_eq!(shared.len(), all);
+    mixed(&workshop, &[&arguments[..], &["--out", "shared"]].concat());
+
+    assert!(content(&workshop.path("shared")) == content(&workshop.path("whole")));
+    assert_eq!(bins(), shared, "nothing is written twice");
+    let refused = mix(&workshop, &[&arguments[..], &["--estimate", "--shard", "0/2"]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
 fn bytes_of_text_become_tokens_by_the_mean_of_the_artifact() {
     let workshop = workshop();
     let text = |name: &str| {

@@ -11,7 +11,7 @@ use arrow_array::types::{Int8Type, Int32Type};
 use arrow_ipc::reader::StreamReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ratdata_schemas::layouts::npy::NpyHeader;
-use ratdata_schemas::{IGNORE_INDEX, Row, RowSet};
+use ratdata_schemas::{BinSet, IGNORE_INDEX, Row, RowSet};
 use ratdata_tests::program::{run, stderr};
 use ratdata_tests::workshop::Workshop;
 use safetensors::SafeTensors;
@@ -263,6 +263,173 @@ fn cu_seqlens_are_in_npz_and_in_safetensors() {
     // The same rows give the same bytes, at any time.
     export_again(&workshop, "packed");
     assert!(only("again/packed") == npz);
+}
+
+/// The documents of token bins, each token with whether it is trained on.
+fn documents(root: &Path) -> Vec<Vec<(u32, bool)>> {
+    let set = BinSet::open(root, "train").unwrap();
+    let (mut found, mut first) = (Vec::new(), 0);
+    for shard in set.shards() {
+        let mut begin = 0;
+        for &end in shard.index().unwrap().ends() {
+            let len = place(end - begin);
+            let (mut ids, mut trained) = (vec![0; len], vec![false; len]);
+            set.copy_tokens(first + begin, &mut ids);
+            set.copy_mask(first + begin, &mut trained);
+            found.push(ids.into_iter().zip(trained).collect());
+            begin = end;
+        }
+        first += shard.bin().len();
+    }
+    found
+}
+
+/// The sequences of rows as documents: the token behind the last input is one where it is a label.
+fn sequences(rows: &[Row]) -> Vec<Vec<(u32, bool)>> {
+    let mut found = Vec::new();
+    for row in rows {
+        let text = row.text();
+        let mut begin = 0;
+        for &end in &row.document_ends {
+            let is_label = |column: usize| row.labels[column] != IGNORE_INDEX;
+            let columns = begin..place(end);
+            let mut document: Vec<(u32, bool)> = columns
+                .clone()
+                .map(|column| (text[column], column > begin && is_label(column - 1)))
+                .collect();
+            if place(end) == text.len() && is_label(columns.end - 1) {
+                document.push((row.labels[columns.end - 1].cast_unsigned(), true));
+            }
+            found.push(document);
+            begin = place(end);
+        }
+    }
+    found
+}
+
+fn import(workshop: &Workshop, input: &str, from: &str, out: &str) {
+    let words = ["import", input, "--from", from, "--out", out, "--tokenizer", "demo/tokenizer"];
+    let output = workshop.run(&[&words[..], &["--quiet"]].concat());
+    assert!(output.status.success(), "{from}: {}", stderr(&output));
+}
+
+#[test]
+fn packed_rows_come_back_as_documents_with_the_same_terms_of_the_loss() {
+    let workshop = workshop();
+    let rows = rows_of(&workshop.path("packed"));
+    let expected = sequences(&rows);
+    let terms = |rows: &[Row]| {
+        let labels = rows.iter().flat_map(|row| &row.labels);
+        labels.filter(|label| **label != IGNORE_INDEX).count()
+    };
+
+    for layout in ["arrow", "npz", "safetensors", "megatron-sft"] {
+        export(&workshop, "packed", layout);
+        let out = format!("back/{layout}");
+        import(&workshop, &format!("{layout}/packed/train"), layout, &out);
+
+        assert!(documents(&workshop.path(&out)) == expected, "{layout} gives other documents");
+        let verified = workshop.run(&["verify", &out]);
+        assert!(verified.status.success(), "{layout}: {}", stderr(&verified));
+        let again = format!("again/{layout}");
+        let pack = ["pack", "--input", &out, "--seq-len", "64", "--out", &again, "--quiet"];
+        let packed = workshop.run(&pack);
+        assert!(packed.status.success(), "{layout}: {}", stderr(&packed));
+        assert_eq!(terms(&rows_of(&workshop.path(&again))), terms(&rows), "{layout}");
+        let words = ["import", &format!("{layout}/packed/train"), "--from", layout, "--out", &out];
+        let done = workshop.run(&[&words[..], &["--tokenizer", "demo/tokenizer"]].concat());
+        assert!(stderr(&done).contains("already done"), "{layout}: {}", stderr(&done));
+    }
+}
+
+#[test]
+fn documents_come_back_from_a_data_set_without_a_mask_where_they_had_none() {
+    let workshop = workshop();
+    let inputs = ["tokenize", "--tokenizer", "demo/tokenizer", "--input", "demo/corpus"];
+    let output = workshop.run(&[&inputs[..], &["--out", "plain", "--quiet"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    for (artifact, is_masked) in [("plain", false), ("packed/tokens", true)] {
+        export(&workshop, artifact, "arrow");
+        let out = format!("back-{is_masked}");
+        import(&workshop, &format!("arrow/{artifact}/train"), "arrow", &out);
+
+        let set = BinSet::open(&workshop.path(&out), "train").unwrap();
+        assert_eq!(set.shards()[0].mask().is_some(), is_masked);
+        let mut expected = documents(&workshop.path(artifact));
+        if is_masked {
+            // Nothing predicts the first token.
+            for document in &mut expected {
+                document[0].1 = false;
+            }
+        }
+        assert!(documents(&workshop.path(&out)) == expected, "{artifact}");
+    }
+}
+
+#[test]
+fn what_holds_no_packed_rows_is_told() {
+    let workshop = workshop();
+    export(&workshop, "pairs", "npz");
+    export(&workshop, "packed", "npz");
+    export(&workshop, "packed", "arrow");
+    let npz = fs::read_dir(workshop.path("npz/packed/train")).unwrap().next().unwrap().unwrap();
+    let whole = fs::read(npz.path()).unwrap();
+    workshop.write("cut.npz", &whole[..whole.len() / 2]);
+    let arrow = workshop.path("arrow/packed/train/data-00000-of-00001.arrow");
+    let whole = fs::read(arrow).unwrap();
+    workshop.write("cut.arrow", &whole[..whole.len() / 2]);
+    for (input, from, says) in [
+        ("npz/pairs/train", "npz", "cu_seqlens is not there, expected the arrays of packed rows"),
+        ("cut.npz", "npz", "the archive is "),
+        ("cut.arrow", "arrow", "the file ends within a batch of rows"),
+        ("data/x.jsonl", "safetensors", "the size of the header is "),
+        ("data/x.jsonl", "megatron-sft", "the table is "),
+        ("data", "arrow", "no file of this layout, expected .arrow"),
+    ] {
+        let refused = workshop.run(&["import", input, "--from", from, "--out", "no"]);
+
+        assert_eq!(refused.status.code(), Some(1), "{input}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(says), "{input}: {}", stderr(&refused));
+        assert!(!workshop.path("no/manifest.json").exists());
+    }
+}
+
+/// Each damage is told in one error, or changes numbers alone; nothing panics.
+#[test]
+fn rows_that_are_cut_or_flipped_are_told() {
+    let workshop = workshop();
+    let mut refused = 0;
+    for layout in ["arrow", "npz", "safetensors", "megatron-sft"] {
+        export(&workshop, "packed", layout);
+        let folder = fs::read_dir(workshop.path(&format!("{layout}/packed/train"))).unwrap();
+        let paths = folder.map(|entry| entry.unwrap().path());
+        let path = paths.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+        let whole = fs::read(path).unwrap();
+        let cuts = [2, 50, 98].map(|share| whole[..whole.len() * share / 100].to_vec());
+        let flips = [0, 20, 60, 99].map(|share| {
+            let mut bytes = whole.clone();
+            bytes[whole.len() * share / 100] ^= 0x90;
+            bytes
+        });
+        for (number, bytes) in cuts.into_iter().chain(flips).enumerate() {
+            let name = format!("damaged-{number}.{layout}");
+            workshop.write(&name, bytes);
+            let output =
+                workshop.run(&["import", &name, "--from", layout, "--out", "no", "--force"]);
+
+            let told = stderr(&output);
+            let status = output.status.code();
+            assert!(!told.contains("panicked"), "{name}: {told}");
+            assert!(
+                matches!(status, Some(0 | 1)) && (number > 2 || status == Some(1)),
+                "{name}: {told}"
+            );
+            let errors = told.lines().filter(|line| line.starts_with("error: ")).count();
+            assert_eq!(errors, usize::from(status == Some(1)), "{told}");
+            refused += usize::from(status == Some(1));
+        }
+    }
+    assert!(refused >= 4 * 3, "{refused}");
 }
 
 fn export_again(workshop: &Workshop, artifact: &str) {

@@ -47,6 +47,13 @@ pub trait Decide: Sync {
         None
     }
 
+    /// Returns the sizes of texts that an earlier pass has read, of so many rows from `first` on, where
+    /// it can tell without the text that a row is kept. It then gets an empty text; for any other verdict
+    /// it is asked again, with the text.
+    fn sizes(&self, _file: &Self::File, _first: u64, _count: usize) -> Option<Vec<Option<u32>>> {
+        None
+    }
+
     /// Decides about a row.
     ///
     /// # Errors

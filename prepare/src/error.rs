@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ratdata_schemas::{ArtifactError, OtherJob};
 use ratdata_tokenize::source::SourceError;
+use ratdata_tokenize::tokenizer::EncodeError;
 use thiserror::Error;
 
 use crate::predicate::PredicateError;
@@ -14,7 +15,7 @@ use crate::predicate::PredicateError;
 pub enum PrepareError {
     /// The input cannot be read.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// The output cannot be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -63,15 +64,27 @@ pub enum PrepareError {
         /// The input.
         path: PathBuf,
     },
+    /// The tokenizer cannot encode a text.
+    #[error("{}: {place}: {source}", .path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// The row or line.
+        place: String,
+        /// What the tokenizer says.
+        source: EncodeError,
+    },
     /// A benchmark without a text that could be looked for.
-    #[error("{}: no text of at least {shortest} words{}", .path.display(), among(*.too_short, .fields))]
+    #[error("{}: no text of at least {shortest} {unit}{}", .path.display(), among(*.too_short, .fields))]
     NoPassage {
         /// The benchmark.
         path: PathBuf,
-        /// How many texts have fewer words.
+        /// How many texts have fewer units.
         too_short: usize,
-        /// How many words a passage has at least.
+        /// How many units a passage has at least.
         shortest: usize,
+        /// What they are: words or tokens.
+        unit: String,
         /// The fields that texts were found in.
         fields: String,
     },
@@ -95,6 +108,12 @@ pub enum PrepareError {
     Interrupted,
 }
 
+impl From<SourceError> for PrepareError {
+    fn from(wrong: SourceError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
+    }
+}
+
 fn among(too_short: usize, fields: &str) -> String {
     if too_short == 0 {
         return "; no field of it holds text".to_owned();
@@ -109,6 +128,7 @@ impl PrepareError {
             Self::Source(wrong) => wrong.hint().map(str::to_owned),
             Self::Artifact(wrong) => wrong.hint().map(str::to_owned),
             Self::OtherJob(wrong) => Some(wrong.hint().to_owned()),
+            Self::Encode { source, .. } => source.hint().map(str::to_owned),
             Self::Predicate { wrong, .. } => wrong.hint().map(str::to_owned),
             Self::Row { .. } => Some("leave such rows out with `--on-bad-row skip`".into()),
             Self::InputInside { .. } => Some("choose another `--out`".into()),

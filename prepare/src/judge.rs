@@ -183,8 +183,18 @@ impl Judged<'_> {
     ) -> Result<(), PrepareError> {
         let Some(source) = &self.open.source else { return Ok(()) };
         self.piece.input_bytes = rows.input_bytes;
-        for (row, cell) in (rows.first..).zip(&rows.cells) {
+        let sizes = decide.sizes(state, rows.first, rows.cells.len()).unwrap_or_default();
+        for ((row, cell), at) in (rows.first..).zip(&rows.cells).zip(0..) {
             let spot = Spot { row, place: cell.place() };
+            // A text alone becomes a line with the text.
+            if let (Some(&Some(size)), Some(_)) = (sizes.get(at), spot.place) {
+                let view = RowView { row, text: "", columns: &TextColumn("") };
+                if decide.decide(worker, state, &view) == Ok(Verdict::Keep) {
+                    self.piece.counts.add_kept(size.into());
+                    self.keep(source, spot, cell, "", None)?;
+                    continue;
+                }
+            }
             let read = source.text(cell, self.settings.on_bad_row.into());
             let text = match read {
                 Ok(read) => read.text,

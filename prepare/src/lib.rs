@@ -29,10 +29,13 @@ mod prepared;
 mod progress;
 mod rows;
 mod scan;
+mod text_sizes;
 mod words;
 
 pub use decide::{Decide, RowSettings};
-pub use decontaminate::{Decontaminate, FoundHits, OverlapSettings, Passages, ShownHit, THRESHOLD};
+pub use decontaminate::{
+    Decontaminate, FoundHits, GramUnit, OverlapSettings, Passages, ShownHit, THRESHOLD,
+};
 pub use dedup::{Dedup, MinHash, Normalize, Unit};
 pub use error::PrepareError;
 pub use estimate::{Estimate, estimate};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratdata_schemas::recipe::OnBadRow;
-use ratdata_schemas::{Checksum, Facts, JOB_FOLDER, Receipts};
+use ratdata_schemas::{Checksum, Facts, JOB_FOLDER, Receipts, StagedFile, remove_file_if_exists};
 use ratdata_tokenize::source::{Rows, Source};
+use ratdata_tokenize::tokenizer::EncodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,6 +20,7 @@ use crate::pool::in_order;
 use crate::prepared::PreparedFile;
 use crate::progress::Progress;
 use crate::rows::{Batch, OpenFile, Part, Task, arrays_of, tasks, text_of};
+use crate::text_sizes::{TextSizes, kept_size, write_sizes};
 
 /// Looks at texts, each by itself.
 pub(crate) trait Scan: Sync {
@@ -30,7 +32,17 @@ pub(crate) trait Scan: Sync {
     fn worker(&self) -> Self::Worker;
 
     /// Looks at the text of a row.
-    fn look(&self, worker: &mut Self::Worker, row: u64, text: &str, found: &mut Self::Found);
+    ///
+    /// # Errors
+    ///
+    /// The text cannot be encoded.
+    fn look(
+        &self,
+        worker: &mut Self::Worker,
+        row: u64,
+        text: &str,
+        found: &mut Self::Found,
+    ) -> Result<(), EncodeError>;
 }
 
 /// Takes what was found in a file, in the order of its rows.
@@ -61,6 +73,15 @@ impl Job {
     /// Returns the folder of what passes keep.
     pub(crate) fn kept_folder(&self) -> PathBuf {
         self.out.join(JOB_FOLDER).join("pass")
+    }
+
+    /// Returns the sizes of a file's texts, where a pass has kept them: of rows that are no table's.
+    pub(crate) fn text_sizes(&self, number: usize) -> Result<Option<TextSizes>, PrepareError> {
+        TextSizes::open(&self.sizes_path(number))
+    }
+
+    fn sizes_path(&self, number: usize) -> PathBuf {
+        self.kept_folder().join(format!("{number}.sizes"))
     }
 
     fn scan_name(number: usize) -> String {
@@ -131,19 +152,22 @@ impl Job {
                 Ok(open) => tasks(scope, number, Arc::new(open), Arc::new(()), stop),
                 Err(wrong) => Box::new(std::iter::once(Err(wrong))),
             });
-            let mut file: Option<(K, u64)> = None;
+            let mut file: Option<InWork<K>> = None;
             let work = |worker: &mut S::Worker, task: Task<()>| look(scan, worker, &task, rows);
             in_order(workers, parts, stop, work, |looked: Looked<S::Found>| {
-                let (mut current, rows) = match file.take() {
+                let mut current = match file.take() {
                     Some(current) => current,
-                    None => (sink(looked.file), 0),
+                    None => InWork { sink: sink(looked.file), sizes: None, rows: 0 },
                 };
                 progress.add(looked.input_bytes, looked.rows, 0);
-                current.take(looked.found)?;
+                current.sink.take(looked.found)?;
+                let sizes_path = self.sizes_path(looked.file);
+                current.sizes = write_sizes(current.sizes, &sizes_path, &looked.sizes)?;
+                current.rows += looked.rows;
                 if looked.ends_file {
-                    return self.end_scan(looked.file, current, rows, stop);
+                    return self.end_scan(looked.file, current, stop);
                 }
-                file = Some((current, rows + looked.rows));
+                file = Some(current);
                 Ok(())
             })
         })
@@ -152,15 +176,27 @@ impl Job {
     fn end_scan<K: FileSink>(
         &self,
         number: usize,
-        sink: K,
-        rows: u64,
+        file: InWork<K>,
         stop: &AtomicBool,
     ) -> Result<(), PrepareError> {
         let (fingerprint, known) = self.inputs.content(number, stop)?;
         let bytes = self.files()[number].bytes;
-        let scanned = Scanned { rows, bytes, fingerprint, known, record: sink.finish()? };
+        match file.sizes {
+            Some(sizes) => drop(sizes.commit()?),
+            // What another pass has kept is of another file's rows.
+            None => remove_file_if_exists(&self.sizes_path(number))?,
+        }
+        let record = file.sink.finish()?;
+        let scanned = Scanned { rows: file.rows, bytes, fingerprint, known, record };
         Ok(self.receipts.record(&Self::scan_name(number), &scanned)?)
     }
+}
+
+/// A file that is looked at.
+struct InWork<K> {
+    sink: K,
+    sizes: Option<StagedFile>,
+    rows: u64,
 }
 
 /// What was found in a part of a file.
@@ -169,6 +205,8 @@ struct Looked<F> {
     ends_file: bool,
     rows: u64,
     input_bytes: u64,
+    /// The sizes of the texts, of rows that are no table's.
+    sizes: Vec<u32>,
     found: F,
 }
 
@@ -183,6 +221,7 @@ fn look<S: Scan>(
         ends_file: matches!(task.part, Part::End),
         rows: 0,
         input_bytes: 0,
+        sizes: Vec::new(),
         found: S::Found::default(),
     };
     let Some(source) = &task.open.source else { return Ok(looked) };
@@ -221,8 +260,15 @@ fn look_at<S: Scan>(
     looked.input_bytes += rows.input_bytes;
     for (row, cell) in (rows.first..).zip(&rows.cells) {
         looked.rows += 1;
-        match source.text(cell, settings.on_bad_row.into()) {
-            Ok(read) => scan.look(worker, row, &read.text, &mut looked.found),
+        let read = source.text(cell, settings.on_bad_row.into());
+        if cell.place().is_some() {
+            looked.sizes.push(kept_size(read.as_ref().ok().map(|read| read.text.as_ref())));
+        }
+        match read {
+            Ok(read) => {
+                let done = scan.look(worker, row, &read.text, &mut looked.found);
+                done.map_err(|wrong| refused(open, source.place(cell, row), wrong))?;
+            }
             Err(bad) if settings.on_bad_row == OnBadRow::Skip || bad.is_empty() => {}
             Err(bad) => {
                 return Err(PrepareError::Row {
@@ -250,7 +296,10 @@ fn look_at_batch<S: Scan>(
     for (row, at) in (batch.first..).zip(0..batch.rows.num_rows()) {
         looked.rows += 1;
         match texts.first().and_then(|texts| text_of(texts.as_ref(), at)) {
-            Some(text) => scan.look(worker, row, text, &mut looked.found),
+            Some(text) => {
+                let done = scan.look(worker, row, text, &mut looked.found);
+                done.map_err(|wrong| refused(open, format!("row {row}"), wrong))?;
+            }
             None if settings.on_bad_row == OnBadRow::Skip => {}
             None => {
                 return Err(PrepareError::Row {
@@ -262,4 +311,8 @@ fn look_at_batch<S: Scan>(
         }
     }
     Ok(())
+}
+
+fn refused(open: &OpenFile, place: String, source: EncodeError) -> PrepareError {
+    PrepareError::Encode { path: open.file.path.clone(), place, source }
 }

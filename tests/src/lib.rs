@@ -11,6 +11,7 @@ pub mod modules;
 pub mod program;
 pub mod random_text;
 pub mod small_tokenizers;
+pub mod stops;
 pub mod workshop;
 
 use std::path::{Path, PathBuf};

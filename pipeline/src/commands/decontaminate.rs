@@ -1,12 +1,14 @@
 //! `ratdata decontaminate`: rows in, those without passages of benchmarks out.
 
-use ratdata_prepare::{Decontaminate, OverlapSettings, Passages, THRESHOLD};
+use clap::ValueEnum;
+use ratdata_prepare::{Decontaminate, GramUnit, OverlapSettings, Passages, THRESHOLD};
 use ratdata_schemas::recipe::SplitFiles;
 use ratdata_tokenize::hub::resolve_splits;
+use ratdata_tokenize::tokenizer::SpecialInText;
 use serde_json::json;
 
-use crate::arguments::RowsArgs;
-use crate::failure::Failure;
+use crate::arguments::{RowsArgs, tokenizer};
+use crate::failure::{Failure, Kind};
 use crate::interrupt;
 use crate::library_failures::hub_failure;
 use crate::number::small_count;
@@ -16,12 +18,12 @@ use crate::ui::Ui;
 
 /// Leave out rows that have passages of benchmarks
 ///
-/// Looks for the n-grams of words of every text in the benchmarks, in lower case and without
-/// punctuation, as GPT-3 and lm-evaluation-harness do. The score of a row is the share of a passage's
-/// n-grams that it has; a row whose best score reaches `--threshold` is left out. `OUT/hits` has every
-/// row that shares an n-gram with a passage, whatever its score: the passage, what the row has, and the
-/// score. Look at them, and give the same command with another `--threshold`: it reads the hits and
-/// looks for nothing again.
+/// Looks for the n-grams of every text in the benchmarks: those of words, in lower case and without
+/// punctuation, as GPT-3 and lm-evaluation-harness do, or those of a tokenizer's ids
+/// (`--ngram-unit tokens`). The score of a row is the share of a passage's n-grams that it has; a row
+/// whose best score reaches `--threshold` is left out. `OUT/hits` has every row that shares an n-gram
+/// with a passage, whatever its score: the passage, what the row has, and the score. Look at them, and
+/// give the same command with another `--threshold`: it reads the hits and looks for nothing again.
 ///
 /// The same inputs and options give the same bytes for any `--num-proc`. After a stop, the same command
 /// continues.
@@ -37,11 +39,19 @@ pub(crate) struct DecontaminateArgs {
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     against_fields: Vec<String>,
 
-    /// How many words an n-gram has
+    /// What n-grams are made of
+    #[arg(long, value_enum, default_value_t = UnitName::Words)]
+    ngram_unit: UnitName,
+
+    /// The tokenizer that gives the tokens, as of `tokenize`
+    #[arg(long, value_name = "PATH|HUB_ID|ALIAS", required_if_eq("ngram_unit", "tokens"))]
+    tokenizer: Option<String>,
+
+    /// How many words or tokens an n-gram has
     #[arg(long, allow_negative_numbers = true, default_value_t = 13, value_name = "N", value_parser = small_count)]
     ngram: usize,
 
-    /// A passage with fewer words than an n-gram is looked for as a whole, from N words on
+    /// A passage with fewer words or tokens than an n-gram is looked for as a whole, from N on
     #[arg(long, allow_negative_numbers = true, default_value_t = 8, value_name = "N", value_parser = small_count)]
     shortest: usize,
 
@@ -61,7 +71,17 @@ const EXAMPLES: &str = "\
 Examples:
   ratdata decontaminate corpus --against gsm8k.jsonl mmlu/*.parquet --out data/clean
   ratdata decontaminate corpus --against gsm8k.jsonl --threshold 0.8 --out data/clean
+  ratdata decontaminate corpus --against gsm8k.jsonl --ngram-unit tokens --tokenizer llama --out data/clean
   zstdcat data/clean/hits/*.hits.zst | head";
+
+/// What n-grams are made of, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum UnitName {
+    /// Words in lower case, without punctuation
+    Words,
+    /// The ids that `--tokenizer` gives to the text
+    Tokens,
+}
 
 fn threshold(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -74,23 +94,29 @@ fn threshold(text: &str) -> Result<f64, String> {
 pub(crate) fn decontaminate(ui: &Ui, args: &DecontaminateArgs) -> Result<(), Failure> {
     let bars = FetchBars::new(ui);
     let stop = interrupt::flag();
+    let unit = unit(ui, args, &bars)?;
     // A benchmark is what is held out.
     let found = resolve_splits(&args.against, SplitFiles::All, &bars);
     let found = found.map_err(|wrong| hub_failure(&wrong))?;
     let settings = OverlapSettings {
+        unit,
         ngram: args.ngram,
         shortest: args.shortest,
         fields: args.against_fields.clone(),
     };
     let passages = Passages::read(&found.files, &settings, stop);
     let passages = passages.map_err(|wrong| prepare_failure(&wrong))?;
-    let own = json!({
+    let mut own = json!({
         "against": passages.described(),
         "fields": settings.fields,
         "ngram": settings.ngram,
         "shortest": settings.shortest,
         THRESHOLD: args.threshold,
     });
+    if let GramUnit::Tokens(tokenizer) = &settings.unit {
+        own["ngram_unit"] = settings.unit.to_string().into();
+        own["tokenizer"] = json!(tokenizer.fingerprint());
+    }
     let work = Decontaminate { passages, threshold: args.threshold };
     let movable = Some(THRESHOLD);
     let preparing = Preparing { ui, args: &args.rows, kind: "decontaminate", own, movable };
@@ -101,4 +127,18 @@ pub(crate) fn decontaminate(ui: &Ui, args: &DecontaminateArgs) -> Result<(), Fai
         let wanted = |number: usize| preparing.wants(number);
         work.run(job, wanted, args.rows.shard.is_some(), threads, progress, stop)
     })
+}
+
+/// Returns what n-grams are made of; a tokenizer is loaded.
+fn unit(ui: &Ui, args: &DecontaminateArgs, bars: &FetchBars) -> Result<GramUnit, Failure> {
+    let Some(wanted) = &args.tokenizer else { return Ok(GramUnit::Words) };
+    if args.ngram_unit == UnitName::Words {
+        let message = "`--tokenizer` is for n-grams of tokens, and these are of words";
+        let hint = "add `--ngram-unit tokens`, or leave `--tokenizer` out";
+        return Err(Failure::message(Kind::Usage, message.to_owned()).hinted(Some(hint)));
+    }
+    let found = tokenizer::load(&tokenizer::resolve(wanted, bars)?)?;
+    tokenizer::tell_oracle(ui, &found, SpecialInText::Plain);
+    tokenizer::tell_notes(ui, &found);
+    Ok(GramUnit::Tokens(found))
 }

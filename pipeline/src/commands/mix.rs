@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ratdata_console::grouped;
 use ratdata_schemas::recipe::{Amount, MOST_EPOCHS, Take, count};
 use ratdata_schemas::{PlainName, write_bytes};
+use ratdata_tokenize::Share;
 use ratdata_tokenize::mix::{MixJob, MixPlan, MixProgress, SHARD_TOKENS};
 
 use crate::failure::{Failure, Kind};
@@ -89,6 +90,11 @@ pub(crate) struct MixArgs {
     #[arg(long, conflicts_with = "plan")]
     estimate: bool,
 
+    /// Write the files of share I of N (from 0); a run without this option makes the artifact
+    /// [auto/N: I is the scheduler's, as Slurm or Kubernetes number their tasks]
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["plan", "estimate"])]
+    shard: Option<Share>,
+
     /// Replace an existing artifact
     #[arg(long)]
     force: bool,
@@ -126,6 +132,7 @@ impl MixArgs {
             threads: threads_of(self.num_proc),
             out: self.out.clone().unwrap_or_default(),
             force: self.force,
+            share: self.shard,
         }
     }
 }
@@ -158,7 +165,12 @@ pub(crate) fn mix(ui: &Ui, args: &MixArgs) -> Result<(), Failure> {
             (Reached { done, all }, words)
         },
     );
-    let made = ran.map_err(|wrong| mix_failure(&wrong))?;
+    let Some(made) = ran.map_err(|wrong| mix_failure(&wrong))? else {
+        if let Some(share) = args.shard {
+            ui.note(&format!("share {share} is done; run without `--shard` to make the artifact"));
+        }
+        return Ok(());
+    };
     if !made.made {
         ui.note(&format!("{}: already done", job.out.display()));
     }

@@ -47,6 +47,8 @@ pub(crate) enum Sharing {
     Nothing,
     /// The input files.
     InputFiles,
+    /// The files of the result.
+    OutputFiles,
     /// The rows of the splits of instruction data.
     TaskRows,
     /// The parts of an artifact that is verified.
@@ -131,6 +133,8 @@ const DECONTAMINATE: Facts = Facts {
     keys: &[
         Key::option("against", Role::Input),
         Key::option("against_fields", Role::Setting),
+        Key::option("ngram_unit", Role::Setting),
+        Key::option("tokenizer", Role::Tokenizer),
         Key::option("ngram", Role::Setting),
         Key::option("shortest", Role::Setting),
         Key::option("threshold", Role::Setting),
@@ -275,7 +279,7 @@ const MIX: Facts = Facts {
     name: "mix",
     version: 1,
     resumes: true,
-    sharing: Sharing::Nothing,
+    sharing: Sharing::OutputFiles,
     keys: &[
         Key::option(key::INPUT, Role::Input),
         Key::option("take", Role::Setting),

@@ -65,7 +65,8 @@ pub(crate) fn tasks_with_work(run: &Run<'_>, number: PlanIndex) -> Option<usize>
             }
             Some(most)
         }
-        Sharing::Nothing => None,
+        // How many there are is known when the inputs are counted.
+        Sharing::OutputFiles | Sharing::Nothing => None,
     }
 }
 

@@ -8,6 +8,7 @@ use ratdata_schemas::{
     ArtifactError, ArtifactInputError, BinError, BinSetError, Dtype, ManifestError, OtherJob,
     RowSetError, TokenId,
 };
+use ratdata_tokenize::source::SourceError;
 use thiserror::Error;
 
 /// Why an export, import or merge failed.
@@ -29,6 +30,10 @@ pub(crate) enum TranscodeError {
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {source}", .path.display())]
     Layout { path: PathBuf, source: LayoutError },
+    #[error(transparent)]
+    Source(SourceError),
+    #[error("{}: row {row}: {source}", .path.display())]
+    Row { path: PathBuf, row: u64, source: LayoutError },
     #[error("{}: this file was changed while it was read", .path.display())]
     Touched { path: PathBuf },
     #[error("{}: there is a file already", .path.display())]
@@ -111,7 +116,8 @@ impl TranscodeError {
             Self::Touched { .. } => {
                 Some("let what writes it end, then give the same command again")
             }
-            Self::Layout { source, .. } => source.hint(),
+            Self::Layout { source, .. } | Self::Row { source, .. } => source.hint(),
+            Self::Source(wrong) => wrong.hint(),
             Self::InInput { .. } => Some("choose an `--out` outside what is read"),
             Self::SameName { .. } => Some("give the artifact's files names of their own: merge it"),
             Self::NotUtf8 { .. } => Some("rename the file"),
@@ -147,6 +153,12 @@ impl TranscodeError {
             | Self::Vocabulary { .. }
             | Self::NoFiles { .. } => None,
         }
+    }
+}
+
+impl From<SourceError> for TranscodeError {
+    fn from(wrong: SourceError) -> Self {
+        if wrong.is_stop() { Self::Interrupted } else { Self::Source(wrong) }
     }
 }
 

@@ -14,6 +14,8 @@ use ratdata_schemas::recipe::ImportLayout;
 use ratdata_schemas::{Dtype, open_regular, read_regular};
 
 use super::error::TranscodeError;
+use super::foreign_rows::RowFile;
+use super::stored_array::StoredArray;
 
 /// A foreign file of ids, and what is known of it.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct ForeignFile {
     pub(super) index: Option<PathBuf>,
     /// A file with one byte a token, set where the token is trained on, and the byte where those begin.
     pub(super) mask: Option<(PathBuf, u64)>,
+    /// Whether it holds rows, of which nothing is known before they are read.
+    pub(super) has_rows: bool,
 }
 
 /// Finds the files that `inputs` name: files as they are, and of folders those of the layout.
@@ -97,6 +101,10 @@ fn ending(layout: ImportLayout) -> &'static str {
         ImportLayout::Raw | ImportLayout::Megatron | ImportLayout::Llmc => ".bin",
         ImportLayout::Datatrove => ".ds",
         ImportLayout::Olmo | ImportLayout::Npy => ".npy",
+        ImportLayout::Npz => ".npz",
+        ImportLayout::Safetensors => ".safetensors",
+        ImportLayout::Arrow => ".arrow",
+        ImportLayout::MegatronSft => ".idx.parquet",
     }
 }
 
@@ -142,6 +150,7 @@ pub(super) fn open(
             ends: None,
             index: None,
             mask: None,
+            has_rows: false,
         };
         if !bytes.is_multiple_of(width) {
             let (path, width) = (path.to_owned(), dtype.width());
@@ -174,21 +183,20 @@ pub(super) fn open(
                 ends: None,
                 index: None,
                 mask: None,
+                has_rows: false,
             }
         }
         ImportLayout::Datatrove => open_datatrove(path, wanted, plain)?,
-        ImportLayout::Olmo => {
-            let found = plain(wanted.unwrap_or(Dtype::U16))?;
-            let csv = path.with_file_name(format!("{}.csv.gz", found.stem));
-            let text = inflate(&csv, most_csv_bytes(found.tokens))?;
-            let wrong = TranscodeError::layout(&csv);
-            let ends = olmo::parse_ends(&text).map_err(&wrong)?;
-            ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
-            let mask = path.with_file_name(format!("label_mask/{name}"));
-            let mask = mask_file(mask, found.tokens)?;
-            ForeignFile { ends: Some(ends), mask, ..found }
-        }
+        ImportLayout::Olmo => open_olmo(path, wanted, plain)?,
         ImportLayout::Npy => open_npy(path, bytes, (name, stem))?,
+        ImportLayout::Npz => {
+            let rows = RowFile::open(path, StoredArray::in_npz)?;
+            of_rows(path, (name, stem), width_of(&rows.inputs, path)?)
+        }
+        ImportLayout::Safetensors => open_safetensors(path, (name, stem))?,
+        ImportLayout::Arrow | ImportLayout::MegatronSft => {
+            of_rows(path, (name, stem), wanted.unwrap_or(Dtype::U16))
+        }
     };
     match wanted {
         Some(expected) if expected != found.dtype => {
@@ -196,6 +204,22 @@ pub(super) fn open(
         }
         _ => Ok(found),
     }
+}
+
+fn open_olmo(
+    path: &Path,
+    wanted: Option<Dtype>,
+    plain: impl Fn(Dtype) -> Result<ForeignFile, TranscodeError>,
+) -> Result<ForeignFile, TranscodeError> {
+    let found = plain(wanted.unwrap_or(Dtype::U16))?;
+    let csv = path.with_file_name(format!("{}.csv.gz", found.stem));
+    let text = inflate(&csv, most_csv_bytes(found.tokens))?;
+    let wrong = TranscodeError::layout(&csv);
+    let ends = olmo::parse_ends(&text).map_err(&wrong)?;
+    ratdata_schemas::layouts::check_ends(&ends, found.tokens).map_err(&wrong)?;
+    let mask = path.with_file_name(format!("label_mask/{}", found.name));
+    let mask = mask_file(mask, found.tokens)?;
+    Ok(ForeignFile { ends: Some(ends), mask, ..found })
 }
 
 fn open_datatrove(
@@ -273,7 +297,71 @@ fn open_npy(
         None
     };
     let (path, from) = (path.to_owned(), header.data_offset as u64);
-    Ok(ForeignFile { path, name, stem, dtype, from, tokens, ends, index: None, mask })
+    let (index, has_rows) = (None, false);
+    Ok(ForeignFile { path, name, stem, dtype, from, tokens, ends, index, mask, has_rows })
+}
+
+/// Returns a file of rows, whose sequences become documents.
+fn of_rows(path: &Path, (name, stem): (String, String), dtype: Dtype) -> ForeignFile {
+    ForeignFile {
+        path: path.to_owned(),
+        name,
+        stem,
+        dtype,
+        from: 0,
+        tokens: 0,
+        ends: Some(Vec::new()),
+        index: None,
+        mask: None,
+        has_rows: true,
+    }
+}
+
+/// Returns the width of the ids of an array.
+fn width_of(ids: &StoredArray, path: &Path) -> Result<Dtype, TranscodeError> {
+    match ids.width {
+        2 => Ok(Dtype::U16),
+        4 => Ok(Dtype::U32),
+        width => Err(TranscodeError::layout(path)(LayoutError::Field {
+            what: "the element type",
+            found: format!("numbers of {width} bytes"),
+            expected: "ids of 2 or 4 bytes".into(),
+        })),
+    }
+}
+
+/// Reads what a file says of its tokens and the ends of its documents, or of its packed rows.
+fn open_safetensors(path: &Path, names: (String, String)) -> Result<ForeignFile, TranscodeError> {
+    let find = |name| StoredArray::in_safetensors(path, name);
+    let Some(tokens) = find("tokens")? else {
+        let rows = RowFile::open(path, StoredArray::in_safetensors)?;
+        return Ok(of_rows(path, names, width_of(&rows.inputs, path)?));
+    };
+    let wrong = TranscodeError::layout(path);
+    let ends = match find("document_ends")? {
+        None => None,
+        Some(ends) => {
+            let mut found = Vec::new();
+            for end in ends.numbers()?.take(ends.len())? {
+                found.push(u64::try_from(end).unwrap_or(u64::MAX));
+            }
+            ratdata_schemas::layouts::check_ends(&found, tokens.len()).map_err(&wrong)?;
+            Some(found)
+        }
+    };
+    let mask = match find("loss_mask")? {
+        None => None,
+        Some(mask) if mask.width == 1 && mask.len() == tokens.len() => {
+            Some((path.to_owned(), mask.from))
+        }
+        Some(mask) => {
+            let (what, found, expected) = ("the mask", mask.len(), tokens.len());
+            return Err(wrong(LayoutError::Short { what, found, expected }));
+        }
+    };
+    let (from, dtype) = (tokens.from, width_of(&tokens, path)?);
+    let tokens = tokens.len();
+    Ok(ForeignFile { from, tokens, ends, mask, has_rows: false, ..of_rows(path, names, dtype) })
 }
 
 /// Returns a mask of one byte a token, where there is a file of that name.

@@ -109,8 +109,12 @@ pub(crate) fn import(job: &ImportJob<'_>) -> Result<Imported, TranscodeError> {
     let paths = find(job.inputs, job.from)?;
     let seen = look(&paths);
     let mut found = Vec::new();
+    // Lists of numbers say no width, and a vocabulary does.
+    let of_vocabulary = |tokenizer: &TokenizerRecord| Dtype::for_vocab(tokenizer.vocab_size);
+    let by_vocabulary = matches!(job.from, ImportLayout::Arrow | ImportLayout::MegatronSft);
+    let wanted = job.dtype.or(job.tokenizer.as_ref().filter(|_| by_vocabulary).map(of_vocabulary));
     for path in &paths {
-        found.push(open(path, job.from, job.dtype)?);
+        found.push(open(path, job.from, wanted)?);
     }
     let dtype = found.first().map_or(Dtype::U16, |first| first.dtype);
     for other in &found {
@@ -325,13 +329,13 @@ fn shards(
         }
         let next = found.get(number as usize + 1);
         let shard = Shard { job, note, file, next, stem };
-        let (bin, record) = shard.carry()?;
+        let Brought { bin, record, idx, documents, mask } =
+            if file.has_rows { shard.of_rows()? } else { shard.bring()? };
         largest = largest.max(check_ids(job, file, &bin)?);
-        let (idx, documents) = shard.index(&bin)?;
-        let mask = shard.mask(&bin)?;
-        let fingerprint = match file.from {
-            0 => record.blake3.clone(),
-            _ => Checksum::of_file(&file.path, job.stop).map_err(TranscodeError::io(&file.path))?,
+        let fingerprint = if file.from == 0 && !file.has_rows {
+            record.blake3.clone()
+        } else {
+            Checksum::of_file(&file.path, job.stop).map_err(TranscodeError::io(&file.path))?
         };
         let name = file.name.clone();
         let bytes = fs::metadata(&file.path).map_err(TranscodeError::io(&file.path))?.len();
@@ -373,16 +377,33 @@ fn shards(
 }
 
 /// One foreign file on its way to a shard.
-struct Shard<'a> {
-    job: &'a ImportJob<'a>,
+pub(super) struct Shard<'a> {
+    pub(super) job: &'a ImportJob<'a>,
     note: &'a JobNote,
-    file: &'a ForeignFile,
+    pub(super) file: &'a ForeignFile,
     next: Option<&'a ForeignFile>,
-    stem: String,
+    pub(super) stem: String,
+}
+
+/// A shard that is in the artifact.
+pub(super) struct Brought {
+    pub(super) bin: TokenBin,
+    pub(super) record: FileRecord,
+    pub(super) idx: FileRecord,
+    pub(super) documents: u64,
+    pub(super) mask: Option<FileRecord>,
 }
 
 impl Shard<'_> {
-    fn place(&self, ending: &str) -> Result<PathBuf, TranscodeError> {
+    /// Brings the ids, their documents and their mask into the artifact.
+    fn bring(&self) -> Result<Brought, TranscodeError> {
+        let (bin, record) = self.carry()?;
+        let (idx, documents) = self.index(&bin)?;
+        let mask = self.mask(&bin)?;
+        Ok(Brought { bin, record, idx, documents, mask })
+    }
+
+    pub(super) fn place(&self, ending: &str) -> Result<PathBuf, TranscodeError> {
         let name = RelativePath::new(&format!("{}.{ending}", self.stem))
             .map_err(|_| TranscodeError::NotUtf8 { path: self.file.path.clone() })?;
         self.note.begin(name, self.job.force)
@@ -464,7 +485,8 @@ impl Shard<'_> {
         let mut block = Vec::new();
         while left > 0 {
             block.clear();
-            let read = bytes.by_ref().take(1 << 16).read_to_end(&mut block);
+            // A multiple of 8, as long as there are more; other arrays may follow.
+            let read = bytes.by_ref().take(left.min(1 << 16)).read_to_end(&mut block);
             let read = read.map_err(TranscodeError::io(source))? as u64;
             if read == 0 {
                 break; // the size was checked; a file cut since then gives a short mask, refused on opening

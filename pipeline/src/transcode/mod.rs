@@ -11,7 +11,9 @@ mod export;
 mod export_files;
 mod export_job;
 mod foreign_file;
+mod foreign_rows;
 mod import;
+mod import_rows;
 mod lists;
 mod megatron_sft;
 mod merge;
@@ -21,6 +23,7 @@ mod row_arrays;
 mod rows;
 mod sequences;
 mod sink;
+mod stored_array;
 mod text;
 
 pub(crate) use error::TranscodeError;

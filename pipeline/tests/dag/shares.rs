@@ -33,6 +33,12 @@ tokenizer = "sample/tokenizer"
 max_length = 64
 packing = "best-fit"
 
+[steps.mixed]
+kind = "mix"
+input = ["@tokens", "@tokens"]
+take = ["epochs=3", "epochs=2"]
+shard_tokens = "4000"
+
 [steps.verified]
 kind = "verify"
 path = "@tokens"
@@ -88,8 +94,8 @@ fn shares_of_every_kind_are_joined_to_the_same_bytes() {
     let root = folder.path();
     succeed(root, &run_words("whole", &[]));
 
-    // The second round finds the result of `tokens`, which `verified` takes.
-    for steps in [&["tokens", "pairs", "packed"][..], &["verified"]] {
+    // The second round finds the result of `tokens`, which the others take.
+    for steps in [&["tokens", "pairs", "packed"][..], &["verified", "mixed"]] {
         for share in ["2/3", "0/3", "1/3"] {
             succeed(root, &run_words("shared", &[steps, &["--shard", share]].concat()));
         }

@@ -62,6 +62,31 @@ fn threads_shares_and_a_moved_threshold_change_no_byte() {
 }
 
 #[test]
+fn n_grams_of_tokens_find_what_is_written_alike() {
+    let workshop = workshop();
+    ratdata_tests::program::write_sample(&workshop.path("."));
+    let words = [&CLEAN[..], &["o", "--ngram-unit", "tokens"]].concat();
+    let words = [&words[..], &["--tokenizer", ratdata_tests::program::SAMPLE_TOKENIZER]].concat();
+
+    let found = made(&workshop, &words);
+
+    assert_eq!((&found["rows"], &found["kept"]), (&300.into(), &299.into()));
+    // A case that differs in the first letter is at the end of the passage; ends of lines are other tokens.
+    let dropped = read_lines(&workshop.path("o/dropped/a.dropped.zst"));
+    assert_eq!((dropped.len(), &dropped[0]["row"]), (1, &40.into()));
+    assert_eq!(read_lines(&workshop.path("o/dropped/b.dropped.zst")).len(), 0);
+    let detail = &dropped[0]["detail"];
+    assert_eq!((&detail["score"], &detail["passage"]["text"]), (&1.0.into(), &QUESTION.into()));
+    let shown = detail["text"].as_str().unwrap();
+    assert!(QUESTION.to_lowercase().contains(shown.trim()) && shown.len() > 100, "{shown}");
+    let again = workshop.run(&words);
+    assert!(stderr(&again).contains("already done"), "{}", stderr(&again));
+    // By words, it is another job.
+    let (said, _) = refused(&workshop, &[&CLEAN[..], &["o"]].concat());
+    assert!(said.contains("own.ngram_unit") || said.contains("own.tokenizer"), "{said}");
+}
+
+#[test]
 fn what_is_no_benchmark_is_refused() {
     let workshop = workshop();
     workshop.write("none.jsonl", "{\"id\": 1}\n");
@@ -70,12 +95,25 @@ fn what_is_no_benchmark_is_refused() {
         (&["--against", "bench", "--threshold", "0"], "expected a share above 0 and up to 1"),
         (&["--against", "bench", "--against-fields", "answer"], "1 texts have fewer"),
         (&["--against", "nosuch.jsonl"], "no input matched"),
+        (&["--against", "bench", "--ngram-unit", "tokens"], "--tokenizer <PATH|HUB_ID|ALIAS>"),
+        (&["--against", "bench", "--tokenizer", "gpt2"], "is for n-grams of tokens"),
     ] {
         let words = [&["decontaminate", "d", "--out", "o"][..], words].concat();
         let (said, status) = refused(&workshop, &words);
         assert!(said.contains(says), "{said}");
         assert!(status == Some(2) || says.contains("no input"), "{said}");
     }
+}
+
+#[test]
+fn a_tokenizer_that_is_not_there_is_told() {
+    let workshop = workshop();
+    let tokens = ["o", "--ngram-unit", "tokens", "--tokenizer", "none/tokenizer.json"];
+
+    let (said, _) = refused(&workshop, &[&CLEAN[..], &tokens].concat());
+
+    assert!(said.contains("none/tokenizer.json"), "{said}");
+    assert!(!workshop.path("o").exists());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `decontaminate`: leaves out rows that have passages of benchmarks in them, with evidence for each.
 //!
 //! ```text
-//! benchmarks -> Passages     passages.rs   every n-gram of words, and where it is
-//! text -> words -> n-grams   words.rs      those that are in some passage
+//! benchmarks -> Passages     passages.rs   every n-gram, and where it is
+//! text -> units              units.rs      words, or the ids of a tokenizer
+//!      -> n-grams            words.rs      those that are in some passage
 //!      -> Hit                here          a row, a passage, and the share of its n-grams that are there
 //!      -> hits/NAME.hits.zst here          all hits, however low their score
 //! rows -> Verdict            here          whether the best score reaches the threshold
@@ -14,6 +15,7 @@ mod found;
 mod passages;
 #[cfg(test)]
 mod tests;
+mod units;
 mod words;
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::{ArtifactError, FileRecord};
+use ratdata_tokenize::tokenizer::EncodeError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,9 +36,12 @@ use crate::job::{HITS_FOLDER, Job};
 use crate::progress::Progress;
 use crate::rows::{LogWriter, OpenFile, Reason, RowView, Verdict, frame_of};
 use crate::scan::{FileSink, Scan};
+use crate::text_sizes::TextSizes;
 pub use found::{FoundHits, ShownHit};
 pub use passages::{OverlapSettings, Passages};
-use words::{Grams, Word, words};
+pub use units::GramUnit;
+use units::UnitReader;
+use words::Grams;
 
 /// The setting that may change without looking again.
 pub const THRESHOLD: &str = "threshold";
@@ -126,18 +132,18 @@ impl Decontaminate {
     }
 
     /// Finds the passages that are in a text, the best first.
-    fn hits(&self, looking: &mut Looking, row: u64, text: &str) -> Vec<Hit> {
-        words(text, &mut looking.words);
+    fn hits(&self, looking: &mut Looking, row: u64, text: &str) -> Result<Vec<Hit>, EncodeError> {
+        let units = looking.units.read(text)?;
         looking.found.clear();
         for &length in &self.passages.lengths {
-            for (place, gram) in Grams::new(&looking.words, length).enumerate() {
+            for (place, gram) in Grams::new(units, length).enumerate() {
                 for posting in self.passages.find(gram) {
                     looking.found.push((posting.passage, posting.gram, place, length));
                 }
             }
         }
         if looking.found.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         // An n-gram that a row has twice is still one of the passage.
         looking.found.sort_unstable();
@@ -145,37 +151,48 @@ impl Decontaminate {
         let mut hits: Vec<Hit> = looking
             .found
             .chunk_by(|one, two| one.0 == two.0)
-            .map(|grams| self.hit(grams, &looking.words, row, text))
+            .map(|grams| self.hit(grams, &mut looking.units, row, text))
             .collect();
         hits.sort_by(|one, two| two.score.total_cmp(&one.score));
         hits.truncate(MOST_HITS);
-        hits
+        Ok(hits)
     }
 
-    fn hit(&self, grams: &[(u32, u32, usize, usize)], all: &[Word], row: u64, text: &str) -> Hit {
+    fn hit(
+        &self,
+        grams: &[(u32, u32, usize, usize)],
+        units: &mut UnitReader,
+        row: u64,
+        text: &str,
+    ) -> Hit {
         let passage = grams[0].0;
         let of = self.passages.list[passage as usize].grams;
         let matched = u32::try_from(grams.len()).unwrap_or(u32::MAX);
         let first = grams.iter().map(|(_, _, place, _)| *place).min().unwrap_or(0);
-        let last = grams.iter().map(|(_, _, place, length)| place + length - 1).max().unwrap_or(0);
-        let at = all[first].at.start..all[last].at.end;
+        let end = grams.iter().map(|(_, _, place, length)| place + length).max().unwrap_or(0);
         Hit {
             row,
             score: f64::from(matched) / f64::from(of.max(1)),
             matched,
             of,
             passage: self.passages.shown(passage, SHOWN),
-            text: text[at].chars().take(SHOWN).collect(),
+            text: units.shown(text, first..end).chars().take(SHOWN).collect(),
         }
     }
 }
 
 /// What a thread needs for itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Looking {
-    words: Vec<Word>,
-    /// The passage, its n-gram, the place in the row, and how many words the n-gram has.
+    units: UnitReader,
+    /// The passage, its n-gram, the place in the row, and how many units the n-gram has.
     found: Vec<(u32, u32, usize, usize)>,
+}
+
+impl Looking {
+    fn of(work: &Decontaminate) -> Self {
+        Self { units: work.passages.unit.reader(), found: Vec::new() }
+    }
 }
 
 /// The hits of some rows, as lines.
@@ -191,17 +208,24 @@ impl Scan for Decontaminate {
     type Found = RowHits;
 
     fn worker(&self) -> Looking {
-        Looking::default()
+        Looking::of(self)
     }
 
-    fn look(&self, worker: &mut Looking, row: u64, text: &str, found: &mut RowHits) {
-        let hits = self.hits(worker, row, text);
+    fn look(
+        &self,
+        worker: &mut Looking,
+        row: u64,
+        text: &str,
+        found: &mut RowHits,
+    ) -> Result<(), EncodeError> {
+        let hits = self.hits(worker, row, text)?;
         found.rows += u64::from(!hits.is_empty());
         for hit in hits {
             found.hits += 1;
             found.lines.extend_from_slice(json!(hit).to_string().as_bytes());
             found.lines.push(b'\n');
         }
+        Ok(())
     }
 }
 
@@ -256,19 +280,30 @@ struct Leave<'a> {
     threshold: f64,
 }
 
+/// What is known of a file's rows.
+struct Looked {
+    /// The best hit of each row that reaches the threshold.
+    best: BTreeMap<u64, Value>,
+    sizes: Option<TextSizes>,
+}
+
 impl Decide for Leave<'_> {
     type Worker = ();
-    /// The best hit of each row that reaches the threshold.
-    type File = BTreeMap<u64, Value>;
+    type File = Looked;
 
     fn worker(&self) {}
 
-    fn open(&self, number: usize, _: &OpenFile) -> Result<Self::File, PrepareError> {
-        read_best(&self.job.hits_path(number), self.threshold)
+    fn open(&self, number: usize, _: &OpenFile) -> Result<Looked, PrepareError> {
+        let best = read_best(&self.job.hits_path(number), self.threshold)?;
+        Ok(Looked { best, sizes: self.job.text_sizes(number)? })
     }
 
-    fn decide(&self, (): &mut (), best: &Self::File, row: &RowView<'_>) -> Result<Verdict, String> {
-        Ok(best.get(&row.row).map_or(Verdict::Keep, |hit| verdict(hit.clone())))
+    fn sizes(&self, file: &Looked, first: u64, count: usize) -> Option<Vec<Option<u32>>> {
+        file.sizes.as_ref()?.of_rows(first, count)
+    }
+
+    fn decide(&self, (): &mut (), file: &Looked, row: &RowView<'_>) -> Result<Verdict, String> {
+        Ok(file.best.get(&row.row).map_or(Verdict::Keep, |hit| verdict(hit.clone())))
     }
 }
 
@@ -311,7 +346,7 @@ impl Decide for ByLooking<'_> {
     type File = ();
 
     fn worker(&self) -> Looking {
-        Looking::default()
+        Looking::of(self.0)
     }
 
     fn open(&self, _: usize, _: &OpenFile) -> Result<(), PrepareError> {
@@ -319,7 +354,7 @@ impl Decide for ByLooking<'_> {
     }
 
     fn decide(&self, worker: &mut Looking, (): &(), row: &RowView<'_>) -> Result<Verdict, String> {
-        let hits = self.0.hits(worker, row.row, row.text);
+        let hits = self.0.hits(worker, row.row, row.text).map_err(|wrong| wrong.to_string())?;
         let best = hits.first().filter(|hit| hit.score >= self.0.threshold);
         Ok(best.map_or(Verdict::Keep, |hit| verdict(shown(hit))))
     }

@@ -6,21 +6,23 @@ use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::Checksum;
 use ratdata_tokenize::source::{Source, SourceFile, Table, Undecodable, checksum_of};
-use serde::{Deserialize, Serialize};
+use ratdata_tokenize::tokenizer::EncodeError;
 use serde_json::{Value, json};
 
-use super::words::{Grams, Word, words};
+use super::units::{GramUnit, UnitReader};
+use super::words::Grams;
 use crate::error::PrepareError;
 use crate::hashed::Hashed;
 use crate::rows::OpenFile;
 
 /// How overlaps are looked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct OverlapSettings {
-    /// How many words an n-gram has.
+    /// What n-grams are made of.
+    pub unit: GramUnit,
+    /// How many units an n-gram has.
     pub ngram: usize,
-    /// A passage with fewer words than an n-gram is looked for as a whole, from so many words on.
+    /// A passage with fewer units than an n-gram is looked for as a whole, from so many on.
     pub shortest: usize,
     /// The fields of the benchmarks' rows that are looked for; all texts where there are none.
     pub fields: Vec<String>,
@@ -47,11 +49,12 @@ pub(super) struct Posting {
 /// The passages of all benchmarks.
 #[derive(Debug)]
 pub struct Passages {
+    pub(super) unit: GramUnit,
     files: Vec<(String, Checksum)>,
     pub(super) list: Vec<Passage>,
-    /// How many texts have too few words.
+    /// How many texts have too few units.
     too_short: usize,
-    /// The numbers of words that n-grams have: shorter ones are those of short passages.
+    /// The numbers of units that n-grams have: shorter ones are those of short passages.
     pub(super) lengths: Vec<usize>,
     places: HashMap<u64, (u32, u32), Hashed>,
     postings: Vec<Posting>,
@@ -71,6 +74,7 @@ impl Passages {
         stop: &AtomicBool,
     ) -> Result<Self, PrepareError> {
         let mut passages = Self {
+            unit: settings.unit.clone(),
             files: Vec::new(),
             list: Vec::new(),
             too_short: 0,
@@ -79,21 +83,31 @@ impl Passages {
             postings: Vec::new(),
             bits: Vec::new(),
         };
+        let mut reader = settings.unit.reader();
         let mut grams: Vec<(u64, Posting)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             let before = (passages.list.len(), passages.too_short);
             let mut fields: Vec<String> = Vec::new();
+            let mut refused = None;
             each_text(file, &settings.fields, &mut |place, field, text| {
                 if !fields.contains(&field) {
                     fields.push(field.clone());
                 }
-                passages.add(number, place, field, text, settings, &mut grams);
+                let found = Passage { file: number, place, field, text, grams: 0 };
+                if let Err((place, source)) = passages.add(found, settings, &mut reader, &mut grams)
+                {
+                    refused.get_or_insert((place, source));
+                }
             })?;
+            if let Some((place, source)) = refused {
+                return Err(PrepareError::Encode { path: file.path.clone(), place, source });
+            }
             if passages.list.len() == before.0 {
                 return Err(PrepareError::NoPassage {
                     path: file.path.clone(),
                     too_short: passages.too_short - before.1,
                     shortest: settings.shortest,
+                    unit: settings.unit.to_string(),
                     fields: fields.join(", "),
                 });
             }
@@ -107,33 +121,35 @@ impl Passages {
         Ok(passages)
     }
 
+    /// Adds a passage that is long enough, or tells where a text is that cannot be encoded.
     fn add(
         &mut self,
-        file: usize,
-        place: String,
-        field: String,
-        text: String,
+        passage: Passage,
         settings: &OverlapSettings,
+        reader: &mut UnitReader,
         grams: &mut Vec<(u64, Posting)>,
-    ) {
-        let mut found: Vec<Word> = Vec::new();
-        words(&text, &mut found);
-        if found.len() < settings.shortest.min(settings.ngram) {
+    ) -> Result<(), (String, EncodeError)> {
+        let units = match reader.read_passage(&passage.text) {
+            Ok(units) => units,
+            Err(wrong) => return Err((passage.place, wrong)),
+        };
+        if units.len() < settings.shortest.min(settings.ngram) {
             self.too_short += 1;
-            return;
+            return Ok(());
         }
-        let length = settings.ngram.min(found.len());
+        let length = settings.ngram.min(units.len());
         if !self.lengths.contains(&length) {
             self.lengths.push(length);
             self.lengths.sort_unstable();
         }
-        let Ok(passage) = u32::try_from(self.list.len()) else { return };
+        let Ok(number) = u32::try_from(self.list.len()) else { return Ok(()) };
         let mut count = 0;
-        for gram in Grams::new(&found, length) {
-            grams.push((gram, Posting { passage, gram: count }));
+        for gram in Grams::new(units, length) {
+            grams.push((gram, Posting { passage: number, gram: count }));
             count += 1;
         }
-        self.list.push(Passage { file, place, field, text, grams: count });
+        self.list.push(Passage { grams: count, ..passage });
+        Ok(())
     }
 
     fn index(&mut self, mut grams: Vec<(u64, Posting)>) {

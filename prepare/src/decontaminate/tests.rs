@@ -19,19 +19,31 @@ fn write(path: &Path, rows: &[Value]) {
     }
 }
 
-fn settings(fields: &[&str]) -> OverlapSettings {
+fn passages_of(path: &Path, fields: &[&str], unit: GramUnit) -> Result<Passages, PrepareError> {
+    let files = find_inputs(&[path.display().to_string()]).unwrap();
     let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-    OverlapSettings { ngram: 13, shortest: 8, fields }
+    let settings = OverlapSettings { unit, ngram: 13, shortest: 8, fields };
+    Passages::read(&files, &settings, &AtomicBool::new(false))
 }
 
 fn passages(path: &Path, fields: &[&str]) -> Result<Passages, PrepareError> {
-    let files = find_inputs(&[path.display().to_string()]).unwrap();
-    Passages::read(&files, &settings(fields), &AtomicBool::new(false))
+    passages_of(path, fields, GramUnit::Words)
 }
 
-/// Runs the job in a folder with `in/*.jsonl` and `bench.jsonl`.
+/// The ids of a tokenizer of bytes, in which a word with a space before it has other ids than without.
+fn tokens() -> GramUnit {
+    let tokenizer =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../tokenize/examples/tiny/tokenizer.json");
+    GramUnit::Tokens(ratdata_tokenize::Tokenizer::load(tokenizer).unwrap())
+}
+
+/// Runs the job by words in a folder with `in/*.jsonl` and `bench.jsonl`.
 fn run(folder: &Path, threshold: f64, threads: usize) -> Prepared {
-    let passages = passages(&folder.join("bench.jsonl"), &[]).unwrap();
+    run_of(folder, GramUnit::Words, threshold, threads)
+}
+
+fn run_of(folder: &Path, unit: GramUnit, threshold: f64, threads: usize) -> Prepared {
+    let passages = passages_of(&folder.join("bench.jsonl"), &[], unit).unwrap();
     let stop = AtomicBool::new(false);
     let inputs = find_inputs(&[folder.join("in").display().to_string()]).unwrap();
     let settings = JobSettings {
@@ -120,6 +132,34 @@ fn another_threshold_reads_the_hits_and_looks_for_nothing() {
 }
 
 #[test]
+fn a_passage_of_tokens_is_found_by_its_ids_and_shown_as_the_row_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let question = "Where does the small rat live, and who feeds it?";
+    write(&folder.path().join("bench.jsonl"), &[json!({"q": question, "short": "a rat"})]);
+    let half = &question[..question.len() / 2];
+    let texts = [
+        format!("x \u{1f400}{question}"),
+        question.to_uppercase(),
+        format!("said: \u{201c}{half}\u{201d}"),
+        "nothing".to_owned(),
+    ];
+    let rows: Vec<Value> = texts.iter().map(|text| json!({"text": text})).collect();
+    write(&folder.path().join("in/a.jsonl"), &rows);
+
+    let prepared = run_of(folder.path(), tokens(), 0.2, 2);
+
+    let found: Vec<_> = prepared.samples.iter().map(|one| (one.row, &one.detail)).collect();
+    let [(0, Some(whole)), (2, Some(part))] = found[..] else { panic!("{found:?}") };
+    assert_eq!(whole["score"], 1.0);
+    let shown = whole["text"].as_str().unwrap();
+    assert!(question.contains(shown) && shown.len() + 8 > question.len(), "{shown}");
+    assert_eq!(whole["passage"]["text"], question);
+    assert!(part["score"].as_f64().unwrap() < 0.6, "{part}");
+    assert!(half.contains(part["text"].as_str().unwrap()), "{part}");
+    assert_eq!(prepared.more["passages_too_short"], 1);
+}
+
+#[test]
 fn a_benchmark_without_text_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.jsonl");
@@ -130,6 +170,9 @@ fn a_benchmark_without_text_is_refused() {
     write(&path, &[json!({"q": "what is it", "x": {"a": "a rat"}, "long": sentence("w", 30)})]);
     let told = passages(&path, &["q", "x"]).unwrap_err().to_string();
     assert!(told.ends_with("; 2 texts have fewer, in the fields q, x.a"), "{told}");
+    write(&folder.path().join("short.jsonl"), &[json!({"q": "rat"})]);
+    let told = passages_of(&folder.path().join("short.jsonl"), &[], tokens()).unwrap_err();
+    assert!(told.to_string().contains("no text of at least 8 tokens; 1 texts"), "{told}");
     assert_eq!(passages(&path, &["long"]).unwrap().counts(), (1, 0));
     assert_eq!(passages(&path, &[]).unwrap().counts(), (1, 2));
 }
@@ -160,5 +203,33 @@ proptest! {
         let found = (prepared.samples[0].file.as_str(), prepared.samples[0].row);
         let expected = if row < 17 { ("a.jsonl", row as u64) } else { ("b.jsonl", row as u64 - 17) };
         prop_assert_eq!(found, expected);
+    }
+
+    /// A passage of tokens is found whatever is around it, in either split of the input's files, and no
+    /// other row is left out.
+    #[test]
+    fn a_planted_passage_of_tokens_is_found_at_any_place(
+        row in 0_usize..12,
+        at in 0_usize..40,
+        passage in "[A-Za-z]{1,6}( [a-z0-9,.é]{1,7}){12,30}[.?!)a-z]",
+        before in prop::sample::select(&[" ", "\n", "\n\n", ": ", " \"", " ("][..]),
+        after in prop::sample::select(&["", " ", "\n", "\n\n", ". ", ", ", "\" ", ") ", ".\n"][..]),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("bench.jsonl"), &[json!({"q": passage})]);
+        let mut texts: Vec<String> =
+            (0..12).map(|number| sentence(&format!("R{number}x"), 40)).collect();
+        let words: Vec<&str> = texts[row].split(' ').collect();
+        let (first, last) = words.split_at(at);
+        let joined = [first.join(" ").as_str(), before, &passage, after, &last.join(" ")].concat();
+        texts[row] = joined;
+        let rows: Vec<Value> = texts.iter().map(|text| json!({"text": text})).collect();
+        write(&folder.path().join("in/train.jsonl"), &rows[..7]);
+        write(&folder.path().join("in/validation.jsonl"), &rows[7..]);
+
+        let prepared = run_of(folder.path(), tokens(), 1.0, 2);
+
+        prop_assert_eq!(prepared.totals.kept, 11);
+        prop_assert_eq!(prepared.samples[0].row, if row < 7 { row as u64 } else { row as u64 - 7 });
     }
 }

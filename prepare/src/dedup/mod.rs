@@ -21,6 +21,7 @@ mod tests;
 use std::sync::atomic::AtomicBool;
 
 use ratdata_schemas::Checksum;
+use ratdata_tokenize::tokenizer::EncodeError;
 use serde_json::{Value, json};
 
 pub use minhash::MinHash;
@@ -34,6 +35,7 @@ use crate::job::Job;
 use crate::progress::Progress;
 use crate::rows::{OpenFile, Reason, RowView, Verdict};
 use crate::scan::{FileSink, Scan};
+use crate::text_sizes::TextSizes;
 use minhash::Signer;
 use normal::normalize;
 use resolve::{Drops, Resolved};
@@ -90,7 +92,13 @@ impl Scan for Dedup {
         Looking { signer, text: String::new() }
     }
 
-    fn look(&self, worker: &mut Looking, row: u64, text: &str, found: &mut Vec<Entry>) {
+    fn look(
+        &self,
+        worker: &mut Looking,
+        row: u64,
+        text: &str,
+        found: &mut Vec<Entry>,
+    ) -> Result<(), EncodeError> {
         let place = row << PART_BITS;
         match (self, &mut worker.signer) {
             (Self::Exact { unit, normalize: with, min_words }, _) => {
@@ -107,6 +115,7 @@ impl Scan for Dedup {
             }
             (Self::Near(_), None) => {}
         }
+        Ok(())
     }
 }
 
@@ -142,18 +151,29 @@ struct Remover<'a> {
     resolved: &'a Resolved,
 }
 
+/// What is known of a file's rows.
+struct Looked {
+    drops: Drops,
+    sizes: Option<TextSizes>,
+}
+
 impl Decide for Remover<'_> {
     type Worker = ();
-    type File = Drops;
+    type File = Looked;
 
     fn worker(&self) {}
 
-    fn open(&self, number: usize, _: &OpenFile) -> Result<Drops, PrepareError> {
-        Resolved::drops(self.job, number)
+    fn open(&self, number: usize, _: &OpenFile) -> Result<Looked, PrepareError> {
+        let drops = Resolved::drops(self.job, number)?;
+        Ok(Looked { drops, sizes: self.job.text_sizes(number)? })
     }
 
-    fn decide(&self, (): &mut (), drops: &Drops, row: &RowView<'_>) -> Result<Verdict, String> {
-        let dropped = drops.of_row(row.row);
+    fn sizes(&self, file: &Looked, first: u64, count: usize) -> Option<Vec<Option<u32>>> {
+        file.sizes.as_ref()?.of_rows(first, count)
+    }
+
+    fn decide(&self, (): &mut (), file: &Looked, row: &RowView<'_>) -> Result<Verdict, String> {
+        let dropped = file.drops.of_row(row.row);
         let Some(&(_, first)) = dropped.first() else { return Ok(Verdict::Keep) };
         let of = self.resolved.spot(self.job, first >> PART_BITS);
         let unit = match self.dedup {

@@ -72,6 +72,14 @@ pub(crate) struct PieceCounts {
 }
 
 impl PieceCounts {
+    /// Counts a row that is kept as it is.
+    pub(crate) fn add_kept(&mut self, text_bytes: u64) {
+        self.rows += 1;
+        self.kept += 1;
+        self.text_bytes += text_bytes;
+        self.kept_text_bytes += text_bytes;
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.rows += other.rows;
         self.kept += other.kept;

@@ -106,7 +106,11 @@ impl ReadAhead {
                 (None, None) => return,
             };
             match sent {
-                Ok(()) | Err(SourceError::Stopped) => {}
+                Ok(()) if !stopped() => {}
+                // What was not read is no end of the file.
+                Ok(()) | Err(SourceError::Stopped) => {
+                    drop(sender.send(Err(PrepareError::Interrupted)));
+                }
                 // Nobody waits for it where the job has ended already.
                 Err(wrong) => drop(sender.send(Err(wrong.into()))),
             }
@@ -144,5 +148,40 @@ impl Iterator for ReadAhead {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.parts.recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use ratdata_tokenize::source::find_inputs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_the_user_stopped_within_has_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let mut file = File::create(&path).unwrap();
+        // More than is read ahead, in lines that are longer than what is read at a time.
+        let line = format!("{{\"text\": \"{}\"}}\n", "rat ".repeat(1 << 18));
+        for _ in 0..40 {
+            file.write_all(line.as_bytes()).unwrap();
+        }
+        let input = find_inputs(&[path.display().to_string()]).unwrap().remove(0);
+        let open = Arc::new(OpenFile::open(&input, "text", true).unwrap());
+        let stop = AtomicBool::new(false);
+
+        let parts: Vec<_> = std::thread::scope(|scope| {
+            let mut parts = tasks(scope, 0, open, Arc::new(()), &stop);
+            assert!(matches!(parts.next(), Some(Ok(Task { part: Part::Rows(_), .. }))));
+            stop.store(true, Ordering::Relaxed);
+            parts.take_while(|task| !matches!(task, Ok(Task { part: Part::End, .. }))).collect()
+        });
+
+        let last = parts.last();
+        assert!(matches!(last, Some(Err(PrepareError::Interrupted))), "{last:?}");
     }
 }

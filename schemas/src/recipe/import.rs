@@ -35,6 +35,15 @@ pub enum ImportLayout {
     Olmo,
     /// `NumPy`: flat `.npy` of 16- or 32-bit ids
     Npy,
+    /// `NumPy`: packed rows in an `.npz`, with `cu_seqlens`
+    Npz,
+    /// Tokens with `document_ends`, or packed rows with `cu_seqlens`
+    Safetensors,
+    /// Hugging Face `datasets`: `input_ids`, `labels`, `position_ids`
+    Arrow,
+    /// Megatron-Bridge and `NeMo`: packed rows in parquet
+    #[serde(rename = "megatron-sft")]
+    MegatronSft,
 }
 
 impl ImportLayout {
@@ -47,6 +56,10 @@ impl ImportLayout {
             Self::Datatrove => "datatrove",
             Self::Olmo => "olmo",
             Self::Npy => "npy",
+            Self::Npz => "npz",
+            Self::Safetensors => "safetensors",
+            Self::Arrow => "arrow",
+            Self::MegatronSft => "megatron-sft",
         }
     }
 }

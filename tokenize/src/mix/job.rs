@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::documents::Documents;
 use super::error::MixError;
 use super::plan::{Budget, Counted, Given, MixPlan, PlannedSource};
+use crate::share::Share;
 
 /// How many documents are written between two looks at the interrupt flag.
 const BETWEEN_LOOKS: u64 = 1 << 12;
@@ -51,6 +52,8 @@ pub struct MixJob {
     pub out: PathBuf,
     /// Whether what another job left there is replaced.
     pub force: bool,
+    /// Which of the shards are written, where it is not all of them.
+    pub share: Option<Share>,
 }
 
 /// A mix whose sources are open and counted.
@@ -182,7 +185,8 @@ impl MixJob {
         })
     }
 
-    /// Writes the mix, unless the same one is there, and continues one that was stopped.
+    /// Writes the mix, unless the same one is there, and continues one that was stopped. Of a share, only
+    /// its shards are written, and none is returned.
     ///
     /// # Errors
     ///
@@ -192,7 +196,7 @@ impl MixJob {
         planned: &Planned,
         progress: &MixProgress,
         stop: &AtomicBool,
-    ) -> Result<Finished, MixError> {
+    ) -> Result<Option<Finished>, MixError> {
         planned.plan.check()?;
         self.check_apart()?;
         let first = &planned.sources[0].manifest;
@@ -206,7 +210,7 @@ impl MixJob {
         let mut workspace = match workspace.look(&compared, self.force)? {
             Opened::Done(there, workspace) => {
                 workspace.end_job()?;
-                return Ok(Finished::found(*there));
+                return Ok(Some(Finished::found(*there)));
             }
             Opened::Open(workspace) => workspace,
         };
@@ -214,7 +218,9 @@ impl MixJob {
             workspace.remove_artifact()?;
         }
         let receipts = self.begin(&workspace, &recipe)?;
-        let records = self.write(planned, &splits, &receipts, progress, stop)?;
+        let Some(records) = self.write(planned, &splits, &receipts, progress, stop)? else {
+            return Ok(None);
+        };
         // Only now, since what was just read need not be fetched from the disk again.
         compared.check_held(&workspace)?;
         let manifest = Manifest {
@@ -233,7 +239,7 @@ impl MixJob {
         };
         workspace.finish(&manifest)?;
         workspace.end_job()?;
-        Ok(Finished::made(manifest))
+        Ok(Some(Finished::made(manifest)))
     }
 
     fn recipe(&self, planned: &Planned, splits: &BTreeSet<&PlainName>) -> Mix {
@@ -306,7 +312,8 @@ impl MixJob {
         Ok(())
     }
 
-    /// Writes the shards of all splits that are not done.
+    /// Writes the shards of all splits that are not done. Of a share, only its shards are written, and
+    /// none is returned.
     fn write(
         &self,
         planned: &Planned,
@@ -314,31 +321,34 @@ impl MixJob {
         receipts: &Receipts,
         progress: &MixProgress,
         stop: &AtomicBool,
-    ) -> Result<BTreeMap<PlainName, SplitRecord>, MixError> {
+    ) -> Result<Option<BTreeMap<PlainName, SplitRecord>>, MixError> {
         let mut parts = Vec::new();
         for split in splits {
             parts.push(SplitPart::of(self, planned, split)?);
         }
-        let all = parts.iter().map(|part| part.tokens).fold(0, u64::saturating_add);
-        progress.all.store(all, Ordering::Relaxed);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.max(1)).build();
         let pool = pool.map_err(|wrong| MixError::Thread { reason: wrong.to_string() })?;
-        let tasks: Vec<(&SplitPart<'_>, u64)> = parts
-            .iter()
-            .flat_map(|part| (0..part.shards).map(move |shard| (part, shard)))
-            .collect();
+        let shards = parts.iter().flat_map(|part| (0..part.shards).map(move |shard| (part, shard)));
+        let share = self.share.unwrap_or(Share::WHOLE);
+        let of_share = shards.enumerate().filter(|(number, _)| share.has(*number));
+        let tasks: Vec<(&SplitPart<'_>, u64)> = of_share.map(|(_, task)| task).collect();
+        let all = parts.iter().map(|part| part.tokens).fold(0, u64::saturating_add);
+        progress.all.store(all / share.count as u64, Ordering::Relaxed);
         let made = pool.install(|| {
             let make = |&(part, shard): &(&SplitPart<'_>, u64)| {
                 self.shard(part, shard, receipts, progress, stop)
             };
             tasks.par_iter().map(make).collect::<Result<Vec<ShardRecord>, MixError>>()
         })?;
+        if self.share.is_some() {
+            return Ok(None);
+        }
         let mut made = made.into_iter();
         let record = |part: &SplitPart<'_>| {
             let shards = made.by_ref().take(narrow(part.shards)).collect();
             (part.split.clone(), SplitRecord::Shards { shards })
         };
-        Ok(parts.iter().map(record).collect())
+        Ok(Some(parts.iter().map(record).collect()))
     }
 
     /// Returns a shard of a split; it is written where it is not there.

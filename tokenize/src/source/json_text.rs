@@ -5,8 +5,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -42,7 +45,53 @@ fn text_of_str<'a>(
     field: &str,
     undecodable: Undecodable,
 ) -> Result<RowText<'a>, BadText> {
+    if let Some(text) = sound_text(line, field) {
+        return Ok(text.into());
+    }
     decode(&line[range_of(line, field)?], field, undecodable)
+}
+
+/// Returns the text of a field that is not nested, where nothing is wrong with the line: each of its strings is
+/// looked at once. What is wrong is told by those that look twice.
+fn sound_text<'a>(line: &'a str, field: &str) -> Option<Cow<'a, str>> {
+    if field.contains('.') {
+        return None;
+    }
+    let mut reader = serde_json::Deserializer::from_str(line);
+    let found = OneField(field).deserialize(&mut reader).ok()?;
+    reader.end().ok()?;
+    found
+}
+
+/// Reads one field of an object, the last of its name, and passes over all others.
+struct OneField<'f>(&'f str);
+
+impl<'de> DeserializeSeed<'de> for OneField<'_> {
+    type Value = Option<Cow<'de, str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OneField<'_> {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = fields.next_key::<BorrowedText<'de>>()? {
+            if name.0 == self.0 {
+                found = Some(fields.next_value::<BorrowedText<'de>>()?.0);
+            } else {
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Returns where in the text that is read with U+FFFD the replaced bytes of a line are.
@@ -345,7 +394,48 @@ mod tests {
         assert!(object_of(b"[1]").unwrap_err().contains("array"));
     }
 
+    /// A value of any shape, of few levels.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[ab]", inner, 0..3)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
     proptest! {
+        /// One look at a line gives what two looks give, or leaves it to them.
+        #[test]
+        fn one_look_gives_what_two_looks_give(
+            fields in prop::collection::vec(("text|t\\PC?|x", any_value()), 0..5),
+            cut in any::<prop::sample::Index>(), is_cut in any::<bool>(),
+        ) {
+            let named = |(name, value): &(String, Value)| format!("{} : {value}", json!(name));
+            let mut line = format!("{{{}}} ", fields.iter().map(named).collect::<Vec<_>>().join(","));
+            if is_cut {
+                let at = cut.index(line.len());
+                line.truncate(line.floor_char_boundary(at));
+            }
+            let twice = range_of(&line, "text")
+                .and_then(|range| decode(&line[range], "text", Undecodable::Refuse));
+
+            let once = sound_text(&line, "text");
+
+            // Of fields with one name, an earlier one that is no text is left to the others.
+            let mut texts = fields.iter().filter(|(name, _)| name == "text");
+            if once.is_some() || texts.all(|(_, value)| value.is_string()) {
+                prop_assert_eq!(once, twice.ok().map(|twice| twice.text));
+            }
+        }
+
         /// Where nothing is wrong, the reading that replaces gives what the strict one gives.
         #[test]
         fn a_sound_string_is_read_alike(text in any::<String>()) {
