@@ -6,6 +6,7 @@
 //! cached_attention/ softmax attention of one query a slot over stored keys
 //! scan/             gates and scans of recurrent layers, of a projection in one pass
 //! output_gate/      the gate after them
+//! embedding/        rows by ids, and the sums of their derivatives
 //! cross_entropy/    the tied output layer and its loss, by blocks of tokens
 //! gelu/             the exact GELU
 //! projection/       the product of rows and weights
@@ -27,6 +28,7 @@ pub(crate) mod cached_attention;
 pub(crate) mod cross_entropy;
 #[cfg(feature = "cube")]
 mod cube;
+pub(crate) mod embedding;
 mod flex_tensors;
 pub(crate) mod gelu;
 pub(crate) mod output_gate;
