@@ -127,7 +127,7 @@ mod tests {
             let ids = TensorData::new(ids.collect::<Vec<_>>(), [usize::try_from(tokens).unwrap()]);
             let ids = Tensor::<1, Int>::from_data(ids, &device);
             let vocab = usize::try_from(vocab).unwrap();
-            let embedding = Tensor::random([vocab, width], spread, &device).require_grad();
+            let embedding = Tensor::<2>::random([vocab, width], spread, &device).require_grad();
             for dtype in [DType::F32, DType::BF16] {
                 if !device.supports_dtype(dtype) {
                     println!("{device:?} has no {dtype:?}: not tested there");
@@ -136,7 +136,7 @@ mod tests {
                 let fast = embed(embedding.clone(), ids.clone(), dtype);
                 let slow = plain(embedding.clone(), ids.clone(), dtype);
 
-                let cotangent = Tensor::random(fast.dims(), spread, &device);
+                let cotangent = Tensor::<2>::random(fast.dims(), spread, &device);
                 let cotangent = cotangent.cast(FloatDType::from(dtype));
                 let (found, expected) = (fast.to_data(), slow.to_data());
                 found.assert_eq(&expected, true);

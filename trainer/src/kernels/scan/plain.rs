@@ -214,9 +214,10 @@ mod tests {
         let expected = run(narrow.cast(burn::tensor::FloatDType::F32), DType::F32);
 
         for (tensor, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            let rounding = if tensor == 2 { 0.02 } else { 1.0 / 256.0 };
+            // Derivatives read states that are rounded: by up to 2^-8, five times a gate's slope of a quarter, twice.
+            let beside = if tensor == 2 { 0.015 } else { 1e-4 };
             for (a, b) in found.iter().zip(expected) {
-                assert!((a - b).abs() <= b.abs() * rounding + 2e-2 * rounding, "{a} for {b}");
+                assert!((a - b).abs() <= b.abs() / 128.0 + beside, "{tensor}: {a} for {b}");
             }
         }
     }
