@@ -5,6 +5,7 @@
 //! rms_norm.rs  softmax.rs  cross_entropy.rs         kernels of rows
 //! scan/                                             gates and scans of a projection
 //! embedding.rs                                      the sums of derivatives by ids
+//! sigmoid.rs         the sigmoid of gates
 //! rows.rs            sums and maxima over a row
 //! operand.rs         a tensor as the kernels take it, and how many threads they get
 //! machine.rs         what a kernel is compiled for, on a machine without a GPU
@@ -39,6 +40,8 @@ pub mod rotation;
 mod rows;
 #[cfg(feature = "kernels")]
 pub mod scan;
+#[cfg(feature = "kernels")]
+mod sigmoid;
 #[cfg(feature = "kernels")]
 pub mod softmax;
 

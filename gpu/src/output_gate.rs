@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 #[cfg(feature = "cuda-source")]
 use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, Vectors, assert_alike, threads};
-use crate::scan::sigmoid;
+use crate::sigmoid::sigmoid;
 
 /// The vectors of `z` lie `distance` values apart.
 #[cube(launch_unchecked, address_type = "dynamic")]

@@ -2,13 +2,13 @@
 
 use cubecl::prelude::*;
 
-use super::forward::Inputs;
+use super::inputs::Inputs;
 use super::segments;
-use super::sigmoid;
 use super::sizes::{Sizes, Strands};
 #[cfg(feature = "cuda-source")]
 use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
+use crate::sigmoid::sigmoid;
 
 /// With `s_t = dstate_t + g_{t+1} c_{t+1} s_{t+1}`, computed from the end: `dinput_t = s_t (1 - g_t)` and
 /// `dg_t = s_t (c_t state_{t-1} - input_t)`, summed over the scans.
@@ -144,7 +144,7 @@ fn backward_kernel<F: Float>(
     }
 }
 
-/// What the backward pass reads, beside the inputs: all of one type.
+/// What the backward pass reads with the inputs: all of one type.
 #[derive(Clone, Debug)]
 pub struct Saved {
     /// The states of the values: [rows, seq, width].
@@ -169,9 +169,9 @@ pub struct Slopes {
 
 /// Computes the derivatives.
 pub fn backward(client: &Client, sizes: Sizes, inputs: Inputs, saved: Saved, slopes: Slopes) {
+    inputs.assert_of(&sizes);
     let Inputs { projected, bias, carry } = inputs;
     let Slopes { by_projected, by_bias } = slopes;
-    sizes.assert_describes(&projected, &bias, &carry);
     assert_alike([&projected, &by_projected]);
     assert_eq!(by_bias.shape(), [sizes.rows * sizes.strands_of_a_row(), sizes.width]);
     let Saved { values, by_values, by_z, keys } = saved;

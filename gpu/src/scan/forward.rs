@@ -2,12 +2,13 @@
 
 use cubecl::prelude::*;
 
+use super::inputs::Inputs;
 use super::segments;
-use super::sigmoid;
 use super::sizes::{Sizes, Strands};
 #[cfg(feature = "cuda-source")]
 use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, assert_alike, threads};
+use crate::sigmoid::sigmoid;
 
 /// With `g = sigmoid(gate + bias)` and `c` the mark of the time step:
 /// `state_t = g c state_{t-1} + (1 - g) input_t`, for values and, with `keys`, for keys.
@@ -100,18 +101,6 @@ fn forward_kernel<F: Float, S: Float>(
     }
 }
 
-/// What both passes read.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    /// Output gates, values, gates and, where there are keys, queries and keys: [rows, seq, channels].
-    pub projected: Operand,
-    /// What is added to the gates, in f32: `[width]`.
-    pub bias: Operand,
-    /// 0 where the states begin from zero and 1 elsewhere, in f32: [rows or 1, seq, 1]. It is 0 at the start of each
-    /// row, and of each chunk where [`Sizes`] has chunks.
-    pub carry: Operand,
-}
-
 /// What the forward pass writes, in f32 or in the type of the projection: [rows, seq, width].
 #[derive(Clone, Debug)]
 pub struct States {
@@ -123,7 +112,7 @@ pub struct States {
 
 /// Computes the states, in f32, and rounds them to their type.
 pub fn forward(client: &Client, sizes: Sizes, inputs: Inputs, states: States) {
-    sizes.assert_describes(&inputs.projected, &inputs.bias, &inputs.carry);
+    inputs.assert_of(&sizes);
     assert_eq!(states.values.shape(), [sizes.rows, sizes.seq, sizes.width]);
     assert_eq!(states.keys.is_some(), sizes.key_width.is_some());
     if let Some(keys) = &states.keys {

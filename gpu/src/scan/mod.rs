@@ -1,6 +1,7 @@
 //! The recurrent layers' gates and scans: from a projection to states and back, in one pass over it.
 //!
 //! ```text
+//! inputs.rs     what both passes read
 //! sizes.rs      the channels of a projection, and how rows are cut into strands
 //! forward.rs    gates, and the states of values and keys
 //! backward.rs   the derivative by the whole projection
@@ -11,23 +12,16 @@
 
 mod backward;
 mod forward;
+mod inputs;
 mod segments;
 mod sizes;
 
-use cubecl::prelude::*;
-
 pub use self::backward::{Saved, Slopes, backward};
-pub use self::forward::{Inputs, States, forward};
+pub use self::forward::{States, forward};
+pub use self::inputs::Inputs;
 pub use self::sizes::{Sizes, Strands};
 #[cfg(feature = "cuda-source")]
 use crate::machine::{Kernel, Machine};
-
-/// Computes 1 / (1 + exp(-x)).
-#[cube]
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    let one = f32::new(1.0_f32);
-    one / (one + (f32::new(0.0_f32) - x).exp())
-}
 
 /// Returns the kernels of this folder as they are compiled for a machine.
 #[cfg(feature = "cuda-source")]

@@ -5,12 +5,12 @@
 
 use cubecl::prelude::*;
 
-use super::forward::Inputs;
-use super::sigmoid;
+use super::inputs::Inputs;
 use super::sizes::Sizes;
 #[cfg(feature = "cuda-source")]
 use crate::machine::{Kernel, Machine, compiled};
 use crate::operand::{Operand, threads};
+use crate::sigmoid::sigmoid;
 
 /// Computes the factor of each segment and its last state from zero or, with `back`, from a slope of zero after it
 /// what it hands to the one before. `slopes` are the derivatives by the states.

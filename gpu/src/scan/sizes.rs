@@ -1,7 +1,5 @@
 //! The channels of a projection, and how rows are cut into strands.
 
-use crate::operand::Operand;
-
 /// How many threads keep a GPU at work: with so many rows and channels, segments gain nothing.
 const ENOUGH_THREADS: usize = 1 << 17;
 
@@ -83,21 +81,5 @@ impl Sizes {
     /// Returns how many threads there are.
     pub(crate) fn threads(&self) -> usize {
         self.rows * self.strands_of_a_row() * self.columns()
-    }
-
-    /// Asserts that a projection, the bias of its gates and the marks of its restarts are of these sizes.
-    pub(crate) fn assert_describes(&self, projected: &Operand, bias: &Operand, carry: &Operand) {
-        assert_eq!(projected.shape(), [self.rows, self.seq, self.channels()]);
-        assert_eq!(bias.shape(), [self.width], "the gates have a bias for each channel");
-        let [rows, seq, one] = carry.shape();
-        assert!(
-            (rows == 1 || rows == self.rows) && seq == self.seq && one == 1,
-            "there is a mark for each time step: {carry:?} for {self:?}"
-        );
-        assert_eq!(
-            self.width % self.columns(),
-            0,
-            "each key belongs to as many channels: {self:?}"
-        );
     }
 }

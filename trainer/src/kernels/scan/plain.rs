@@ -215,9 +215,9 @@ mod tests {
 
         for (tensor, (found, expected)) in found.iter().zip(&expected).enumerate() {
             // Derivatives read states that are rounded: by up to 2^-8, five times a gate's slope of a quarter, twice.
-            let beside = if tensor == 2 { 0.015 } else { 1e-4 };
+            let allowed = if tensor == 2 { 0.015 } else { 1e-4 };
             for (a, b) in found.iter().zip(expected) {
-                assert!((a - b).abs() <= b.abs() / 128.0 + beside, "{tensor}: {a} for {b}");
+                assert!((a - b).abs() <= b.abs() / 128.0 + allowed, "{tensor}: {a} for {b}");
             }
         }
     }

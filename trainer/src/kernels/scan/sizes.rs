@@ -1,4 +1,4 @@
-//! The channels of a projection, and where states begin anew.
+//! The channels of a projection, and where states begin from zero.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::DType;
 
-/// What a scan needs to know besides its tensors.
+/// What a scan needs to know of its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ScanSizes {
     /// Channels of the queries and of the keys, which divide those of the states. None in a scan of values alone.
