@@ -29,7 +29,7 @@ impl EmbeddingKernels for Flex {
                 for (id, grad) in tokens {
                     let row = usize::try_from(*id).ok().and_then(|id| id.checked_sub(part * ROWS));
                     let own = row.and_then(|row| sums.chunks_exact_mut(width).nth(row));
-                    for (sum, more) in own.into_iter().flatten().zip(grad) {
+                    for (sum, more) in own.unwrap_or_default().iter_mut().zip(grad) {
                         *sum += more;
                     }
                 }

@@ -39,11 +39,11 @@ impl ScanKernels for Cube {
             |tensor: FloatTensor<Self>| operand(into_contiguous(cast::<Self>(tensor, dtype)));
         let saved = scan::Saved {
             values: read(states.values),
-            by_values: read(slopes.by_values),
-            by_z: read(slopes.by_z),
+            by_values: read(slopes.values),
+            by_z: read(slopes.z),
             keys: states
                 .keys
-                .zip(slopes.by_keys)
+                .zip(slopes.keys)
                 .map(|(keys, [by_q, by_keys])| [keys, by_keys, by_q].map(read)),
         };
         let by_projected = like(&projected);

@@ -96,9 +96,8 @@ impl ScanKernels for Flex {
         let mut by_projected = vec![0.0; rows * seq * channels];
         let mut by_bias = vec![0.0; width];
         if !plan.is_empty() {
-            let [values, by_values, by_z] =
-                [states.values, slopes.by_values, slopes.by_z].map(in_f32);
-            let keys = states.keys.zip(slopes.by_keys);
+            let [values, by_values, by_z] = [states.values, slopes.values, slopes.z].map(in_f32);
+            let keys = states.keys.zip(slopes.keys);
             let keys = keys.map(|(keys, [by_q, by_keys])| [keys, by_keys, by_q].map(in_f32));
             let known: Vec<SlopesOfRow<'_>> = (0..(rows * seq).div_ceil(plan.tokens))
                 .map(|part| {

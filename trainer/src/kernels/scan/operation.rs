@@ -112,10 +112,10 @@ pub(crate) struct States<B: Backend> {
 /// The derivatives by the outputs of a scan, in the type of the projection.
 #[derive(Clone, Debug)]
 pub(crate) struct Slopes<B: Backend> {
-    pub(super) by_z: FloatTensor<B>,
-    pub(super) by_values: FloatTensor<B>,
+    pub(super) z: FloatTensor<B>,
+    pub(super) values: FloatTensor<B>,
     /// By queries and by states of keys.
-    pub(super) by_keys: Option<[FloatTensor<B>; 2]>,
+    pub(super) keys: Option<[FloatTensor<B>; 2]>,
 }
 
 /// The two passes that a backend implements.
@@ -208,9 +208,9 @@ impl<B: ScanKernels> Backward<B, 2> for Scan {
             known.unwrap_or_else(|| zeros::<B>(projected, width))
         };
         let slopes = Slopes {
-            by_z: slope(Z, parts.width()),
-            by_values: slope(VALUES, parts.width()),
-            by_keys: self.0.key_width.map(|key_width| {
+            z: slope(Z, parts.width()),
+            values: slope(VALUES, parts.width()),
+            keys: self.0.key_width.map(|key_width| {
                 let by_q = slope(QUERIES, key_width);
                 [by_q, slope(KEYS, parts.width())]
             }),

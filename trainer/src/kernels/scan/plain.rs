@@ -177,7 +177,9 @@ mod tests {
             (width, key_width) in prop::sample::select(vec![(1, 1), (6, 2), (5, 5), (8, 1), (33, 11)]),
         ) {
             let mut begins = begins;
-            begins.iter_mut().for_each(|row| row[0] = true);
+            for row in &mut begins {
+                row[0] = true;
+            }
             let carry = marks(&begins, &test_device().unwrap().autodiff());
 
             Case::new([2, 17, width], 0, carry.clone()).values("packed values");

@@ -127,7 +127,7 @@ impl Vectorized for Backward<'_> {
             by_gate.fill(0.0);
             recede(
                 &gates,
-                Step {
+                &Step {
                     inputs: &token[parts.values.clone()],
                     before: state_before(known.values, t, begins, &zeros),
                     by_states: &known.by_values[own.clone()],
@@ -140,7 +140,7 @@ impl Vectorized for Backward<'_> {
             if let Some([keys, by_keys, by_q]) = known.keys {
                 recede(
                     &gates,
-                    Step {
+                    &Step {
                         inputs: &token[parts.keys.clone()],
                         before: state_before(keys, t, begins, &zeros),
                         by_states: &by_keys[own],
@@ -185,13 +185,13 @@ struct Step<'a> {
 #[inline(always)]
 fn recede(
     gates: &Gates,
-    step: Step<'_>,
+    step: &Step<'_>,
     slopes: &mut [f32],
     by_gate: &mut [f32],
     by_inputs: &mut [f32],
 ) {
     let count = by_inputs.len();
-    let Step { inputs, before, by_states } = step;
+    let Step { inputs, before, by_states } = *step;
     by_inputs.fill(0.0);
     let slopes = slopes.chunks_exact_mut(count).zip(by_gate.chunks_exact_mut(count));
     let states = before.chunks_exact(count).zip(by_states.chunks_exact(count));
