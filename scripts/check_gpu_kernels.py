@@ -7,7 +7,7 @@ cuda: each kernel is written as CUDA C++ by CubeCL's generator, for bf16 and f32
 compiled to a program of the GPU by NVIDIA's own compiler (NVRTC, from PyPI), which needs no driver. A kernel that is
 refused, or that spills registers, fails the check.
 
-wgpu: each kernel runs on Mesa's software GPU, next to a plain loop (`gpu/tests/kernels.rs`).
+wgpu: each kernel runs on Mesa's software GPU, next to a plain loop (`gpu/tests/kernels/`).
 
 Where NVRTC or Mesa cannot be installed, a line says so, and that part counts as passed.
 """

@@ -10,7 +10,9 @@ use cubecl_cpp::shared::{CompilationOptions, CppCompiler, CppSupportedFeatures};
 use cubecl_cpp::target::Cuda;
 
 use crate::machine::Machine;
-use crate::{adamw, cross_entropy, gelu, rms_norm, rotation, scan, softmax};
+use crate::{
+    adamw, cross_entropy, embedding, gelu, output_gate, rms_norm, rotation, scan, softmax,
+};
 
 /// A kernel as CUDA C++.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +45,9 @@ pub fn cuda_sources() -> Result<Vec<CudaSource>, CompilationError> {
             let kernels = [
                 adamw::kernels(&machine),
                 cross_entropy::kernels(&machine),
+                embedding::kernels(&machine),
                 gelu::kernels(&machine),
+                output_gate::kernels(&machine),
                 rms_norm::kernels(&machine),
                 rotation::kernels(&machine),
                 scan::kernels(&machine),

@@ -1,9 +1,11 @@
 //! The trainer's kernels for GPUs, in `CubeCL`. They know buffers of a GPU, and neither Burn nor models.
 //!
 //! ```text
-//! gelu.rs  rotation.rs  adamw.rs                kernels of single values
-//! rms_norm.rs  softmax.rs  cross_entropy.rs     kernels of rows
-//! scan/                                         the scan, one time step after the other or by segments
+//! gelu.rs  rotation.rs  adamw.rs  output_gate.rs    kernels of single values
+//! rms_norm.rs  softmax.rs  cross_entropy.rs         kernels of rows
+//! scan/                                             gates and scans of a projection
+//! embedding.rs                                      the sums of derivatives by ids
+//! sigmoid.rs         the sigmoid of gates
 //! rows.rs            sums and maxima over a row
 //! operand.rs         a tensor as the kernels take it, and how many threads they get
 //! machine.rs         what a kernel is compiled for, on a machine without a GPU
@@ -21,11 +23,15 @@ pub mod cross_entropy;
 #[cfg(feature = "cuda-source")]
 pub mod definition;
 #[cfg(feature = "kernels")]
+pub mod embedding;
+#[cfg(feature = "kernels")]
 pub mod gelu;
 #[cfg(feature = "cuda-source")]
 mod machine;
 #[cfg(feature = "kernels")]
 mod operand;
+#[cfg(feature = "kernels")]
+pub mod output_gate;
 #[cfg(feature = "kernels")]
 pub mod rms_norm;
 #[cfg(feature = "kernels")]
@@ -35,7 +41,9 @@ mod rows;
 #[cfg(feature = "kernels")]
 pub mod scan;
 #[cfg(feature = "kernels")]
+mod sigmoid;
+#[cfg(feature = "kernels")]
 pub mod softmax;
 
 #[cfg(feature = "kernels")]
-pub use operand::Operand;
+pub use operand::{Operand, Vectors};

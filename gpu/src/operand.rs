@@ -65,6 +65,62 @@ impl Operand {
     }
 }
 
+/// The vectors of a tensor on a GPU that lie at one distance, as some channels of a wider tensor do.
+#[derive(Clone, Debug)]
+pub struct Vectors {
+    binding: TensorBinding,
+    element: ElemType,
+    distance: usize,
+}
+
+impl Vectors {
+    /// Takes a tensor whose elements are of a type, or nothing where its vectors do not lie at one distance.
+    pub fn new(binding: TensorBinding, element: ElemType) -> Option<Self> {
+        let lengths: Vec<usize> = binding.shape.iter().copied().collect();
+        let strides: Vec<usize> = binding.strides.iter().copied().collect();
+        let (&width, lengths) = lengths.split_last()?;
+        let (&step, strides) = strides.split_last()?;
+        let (mut distance, mut expected) = (None, None);
+        let several = |(length, _): &(&usize, &usize)| **length > 1;
+        for (&length, &stride) in lengths.iter().zip(strides).rev().filter(several) {
+            if expected.is_some_and(|expected| expected != stride) {
+                return None;
+            }
+            distance.get_or_insert(stride);
+            expected = Some(stride * length);
+        }
+        let distance = distance.unwrap_or(width);
+        (step == 1 || width == 1).then_some(Self { binding, element, distance })
+    }
+
+    /// Asserts that there is a vector for each of an operand, of as many elements of one type.
+    pub(crate) fn assert_like(&self, operand: &Operand) {
+        assert!(
+            self.binding.shape == operand.binding.shape && self.element == operand.element,
+            "a kernel's operands are alike: {self:?} and {operand:?}"
+        );
+    }
+
+    /// Returns how many elements a vector has.
+    pub(crate) fn width(&self) -> usize {
+        self.binding.shape.iter().copied().last().unwrap_or(1)
+    }
+
+    /// Returns how many elements lie between the starts of two vectors.
+    pub(crate) fn distance(&self) -> usize {
+        self.distance
+    }
+
+    /// Returns the type that holds every place in the wider tensor.
+    pub(crate) fn addresses(&self) -> AddressType {
+        AddressType::from_len(self.binding.size() / self.width().max(1) * self.distance)
+    }
+
+    pub(crate) fn into_buffer(self) -> BufferArg {
+        self.binding.into_buffer_arg()
+    }
+}
+
 /// Asserts that operands have one shape, and elements of one type.
 pub(crate) fn assert_alike<const N: usize>(operands: [&Operand; N]) {
     let first = operands[0];

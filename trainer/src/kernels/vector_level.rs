@@ -66,6 +66,14 @@ pub(super) fn exp_of_negative(x: f32) -> f32 {
     sum * power
 }
 
+/// Computes 1 / (1 + exp(-x)) and what it lacks to 1, both to 3 units of the last place.
+#[inline(always)]
+pub(super) fn sigmoid(x: f32) -> (f32, f32) {
+    let power = exp_of_negative(-x.abs());
+    let (near, far) = (1.0 / (1.0 + power), power / (1.0 + power));
+    if x < 0.0 { (far, near) } else { (near, far) }
+}
+
 /// Computes a dot product with sums in a fixed order.
 #[inline(always)]
 pub(super) fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
@@ -102,5 +110,21 @@ mod tests {
             assert!((0.0..2e-38).contains(&exp_of_negative(x)), "{x}");
         }
         assert!(exp_of_negative(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn the_sigmoid_is_that_of_doubles_and_so_is_the_rest() {
+        for step in -2000..=2000_i16 {
+            let x = f32::from(step) / 100.0;
+            let (gate, rest) = sigmoid(x);
+
+            let expected = |x: f64| 1.0 / (1.0 + (-x).exp());
+            for (found, x) in [(gate, f64::from(x)), (rest, -f64::from(x))] {
+                let error = f64::from(found) / expected(x) - 1.0;
+                assert!(error.abs() < 4e-7, "{x}: {error}");
+            }
+        }
+        assert_eq!(sigmoid(f32::INFINITY).0.to_bits(), 1.0_f32.to_bits());
+        assert!(sigmoid(f32::NAN).0.is_nan());
     }
 }

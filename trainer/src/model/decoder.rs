@@ -1,16 +1,16 @@
 //! The decoder: embedding, blocks, output layer and loss.
 
 use burn::module::{Module, Param};
-use burn::tensor::module::embedding;
 use burn::tensor::{Device, FloatDType, Int, Tensor};
 use ratdata_schemas::IGNORE_INDEX;
 
 use super::config::ModelConfig;
 use super::layers::{Block, Initializer, linear, rms_norm};
 use super::positions::{Geometry, RotaryTables};
-use super::precision::{Precision, to_dtype};
+use super::precision::Precision;
 use crate::documents::Documents;
 use crate::kernels::cross_entropy::tied_cross_entropy;
+use crate::kernels::embedding::embed;
 
 /// A decoder with a tied embedding.
 ///
@@ -152,6 +152,9 @@ impl Model {
 
     /// Looks up the embedding of each token, in the type of the layers.
     pub(super) fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        to_dtype(embedding(self.wte.val(), tokens), self.precision.dtype())
+        let [batch, seq] = tokens.dims();
+        let ids = tokens.reshape([batch * seq]);
+        let rows = embed(self.wte.val(), ids, self.precision.dtype());
+        rows.reshape([batch, seq, self.config.d_model.get()])
     }
 }

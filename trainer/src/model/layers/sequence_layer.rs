@@ -1,7 +1,7 @@
 //! A sequence layer of any kind: norm, one projection in, the mixer, one projection out, residual.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::initializer::Initializer;
 use super::linear::linear;
@@ -60,17 +60,23 @@ impl SequenceLayer {
     /// # Shapes
     /// Input and output: [batch, seq, `d_model`].
     pub fn forward(&self, x: Tensor<3>, geometry: &Geometry) -> Tensor<3> {
-        self.forward_keeping(x, geometry).0
+        // A backward pass reads the states in the type of the layers.
+        let dtype = x.dtype();
+        self.mixed(x, geometry, dtype).0
     }
 
-    /// Applies the layer as [`forward`](Self::forward) does, and returns what a cache may need.
+    /// Applies the layer as [`forward`](Self::forward) does, and returns what a cache may need, with states in f32.
     pub(in crate::model) fn forward_keeping(
         &self,
         x: Tensor<3>,
         geometry: &Geometry,
     ) -> (Tensor<3>, Kept) {
+        self.mixed(x, geometry, DType::F32)
+    }
+
+    fn mixed(&self, x: Tensor<3>, geometry: &Geometry, states: DType) -> (Tensor<3>, Kept) {
         let (projected, gate_bias) = self.projected(x.clone());
-        let (mixed, kept) = mixers::mix(&projected, gate_bias, &self.shape, geometry);
+        let (mixed, kept) = mixers::mix(&projected, gate_bias, &self.shape, geometry, states);
         (x + linear(mixed, self.out_proj.val()), kept)
     }
 

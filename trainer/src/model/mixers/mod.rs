@@ -6,14 +6,14 @@ mod rat;
 mod recurrence;
 mod rnn;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::caches::{Kept, LayerCache};
 use super::config::{MixerKind, MixerShape};
 use super::positions::{Geometry, StepGeometry};
 
 /// Mixes along the sequence, and returns what a cache may need of it. `gate_bias` is that of the gated
-/// mixers, `rnn` and `rat`.
+/// mixers, `rnn` and `rat`, whose states are returned in the type `states`.
 ///
 /// # Shapes
 /// `projected`: [batch, seq, width], with the width that a layer of this kind projects to;
@@ -23,10 +23,11 @@ pub(super) fn mix(
     gate_bias: Option<Tensor<1>>,
     shape: &MixerShape,
     geometry: &Geometry,
+    states: DType,
 ) -> (Tensor<3>, Kept) {
     match (shape.kind, gate_bias) {
-        (MixerKind::Rnn, Some(bias)) => rnn::mix(projected, bias, geometry),
-        (MixerKind::Rat, Some(bias)) => rat::mix(projected, bias, shape, geometry),
+        (MixerKind::Rnn, Some(bias)) => rnn::mix(projected, bias, geometry, states),
+        (MixerKind::Rat, Some(bias)) => rat::mix(projected, bias, shape, geometry, states),
         _ => attention::mix(projected, shape, geometry),
     }
 }

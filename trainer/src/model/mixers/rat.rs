@@ -1,14 +1,15 @@
 //! RAT: a gated recurrence within chunks, softmax attention between them.
 
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Tensor};
 
 use super::heads::{merge_heads, split_heads};
-use super::recurrence::{advance, gate, recur};
+use super::recurrence::{advance, gate};
 use crate::kernels::attention::{chunk_attention, packed_attention};
+use crate::kernels::output_gate::output_gate;
+use crate::kernels::scan::{ScannedWithKeys, scan_with_keys};
 use crate::model::caches::{Kept, KeyCache};
 use crate::model::config::MixerShape;
-use crate::model::positions::{Geometry, Rotation, StepGeometry};
+use crate::model::positions::{Geometry, RatGeometry, Rotation, StepGeometry};
 use crate::model::precision::to_dtype;
 
 /// Mixes within chunks by a recurrence over values and keys, and between chunks by attention.
@@ -25,26 +26,24 @@ pub(super) fn mix(
     bias: Tensor<1>,
     shape: &MixerShape,
     geometry: &Geometry,
+    states: DType,
 ) -> (Tensor<3>, Kept) {
-    let Parts { z, v, g, q, k } = Parts::of(projected, shape);
-    let gate = gate(g, bias);
-    let packed = geometry.packed_chunks.as_ref();
-    let (k, v) = match packed {
-        None => (recur_by_chunk(gate.clone(), k, shape), recur_by_chunk(gate, v, shape)),
-        Some(chunks) => {
-            (recur(gate.clone(), k, Some(&chunks.carry)), recur(gate, v, Some(&chunks.carry)))
-        }
-    };
+    let RatGeometry { carry, packed } =
+        geometry.rat.as_ref().unwrap_or_else(|| unreachable!("the geometry of a RAT has a carry"));
+    let chunk_len = packed.is_none().then_some(shape.chunk_len);
+    let key_width = shape.kv_groups * shape.head_dim;
+    let ScannedWithKeys { z, values: v, q, keys: k } =
+        scan_with_keys(projected.clone(), bias, carry.clone(), key_width, chunk_len, states);
     let rotation = geometry.chunk_rotation.as_ref();
     let heads = |x: &Tensor<3>| split_heads(to_dtype(x.clone(), z.dtype()), shape);
-    let (q, rotated_k) = (rotated(heads(&q), rotation), rotated(heads(&k), rotation));
-    let values = heads(&v);
+    let q = rotated(heads(&for_all_heads(q, shape)), rotation);
+    let (rotated_k, values) = (rotated(heads(&k), rotation), heads(&v));
     let kept = Kept::Chunks { k, v, rotated_k: rotated_k.clone() };
     let mixed = match packed {
         None => chunk_attention(q, rotated_k, values, shape.chunk_len),
-        Some(chunks) => packed_attention(q, rotated_k, values, &chunks.mask),
+        Some(mask) => packed_attention(q, rotated_k, values, mask),
     };
-    (sigmoid(z) * merge_heads(mixed), kept)
+    (output_gate(z, merge_heads(mixed)), kept)
 }
 
 /// Mixes one new token in each slot: first into the states of the slot's last chunk, which then take
@@ -80,7 +79,7 @@ pub(super) fn step(
     let places: Vec<usize> = geometry.positions.iter().map(|at| chunk(at).unwrap_or(0)).collect();
     let counts: Vec<usize> =
         geometry.positions.iter().map(|at| chunk(at).map_or(0, |chunk| chunk + 1)).collect();
-    sigmoid(z) * merge_heads(entries.step([q, k, v], &places, counts))
+    output_gate(z, merge_heads(entries.step([q, k, v], &places, counts)))
 }
 
 /// The projections of a layer: output gates, values, gates, and the queries and keys of all heads.
@@ -96,13 +95,12 @@ impl Parts {
     fn of(projected: &Tensor<3>, shape: &MixerShape) -> Self {
         let (width, group_width) = (shape.heads * shape.head_dim, shape.kv_groups * shape.head_dim);
         let channels = |start: usize, length: usize| projected.clone().narrow(2, start, length);
-        let repeat = |x: Tensor<3>| x.repeat(&[1, 1, shape.heads / shape.kv_groups]);
         Self {
             z: channels(0, width),
             v: channels(width, width),
             g: channels(2 * width, width),
-            q: repeat(channels(3 * width, group_width)),
-            k: repeat(channels(3 * width + group_width, group_width)),
+            q: for_all_heads(channels(3 * width, group_width), shape),
+            k: for_all_heads(channels(3 * width + group_width, group_width), shape),
         }
     }
 }
@@ -114,9 +112,10 @@ fn rotated(x: Tensor<4>, rotation: Option<&Rotation>) -> Tensor<4> {
     }
 }
 
-/// Runs the recurrence within each chunk, from zero at its start.
-fn recur_by_chunk(gate: Tensor<3>, x: Tensor<3>, shape: &MixerShape) -> Tensor<3> {
-    let [batch, seq, width] = x.dims();
-    let chunks = [batch * (seq / shape.chunk_len), shape.chunk_len, width];
-    recur(gate.reshape(chunks), x.reshape(chunks), None).reshape([batch, seq, width])
+/// Repeats queries or keys of groups for all heads.
+fn for_all_heads(x: Tensor<3>, shape: &MixerShape) -> Tensor<3> {
+    match shape.heads / shape.kv_groups {
+        1 => x,
+        repeats => x.repeat(&[1, 1, repeats]),
+    }
 }

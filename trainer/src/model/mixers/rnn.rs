@@ -1,9 +1,10 @@
 //! RNN: a gated linear recurrence over a whole sequence.
 
-use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
+use burn::tensor::{DType, Tensor};
 
-use super::recurrence::{advance, gate, recur};
+use super::recurrence::{advance, gate};
+use crate::kernels::output_gate::output_gate;
+use crate::kernels::scan::{Scanned, scan};
 use crate::model::caches::Kept;
 use crate::model::positions::Geometry;
 use crate::model::precision::to_dtype;
@@ -17,11 +18,13 @@ pub(super) fn mix(
     projected: &Tensor<3>,
     bias: Tensor<1>,
     geometry: &Geometry,
+    states: DType,
 ) -> (Tensor<3>, Kept) {
-    let [z, v, g] = parts(projected);
-    let states = recur(gate(g, bias), v, geometry.document_carry.as_ref());
-    let mixed = sigmoid(z.clone()) * to_dtype(states.clone(), z.dtype());
-    (mixed, Kept::States(states))
+    let carry = geometry.document_carry.clone();
+    let carry = carry.unwrap_or_else(|| unreachable!("the geometry of an RNN has a carry"));
+    let Scanned { z, values } = scan(projected.clone(), bias, carry, states);
+    let mixed = output_gate(z.clone(), to_dtype(values.clone(), z.dtype()));
+    (mixed, Kept::States(values))
 }
 
 /// Mixes one new token in each slot with the state of the slot.
@@ -31,7 +34,7 @@ pub(super) fn mix(
 pub(super) fn step(projected: &Tensor<3>, bias: Tensor<1>, state: &mut Tensor<3>) -> Tensor<3> {
     let [z, v, g] = parts(projected);
     *state = advance(state.clone(), gate(g, bias), v);
-    sigmoid(z.clone()) * to_dtype(state.clone(), z.dtype())
+    output_gate(z.clone(), to_dtype(state.clone(), z.dtype()))
 }
 
 fn parts(projected: &Tensor<3>) -> [Tensor<3>; 3] {

@@ -24,23 +24,23 @@ pub struct Geometry {
     pub(super) position_rotation: Option<Rotation>,
     /// Angles by the number of a token's chunk.
     pub(super) chunk_rotation: Option<Rotation>,
-    /// For packed rows, 0 at a document's first token and 1 elsewhere: [batch, seq, 1].
+    /// 0 at a document's first token and 1 elsewhere: [batch, seq, 1], or one row if all are the same.
     pub(super) document_carry: Option<Tensor<3>>,
     /// The mask of full attention over packed rows.
     pub(super) full_mask: Option<PackedMask>,
     /// The mask of local attention over packed rows.
     pub(super) window_mask: Option<PackedMask>,
-    /// The chunks of packed rows.
-    pub(super) packed_chunks: Option<PackedChunks>,
+    /// The chunks.
+    pub(super) rat: Option<RatGeometry>,
 }
 
-/// The chunks of packed rows; each document begins a new chunk.
+/// The chunks of rows; each document begins a new chunk.
 #[derive(Clone, Debug)]
-pub(super) struct PackedChunks {
-    /// 0 at a chunk's first token and 1 elsewhere: [batch, seq, 1].
+pub(super) struct RatGeometry {
+    /// 0 at a chunk's first token and 1 elsewhere: [batch, seq, 1], or one row if all are the same.
     pub(super) carry: Tensor<3>,
-    /// The ends of chunks that a query sees.
-    pub(super) mask: PackedMask,
+    /// For packed rows, the ends of chunks that a query sees.
+    pub(super) packed: Option<PackedMask>,
 }
 
 impl Geometry {
@@ -63,9 +63,15 @@ impl Geometry {
         let by_chunk =
             |rows: &[Vec<usize>]| tables.by_number(config, numbers(rows, seq, device), device);
         let Documents::Packed(starts) = documents else {
-            let chunk_rotation =
-                has(MixerKind::Rat).then(|| by_chunk(&[(0..seq).map(|t| t / chunk_len).collect()]));
-            return Self { position_rotation, chunk_rotation, ..Self::default() };
+            let chunks = [(0..seq).map(|t| t / chunk_len).collect()];
+            let rat = || RatGeometry { carry: carry(&chunks, seq, device), packed: None };
+            return Self {
+                position_rotation,
+                chunk_rotation: has(MixerKind::Rat).then(|| by_chunk(&chunks)),
+                document_carry: has(MixerKind::Rnn).then(|| carry(&[vec![0; seq]], seq, device)),
+                rat: has(MixerKind::Rat).then(rat),
+                ..Self::default()
+            };
         };
         let windows = |window| PackedMask::new(KeyRanges::windows(starts, seq, window), device);
         let chunks: Vec<Vec<usize>> =
@@ -74,9 +80,9 @@ impl Geometry {
             starts.iter().map(|starts| document_starts(starts, seq)).collect();
         Self {
             position_rotation,
-            packed_chunks: has(MixerKind::Rat).then(|| PackedChunks {
+            rat: has(MixerKind::Rat).then(|| RatGeometry {
                 carry: carry(&chunks, seq, device),
-                mask: PackedMask::new(KeyRanges::chunks(starts, seq, chunk_len), device),
+                packed: Some(PackedMask::new(KeyRanges::chunks(starts, seq, chunk_len), device)),
             }),
             chunk_rotation: has(MixerKind::Rat).then(|| by_chunk(&chunks)),
             document_carry: has(MixerKind::Rnn).then(|| carry(&documents, seq, device)),

@@ -1,73 +1,15 @@
 //! Each kernel on a device of wgpu next to a plain loop in `f64`.
 
-use cubecl::device::WgpuDevice;
-use cubecl::ir::{FloatKind, IntKind, UIntKind};
+mod device;
+mod scans;
+
+use cubecl::ir::{IntKind, UIntKind};
 use cubecl::prelude::*;
-use cubecl::server::Handle;
-use ratdata_gpu::{Operand, adamw, cross_entropy, gelu, rms_norm, rotation, scan, softmax};
+use ratdata_gpu::{
+    adamw, cross_entropy, embedding, gelu, output_gate, rms_norm, rotation, softmax,
+};
 
-/// Buffers of f32 on the device.
-struct Gpu {
-    client: Client,
-}
-
-/// A tensor on the device.
-struct Buffer {
-    handle: Handle,
-    shape: Vec<usize>,
-    element: ElemType,
-}
-
-impl Gpu {
-    fn open() -> Self {
-        Self { client: cubecl::device::Device::Wgpu(WgpuDevice::default()).client() }
-    }
-
-    fn upload(&self, values: &[f64], shape: &[usize]) -> Buffer {
-        let words = values.iter().map(|&value| (value as f32).to_bits());
-        self.upload_words(words, shape, ElemType::Float(FloatKind::F32))
-    }
-
-    fn upload_words(
-        &self,
-        words: impl Iterator<Item = u32>,
-        shape: &[usize],
-        element: ElemType,
-    ) -> Buffer {
-        let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
-        Buffer { handle: self.client.create_from_slice(&bytes), shape: shape.to_vec(), element }
-    }
-
-    fn empty(&self, shape: &[usize]) -> Buffer {
-        // A value that a kernel forgets shows.
-        self.upload(&vec![f64::NAN; shape.iter().product()], shape)
-    }
-
-    fn read(&self, buffer: &Buffer) -> Vec<f64> {
-        let bytes = self.client.read_one_unchecked(buffer.handle.clone());
-        let (words, _) = bytes.as_chunks::<4>();
-        words.iter().map(|&word| f64::from(f32::from_le_bytes(word))).collect()
-    }
-}
-
-impl Buffer {
-    fn operand(&self) -> Operand {
-        let mut strides = vec![1; self.shape.len()];
-        for at in (1..self.shape.len()).rev() {
-            strides[at - 1] = strides[at] * self.shape[at];
-        }
-        #[expect(unsafe_code, reason = "a buffer's shape")]
-        // SAFETY: the buffer was made for the shape, without gaps.
-        let binding = unsafe {
-            TensorBinding::from_raw_parts(
-                self.handle.clone(),
-                strides.into(),
-                self.shape.clone().into(),
-            )
-        };
-        Operand::new(binding, self.element)
-    }
-}
+use self::device::{Buffer, Gpu};
 
 /// Values that repeat nowhere, between -2 and 2, and the same in `f32`.
 fn values(count: usize, seed: u32) -> Vec<f64> {
@@ -132,49 +74,73 @@ fn the_gelu_and_its_derivative_are_those_of_the_loop() {
 }
 
 #[test]
-fn the_scan_and_its_derivatives_are_those_of_the_loop() {
+fn the_output_gate_and_its_derivatives_are_those_of_the_loop() {
     let gpu = Gpu::open();
-    for shape in SHAPES {
-        let [rows, seq, width] = shape;
-        let count = rows * seq * width;
-        let gate: Vec<f64> =
-            values(count, 3).iter().map(|value| f64::from((value / 4.0 + 0.5) as f32)).collect();
-        let (x, grad) = (values(count, 4), values(count, 5));
-        let [gate_there, x_there, grad_there] =
-            [&gate, &x, &grad].map(|values| gpu.upload(values, &shape));
-        let [states, by_gate, by_x] = [(); 3].map(|()| gpu.empty(&shape));
+    for [rows, seq, width] in SHAPES {
+        let (shape, tokens) = ([rows, seq, width], rows * seq);
+        // The gates are the first channels of wider vectors.
+        let wide = 3 * width + 2;
+        let (z, x) = (values(tokens * wide, 22), values(tokens * width, 23));
+        let grad = values(tokens * width, 24);
+        let z_there = gpu.upload(&z, &shape);
+        let [x_there, grad_there] = [&x, &grad].map(|values| gpu.upload(values, &shape));
+        let [y, by_z, by_x] = [(); 3].map(|()| gpu.empty(&shape));
+        let vectors = || z_there.vectors([seq * wide, wide, 1]);
 
-        scan::forward(&gpu.client, gate_there.operand(), x_there.operand(), states.operand());
-        let saved = scan::Saved {
-            gate: gate_there.operand(),
-            x: x_there.operand(),
-            states: states.operand(),
-            grad: grad_there.operand(),
-        };
-        scan::backward(&gpu.client, saved, by_gate.operand(), by_x.operand());
+        output_gate::forward(&gpu.client, vectors(), x_there.operand(), y.operand());
+        let slopes = output_gate::Slopes { by_z: by_z.operand(), by_x: by_x.operand() };
+        let (x_operand, grad_operand) = (x_there.operand(), grad_there.operand());
+        output_gate::backward(&gpu.client, vectors(), x_operand, grad_operand, slopes);
 
-        let mut expected = [(); 3].map(|()| vec![0.0; count]);
-        for row in 0..rows {
-            for channel in 0..width {
-                let at = |t: usize| (row * seq + t) * width + channel;
-                let mut state = 0.0;
-                for t in 0..seq {
-                    state = gate[at(t)] * state + (1.0 - gate[at(t)]) * x[at(t)];
-                    expected[0][at(t)] = state;
-                }
-                let mut slope = 0.0;
-                for t in (0..seq).rev() {
-                    slope += grad[at(t)];
-                    let before = if t == 0 { 0.0 } else { expected[0][at(t - 1)] };
-                    expected[1][at(t)] = slope * (before - x[at(t)]);
-                    expected[2][at(t)] = slope * (1.0 - gate[at(t)]);
-                    slope *= gate[at(t)];
-                }
+        let mut expected = [(); 3].map(|()| Vec::new());
+        for at in 0..tokens * width {
+            let gate = 1.0 / (1.0 + (-z[at / width * wide + at % width]).exp());
+            expected[0].push(gate * x[at]);
+            expected[1].push(grad[at] * x[at] * gate * (1.0 - gate));
+            expected[2].push(grad[at] * gate);
+        }
+        for (found, expected) in [&y, &by_z, &by_x].into_iter().zip(&expected) {
+            assert_close(&gpu.read(found), expected, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn vectors_lie_at_one_distance() {
+    let gpu = Gpu::open();
+    let buffer = gpu.empty(&[2, 3, 4]);
+
+    for strides in [[12, 4, 1], [30, 10, 1]] {
+        let _vectors = buffer.vectors(strides);
+    }
+    // Vectors of rows that lie apart, and channels that do.
+    for strides in [[40, 10, 1], [12, 1, 3]] {
+        assert!(buffer.try_vectors(strides).is_none(), "{strides:?}");
+    }
+}
+
+#[test]
+fn the_sums_of_derivatives_by_ids_are_those_of_the_loop() {
+    let gpu = Gpu::open();
+    for (tokens, ids, width) in [(1, 1, 1), (7, 3, 5), (300, 100, 33), (513, 7, 128)] {
+        let id = |token: usize| token * token * 31 % ids;
+        let grad = values(tokens * width, 25);
+        let words = (0..tokens).map(|token| u32::try_from(id(token)).unwrap());
+        let ids_there = gpu.upload_words(words, &[tokens], ElemType::Int(IntKind::I32));
+        let before = values(ids * width, 26);
+        let by_embedding = gpu.upload(&before, &[ids, width]);
+        let grad_there = gpu.upload(&grad, &[tokens, width]);
+
+        let operands = (ids_there.operand(), grad_there.operand());
+        embedding::backward(&gpu.client, operands.0, operands.1, by_embedding.operand());
+
+        let mut expected = before;
+        for (token, grad) in grad.chunks(width).enumerate() {
+            for (sum, more) in expected[id(token) * width..].iter_mut().zip(grad) {
+                *sum += more;
             }
         }
-        for (found, expected) in [&states, &by_gate, &by_x].into_iter().zip(&expected) {
-            assert_close(&gpu.read(found), expected, 2e-5);
-        }
+        assert_close(&gpu.read(&by_embedding), &expected, 2e-5);
     }
 }
 
