@@ -28,21 +28,26 @@ class DataLoader(Generic[T]):
         self.dataset, self.num_workers = dataset, num_workers
 
     def __iter__(self):
-        global _worker
         if self.num_workers == 0:
             yield from self.dataset
             return
-        running = []
-        for number in range(self.num_workers):
-            running.append((number, iter(copy.deepcopy(self.dataset))))
+        workers = [types.SimpleNamespace(id=number, num_workers=self.num_workers) for number in range(self.num_workers)]
+        running = [(worker, _as_worker(worker, iter, copy.deepcopy(self.dataset))) for worker in workers]
         while running:
-            for number, worker in list(running):
-                _worker = types.SimpleNamespace(id=number, num_workers=self.num_workers)
+            for worker, batches in list(running):
                 try:
-                    batch = next(worker)
+                    batch = _as_worker(worker, next, batches)
                 except StopIteration:
-                    running.remove((number, worker))
+                    running.remove((worker, batches))
                     continue
-                finally:
-                    _worker = None
                 yield batch
+
+
+def _as_worker(worker, call, argument):
+    """Calls something as a worker process does, which knows from its beginning who it is."""
+    global _worker
+    _worker = worker
+    try:
+        return call(argument)
+    finally:
+        _worker = None
