@@ -52,7 +52,7 @@ class Feed:
     """
 
     #: What an array of a batch becomes.
-    _convert = staticmethod(np.asarray)
+    _convert: staticmethod[[npt.NDArray[np.int64]], Any] = staticmethod(np.asarray)
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 from ratdata._feed import Feed, FeedState, Sources
 from ratdata._sequences import Batch, Sequences
@@ -82,8 +82,8 @@ class IterableDataset(Feed, torch.utils.data.IterableDataset[Tensors]):
     def __iter__(self) -> Iterator[Tensors]:  # type: ignore[override]
         info = torch.utils.data.get_worker_info()
         if info is None:
-            return super().__iter__()
-        return self.batches(info.id, info.num_workers)
+            return cast("Iterator[Tensors]", super().__iter__())
+        return cast("Iterator[Tensors]", self.batches(info.id, info.num_workers))
 
 
 class DataLoader(torch.utils.data.DataLoader[Tensors]):
