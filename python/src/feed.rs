@@ -76,10 +76,14 @@ impl Feed {
         let filled = py.detach(|| -> Result<Filled, Failure> {
             let draws = self.draws_from(first, count);
             let prefetch = |draw: &Draw| self.sources[draw.source].get().prefetch(draw.row);
-            draws.iter().take(1).for_each(prefetch);
+            if let Some(first) = draws.first() {
+                prefetch(first);
+            }
             let mut filled = Filled::new(count, self.seq_len, documents);
             for (at, draw) in draws.iter().enumerate() {
-                draws.iter().skip(at + 1).take(1).for_each(prefetch);
+                if let Some(next) = draws.get(at + 1) {
+                    prefetch(next);
+                }
                 self.sources[draw.source].get().read_into(draw.row, &mut filled)?;
             }
             Ok(filled)

@@ -56,11 +56,13 @@ impl<Id: Copy + Into<i64> + Ord + Default> Kernel for Push<'_, Id> {
             return Id::default();
         };
         inputs.extend(before.iter().map(|&id| id.into()));
-        let label = |(&id, &next): (&Id, &Id)| {
-            if Some(id) == eos { i64::from(IGNORE_INDEX) } else { next.into() }
-        };
         match eos {
-            Some(_) => labels.extend(before.iter().zip(after).map(label)),
+            Some(eos) => {
+                let label = |(&id, &next): (&Id, &Id)| {
+                    if id == eos { IGNORE_INDEX.into() } else { next.into() }
+                };
+                labels.extend(before.iter().zip(after).map(label));
+            }
             None => labels.extend(after.iter().map(|&next| next.into())),
         }
         ids.iter().fold(Id::default(), |highest, &id| highest.max(id))
