@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Times decoding in PyTorch on the CPU, and compares `ratdata bench model` with it.
 
-usage: bench_torch_decode.py [--program target/release/ratdata] [--contexts 1152,4096] [--batch 16] [--new 128] [--threads 2] [--rounds 3]
+usage: bench_torch_decode.py [--program target/release/ratdata] [--contexts 1152,4096] [--batch 16] [--new 128] [--threads 2] [--rounds 3] [--greedy]
 
 For each model both programs do the work of `ratdata bench model`: caches with room for all tokens, the last `--new` tokens
 of each of `--batch` sequences, one step of the model for all of them at a time, weights and caches in f32. The models are
 those of `configs/experiment/tiny-*.toml` and have the same widths in both programs. In PyTorch keys and values are written
 into place, attention is `scaled_dot_product_attention`, and there are no gradients. All of a model is decoded once to warm up
-and then timed; programs take turns, and medians are printed. `--compile` runs the model through `torch.compile`.
+and then timed; programs take turns, and medians are printed. With `--greedy` each step chooses the most likely tokens and the
+next one reads them, as in greedy generation; without it each step computes the logits. `--compile` runs the model through `torch.compile`.
 Without `--program` PyTorch's figures are printed alone. Needs `pip install torch`.
 """
 
@@ -167,7 +168,9 @@ def torch_rate(name, args, context):
         for _ in range(2):
             begun = time.perf_counter()
             for position in range(context - args.new, context):
-                model(tokens, position)
+                logits = model(tokens, position)
+                if args.greedy:
+                    tokens = logits.argmax(dim=-1)
             seconds = time.perf_counter() - begun
     return args.batch * args.new / seconds
 
@@ -178,7 +181,7 @@ def own_rate(name, args, context):
         "--layers": name, "--width": WIDTH, "--heads": HEADS, "--blocks": LAYERS, "--window": WINDOW, "--vocabulary": args.vocabulary,
         "--context": context, "--new": args.new, "--most": args.batch, "--device": "cpu",
     }
-    command = [args.program, "bench", "model", "--json", "--quiet", *(str(word) for pair in options.items() for word in pair)]
+    command = [args.program, "bench", "model", "--json", "--quiet", *(["--greedy"] if args.greedy else []), *(str(word) for pair in options.items() for word in pair)]
     environment = dict(os.environ, RAYON_NUM_THREADS=str(args.threads))
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     [row] = json.loads(done.stdout)["rows"]
@@ -197,6 +200,7 @@ def main():
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY, help="rows of the embedding")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--greedy", action="store_true", help="choose the most likely tokens in each step")
     parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -167,3 +167,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn greedy_steps_give_the_most_likely_tokens() {
+    for mixers in PATTERNS {
+        let mut config = model(mixers).config().clone();
+        config.vocab_size = 5000.try_into().unwrap();
+        let model = config.init(&Device::flex(), 5);
+        let table = model.greedy_table().unwrap();
+        let mut caches = model.caches(3, &Device::flex());
+        for slot in [0, 2] {
+            model.prefill(&mut caches, slot, &ids(7, 5 + slot));
+        }
+        let mut all = caches.clone();
+        let mut tokens = vec![7, 0, 9];
+
+        for _ in 0..12 {
+            let best = model.step_greedy(&mut caches, &tokens, &table);
+            let logits = values(model.step(&mut all, &tokens));
+
+            for slot in [0, 2] {
+                let logits = &logits[slot * 5000..(slot + 1) * 5000];
+                let better = |best, at| if logits[at] > logits[best] { at } else { best };
+                let first = (1..5000).fold(0, better);
+                assert_eq!(best[slot], u32::try_from(first).ok(), "{mixers}");
+            }
+            tokens = best.into_iter().map(Option::unwrap_or_default).collect();
+        }
+    }
+}
+
+#[test]
+fn a_small_model_computes_all_logits() {
+    assert!(model("\"rnn\"").greedy_table().is_none());
+}

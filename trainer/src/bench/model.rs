@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use serde::Serialize;
 
 use super::size::{ModelSize, Scale};
 use super::subject::Subject;
 use super::timing::wait;
 use super::{BenchError, check};
-use crate::convert::non_zero;
+use crate::convert::{narrow, non_zero};
 use crate::device::Hardware;
 use crate::model::{CacheWidths, MixerKind, ModelConfig, Precision};
 
@@ -35,6 +35,9 @@ pub struct ModelBench {
     pub most: Option<NonZeroUsize>,
     /// How many bytes weights, caches and a step may take.
     pub memory: u64,
+    /// Whether each step chooses the most likely tokens, and the next step reads them. Otherwise it
+    /// computes all logits, and every token is the same.
+    pub greedy: bool,
 }
 
 /// What bounds a batch.
@@ -93,6 +96,7 @@ impl ModelBench {
                 batch_step,
                 most: Some(non_zero!(64)),
                 memory,
+                greedy: false,
             },
             Scale::Gpu => Self {
                 subjects,
@@ -102,6 +106,7 @@ impl ModelBench {
                 batch_step,
                 most: None,
                 memory,
+                greedy: false,
             },
         }
     }
@@ -181,15 +186,27 @@ impl ModelBench {
         let model = config.init(device, 1).with_precision(precision);
         let mut caches = model.caches(batch, device);
         model.reserve(&mut caches, self.context.get());
-        let tokens = vec![1; batch];
+        let table = if self.greedy { model.greedy_table() } else { None };
         let mut seconds = 0.0;
         for _ in 0..2 {
             caches.assume_lens(batch, self.context.get() - self.new.get());
+            let mut tokens = vec![1; batch];
             let begun = Instant::now();
             let mut last = Tensor::zeros([1], device);
             for _ in 0..self.new.get() {
                 check(stop)?;
-                last = model.step(&mut caches, &tokens).slice([0..1, 0..1]).reshape([1]);
+                if let Some(table) = &table {
+                    let best = model.step_greedy(&mut caches, &tokens, table);
+                    tokens = best.into_iter().map(|best| best.unwrap_or(1)).collect();
+                    continue;
+                }
+                let logits = model.step(&mut caches, &tokens);
+                if self.greedy {
+                    let best: Tensor<1, Int> = logits.argmax(1).flatten(0, 1);
+                    tokens = best.into_data().iter::<i64>().map(narrow).collect();
+                } else {
+                    last = logits.slice([0..1, 0..1]).reshape([1]);
+                }
             }
             wait(last);
             seconds = begun.elapsed().as_secs_f64();

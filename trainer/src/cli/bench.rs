@@ -128,6 +128,11 @@ struct ModelArgs {
     /// The largest batch, whatever the memory holds [default: 64 on a CPU]
     #[arg(long, value_name = "N")]
     most: Option<NonZeroUsize>,
+
+    /// Choose the most likely token in each step and continue with it, as `generate` does; without it
+    /// each step computes all logits, as in the RAT paper
+    #[arg(long)]
+    greedy: bool,
 }
 
 /// Measures what the command line asks for.
@@ -196,6 +201,7 @@ impl ModelArgs {
         bench.new = self.new.unwrap_or(bench.new);
         bench.batch_step = self.step.unwrap_or(bench.batch_step);
         bench.most = self.most.or(bench.most);
+        bench.greedy = self.greedy;
         bench
     }
 }

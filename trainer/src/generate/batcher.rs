@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::chooser::Chooser;
 use super::logprobs::Logprobs;
 use super::run::TrainedModel;
-use crate::model::Caches;
+use crate::model::{Caches, GreedyTable};
 
 /// How many tokens of prompts are read in a row while sequences wait for their next token. The first
 /// prompt is read whatever its length.
@@ -34,6 +34,8 @@ pub struct Refusal {
 #[derive(Debug)]
 pub struct Batcher {
     trained: TrainedModel,
+    /// Where it is there, greedy requests need not all logits.
+    greedy: Option<GreedyTable>,
     caches: Caches,
     slots: Vec<Option<Running>>,
     waiting: VecDeque<GenerationRequest>,
@@ -52,6 +54,13 @@ struct Running {
     generated: usize,
 }
 
+impl Running {
+    /// Returns whether the most likely token is all that it needs of the logits.
+    fn is_greedy(&self) -> bool {
+        self.chooser.takes_best() && self.request.logprobs.is_none()
+    }
+}
+
 impl Batcher {
     /// Makes a batcher with so many slots. A sequence may be longer than in training where `grows` is
     /// set.
@@ -60,6 +69,7 @@ impl Batcher {
         let (seq_len, vocab_size) = (config.seq_len.get(), config.vocab_size.get());
         let caches = trained.model.caches(slots, &trained.device);
         Self {
+            greedy: trained.model.greedy_table(),
             caches,
             slots: (0..slots.max(1)).map(|_| None).collect(),
             waiting: VecDeque::new(),
@@ -176,33 +186,55 @@ impl Batcher {
         let logits = numbers(logits);
         let chooser = Chooser::new(request.sampling);
         self.slots[slot] = Some(Running { request, chooser, last: 0, generated: 0 });
-        self.take(slot, &logits, round);
+        self.choose(slot, &logits, round);
     }
 
     /// Runs the model once for all sequences and chooses a token for each.
     fn advance(&mut self, round: &mut Round) {
         let last = |running: &Option<Running>| running.as_ref().map_or(0, |running| running.last);
         let tokens: Vec<TokenId> = self.slots.iter().map(last).collect();
-        let logits = self.trained.model.step(&mut self.caches, &tokens);
-        let logits = numbers(logits);
+        let model = &self.trained.model;
+        let is_greedy = self.slots.iter().flatten().all(Running::is_greedy);
+        if let Some(table) = self.greedy.as_ref().filter(|_| is_greedy) {
+            let best = model.step_greedy(&mut self.caches, &tokens, table);
+            for (slot, token) in best.into_iter().enumerate().take(self.slots.len()) {
+                self.add(slot, token, None, round);
+            }
+            return;
+        }
+        let logits = numbers(model.step(&mut self.caches, &tokens));
         for slot in 0..self.slots.len() {
             let row = &logits[slot * self.vocab_size..(slot + 1) * self.vocab_size];
-            self.take(slot, row, round);
+            self.choose(slot, row, round);
         }
     }
 
-    /// Chooses the next token of a slot, and frees the slot where the text ends.
-    fn take(&mut self, slot: usize, logits: &[f32], round: &mut Round) {
+    /// Chooses the next token of a slot.
+    fn choose(&mut self, slot: usize, logits: &[f32], round: &mut Round) {
+        let Some(running) = &mut self.slots[slot] else { return };
+        let token = running.chooser.choose(logits);
+        self.add(slot, token, Some(logits), round);
+    }
+
+    /// Adds a token to a slot, and frees the slot where the text ends. Without a token a logit is not finite.
+    fn add(
+        &mut self,
+        slot: usize,
+        token: Option<TokenId>,
+        logits: Option<&[f32]>,
+        round: &mut Round,
+    ) {
         let Some(running) = &mut self.slots[slot] else { return };
         let id = running.request.id;
-        let Some(token) = running.chooser.choose(logits) else {
+        let Some(token) = token else {
             return self.fail(slot, id, round);
         };
         running.generated += 1;
         running.last = token;
         let ends = running.request.ends.contains(&token);
         if let Some(wanted) = running.request.logprobs {
-            let report = Logprobs::new(logits).map(|found| found.report(token, wanted.top));
+            let found = logits.and_then(Logprobs::new);
+            let report = found.map(|found| found.report(token, wanted.top));
             round.logprobs.extend(report.map(|report| (id, report)));
         } else if !ends {
             round.tokens.push((id, token));

@@ -40,7 +40,7 @@ impl Chooser {
     }
 
     /// Returns whether the most likely token is taken, whatever was generated before.
-    fn takes_best(&self) -> bool {
+    pub fn takes_best(&self) -> bool {
         let Sampling { temperature, repetition_penalty, .. } = self.sampling;
         temperature <= 0.0 && repetition_penalty.to_bits() == 1.0_f64.to_bits()
     }

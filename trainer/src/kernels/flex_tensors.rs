@@ -34,3 +34,15 @@ pub(super) fn changed(tensor: &mut FloatTensor<Flex>) -> &mut [f32] {
     let values: &mut [f32] = tensor.storage_mut();
     &mut values[start..start + count]
 }
+
+/// Cuts the rows of a matrix into parts of so many columns: a part has a piece of each row.
+pub(super) fn column_parts(matrix: &mut [f32], width: usize, part: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
+    parts.resize_with(width.div_ceil(part), Vec::new);
+    for row in matrix.chunks_exact_mut(width) {
+        for (piece, part) in row.chunks_mut(part).zip(&mut parts) {
+            part.push(piece);
+        }
+    }
+    parts
+}

@@ -13,6 +13,7 @@
 //! rms_norm/         the root-mean-square norm
 //! rotation/         the rotation of channels by angles
 //! row_product/      products of a few rows with weights
+//! best_output/      the largest of these products
 //! vector_level.rs   loops for the vector instructions that the processor has
 //! vectors.rs        vectors by hand, for loops that the compiler does not find
 //! tile.rs           the tile of a matrix product on the CPU
@@ -24,6 +25,7 @@
 
 pub(crate) mod adamw;
 pub(crate) mod attention;
+pub(crate) mod best_output;
 pub(crate) mod cached_attention;
 pub(crate) mod cross_entropy;
 #[cfg(feature = "cube")]

@@ -97,8 +97,12 @@ impl Model {
 
     /// Computes the logits from the last block's output, in f32.
     pub(super) fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let hidden = rms_norm(hidden, self.ln.val(), self.config.norm_eps);
-        linear(hidden, self.wte.val()).cast(FloatDType::F32)
+        linear(self.last_norm(hidden), self.wte.val()).cast(FloatDType::F32)
+    }
+
+    /// Normalizes the last block's output.
+    pub(super) fn last_norm(&self, hidden: Tensor<3>) -> Tensor<3> {
+        rms_norm(hidden, self.ln.val(), self.config.norm_eps)
     }
 
     /// Computes the loss of a batch, as a sum.
@@ -117,7 +121,7 @@ impl Model {
 
     /// Computes the loss from the last block's output.
     pub(super) fn head_loss(&self, hidden: Tensor<3>, labels: Tensor<2, Int>) -> LossOutput {
-        let hidden = rms_norm(hidden, self.ln.val(), self.config.norm_eps);
+        let hidden = self.last_norm(hidden);
         let [batch, seq, width] = hidden.dims();
         let labels = labels.reshape([batch * seq, 1]);
         let counted = labels.clone().not_equal_elem(i64::from(IGNORE_INDEX)).int().sum();

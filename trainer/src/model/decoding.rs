@@ -1,5 +1,7 @@
 //! Decoding: prompts into the caches of slots, then one token of each slot at a time.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ratdata_schemas::TokenId;
 
@@ -8,6 +10,7 @@ use super::config::MixerKind;
 use super::decoder::Model;
 use super::positions::StepGeometry;
 use crate::documents::Documents;
+use crate::kernels::best_output::{QuantizedRows, best_output, quantized_rows};
 use crate::workers::among_workers;
 
 /// The largest matrix product, in elements, that the CPU's kernels sum up in another order than larger
@@ -17,6 +20,14 @@ const SMALL_PRODUCT: usize = 256;
 /// How many positions of a prompt get their logits at a time: all at once would take gigabytes for a
 /// long prompt and a large vocabulary.
 const PIECE: usize = 256;
+
+/// The largest embedding, in numbers, that stays in a processor's caches: all products are computed sooner than
+/// their bounds.
+const SMALL_EMBEDDING: usize = 1 << 17;
+
+/// The output layer of a model as greedy decoding reads it; see [`Model::greedy_table`].
+#[derive(Clone, Debug)]
+pub struct GreedyTable(Arc<QuantizedRows>);
 
 /// The caches of a model for several sequences, each in a slot of its own.
 ///
@@ -160,10 +171,42 @@ impl Model {
     /// Output: [slots, `vocab_size`].
     pub fn step(&self, caches: &mut Caches, tokens: &[TokenId]) -> Tensor<2> {
         let device = caches.device.clone();
-        among_workers(&device, || self.step_here(caches, tokens))
+        among_workers(&device, || {
+            let logits = self.logits(self.add(caches, tokens));
+            let [slots, _, vocab] = logits.dims();
+            logits.reshape([slots, vocab])
+        })
     }
 
-    fn step_here(&self, caches: &mut Caches, tokens: &[TokenId]) -> Tensor<2> {
+    /// Returns what greedy decoding needs to find the most likely tokens on a CPU without computing all
+    /// logits; none where all are computed.
+    ///
+    /// It takes a quarter of the embedding's memory.
+    pub fn greedy_table(&self) -> Option<GreedyTable> {
+        let is_small = self.wte.val().shape().num_elements() <= SMALL_EMBEDDING;
+        if is_small { None } else { quantized_rows(&self.wte.val()).map(GreedyTable) }
+    }
+
+    /// Adds one token to each slot as [`Model::step`] does, and returns the most likely token after it:
+    /// that with the highest logit, of several the one with the lowest id.
+    ///
+    /// A slot has none where a logit is not finite.
+    pub fn step_greedy(
+        &self,
+        caches: &mut Caches,
+        tokens: &[TokenId],
+        table: &GreedyTable,
+    ) -> Vec<Option<TokenId>> {
+        let device = caches.device.clone();
+        among_workers(&device, || {
+            let hidden = self.last_norm(self.add(caches, tokens));
+            let [slots, _, width] = hidden.dims();
+            best_output(hidden.reshape([slots, width]), self.wte.val(), &table.0)
+        })
+    }
+
+    /// Adds one token to each slot, and returns the last block's output: [slots, 1, `d_model`].
+    fn add(&self, caches: &mut Caches, tokens: &[TokenId]) -> Tensor<3> {
         let slots = caches.lens.len();
         let needed = caches.lens.iter().flatten().max().map_or(1, |len| len + 1);
         if needed > caches.capacity {
@@ -186,8 +229,6 @@ impl Model {
         for len in caches.lens.iter_mut().flatten() {
             *len += 1;
         }
-        let logits = self.logits(x);
-        let vocab = logits.dims()[2];
-        logits.reshape([slots, vocab])
+        x
     }
 }

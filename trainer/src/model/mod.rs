@@ -34,7 +34,7 @@ pub use cache_bytes::CacheWidths;
 pub use config::{MixerKind, MixerShape, ModelConfig};
 pub use config_error::ModelConfigError;
 pub use decoder::{LossOutput, Model};
-pub use decoding::Caches;
+pub use decoding::{Caches, GreedyTable};
 pub use gradients::Gradients;
 pub use layers::{Block, FeedForward, SequenceLayer, rms_norm};
 pub use positions::{Geometry, Rotation};

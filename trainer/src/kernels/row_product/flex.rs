@@ -12,13 +12,11 @@ use macerator::Simd;
 use rayon::prelude::*;
 
 use super::RowProductBackend;
-use crate::kernels::flex_tensors::floats;
-use crate::kernels::vector_level::multiply_add;
+use crate::kernels::flex_tensors::{column_parts, floats};
 use crate::kernels::vectors::{Floats, OnVectors, all, load, on_vectors, store};
 
-/// Rows side by side: enough for a vector of any processor, and few where a program continues few texts.
-const MANY_ROWS: usize = 16;
-const FEW_ROWS: usize = 4;
+/// Rows side by side: enough for a vector of any processor.
+const ROWS: usize = 16;
 
 /// The outputs of a thread are a multiple of this, so that no group of them is cut.
 const OUTPUTS: usize = 8;
@@ -39,7 +37,7 @@ impl RowProductBackend for Flex {
         let outputs = weight.layout().shape()[0];
         let mut out = vec![0.0; rows * outputs];
         if inner > 0 && outputs > 0 {
-            product(floats(&x), floats(&weight), inner, &mut out, outputs);
+            products(floats(&x), floats(&weight), inner, &mut out, outputs);
         }
         let device = burn::backend::FlexDevice;
         Self::float_from_data(TensorData::new(out, [rows, outputs]), &device)
@@ -47,34 +45,27 @@ impl RowProductBackend for Flex {
 }
 
 /// Computes all rows, as many at a time as fit side by side.
-fn product(x: &[f32], weight: &[f32], inner: usize, out: &mut [f32], outputs: usize) {
-    let (mut x, mut out) = (x, out);
-    while !x.is_empty() {
-        // How many are side by side decides no bit: each has a sum of its own.
-        let taken = if x.len() / inner <= FEW_ROWS {
-            group::<FEW_ROWS>(x, weight, inner, out, outputs)
-        } else {
-            group::<MANY_ROWS>(x, weight, inner, out, outputs)
-        };
-        x = &x[taken * inner..];
-        out = &mut out[taken * outputs..];
-    }
-}
-
-/// Computes up to `ROWS` rows, and returns how many.
-fn group<const ROWS: usize>(
+///
+/// # Shapes
+/// `x`: [rows, `inner`], `weight`: [`outputs`, `inner`], `out`: [rows, `outputs`].
+pub(in crate::kernels) fn products(
     x: &[f32],
     weight: &[f32],
     inner: usize,
     out: &mut [f32],
     outputs: usize,
-) -> usize
-where
-    for<'a, 'b> Part<'a, 'b, ROWS>: OnVectors<Output = ()>,
-{
-    let rows = (x.len() / inner).min(ROWS);
+) {
+    let groups = x.chunks(ROWS * inner).zip(out.chunks_mut(ROWS * outputs));
+    for (x, out) in groups {
+        group(x, weight, inner, out, outputs);
+    }
+}
+
+/// Computes up to `ROWS` rows. How many they are decides no bit: each has a sum of its own.
+fn group(x: &[f32], weight: &[f32], inner: usize, out: &mut [f32], outputs: usize) {
+    let rows = x.len() / inner;
     let mut columns = vec![[0.0; ROWS]; inner];
-    for (row, values) in x.chunks_exact(inner).take(rows).enumerate() {
+    for (row, values) in x.chunks_exact(inner).enumerate() {
         for (column, value) in columns.iter_mut().zip(values) {
             column[row] = *value;
         }
@@ -82,14 +73,7 @@ where
     let alone = rows * inner * outputs <= ALONE;
     let parts = if alone { 1 } else { PARTS * rayon::current_num_threads() };
     let part = outputs.div_ceil(parts).next_multiple_of(OUTPUTS);
-    // A part has a piece of each row.
-    let mut pieces: Vec<Vec<&mut [f32]>> = Vec::new();
-    pieces.resize_with(outputs.div_ceil(part), Vec::new);
-    for row in out.chunks_exact_mut(outputs).take(rows) {
-        for (piece, part) in row.chunks_mut(part).zip(&mut pieces) {
-            part.push(piece);
-        }
-    }
+    let mut pieces = column_parts(out, outputs, part);
     let work = |(number, out): (usize, &mut Vec<&mut [f32]>)| {
         let first = number * part;
         let weight = &weight[first * inner..(first + out[0].len()) * inner];
@@ -100,11 +84,10 @@ where
     } else {
         pieces.par_iter_mut().enumerate().for_each(work);
     }
-    rows
 }
 
 /// Some outputs of a group of rows.
-struct Part<'a, 'b, const ROWS: usize> {
+struct Part<'a, 'b> {
     /// The inputs, those of all rows side by side.
     columns: &'a [[f32; ROWS]],
     /// The weights of the outputs.
@@ -114,52 +97,31 @@ struct Part<'a, 'b, const ROWS: usize> {
     out: &'a mut [&'b mut [f32]],
 }
 
-impl OnVectors for Part<'_, '_, MANY_ROWS> {
+impl OnVectors for Part<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self) {
         // Eight sums at a time: then none waits for the one before, and all stay in registers.
-        match S::lanes32() {
-            16 => self.outputs(sums::<S, 1, 8>, sums::<S, 1, 1>),
-            8 => self.outputs(sums::<S, 2, 4>, sums::<S, 2, 1>),
-            _ => self.outputs(sums::<S, 4, 2>, sums::<S, 4, 1>),
+        match self.out.len().div_ceil(S::lanes32()) {
+            0 | 1 => self.outputs::<S, 1, 8>(),
+            2 => self.outputs::<S, 2, 4>(),
+            _ => self.outputs::<S, 4, 2>(),
         }
     }
 }
 
-impl OnVectors for Part<'_, '_, FEW_ROWS> {
-    type Output = ();
-
+impl Part<'_, '_> {
+    /// Computes `N` outputs at a time of `V` vectors of rows, and then those that are left.
     #[inline(always)]
-    fn run<S: Simd>(self) {
-        // AVX2 and AVX-512 come with fused instructions, SSE without; NEON always has them.
-        if S::lanes32() >= 8 || cfg!(target_arch = "aarch64") {
-            self.outputs(few_sums::<4, true>, few_sums::<1, true>);
-        } else {
-            self.outputs(few_sums::<4, false>, few_sums::<1, false>);
-        }
-    }
-}
-
-/// The inputs of all rows, side by side.
-type Columns<'a, const ROWS: usize> = &'a [[f32; ROWS]];
-
-impl<const ROWS: usize> Part<'_, '_, ROWS> {
-    /// Computes `N` outputs at a time by `many`, and what is left by `one`.
-    #[inline(always)]
-    fn outputs<const N: usize>(
-        self,
-        many: impl Fn(Columns<'_, ROWS>, [&[f32]; N]) -> [[f32; ROWS]; N],
-        one: impl Fn(Columns<'_, ROWS>, [&[f32]; 1]) -> [[f32; ROWS]; 1],
-    ) {
+    fn outputs<S: Simd, const V: usize, const N: usize>(self) {
         let Self { columns, weight, inner, out } = self;
         let blocks = weight.chunks_exact(N * inner);
         let (whole, rest) = (blocks.len() * N, blocks.remainder());
         for (number, block) in blocks.enumerate() {
             let weights: [&[f32]; N] =
                 std::array::from_fn(|output| &block[output * inner..(output + 1) * inner]);
-            let sums = many(columns, weights);
+            let sums = sums::<S, V, N>(columns, weights);
             for (row, out) in out.iter_mut().enumerate() {
                 for (out, sum) in out[number * N..(number + 1) * N].iter_mut().zip(&sums) {
                     *out = sum[row];
@@ -167,7 +129,7 @@ impl<const ROWS: usize> Part<'_, '_, ROWS> {
             }
         }
         for (number, weights) in rest.chunks_exact(inner).enumerate() {
-            let [sums] = one(columns, [weights]);
+            let [sums] = sums::<S, V, 1>(columns, [weights]);
             for (out, sum) in out.iter_mut().zip(sums) {
                 out[whole + number] = sum;
             }
@@ -175,12 +137,12 @@ impl<const ROWS: usize> Part<'_, '_, ROWS> {
     }
 }
 
-/// Sums up the products of `N` outputs for all rows, which have `V` vectors.
+/// Sums up the products of `N` outputs for the rows of `V` vectors.
 #[inline(always)]
 fn sums<S: Simd, const V: usize, const N: usize>(
-    columns: Columns<'_, MANY_ROWS>,
+    columns: &[[f32; ROWS]],
     weights: [&[f32]; N],
-) -> [[f32; MANY_ROWS]; N] {
+) -> [[f32; ROWS]; N] {
     let mut sums = [[all::<S>(0.0); V]; N];
     // Several inputs at a time: the places of the weights are found once for all of them.
     let (blocks, rest) = columns.as_chunks::<INPUTS>();
@@ -196,7 +158,7 @@ fn sums<S: Simd, const V: usize, const N: usize>(
         add::<S, V, N>(&mut sums, column, weights.map(|weights| weights[first + at]));
     }
     sums.map(|sums| {
-        let mut rows = [0.0; MANY_ROWS];
+        let mut rows = [0.0; ROWS];
         for (rows, sum) in rows.chunks_exact_mut(S::lanes32()).zip(sums) {
             store::<S>(rows, sum);
         }
@@ -208,7 +170,7 @@ fn sums<S: Simd, const V: usize, const N: usize>(
 #[inline(always)]
 fn add<S: Simd, const V: usize, const N: usize>(
     sums: &mut [[Floats<S>; V]; N],
-    column: &[f32; MANY_ROWS],
+    column: &[f32; ROWS],
     weights: [f32; N],
 ) {
     let column: [Floats<S>; V] =
@@ -219,23 +181,4 @@ fn add<S: Simd, const V: usize, const N: usize>(
             *sum = weight.mul_add(column, *sum);
         }
     }
-}
-
-/// Does the same for few rows, whose vectors are half empty.
-#[inline(always)]
-fn few_sums<const N: usize, const FUSED: bool>(
-    columns: Columns<'_, FEW_ROWS>,
-    weights: [&[f32]; N],
-) -> [[f32; FEW_ROWS]; N] {
-    let weights = weights.map(|weights| &weights[..columns.len()]);
-    let mut sums = [[0.0; FEW_ROWS]; N];
-    for (at, column) in columns.iter().enumerate() {
-        for (sums, weights) in sums.iter_mut().zip(&weights) {
-            let weight = weights[at];
-            for (sum, value) in sums.iter_mut().zip(column) {
-                *sum = multiply_add::<FUSED>(weight, *value, *sum);
-            }
-        }
-    }
-    sums
 }

@@ -6,6 +6,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{DType, Device, Tensor};
 
+pub(super) use flex::products;
+
 /// The backends with a kernel of their own: the operation as the dispatcher sees it.
 #[backend_extension(Flex)]
 pub(crate) trait RowProductBackend: Backend {
