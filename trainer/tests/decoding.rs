@@ -174,7 +174,12 @@ fn greedy_steps_give_the_most_likely_tokens() {
         let mut config = model(mixers).config().clone();
         config.vocab_size = 5000.try_into().unwrap();
         let model = config.init(&Device::flex(), 5);
-        let table = model.greedy_table().unwrap();
+        let Some(table) = model.greedy_table() else {
+            #[cfg(target_arch = "x86_64")]
+            assert!(!is_x86_feature_detected!("avx2"), "a CPU with AVX2 has a table");
+            eprintln!("skipped: this processor computes all logits");
+            return;
+        };
         let mut caches = model.caches(3, &Device::flex());
         for slot in [0, 2] {
             model.prefill(&mut caches, slot, &ids(7, 5 + slot));

@@ -178,8 +178,8 @@ impl Model {
         })
     }
 
-    /// Returns what greedy decoding needs to find the most likely tokens on a CPU without computing all
-    /// logits; none where all are computed.
+    /// Returns what greedy decoding needs to find the most likely tokens without computing all logits;
+    /// none where that is not faster: for a small embedding, on a GPU, or on a CPU without AVX2.
     ///
     /// It takes a quarter of the embedding's memory.
     pub fn greedy_table(&self) -> Option<GreedyTable> {

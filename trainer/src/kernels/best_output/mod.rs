@@ -19,6 +19,7 @@ use ratdata_schemas::TokenId;
 pub(crate) use table::QuantizedRows;
 
 use crate::convert::narrow;
+use products::Level;
 
 /// Stands for a row that has no best output, because a product is not finite.
 const NOT_FINITE: i64 = -1;
@@ -37,13 +38,14 @@ pub(crate) trait BestOutputBackend: Backend {
     ) -> IntTensor<Self>;
 }
 
-/// Makes the table of an output layer; none on another device than the CPU, for another type than f32,
-/// and for weights that are not finite.
+/// Makes the table of an output layer; none on another device than a CPU with AVX2, for another type than
+/// f32, and for weights that are not finite.
 ///
 /// # Shapes
 /// `weight`: [out, in].
 pub(crate) fn quantized_rows(weight: &Tensor<2>) -> Option<Arc<QuantizedRows>> {
-    if weight.device() != Device::flex() || weight.dtype() != DType::F32 {
+    let is_own = weight.device() == Device::flex() && weight.dtype() == DType::F32;
+    if !is_own || Level::of_machine() == Level::Plain {
         return None;
     }
     let [outputs, inner] = weight.dims();
@@ -77,7 +79,6 @@ mod tests {
     use ratdata_schemas::draw::SplitMix64;
 
     use super::flex::best_outputs;
-    use super::products::Level;
     use super::*;
     use crate::kernels::row_product::products;
 
