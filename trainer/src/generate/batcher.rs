@@ -59,6 +59,21 @@ impl Running {
     fn is_greedy(&self) -> bool {
         self.chooser.takes_best() && self.request.logprobs.is_none()
     }
+
+    /// Chooses the next token; none where a logit is not finite.
+    fn choose(&mut self, logits: &[f32]) -> Option<Choice> {
+        let token = self.chooser.choose(logits)?;
+        let report = |top| Some(Logprobs::new(logits)?.report(token, top));
+        let logprob = self.request.logprobs.and_then(|wanted| report(wanted.top));
+        Some(Choice { token, logprob })
+    }
+}
+
+/// The next token of a request.
+struct Choice {
+    token: TokenId,
+    /// What is reported of it, where the request wants that.
+    logprob: Option<TokenLogprob>,
 }
 
 impl Batcher {
@@ -185,8 +200,10 @@ impl Batcher {
         }
         let logits = numbers(logits);
         let chooser = Chooser::new(request.sampling);
-        self.slots[slot] = Some(Running { request, chooser, last: 0, generated: 0 });
-        self.choose(slot, &logits, round);
+        let mut running = Running { request, chooser, last: 0, generated: 0 };
+        let choice = running.choose(&logits);
+        self.slots[slot] = Some(running);
+        self.add(slot, choice, round);
     }
 
     /// Runs the model once for all sequences and chooses a token for each.
@@ -195,47 +212,35 @@ impl Batcher {
         let tokens: Vec<TokenId> = self.slots.iter().map(last).collect();
         let model = &self.trained.model;
         let is_greedy = self.slots.iter().flatten().all(Running::is_greedy);
-        if let Some(table) = self.greedy.as_ref().filter(|_| is_greedy) {
-            let best = model.step_greedy(&mut self.caches, &tokens, table);
-            for (slot, token) in best.into_iter().enumerate().take(self.slots.len()) {
-                self.add(slot, token, None, round);
+        let choices: Vec<Option<Choice>> = match &self.greedy {
+            Some(table) if is_greedy => {
+                let best = model.step_greedy(&mut self.caches, &tokens, table);
+                best.into_iter().map(|best| Some(Choice { token: best?, logprob: None })).collect()
             }
-            return;
-        }
-        let logits = numbers(model.step(&mut self.caches, &tokens));
-        for slot in 0..self.slots.len() {
-            let row = &logits[slot * self.vocab_size..(slot + 1) * self.vocab_size];
-            self.choose(slot, row, round);
+            _ => {
+                let logits = numbers(model.step(&mut self.caches, &tokens));
+                let rows = logits.par_chunks_exact(self.vocab_size);
+                let slots = self.slots.par_iter_mut().zip(rows);
+                slots.map(|(slot, logits)| slot.as_mut()?.choose(logits)).collect()
+            }
+        };
+        for (slot, choice) in choices.into_iter().enumerate().take(self.slots.len()) {
+            self.add(slot, choice, round);
         }
     }
 
-    /// Chooses the next token of a slot.
-    fn choose(&mut self, slot: usize, logits: &[f32], round: &mut Round) {
-        let Some(running) = &mut self.slots[slot] else { return };
-        let token = running.chooser.choose(logits);
-        self.add(slot, token, Some(logits), round);
-    }
-
-    /// Adds a token to a slot, and frees the slot where the text ends. Without a token a logit is not finite.
-    fn add(
-        &mut self,
-        slot: usize,
-        token: Option<TokenId>,
-        logits: Option<&[f32]>,
-        round: &mut Round,
-    ) {
+    /// Adds a token to a slot in use, and frees the slot where the text ends. Without a token a logit is not finite.
+    fn add(&mut self, slot: usize, choice: Option<Choice>, round: &mut Round) {
         let Some(running) = &mut self.slots[slot] else { return };
         let id = running.request.id;
-        let Some(token) = token else {
+        let Some(Choice { token, logprob }) = choice else {
             return self.fail(slot, id, round);
         };
         running.generated += 1;
         running.last = token;
         let ends = running.request.ends.contains(&token);
-        if let Some(wanted) = running.request.logprobs {
-            let found = logits.and_then(Logprobs::new);
-            let report = found.map(|found| found.report(token, wanted.top));
-            round.logprobs.extend(report.map(|report| (id, report)));
+        if running.request.logprobs.is_some() {
+            round.logprobs.extend(logprob.map(|logprob| (id, logprob)));
         } else if !ends {
             round.tokens.push((id, token));
         }

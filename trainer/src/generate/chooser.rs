@@ -1,5 +1,6 @@
 //! The next token of one request: greedy, or drawn at random.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use ratdata_schemas::{Sampling, TokenId};
@@ -56,30 +57,79 @@ impl Chooser {
 
     fn draw(&mut self, logits: &[f64]) -> TokenId {
         let Sampling { temperature, top_k, top_p, .. } = self.sampling;
-        let mut ids: Vec<usize> = (0..logits.len()).collect();
-        // The sort is stable, so that of equal tokens the lowest id comes first.
-        ids.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        if top_k > 0 {
-            ids.truncate(top_k);
+        let highest = logits.iter().copied().fold(f64::MIN, f64::max);
+        let weight = |id: usize| ((logits[id] - highest) / temperature).exp();
+        let mut likely = MostLikely::new(logits, if top_k > 0 { top_k } else { logits.len() });
+        if top_p < 1.0 {
+            let total: f64 = likely.ids.iter().map(|&id| weight(id)).sum();
+            let (mut kept, mut sum) = (0, 0.0);
+            while kept < likely.ids.len() && (kept == 0 || sum < top_p * total) {
+                sum += weight(likely.nth(kept));
+                kept += 1;
+            }
+            likely.ids.truncate(kept);
         }
-        let highest = logits[ids[0]];
-        let weights: Vec<f64> =
-            ids.iter().map(|&id| ((logits[id] - highest) / temperature).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        let (mut kept, mut sum) = (0, 0.0);
-        while kept < weights.len() && (kept == 0 || sum < top_p * total) {
-            sum += weights[kept];
-            kept += 1;
-        }
-        let mut left = self.random.uniform() * sum;
-        for (&id, weight) in ids[..kept].iter().zip(&weights) {
+        // The order of the ids decides no probability.
+        let weights: Vec<f64> = likely.ids.iter().map(|&id| weight(id)).collect();
+        let mut left = self.random.uniform() * weights.iter().sum::<f64>();
+        for (&id, weight) in likely.ids.iter().zip(&weights) {
             left -= weight;
             if left < 0.0 {
                 return narrow(id);
             }
         }
-        narrow(ids[kept - 1])
+        narrow(likely.ids[likely.ids.len() - 1])
     }
+}
+
+/// The ids of the most likely tokens, which are sorted when they are asked for: most likely first, and of
+/// equal ones the lowest id first.
+struct MostLikely<'a> {
+    logits: &'a [f64],
+    ids: Vec<usize>,
+    /// How many of the first ids are in order; the others are less likely.
+    sorted: usize,
+}
+
+impl<'a> MostLikely<'a> {
+    /// How many ids are sorted at first, and how many times as many later.
+    const FIRST: usize = 64;
+    const TIMES: usize = 4;
+
+    /// Takes so many of the most likely tokens.
+    fn new(logits: &'a [f64], count: usize) -> Self {
+        let mut likely = Self { logits, ids: (0..logits.len()).collect(), sorted: 0 };
+        if count < logits.len() {
+            likely.part(count);
+            likely.ids.truncate(count);
+        }
+        likely
+    }
+
+    /// Returns the `n`-th most likely token.
+    fn nth(&mut self, n: usize) -> usize {
+        while self.sorted <= n {
+            let end = (self.sorted * Self::TIMES).max(Self::FIRST).min(self.ids.len());
+            self.part(end);
+            let logits = self.logits;
+            self.ids[self.sorted..end].sort_unstable_by(|&a, &b| order(logits, a, b));
+            self.sorted = end;
+        }
+        self.ids[n]
+    }
+
+    /// Moves the most likely tokens before a place, and all others after it.
+    fn part(&mut self, place: usize) {
+        let (logits, unsorted) = (self.logits, &mut self.ids[self.sorted..]);
+        if place - self.sorted < unsorted.len() {
+            unsorted.select_nth_unstable_by(place - self.sorted, |&a, &b| order(logits, a, b));
+        }
+    }
+}
+
+/// Compares two tokens: the more likely one first, of equal ones that with the lower id.
+fn order(logits: &[f64], a: usize, b: usize) -> Ordering {
+    logits[b].total_cmp(&logits[a]).then(a.cmp(&b))
 }
 
 /// Returns the id of the highest logit, and of several the lowest.
@@ -95,6 +145,8 @@ fn best<T: PartialOrd>(logits: &[T]) -> TokenId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn drawn(sampling: Sampling, logits: &[f32], draws: usize) -> Vec<usize> {
@@ -143,6 +195,30 @@ mod tests {
         }
         assert_eq!(counts, drawn(sampling, &logits, 7000));
         assert_ne!(counts, drawn(Sampling { seed: 1, ..sampling }, &logits, 7000));
+    }
+
+    proptest! {
+        /// Whatever is asked for, and in which pieces: the ids are those of a stable sort.
+        #[test]
+        fn the_most_likely_tokens_are_those_of_a_sort(
+            logits in prop::collection::vec((-40..40_i8).prop_map(f64::from), 1..700),
+            count in 1..700_usize,
+            asked in prop::collection::vec(0..700_usize, 0..6),
+        ) {
+            let mut sorted: Vec<usize> = (0..logits.len()).collect();
+            sorted.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+            sorted.truncate(count);
+            let mut likely = MostLikely::new(&logits, count);
+
+            for n in asked {
+                if n < sorted.len() {
+                    prop_assert_eq!(likely.nth(n), sorted[n]);
+                }
+            }
+            let mut left = likely.ids.clone();
+            left.sort_unstable_by(|&a, &b| order(&logits, a, b));
+            prop_assert_eq!(left, sorted);
+        }
     }
 
     #[test]
