@@ -1,6 +1,6 @@
 //! Objects: what is there, and bytes of one of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -180,24 +180,30 @@ pub fn put(address: &Address, bytes: impl Into<Bytes>) -> Result<(), ObjectError
 pub fn remove(addresses: &[Address]) -> Result<(), ObjectError> {
     let Some(first) = addresses.first() else { return Ok(()) };
     let store = writable(first)?;
-    let keys = addresses.iter().map(key_of).collect::<Result<Vec<Key>, _>>()?;
+    let mut keys = addresses.iter().map(key_of).collect::<Result<HashSet<Key>, _>>()?;
     let mut pauses = PAUSES.into_iter();
     let removed = loop {
         let (store, asked) = (store.clone(), first.clone());
-        let keys = stream::iter(keys.clone().into_iter().map(Ok)).boxed();
-        let removed = wait_for(async move {
-            let mut answers = store.delete_stream(keys);
+        let left: Vec<_> = keys.iter().cloned().map(Ok).collect();
+        let (removed, wrong) = wait_for(async move {
+            let mut answers = store.delete_stream(stream::iter(left).boxed());
+            let (mut removed, mut wrong) = (Vec::new(), None);
             while let Some(answer) = answers.next().await {
                 match answer.map_err(|wrong| ObjectError::of(&asked, &wrong)) {
-                    Ok(_) | Err(ObjectError::NotFound { .. }) => {}
-                    Err(wrong) => return Err(wrong),
+                    Ok(key) => removed.push(key),
+                    Err(ObjectError::NotFound { .. }) => {}
+                    Err(failed) => wrong = Some(failed),
                 }
             }
-            Ok(())
-        });
-        match (removed, pauses.next()) {
-            (Err(ObjectError::Failed { .. }), Some(pause)) => std::thread::sleep(pause),
-            (removed, _) => break removed,
+            Ok((removed, wrong))
+        })?;
+        // Of many requests some fail each time, so only what is left is asked for again.
+        for key in &removed {
+            keys.remove(key);
+        }
+        match (wrong, pauses.next()) {
+            (Some(ObjectError::Failed { .. }), Some(pause)) => std::thread::sleep(pause),
+            (wrong, _) => break wrong.map_or(Ok(()), Err),
         }
     };
     addresses.iter().for_each(forget);
