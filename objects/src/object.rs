@@ -1,14 +1,14 @@
 //! Objects: what is there, and bytes of one of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as Key;
-use object_store::{GetOptions, ObjectMeta, ObjectStoreExt};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::address::{Address, AddressError};
 use crate::error::ObjectError;
@@ -169,32 +169,45 @@ pub fn put(address: &Address, bytes: impl Into<Bytes>) -> Result<(), ObjectError
     Ok(())
 }
 
-/// Removes an object; one that is not there is removed already.
+/// Removes objects of one bucket, by as few requests as the store allows; one that is not there is removed already.
 ///
 /// S3 removes objects by a request that the client does not make again by itself. To remove twice is no harm, so it is made
 /// again here.
 ///
 /// # Errors
 ///
-/// The store refuses it.
-pub fn remove(address: &Address) -> Result<(), ObjectError> {
-    let (store, key) = (writable(address)?, key_of(address)?);
+/// The store refuses one of them; the others may be removed.
+pub fn remove(addresses: &[Address]) -> Result<(), ObjectError> {
+    let Some(first) = addresses.first() else { return Ok(()) };
+    let store = writable(first)?;
+    let mut keys = addresses.iter().map(key_of).collect::<Result<HashSet<Key>, _>>()?;
     let mut pauses = PAUSES.into_iter();
     let removed = loop {
-        let (store, key, asked) = (store.clone(), key.clone(), address.clone());
-        let removed = wait_for(async move {
-            store.delete(&key).await.map_err(|wrong| ObjectError::of(&asked, &wrong))
-        });
-        match (removed, pauses.next()) {
-            (Err(ObjectError::Failed { .. }), Some(pause)) => std::thread::sleep(pause),
-            (removed, _) => break removed,
+        let (store, asked) = (store.clone(), first.clone());
+        let left: Vec<_> = keys.iter().cloned().map(Ok).collect();
+        let (removed, wrong) = wait_for(async move {
+            let mut answers = store.delete_stream(stream::iter(left).boxed());
+            let (mut removed, mut wrong) = (Vec::new(), None);
+            while let Some(answer) = answers.next().await {
+                match answer.map_err(|wrong| ObjectError::of(&asked, &wrong)) {
+                    Ok(key) => removed.push(key),
+                    Err(ObjectError::NotFound { .. }) => {}
+                    Err(failed) => wrong = Some(failed),
+                }
+            }
+            Ok((removed, wrong))
+        })?;
+        // Of many requests some fail each time, so only what is left is asked for again.
+        for key in &removed {
+            keys.remove(key);
+        }
+        match (wrong, pauses.next()) {
+            (Some(ObjectError::Failed { .. }), Some(pause)) => std::thread::sleep(pause),
+            (wrong, _) => break wrong.map_or(Ok(()), Err),
         }
     };
-    seen().remove(address);
-    match removed {
-        Err(ObjectError::NotFound { .. }) => Ok(()),
-        removed => removed,
-    }
+    addresses.iter().for_each(forget);
+    removed
 }
 
 /// The pauses before a removal is tried again.
@@ -291,9 +304,14 @@ mod tests {
         let told = Object::open(&place).unwrap_err();
 
         assert_eq!(told.to_string(), "memory://object-gone/x: not there");
-        remove(&place).unwrap();
+        let other = address("memory://object-gone/y");
+        put(&other, "there").unwrap();
+        remove(&[place, other.clone()]).unwrap();
+        assert!(matches!(Object::open(&other), Err(ObjectError::NotFound { .. })));
+        remove(&[]).unwrap();
         let web = address("https://example.org/folder");
         assert!(matches!(list(&web), Err(ObjectError::NoStore { .. })));
         assert!(matches!(put(&web, "x"), Err(ObjectError::NoStore { .. })));
+        assert!(matches!(remove(&[web]), Err(ObjectError::NoStore { .. })));
     }
 }

@@ -14,7 +14,10 @@ use crate::error::ObjectError;
 use crate::object::{forget, key_of, put, writable};
 use crate::runtime::{Pending, wait_for};
 
-/// How many bytes a part has, at most, unless there would be too many; a file that is no larger is sent as it is.
+/// How many bytes a file has, at most, that is sent as it is: parts take two more requests, and one each.
+const WHOLE: u64 = 2 * PART;
+
+/// How many bytes a part has, at most, unless there would be too many.
 const PART: u64 = 8 << 20;
 
 /// How many bytes a part has, at least: S3 takes no smaller ones, but the last.
@@ -37,7 +40,9 @@ static UNDER_WAY: Semaphore = Semaphore::const_new(16);
 pub fn upload(file: &Path, to: &Address) -> Result<(), ObjectError> {
     let mut reader = File::open(file).map_err(unread(file))?;
     let length = reader.metadata().map_err(unread(file))?.len();
-    if length <= PART {
+    if length <= WHOLE {
+        let places = u32::try_from(length.div_ceil(PART)).unwrap_or(u32::MAX);
+        let _places = places_under_way(places)?;
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).map_err(unread(file))?;
         return put(to, bytes);
@@ -52,6 +57,14 @@ pub fn upload(file: &Path, to: &Address) -> Result<(), ObjectError> {
     let sent = twice(|| send(file, length, to, begin()?));
     forget(to);
     sent
+}
+
+/// Waits until so many parts more may be in memory.
+fn places_under_way(count: u32) -> Result<SemaphorePermit<'static>, ObjectError> {
+    wait_for(async move {
+        let places = UNDER_WAY.acquire_many(count).await;
+        places.map_err(|closed| ObjectError::Runtime { reason: closed.to_string() })
+    })
 }
 
 /// How an upload ended.
@@ -117,10 +130,7 @@ impl Parts<'_> {
     /// Waits until few enough parts are under way that one more may be read.
     fn place(&mut self) -> Result<SemaphorePermit<'static>, ObjectError> {
         self.wait_down_to(AT_ONCE - 1)?;
-        wait_for(async {
-            let place = UNDER_WAY.acquire().await;
-            place.map_err(|closed| ObjectError::Runtime { reason: closed.to_string() })
-        })
+        places_under_way(1)
     }
 
     /// Sends a part, whose place is free again when it has arrived.
@@ -252,7 +262,7 @@ mod tests {
         let to = Address::read("memory://upload/x.bin").unwrap().unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let part = usize::try_from(PART).unwrap();
-        for length in [0, 3, part, part + 1, 3 * part - 5] {
+        for length in [0, 3, part + 1, 2 * part, 2 * part + 1, 3 * part - 5] {
             let content: Vec<u8> = (0..251).cycle().take(length).collect();
             file.as_file().set_len(0).unwrap();
             io::Seek::rewind(&mut file).unwrap();

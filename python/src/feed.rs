@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 use ratdata_schemas::draw::{Draw, RowOrder};
+use ratdata_schemas::small_beside_memory;
+use ratdata_tokenize::next_tokens::fetch;
 
 use crate::failure::Failure;
 use crate::sequences::{Arrays, Filled, Sequences};
@@ -15,6 +17,8 @@ pub(crate) struct Feed {
     sources: Vec<Py<Sequences>>,
     seq_len: usize,
     order: Mutex<RowOrder>,
+    /// Whether whole windows of bins are mapped as soon as one of their rows is read.
+    mapped_ahead: bool,
 }
 
 /// The sources and rows of samples.
@@ -50,7 +54,8 @@ impl Feed {
         }
         let rows: Vec<u64> = all.iter().map(|source| source.num_sequences()).collect();
         let order = RowOrder::new(&rows, &weights, seed, shuffle).map_err(Failure::from)?;
-        Ok(Self { sources, seq_len, order: Mutex::new(order) })
+        let mapped_ahead = small_beside_memory(all.iter().map(|source| source.num_bytes()).sum());
+        Ok(Self { sources, seq_len, order: Mutex::new(order), mapped_ahead })
     }
 
     /// How many inputs a sequence has.
@@ -75,16 +80,15 @@ impl Feed {
     ) -> PyResult<Arrays<'py>> {
         let filled = py.detach(|| -> Result<Filled, Failure> {
             let draws = self.draws_from(first, count);
-            let prefetch = |draw: &Draw| self.sources[draw.source].get().prefetch(draw.row);
+            let bytes_of =
+                |draw: &Draw| self.sources[draw.source].get().bytes_of(draw.row, self.mapped_ahead);
             if let Some(first) = draws.first() {
-                prefetch(first);
+                fetch(bytes_of(first));
             }
             let mut filled = Filled::new(count, self.seq_len, documents);
             for (at, draw) in draws.iter().enumerate() {
-                if let Some(next) = draws.get(at + 1) {
-                    prefetch(next);
-                }
-                self.sources[draw.source].get().read_into(draw.row, &mut filled)?;
+                let soon = draws.get(at + 1).map_or(&[][..], bytes_of);
+                self.sources[draw.source].get().read_into(draw.row, soon, &mut filled)?;
             }
             Ok(filled)
         });

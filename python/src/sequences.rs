@@ -8,9 +8,10 @@ use numpy::{PyArray2, PyReadonlyArray1};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use ratdata_schemas::{
-    BinSet, Dtype, IGNORE_INDEX, Manifest, Row, RowSet, SplitRecord, TokenId, Tokens, narrow,
+    BinSet, Dtype, IGNORE_INDEX, Manifest, Row, RowSet, SplitRecord, TokenId, Tokens, Windows,
+    narrow,
 };
-use ratdata_tokenize::next_tokens::{prefetch_ids, push_next_tokens};
+use ratdata_tokenize::next_tokens::push_next_tokens;
 
 use crate::columns::Columns;
 use crate::failure::Failure;
@@ -34,7 +35,7 @@ pub(crate) struct Sequences {
 
 enum Store {
     /// Sequence i begins at token i · `seq_len`, and its last label is the next one's first input.
-    Stream { bins: BinSet, eos: Option<TokenId>, masked: bool },
+    Stream { bins: BinSet, windows: Windows, eos: Option<TokenId>, masked: bool },
     /// Sequence i is row i.
     Rows(RowSet),
 }
@@ -107,7 +108,7 @@ impl Sequences {
         let filled = py.detach(|| -> Result<Filled, Failure> {
             let mut filled = Filled::new(numbers.len(), self.seq_len, documents);
             for &number in numbers {
-                self.read_into(number, &mut filled)?;
+                self.read_into(number, &[], &mut filled)?;
             }
             Ok(filled)
         });
@@ -134,23 +135,36 @@ impl Sequences {
         &self.place
     }
 
-    /// Asks the processor to fetch a sequence of token bins that is read soon. It cannot guess the next one of a
-    /// shuffled order.
-    pub(crate) fn prefetch(&self, number: u64) {
-        let Store::Stream { bins, .. } = &self.store else { return };
-        match in_place(bins, number * self.seq_len as u64, self.seq_len + 1) {
-            Some(Tokens::U16(ids)) => prefetch_ids(ids),
-            Some(Tokens::U32(ids)) => prefetch_ids(ids),
-            None => {}
-        }
+    /// Returns the bytes of the ids, those of all sequences together; none of rows, which have maps of other forms.
+    pub(crate) fn num_bytes(&self) -> u64 {
+        let Store::Stream { bins, .. } = &self.store else { return 0 };
+        bins.num_tokens() * bins.dtype().width() as u64
     }
 
-    /// Appends a sequence.
-    pub(crate) fn read_into(&self, number: u64, filled: &mut Filled) -> Result<(), Failure> {
+    /// Returns the bytes of a sequence of token bins that is read soon, as far as they lie in one bin. Where `mapped`
+    /// is true, they are mapped then.
+    pub(crate) fn bytes_of(&self, number: u64, mapped: bool) -> &[u8] {
+        let Store::Stream { bins, windows, .. } = &self.store else { return &[] };
+        let Some((shard, first)) = bins.locate(number * self.seq_len as u64) else { return &[] };
+        let (bytes, width) = (bins.shards()[shard].bin().bytes(), bins.dtype().width());
+        let range = first * width..bytes.len().min((first + self.seq_len + 1) * width);
+        if mapped {
+            windows.touch(bins, shard, range.clone());
+        }
+        &bytes[range]
+    }
+
+    /// Appends a sequence; `soon` is what is read next.
+    pub(crate) fn read_into(
+        &self,
+        number: u64,
+        soon: &[u8],
+        filled: &mut Filled,
+    ) -> Result<(), Failure> {
         let highest = match &self.store {
-            Store::Stream { bins, eos, masked } => {
+            Store::Stream { bins, eos, masked, .. } => {
                 let first = number * self.seq_len as u64;
-                let highest = filled.push_stream(bins, first, *eos);
+                let highest = filled.push_stream(bins, first, *eos, soon);
                 if *masked {
                     filled.mask_labels(bins, first);
                 }
@@ -205,22 +219,28 @@ impl Filled {
     }
 
     /// Appends a sequence of a stream, and returns its highest id.
-    fn push_stream(&mut self, bins: &BinSet, first: u64, eos: Option<TokenId>) -> TokenId {
+    fn push_stream(
+        &mut self,
+        bins: &BinSet,
+        first: u64,
+        eos: Option<TokenId>,
+        soon: &[u8],
+    ) -> TokenId {
         let count = self.seq_len + 1;
         match in_place(bins, first, count) {
             Some(Tokens::U16(ids)) => {
                 // An EOS that the width does not hold ends no document.
                 let eos = eos.and_then(|eos| u16::try_from(eos).ok());
-                push_next_tokens(ids, eos, &mut self.inputs, &mut self.labels).into()
+                push_next_tokens(ids, eos, soon, &mut self.inputs, &mut self.labels).into()
             }
             Some(Tokens::U32(ids)) => {
-                push_next_tokens(ids, eos, &mut self.inputs, &mut self.labels)
+                push_next_tokens(ids, eos, soon, &mut self.inputs, &mut self.labels)
             }
             None => {
                 self.tokens.resize(count, 0);
                 let there = bins.copy_tokens(first, &mut self.tokens);
                 debug_assert!(there, "the sequences were counted from the length of the stream");
-                push_next_tokens(&self.tokens, eos, &mut self.inputs, &mut self.labels)
+                push_next_tokens(&self.tokens, eos, soon, &mut self.inputs, &mut self.labels)
             }
         }
     }
@@ -370,5 +390,7 @@ fn of_stream(
         index.0.check(index.1.len()).map_err(|wrong| Failure::new(&wrong, wrong.hint()))?;
     }
     let masked = bins.shards().iter().any(|shard| shard.mask().is_some());
-    Ok(Sequences { place, seq_len, vocab_size, store: Store::Stream { bins, eos, masked } })
+    let windows = Windows::of(&bins);
+    let store = Store::Stream { bins, windows, eos, masked };
+    Ok(Sequences { place, seq_len, vocab_size, store })
 }

@@ -64,6 +64,7 @@ mod run_event;
 mod shard_writer;
 mod token;
 mod toml_place;
+mod windows;
 mod workspace;
 
 pub use artifact::{DirLock, StagedFile, free_space, sync_folder_of};
@@ -103,6 +104,7 @@ pub use run_event::{RunEvent, RunEventKind, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};
 pub use toml_place::{TomlPlace, TomlText};
+pub use windows::{Windows, small_beside_memory};
 pub use workspace::{
     ArtifactJob, Finished, JOB_FOLDER, Opened, OtherJob, Receipts, Workspace, difference,
     read_json, write_bytes, write_json,

@@ -30,7 +30,7 @@ use crate::hub::cache_folder;
 /// The folder, within the cache, of artifacts that are on their way to a store.
 const OUTGOING: &str = "outgoing";
 
-/// How many objects are written or removed at once.
+/// How many objects are written at once.
 const AT_ONCE: usize = 8;
 
 /// An artifact in an object store, and the folder in which it is made.
@@ -146,7 +146,7 @@ impl Delivery {
     /// The store refuses.
     pub(super) fn forget(&self, path: &Path) -> Result<(), JobError> {
         match self.name_of(path) {
-            Some(name) => self.remove(&name),
+            Some(name) => self.remove(&[name]),
             None => Ok(()),
         }
     }
@@ -157,7 +157,7 @@ impl Delivery {
     ///
     /// The store refuses.
     pub(super) fn withdraw(&self) -> Result<(), JobError> {
-        self.remove(MANIFEST_FILE)
+        self.remove(&[MANIFEST_FILE.to_owned()])
     }
 
     /// Removes what any job has left: the manifest first, then these files, then the notes.
@@ -167,7 +167,8 @@ impl Delivery {
     /// The store refuses.
     pub(super) fn clear(&self, files: &[FileRecord]) -> Result<(), JobError> {
         self.withdraw()?;
-        at_once(files, |record| self.remove(record.path.as_str()))?;
+        let names: Vec<String> = files.iter().map(|file| file.path.to_string()).collect();
+        self.remove(&names)?;
         self.remove_notes()
     }
 
@@ -184,14 +185,14 @@ impl Delivery {
 
     fn remove_notes(&self) -> Result<(), JobError> {
         let notes: Vec<String> = self.lock().keys().filter(|name| is_note(name)).cloned().collect();
-        at_once(&notes, |name| self.remove(name))
+        self.remove(&notes)
     }
 
-    fn remove(&self, name: &str) -> Result<(), JobError> {
-        if self.lock().remove(name).is_some() {
-            remove(&self.root.join(name))?;
-        }
-        Ok(())
+    /// Removes those of these objects that are there.
+    fn remove(&self, names: &[String]) -> Result<(), JobError> {
+        let there = names.iter().filter(|name| self.lock().remove(*name).is_some());
+        let there: Vec<Address> = there.map(|name| self.root.join(name)).collect();
+        Ok(remove(&there)?)
     }
 
     /// Returns the name below the root of a file in the folder.
