@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 use ratdata_schemas::draw::{Draw, RowOrder};
-use ratdata_schemas::small_beside_memory;
+use ratdata_schemas::fits_in_memory;
 use ratdata_tokenize::next_tokens::fetch;
 
 use crate::failure::Failure;
@@ -54,7 +54,7 @@ impl Feed {
         }
         let rows: Vec<u64> = all.iter().map(|source| source.num_sequences()).collect();
         let order = RowOrder::new(&rows, &weights, seed, shuffle).map_err(Failure::from)?;
-        let mapped_ahead = small_beside_memory(all.iter().map(|source| source.num_bytes()).sum());
+        let mapped_ahead = fits_in_memory(all.iter().map(|source| source.num_bytes()).sum());
         Ok(Self { sources, seq_len, order: Mutex::new(order), mapped_ahead })
     }
 

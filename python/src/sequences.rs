@@ -141,7 +141,7 @@ impl Sequences {
         bins.num_tokens() * bins.dtype().width() as u64
     }
 
-    /// Returns the bytes of a sequence of token bins that is read soon, as far as they lie in one bin. Where `mapped`
+    /// Returns the bytes of a sequence of token bins that is read soon, up to the end of their bin. Where `mapped`
     /// is true, they are mapped then.
     pub(crate) fn bytes_of(&self, number: u64, mapped: bool) -> &[u8] {
         let Store::Stream { bins, windows, .. } = &self.store else { return &[] };

@@ -146,6 +146,11 @@ impl TokenBin {
     pub fn advise_sequential(&self) {
         self.file.advise_sequential();
     }
+
+    /// Asks the system to read and map the bin by large pages, where it can.
+    pub(crate) fn advise_large_pages(&self) {
+        self.file.advise_large_pages();
+    }
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ pub use run_event::{RunEvent, RunEventKind, RunOutcome};
 pub use shard_writer::{ShardFiles, ShardWriter};
 pub use token::{Dtype, IGNORE_INDEX, TokenId};
 pub use toml_place::{TomlPlace, TomlText};
-pub use windows::{Windows, small_beside_memory};
+pub use windows::{Windows, fits_in_memory};
 pub use workspace::{
     ArtifactJob, Finished, JOB_FOLDER, Opened, OtherJob, Receipts, Workspace, difference,
     read_json, write_bytes, write_json,

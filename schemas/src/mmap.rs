@@ -50,6 +50,16 @@ impl MappedFile {
         }
     }
 
+    /// Asks the system to read and map the file by large pages, where it can.
+    pub(crate) fn advise_large_pages(&self) {
+        // Linux alone has large pages of files.
+        #[cfg(target_os = "linux")]
+        if let Some(map) = &self.map {
+            // Reading is correct without it.
+            drop(map.advise(Advice::HugePage));
+        }
+    }
+
     /// Returns the bytes of the file.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])

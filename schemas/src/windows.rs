@@ -3,6 +3,7 @@
 use std::fs;
 use std::hint::black_box;
 use std::ops::Range;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bin_set::BinSet;
@@ -19,9 +20,18 @@ const PART_OF_MEMORY: u64 = 2;
 /// A shuffled epoch has a fault at nearly every row until all of a bin is mapped, and the processor fetches nothing
 /// ahead from a page that is not. Faults one after the other take less: the system's own code and tables stay in the
 /// caches. A process that was forked has no page of its parent's maps; it reads by faults what its parent touched.
+///
+/// Windows that come from a disk come in large pages, where the file system has them: the system looks up fewer places.
 #[derive(Debug)]
 pub struct Windows {
-    touched: Vec<Box<[AtomicBool]>>,
+    shards: Vec<ShardWindows>,
+}
+
+#[derive(Debug)]
+struct ShardWindows {
+    /// Asks for large pages before the first window is touched.
+    advised: Once,
+    touched: Box<[AtomicBool]>,
 }
 
 impl Windows {
@@ -30,7 +40,11 @@ impl Windows {
         let windows = |bytes: &[u8]| {
             (0..bytes.len().div_ceil(WINDOW)).map(|_| AtomicBool::new(false)).collect()
         };
-        Self { touched: bins.shards().iter().map(|shard| windows(shard.bin().bytes())).collect() }
+        let shards = bins.shards().iter().map(|shard| ShardWindows {
+            advised: Once::new(),
+            touched: windows(shard.bin().bytes()),
+        });
+        Self { shards: shards.collect() }
     }
 
     /// Touches the windows that a range of a shard's bytes lies in, unless they were, and returns how many that were.
@@ -42,14 +56,17 @@ impl Windows {
         if range.is_empty() {
             return 0;
         }
+        let windows = &self.shards[shard];
+        let bin = bins.shards()[shard].bin();
+        let bytes = bin.bytes();
         let mut new = 0;
         for number in range.start / WINDOW..=(range.end - 1) / WINDOW {
-            let touched = &self.touched[shard][number];
+            let touched = &windows.touched[number];
             // Where two threads touch a window at once, its pages are mapped all the same.
             if touched.load(Ordering::Relaxed) || touched.swap(true, Ordering::Relaxed) {
                 continue;
             }
-            let bytes = bins.shards()[shard].bin().bytes();
+            windows.advised.call_once(|| bin.advise_large_pages());
             let window = &bytes[number * WINDOW..bytes.len().min((number + 1) * WINDOW)];
             black_box(window.iter().step_by(AROUND).fold(0, |all, byte| all ^ byte));
             new += 1;
@@ -58,11 +75,11 @@ impl Windows {
     }
 }
 
-/// Returns whether bins of so many bytes together are small beside the memory of the machine and of the container.
+/// Returns whether bins of so many bytes together fit into half of the memory of the machine and of the container.
 ///
 /// Only then is a whole window read for one row: the others come from memory later. Where the system does not say how
 /// much memory there is, the answer is no.
-pub fn small_beside_memory(bytes: u64) -> bool {
+pub fn fits_in_memory(bytes: u64) -> bool {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_of(&text));
     let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let container = container.and_then(|text| text.trim().parse().ok());
@@ -105,6 +122,6 @@ mod tests {
 
         assert_eq!(memory_of(meminfo), Some(24_684_092 << 10));
         assert_eq!(memory_of("MemTotal: many\n"), None);
-        assert!(!small_beside_memory(u64::MAX));
+        assert!(!fits_in_memory(u64::MAX));
     }
 }
