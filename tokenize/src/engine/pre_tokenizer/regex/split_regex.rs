@@ -171,7 +171,13 @@ fn config() -> Config {
 fn automaton(hirs: &[Hir], start: StartKind) -> Result<Automat, String> {
     let nfa = compiler().build_many_from_hir(hirs).map_err(|wrong| wrong.to_string())?;
     let config = config().start_kind(start).match_kind(MatchKind::LeftmostFirst);
-    Builder::new().configure(config).build_from_nfa(&nfa).map_err(|wrong| wrong.to_string())
+    let automaton =
+        Builder::new().configure(config).build_from_nfa(&nfa).map_err(|wrong| wrong.to_string())?;
+    // The search for a match at a place begins in one state, whatever is before the place.
+    match automaton.universal_start_state(Anchored::Yes) {
+        Some(_) => Ok(automaton),
+        None => Err("a match that begins with the end of a line".to_owned()),
+    }
 }
 
 /// Builds the automaton that goes from the end of a match to its beginning.
