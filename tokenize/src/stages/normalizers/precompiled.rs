@@ -138,10 +138,13 @@ impl Precompiled {
                     record(&mut changes, part, becomes.unwrap_or(part));
                 }
             }
-            // The change of the last one may still take in characters that are removed after it.
-            let settled = changes.len().saturating_sub(1);
-            let taken = changes[..settled].iter().filter(|(_, change)| *change <= 0);
-            if taken.map(|(_, change)| change.unsigned_abs() + 1).sum::<usize>() >= wanted {
+            // The last one may still take in characters that are removed after it. If it was added to the first
+            // character, it then stands for a later one.
+            let Some(((_, last), settled)) = changes.split_last() else { continue };
+            let taken = settled.iter().filter(|(_, change)| *change <= 0);
+            let taken: usize = taken.map(|(_, change)| change.unsigned_abs() + 1).sum();
+            let enough = if *last <= 0 { wanted } else { wanted + 1 };
+            if taken >= enough {
                 break;
             }
         }

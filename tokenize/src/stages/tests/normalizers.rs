@@ -65,6 +65,8 @@ fn every_character_that_begins_a_text_is_followed_by_what_it_becomes() {
     for character in all_characters().flatten().filter(|&character| character < '\u{4000}') {
         for pair in &mut pairs {
             pair.check(&format!("{character}\u{301}\u{1}a"), true);
+            // Some maps remove a soft hyphen, and nothing else after the character.
+            pair.check(&format!("{character}\u{ad}a"), true);
         }
     }
 }
